@@ -1,0 +1,293 @@
+//! Every failure in the operator's words, and every exit code, each of them once.
+//!
+//! Xymon logs the first line of stderr and nothing else, so that line is the whole story, in one form:
+//! `xymonping: what: why (hint)`. The prefix is added where the line is written; this file supplies the rest.
+
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::net::IpAddr;
+
+use crate::plan::Limits;
+use crate::wire::Family;
+
+/// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
+/// for the others, and keeps 98 and 99 for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    /// The run completed, whatever the hosts said.
+    Success = 0,
+    /// With `--exit-status`: some target is unreachable.
+    Unreachable = 1,
+    /// With `--exit-status`: some line was no address.
+    Rejected = 2,
+    /// Bad usage, or no privilege to ping.
+    Usage = 3,
+    /// The system failed, or the run was cut short.
+    Failure = 4,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        (exit as u8).into()
+    }
+}
+
+/// A failure that decides the exit code.
+#[derive(Debug)]
+pub enum Error {
+    /// An option that is not in the table.
+    UnknownOption(String),
+    /// The command line cannot be split into options and values; lexopt's words.
+    BadUsage(String),
+    /// A value that its option does not take.
+    BadValue {
+        /// The option as typed.
+        option: String,
+        /// The value as typed.
+        value: Quoted,
+        /// What the option takes.
+        wanted: &'static str,
+    },
+    /// Two options or operands that exclude each other.
+    Conflict(&'static str, &'static str),
+    /// The source address cannot be used at all.
+    BadSource(IpAddr, &'static str),
+    /// The kernel refused to bind to the source address.
+    SourceRefused(IpAddr, io::Error),
+    /// An operand that is no address.
+    BadOperand(Quoted, Reject),
+    /// The list cannot be opened.
+    OpenList(Quoted, io::Error),
+    /// A path below /dev/fd names a descriptor that was closed at start.
+    ClosedList(Quoted),
+    /// The file for `--debug` cannot be opened, or is not a regular file.
+    OpenDebug(Quoted, io::Error),
+    /// Neither a raw socket nor a datagram socket could be had.
+    NoSocket(io::Error),
+    /// The kernel did not answer as it should while privileges were given up.
+    Privilege(&'static str, String),
+    /// A system call that must not fail did.
+    System(&'static str, io::Error),
+    /// No memory for this many targets.
+    Memory(usize),
+    /// More lines than the caller may have.
+    TooMany(usize),
+    /// The list could not be read to its end.
+    ReadList(io::Error),
+    /// The results could not be written.
+    WriteResults(io::Error),
+    /// A signal asked us to stop: its name, and how many targets were settled, of how many.
+    Stopped(&'static str, usize, usize),
+    /// Not one probe left this machine.
+    NothingSent(io::Error),
+    /// Sends of one family worked and then failed for most of what remained.
+    Broke(Family, usize, io::Error),
+    /// This machine lost so many replies that some targets stayed undecided.
+    Undecided(usize),
+    /// The program itself is wrong.
+    Panic(String),
+}
+
+impl Error {
+    /// The exit code that this failure leads to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::UnknownOption(_)
+            | Error::BadUsage(_)
+            | Error::BadValue { .. }
+            | Error::Conflict(..)
+            | Error::BadSource(..)
+            | Error::SourceRefused(..)
+            | Error::BadOperand(..)
+            | Error::OpenList(..)
+            | Error::ClosedList(_)
+            | Error::OpenDebug(..)
+            | Error::NoSocket(_) => Exit::Usage,
+            Error::Privilege(..)
+            | Error::System(..)
+            | Error::Memory(_)
+            | Error::TooMany(_)
+            | Error::ReadList(_)
+            | Error::WriteResults(_)
+            | Error::Stopped(..)
+            | Error::NothingSent(_)
+            | Error::Broke(..)
+            | Error::Undecided(_)
+            | Error::Panic(_) => Exit::Failure,
+        }
+    }
+}
+
+impl Display for Error {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
+            Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
+            Error::BadValue { option, value, wanted } => write!(f, "{option}: bad value {value} (give {wanted})"),
+            Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
+            Error::BadSource(address, why) => {
+                write!(f, "--source={address}: {why} (give one address of this machine)")
+            }
+            Error::SourceRefused(address, why) => {
+                write!(f, "--source={address}: {} (give an address of this machine)", Reason(why))
+            }
+            Error::BadOperand(operand, why) => write!(f, "operand {operand}: {why} (give IP addresses, not names)"),
+            Error::OpenList(path, why) => write!(f, "list {path}: {} (is it readable by this user?)", Reason(why)),
+            Error::ClosedList(path) => {
+                write!(f, "list {path}: inherited descriptors above 2 are closed at start (use stdin: --file=-)")
+            }
+            Error::OpenDebug(path, why) => {
+                write!(f, "--debug={path}: {} (give a regular file that this user may write)", Reason(why))
+            }
+            Error::NoSocket(why) => write!(
+                f,
+                "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p on it)",
+                Reason(why)
+            ),
+            Error::Privilege(what, found) => write!(f, "privileges: {what}: {found} (refusing to go on)"),
+            Error::System(what, why) => write!(f, "{what}: {}", Reason(why)),
+            Error::Memory(targets) => {
+                write!(f, "out of memory at {targets} targets (split the list, or raise ulimit -v)")
+            }
+            Error::TooMany(limit) => write!(f, "list: more than {limit} lines (split the list)"),
+            Error::ReadList(why) => write!(f, "reading the list: {} (nothing was probed)", Reason(why)),
+            Error::WriteResults(why) => write!(f, "writing results: {} (the output is incomplete)", Reason(why)),
+            Error::Stopped(signal, settled, all) => {
+                write!(f, "stopped by {signal}: {settled} of {all} targets settled (the others have no line)")
+            }
+            Error::NothingSent(why) => {
+                write!(f, "no probe could be sent: {} (is this machine's network up?)", Reason(why))
+            }
+            Error::Broke(family, unsent, why) => write!(
+                f,
+                "sending over {family} broke off: {} ({unsent} targets were never probed and have no line)",
+                Reason(why)
+            ),
+            Error::Undecided(targets) => {
+                write!(f, "{targets} targets undecided: this machine lost replies (lower --max-pps; they have no line)")
+            }
+            Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
+        }
+    }
+}
+
+/// Something the operator should know although the run goes on.
+#[derive(Debug)]
+pub enum Warning {
+    /// Options of fping that are accepted and do nothing here.
+    Ignored(String),
+    /// A rate above what ordinary users may have.
+    RateLowered,
+    /// Started by real root, who keeps uid 0 without its powers.
+    RootWithoutPowers,
+    /// Targets of one family that were never sent to: how many, the first, and why.
+    Unsent(usize, String, io::Error),
+    /// Replies were lost in this machine's receive buffer, and their targets probed again.
+    Overflow(u64),
+}
+
+impl Display for Warning {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Ignored(options) => write!(f, "{options}: ignored (options of fping that mean nothing here)"),
+            Warning::RateLowered => write!(
+                f,
+                "--max-pps: lowered to {} packets a second (the limit for ordinary users)",
+                Limits::ORDINARY.rate
+            ),
+            Warning::RootWithoutPowers => {
+                write!(f, "root's right to read other users' files was given up (use stdin: cat FILE | xymonping)")
+            }
+            Warning::Unsent(targets, first, why) => {
+                write!(f, "{targets} targets could not be sent to, {first} first: {} (is there a route?)", Reason(why))
+            }
+            Warning::Overflow(probes) => {
+                write!(f, "this machine lost replies: {probes} probes were sent again (lower --max-pps)")
+            }
+        }
+    }
+}
+
+/// Why a line or an operand is no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// Neither a dotted quad nor an IPv6 address.
+    NotAnAddress,
+    /// An IPv6 address with a dotted quad inside: two lines that ran together, as a rule.
+    DottedTail,
+    /// ::ffff:0:0/96: IPv4 in IPv6's clothes.
+    Mapped,
+    /// 0.0.0.0 or ::, which the kernel sends to itself.
+    Unspecified,
+    /// A group, for a caller who may not probe groups.
+    Multicast,
+    /// A broadcast address, likewise.
+    Broadcast,
+    /// Link-local without a zone.
+    NeedsZone,
+    /// A zone on an address that has none.
+    UnwantedZone,
+    /// A zone that names no interface of this machine.
+    NoSuchZone,
+    /// The family was excluded by `--ipv4` or `--ipv6`.
+    ExcludedFamily(Family),
+    /// More than [`crate::targets::MAX_LINE`] bytes.
+    TooLong,
+    /// A NUL byte.
+    Nul,
+    /// Nothing at all.
+    Empty,
+}
+
+impl Display for Reject {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Reject::NotAnAddress => f.write_str("not an IP address"),
+            Reject::DottedTail => f.write_str("not an IP address; two lines run together?"),
+            Reject::Mapped => f.write_str("an IPv4-mapped address; write it as IPv4"),
+            Reject::Unspecified => f.write_str("the unspecified address"),
+            Reject::Multicast => f.write_str("a multicast address, for root only"),
+            Reject::Broadcast => f.write_str("a broadcast address, for root only"),
+            Reject::NeedsZone => f.write_str("a link-local address needs its interface, as in fe80::1%eth0"),
+            Reject::UnwantedZone => f.write_str("only link-local addresses have an interface"),
+            Reject::NoSuchZone => f.write_str("no such interface"),
+            Reject::ExcludedFamily(family) => write!(f, "an {family} address, excluded by the options"),
+            Reject::TooLong => f.write_str("line too long"),
+            Reject::Nul => f.write_str("a NUL byte"),
+            Reject::Empty => f.write_str("empty"),
+        }
+    }
+}
+
+/// A caller's bytes made fit for a terminal and a log: printable ASCII, the rest escaped, cut at 60 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted(String);
+
+impl Quoted {
+    const MAX: usize = 60;
+}
+
+impl From<&[u8]> for Quoted {
+    fn from(bytes: &[u8]) -> Self {
+        let kept = &bytes[..bytes.len().min(Self::MAX)];
+        let dots = if kept.len() < bytes.len() { "..." } else { "" };
+        Quoted(format!("\"{}\"{dots}", kept.escape_ascii()))
+    }
+}
+
+impl Display for Quoted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The system's words for an error, without the number that std appends.
+struct Reason<'a>(&'a io::Error);
+
+impl Display for Reason<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let words = self.0.to_string();
+        f.write_str(words.split(" (os error").next().unwrap_or(&words))
+    }
+}

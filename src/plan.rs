@@ -1,0 +1,89 @@
+//! What is sent to everyone, when a target is settled, and what an ordinary user may ask for: policy as data.
+//!
+//! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and this is their
+//! only home: the flag table, the help text and the test of the man page all read them here.
+
+use std::time::Duration;
+
+/// How many packets may leave in a second, retries included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rate {
+    /// This many a second, on average.
+    PerSecond(f64),
+    /// As many as the kernel takes.
+    Unlimited,
+}
+
+impl Rate {
+    /// The lowest and the highest rate that can be asked for, in packets a second.
+    pub const RANGE: std::ops::RangeInclusive<f64> = 0.01..=10_000_000.0;
+
+    /// Whether more packets may leave at this rate than at `pps`.
+    pub fn exceeds(self, pps: f64) -> bool {
+        match self {
+            Rate::PerSecond(rate) => rate > pps,
+            Rate::Unlimited => true,
+        }
+    }
+}
+
+/// What every target is sent, and when it is settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// How many further attempts a target gets after silence.
+    pub retries: u8,
+    /// How many answers are wanted of each target; the RTT is their mean. At least 1.
+    pub responses: u8,
+    /// How long a probe may stay unanswered.
+    pub timeout: Duration,
+    /// The pace of everything that leaves.
+    pub rate: Rate,
+    /// The least time between two probes to one target.
+    pub spacing: Duration,
+    /// Whether an answer counts only if it comes from the address that was probed.
+    pub check_source: bool,
+    /// How many bytes of data a probe carries, the token included.
+    pub size: usize,
+}
+
+impl Plan {
+    /// The shortest and the longest timeout that can be asked for.
+    pub const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(200);
+}
+
+impl Default for Plan {
+    /// The defaults of xymonping(1); the size is what the original and ping(8) send.
+    fn default() -> Self {
+        Plan {
+            retries: 2,
+            responses: 1,
+            timeout: Duration::from_secs(5),
+            rate: Rate::PerSecond(50.0),
+            spacing: Duration::ZERO,
+            check_source: false,
+            size: 56,
+        }
+    }
+}
+
+/// What callers may do whose real user is not root: the program may be setuid, and must not be a weapon in their hands.
+pub struct Limits {
+    /// The highest rate, in packets a second.
+    pub rate: f64,
+    /// The least time between two probes to one target.
+    pub spacing: Duration,
+    /// The most targets and lines in one run.
+    pub targets: usize,
+    /// Whether multicast and broadcast addresses may be probed.
+    pub groups: bool,
+}
+
+impl Limits {
+    /// For ordinary users.
+    pub const ORDINARY: Limits =
+        Limits { rate: 10_000.0, spacing: Duration::from_millis(10), targets: 1 << 24, groups: false };
+
+    /// For root: only what the program itself can hold.
+    pub const ROOT: Limits =
+        Limits { rate: f64::INFINITY, spacing: Duration::ZERO, targets: (1 << 31) - 1, groups: true };
+}

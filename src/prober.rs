@@ -1,0 +1,467 @@
+//! The state machine that decides what is sent when, and what an answer is worth.
+//!
+//! It is clockwork: no sockets, no clock, no randomness. The driver tells it what happened (`handle_*`) and asks what to
+//! do (`poll_*`); time is an argument, and calls in excess do no harm. So the whole of it runs in a virtual world,
+//! thousands of times in a second.
+//!
+//! The driver owes it one courtesy: all packets that had arrived at some moment are handed over before
+//! [`Prober::handle_timeouts`] is called with that moment. Then it does not matter how late anybody looks: what counts
+//! is when a reply arrived.
+
+mod inflight;
+mod pacer;
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::prober::inflight::{Links, Queue};
+use crate::prober::pacer::Pacer;
+use crate::tally::{Phase, TICK, Tally, Verdict};
+use crate::targets::{Address, TargetId, Targets};
+use crate::token::{Key, Token};
+use crate::wire::{Echo, Family};
+
+/// The most probes that leave in one system call. Their times of leaving are interpolated, and larger batches would make
+/// RTTs less exact and nothing faster.
+pub const MAX_BATCH: usize = 16;
+
+/// Below this rate batches are smaller still.
+const FULL_BATCH_RATE: f64 = 50_000.0;
+const SMALL_BATCH: usize = 8;
+
+/// One Echo Request that is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whom it is for.
+    pub target: TargetId,
+    /// Where it goes.
+    pub address: Address,
+    /// What it carries.
+    pub token: Token,
+    /// Its Sequence Number: a running counter, for people who watch the wire.
+    pub seq: u16,
+}
+
+/// What a reply turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The first valid answer to a probe in flight.
+    Answer {
+        /// Who was probed.
+        target: TargetId,
+        /// Which of its attempts this answers.
+        attempt: u32,
+        /// The round-trip delay (RFC 2681).
+        rtt: Duration,
+    },
+    /// A further answer to an answered probe.
+    Duplicate,
+    /// An answer to a probe that had timed out.
+    Late,
+    /// Its checksum or its token is wrong.
+    Damaged,
+    /// Not ours, or refused because of its source address.
+    Stray,
+}
+
+/// What happened in a run, in packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Probes that left.
+    pub sent: u64,
+    /// Probes that our own system refused to send.
+    pub refused: u64,
+    /// First valid answers.
+    pub replies: u64,
+    /// Answers that came from another address than the one probed.
+    pub elsewhere: u64,
+    /// See [`Fate::Duplicate`].
+    pub duplicates: u64,
+    /// See [`Fate::Late`].
+    pub late: u64,
+    /// See [`Fate::Damaged`].
+    pub damaged: u64,
+    /// See [`Fate::Stray`].
+    pub stray: u64,
+    /// Attempts given back because this machine may have lost their replies.
+    pub given_back: u64,
+}
+
+/// What is known of one family as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+struct Course {
+    /// The Identifier of its probes.
+    ident: u16,
+    /// When replies were last seen to be lost in this machine's receive buffer.
+    overflow: Option<Instant>,
+    /// How many of its targets have had a probe leave.
+    reached: usize,
+    /// How many of its targets had none leave when sending began to fail, if it fails now.
+    left_when_broken: Option<usize>,
+}
+
+/// The state of one run.
+pub struct Prober {
+    plan: Plan,
+    key: Key,
+    targets: Targets,
+    tallies: Vec<Tally>,
+    /// Sums of RTTs in ticks, where more than one answer is wanted.
+    sums: Vec<u64>,
+    links: Links,
+    in_flight: Queue,
+    due: Queue,
+    /// The first target that has not been tried yet.
+    fresh: u32,
+    pacer: Pacer,
+    batch: Vec<Probe>,
+    courses: [Course; 2],
+    counts: Counts,
+    settled: usize,
+    epoch: Instant,
+    /// When the last probe left, in ticks from the epoch: what 32-bit moments are counted back from.
+    last_ticks: u64,
+    overflowing: Option<Instant>,
+}
+
+impl Prober {
+    /// Prepares to probe `targets` from `now` on. `idents` are the Identifiers that probes of either family will carry.
+    pub fn new(plan: Plan, key: Key, idents: [u16; 2], targets: Targets, now: Instant) -> Result<Self, Error> {
+        let sums = if plan.responses > 1 { targets.len() } else { 0 };
+        Ok(Prober {
+            tallies: filled(targets.len())?,
+            sums: filled(sums)?,
+            links: Links::new(targets.len())?,
+            in_flight: Queue::EMPTY,
+            due: Queue::EMPTY,
+            fresh: 0,
+            pacer: Pacer::new(plan.rate, now),
+            batch: Vec::with_capacity(MAX_BATCH),
+            courses: idents.map(|ident| Course { ident, ..Course::default() }),
+            counts: Counts::default(),
+            settled: 0,
+            epoch: now,
+            last_ticks: 0,
+            overflowing: None,
+            plan,
+            key,
+            targets,
+        })
+    }
+
+    /// The targets and lines of the run.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// How many targets are settled.
+    pub fn settled(&self) -> usize {
+        self.settled
+    }
+
+    /// Whether every target is settled.
+    pub fn is_done(&self) -> bool {
+        self.settled == self.targets.len()
+    }
+
+    /// How a target ended, or stands.
+    pub fn verdict(&self, target: TargetId) -> Verdict {
+        self.tallies.get(target.index()).map_or(Verdict::Unsettled, Tally::verdict)
+    }
+
+    /// The probes that may leave now: of one family, first attempts before others. Until [`Self::handle_sent`] or
+    /// [`Self::handle_refused`] says what became of them, asking again gives the same ones.
+    pub fn poll_send(&mut self, now: Instant) -> &[Probe] {
+        self.batch.clear();
+        let most = if self.plan.rate.exceeds(FULL_BATCH_RATE) { MAX_BATCH } else { SMALL_BATCH };
+        let most = self.pacer.allows(now, most);
+        let mut next = self.first_to_send(now);
+        while let Some(target) = next
+            && self.batch.len() < most
+            && let Some(address) = self.targets.address(target)
+            && self.batch.first().is_none_or(|first| first.address.family() == address.family())
+        {
+            let attempt = self.tallies[target.index()].attempt();
+            let token = self.key.token(target.0, attempt, address);
+            let seq = (self.counts.sent + self.batch.len() as u64) as u16;
+            self.batch.push(Probe { target, address, token, seq });
+            next = if target.0 == self.fresh + self.batch.len() as u32 - 1 {
+                self.fresh_target(self.batch.len() as u32)
+            } else {
+                self.links.after(target).filter(|&target| self.is_spaced(target, now))
+            };
+        }
+        &self.batch
+    }
+
+    /// The first `count` probes of the last batch left, the first of them not before the start and the last not after
+    /// the end of `left`. (Each is taken to have left at its proportional place in between.)
+    pub fn handle_sent(&mut self, count: usize, left: Range<Instant>) {
+        let count = count.min(self.batch.len());
+        let span = left.end.saturating_duration_since(left.start);
+        for place in 0..count {
+            let at = left.start + span * (2 * place as u32 + 1) / (2 * count as u32);
+            let target = self.batch[place].target;
+            self.take_off(target, at);
+            let tally = &mut self.tallies[target.index()];
+            let course = &mut self.courses[self.batch[place].address.family().index()];
+            course.reached += usize::from(!tally.left());
+            course.left_when_broken = None;
+            tally.mark_left();
+        }
+        self.counts.sent += count as u64;
+        self.pacer.spend(count, left.end);
+        self.batch.drain(..count);
+    }
+
+    /// Our own system refused to send the first probe of the last batch that has not left. The attempt is not the
+    /// target's fault: it stands until its ordinary timeout, and the reason is kept.
+    pub fn handle_refused(&mut self, errno: u8, now: Instant) {
+        let Some(&Probe { target, address, .. }) = self.batch.first() else { return };
+        self.take_off(target, now);
+        let tally = &mut self.tallies[target.index()];
+        tally.errno = errno;
+        let (family, left) = (address.family(), tally.left());
+        let course = &mut self.courses[family.index()];
+        if course.left_when_broken.is_none() && !left && course.reached > 0 {
+            course.left_when_broken = Some(self.targets.of(family) - course.reached);
+        }
+        self.counts.refused += 1;
+        self.pacer.spend(1, now);
+        self.batch.clear();
+    }
+
+    /// An Echo Reply arrived from `from` at `at`.
+    pub fn handle_reply(&mut self, from: Address, reply: &Echo, at: Instant) -> Fate {
+        let fate = self.fate(from, reply, at);
+        match fate {
+            Fate::Answer { target, rtt, .. } => {
+                self.counts.replies += 1;
+                let expected = self.targets.address(target).is_some_and(|address| same_source(address, from));
+                self.counts.elsewhere += u64::from(!expected);
+                self.answered(target, rtt);
+            }
+            Fate::Duplicate => self.counts.duplicates += 1,
+            Fate::Late => self.counts.late += 1,
+            Fate::Damaged => self.counts.damaged += 1,
+            Fate::Stray => self.counts.stray += 1,
+        }
+        fate
+    }
+
+    /// Something arrived that could not be read: cut short, or with a wrong checksum.
+    pub fn handle_damaged(&mut self) {
+        self.counts.damaged += 1;
+    }
+
+    /// Replies of `family` were lost in this machine's receive buffer, some time before `now`.
+    pub fn handle_overflow(&mut self, family: Family, now: Instant) {
+        self.courses[family.index()].overflow = Some(now);
+        // One loss is seen once for each drain that it lasts; slowing down more often than a reply takes to notice
+        // would only punish.
+        if self.overflowing.is_none_or(|since| now.saturating_duration_since(since) >= Self::CALM / 4) {
+            self.overflowing = Some(now);
+            self.pacer.slow_down(self.counts.sent, now);
+        }
+    }
+
+    /// How long nothing must have been lost before the rate goes back to what was asked for.
+    const CALM: Duration = Duration::from_millis(1000);
+
+    /// Every probe whose time is over at `now`, and that is still unanswered, is over.
+    pub fn handle_timeouts(&mut self, now: Instant) {
+        if self.overflowing.is_some_and(|since| now.saturating_duration_since(since) >= Self::CALM) {
+            self.overflowing = None;
+            self.pacer.recover();
+        }
+        while let Some(target) = self.in_flight.first()
+            && let sent = self.sent_at(target)
+            && sent + self.plan.timeout <= now
+        {
+            self.links.leave(&mut self.in_flight, target);
+            self.silent(target, sent);
+        }
+    }
+
+    /// When to come back: the next moment at which there may be something to send or to give up. `None`: never.
+    pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
+        let deadline = self.in_flight.first().map(|target| self.sent_at(target) + self.plan.timeout);
+        let send = if self.fresh_target(0).is_some() {
+            Some(self.pacer.next(now))
+        } else {
+            let target = self.due.first();
+            target.map(|target| self.pacer.next(now).max(self.spaced_from(target)))
+        };
+        [deadline, send].into_iter().flatten().min()
+    }
+
+    /// Whether anything waits to be sent, now or once the pace allows.
+    pub fn has_work(&self) -> bool {
+        self.fresh_target(0).is_some() || self.due.first().is_some()
+    }
+
+    /// The targets of `family` that none of whose probes left, if that is so because sending broke off in mid-run:
+    /// it had worked, and then failed for more than half of what remained. (A last target without a route is no such
+    /// break: half of one says nothing.)
+    pub fn broke_off(&self, family: Family) -> bool {
+        let course = &self.courses[family.index()];
+        let unsent = self.targets.of(family) - course.reached;
+        course.left_when_broken.is_some_and(|left| left > 1 && unsent * 2 > left)
+    }
+
+    /// The target to send to next, if its time has come.
+    fn first_to_send(&self, now: Instant) -> Option<TargetId> {
+        self.fresh_target(0).or(self.due.first().filter(|&target| self.is_spaced(target, now)))
+    }
+
+    /// The `nth` of the targets that have not been tried yet.
+    fn fresh_target(&self, nth: u32) -> Option<TargetId> {
+        let target = TargetId(self.fresh + nth);
+        (target.index() < self.targets.len()).then_some(target)
+    }
+
+    /// Whether enough time has gone since the last probe to `target`.
+    fn is_spaced(&self, target: TargetId, now: Instant) -> bool {
+        self.spaced_from(target) <= now
+    }
+
+    fn spaced_from(&self, target: TargetId) -> Instant {
+        self.sent_at(target) + self.plan.spacing
+    }
+
+    /// The next probe to `target` is on its way, or as good as.
+    fn take_off(&mut self, target: TargetId, at: Instant) {
+        if target.0 == self.fresh {
+            self.fresh += 1;
+        } else {
+            self.links.leave(&mut self.due, target);
+        }
+        let ticks = self.ticks(at).clamp(self.last_ticks, self.last_ticks + self.longest_step());
+        self.last_ticks = ticks;
+        let tally = &mut self.tallies[target.index()];
+        tally.ticks = ticks as u32;
+        tally.enter(Phase::InFlight);
+        self.links.enter(&mut self.in_flight, target);
+    }
+
+    /// What a reply is, by its ident, token, source and time.
+    fn fate(&self, from: Address, reply: &Echo, at: Instant) -> Fate {
+        if reply.ident != self.courses[from.family().index()].ident {
+            return Fate::Stray;
+        }
+        let Some(token) = Token::parse(reply.data) else { return Fate::Damaged };
+        let target = TargetId(token.target);
+        let Some(address) = self.targets.address(target) else { return Fate::Damaged };
+        if self.key.token(token.target, token.attempt, address) != token {
+            return Fate::Damaged;
+        }
+        if self.plan.check_source && !same_source(address, from) {
+            return Fate::Stray;
+        }
+        let tally = &self.tallies[target.index()];
+        if tally.phase() == Phase::InFlight && token.attempt == tally.attempt() {
+            let rtt = at.saturating_duration_since(self.sent_at(target));
+            return if rtt <= self.plan.timeout {
+                Fate::Answer { target, attempt: token.attempt, rtt }
+            } else {
+                Fate::Late
+            };
+        }
+        // Which of several attempts were answered is not kept: where some were and some were not, this is a guess.
+        let last = token.attempt + 1 == tally.attempt();
+        if tally.replies > 0 && (last || tally.silences == 0) { Fate::Duplicate } else { Fate::Late }
+    }
+
+    /// A probe in flight to `target` was answered.
+    fn answered(&mut self, target: TargetId, rtt: Duration) {
+        self.links.leave(&mut self.in_flight, target);
+        let ticks = (rtt.as_nanos() / TICK.as_nanos()) as u32;
+        let tally = &mut self.tallies[target.index()];
+        tally.replies += 1;
+        match self.sums.get_mut(target.index()) {
+            Some(sum) => *sum += u64::from(ticks),
+            None => tally.ticks = ticks,
+        }
+        if tally.replies >= self.plan.responses {
+            self.settle(target);
+        } else {
+            self.fall_due(target);
+        }
+    }
+
+    /// A probe to `target`, sent at `sent`, timed out.
+    fn silent(&mut self, target: TargetId, sent: Instant) {
+        let overflow = self.targets.address(target).and_then(|address| self.courses[address.family().index()].overflow);
+        let tally = &mut self.tallies[target.index()];
+        if overflow.is_some_and(|overflow| overflow >= sent) && tally.give_back() {
+            self.counts.given_back += 1;
+            self.fall_due(target);
+        } else if tally.silences < self.plan.retries {
+            tally.silences += 1;
+            self.fall_due(target);
+        } else {
+            self.settle(target);
+        }
+    }
+
+    fn fall_due(&mut self, target: TargetId) {
+        self.tallies[target.index()].enter(Phase::Due);
+        self.links.enter(&mut self.due, target);
+    }
+
+    fn settle(&mut self, target: TargetId) {
+        let tally = &mut self.tallies[target.index()];
+        if let Some(sum) = self.sums.get(target.index())
+            && let Some(mean) = sum.checked_div(u64::from(tally.replies))
+        {
+            tally.ticks = mean as u32;
+        }
+        tally.enter(Phase::Settled);
+        self.settled += 1;
+    }
+
+    /// When the last probe to `target` left. Its 32 bits are counted back from the last probe of all: nothing stays in
+    /// flight for longer than they reach.
+    fn sent_at(&self, target: TargetId) -> Instant {
+        let back = (self.last_ticks as u32).wrapping_sub(self.tallies[target.index()].ticks);
+        let ticks = self.last_ticks - u64::from(back);
+        self.epoch + Duration::from_nanos(ticks * TICK.as_nanos() as u64)
+    }
+
+    /// How far the last probe's time may move on without 32 bits losing the first one in flight. A process that was
+    /// stopped in the middle of sending may come to this; the batch in its hands is then taken to have left too early,
+    /// and is probed again.
+    fn longest_step(&self) -> u64 {
+        match self.in_flight.first() {
+            None => u64::from(u32::MAX),
+            Some(_) => u64::from(u32::MAX) - 2 * (self.plan.timeout.as_nanos() / TICK.as_nanos()) as u64,
+        }
+    }
+
+    fn ticks(&self, at: Instant) -> u64 {
+        (at.saturating_duration_since(self.epoch).as_nanos() / TICK.as_nanos()) as u64
+    }
+}
+
+/// Whether a reply from `from` comes from the address that was probed. A zone is compared where the target has one.
+fn same_source(target: Address, from: Address) -> bool {
+    match (target, from) {
+        (Address::V6(ip, 0), Address::V6(from, _)) => ip == from,
+        _ => target == from,
+    }
+}
+
+/// `count` default values; memory that cannot be had is an error, not an abort.
+fn filled<T: Clone + Default>(count: usize) -> Result<Vec<T>, Error> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).map_err(|_| Error::Memory(count))?;
+    list.resize(count, T::default());
+    Ok(list)
+}

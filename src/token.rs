@@ -1,0 +1,51 @@
+//! The 16 bytes at the head of a probe's data that tie a reply to its probe.
+//!
+//! A token names the target and the attempt in plain, and seals both, with the target's address, under a key that is
+//! fresh for every run. Whoever has not seen a probe cannot make the reply to it: he would have to guess 64 bits.
+//! Nothing in it is a time, so it tells an observer nothing about our clock, and nothing an observer alters in it can
+//! move an RTT.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+
+/// The first bytes of a probe's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Which target the probe went to.
+    pub target: u32,
+    /// How many probes that target had been sent before this one.
+    pub attempt: u32,
+    /// What only the holder of the key can make of the two.
+    pub seal: u64,
+}
+
+impl Token {
+    /// The length of a token, in bytes: the least data that a probe can carry.
+    pub const LEN: usize = 16;
+
+    /// The token at the head of an Echo Reply's data, if there is room for one.
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let (bytes, _) = data.split_first_chunk::<{ Self::LEN }>()?;
+        let number = u128::from_be_bytes(*bytes);
+        Some(Token { target: (number >> 96) as u32, attempt: (number >> 64) as u32, seal: number as u64 })
+    }
+
+    /// The token's bytes, all of them in network order.
+    pub fn emit(&self) -> [u8; Self::LEN] {
+        (u128::from(self.target) << 96 | u128::from(self.attempt) << 64 | u128::from(self.seal)).to_be_bytes()
+    }
+}
+
+/// The secret of one run: a keyed hash (the SipHash of the standard library).
+pub struct Key(RandomState);
+
+impl Key {
+    /// A key made from `secret`, which draws its own randomness from the system when it is made.
+    pub fn new(secret: RandomState) -> Self {
+        Key(secret)
+    }
+
+    /// The token of one probe.
+    pub fn token(&self, target: u32, attempt: u32, address: impl Hash) -> Token {
+        Token { target, attempt, seal: self.0.hash_one((target, attempt, address)) }
+    }
+}
