@@ -440,7 +440,7 @@ impl Prober {
     /// and is probed again.
     fn longest_step(&self) -> u64 {
         match self.in_flight.first() {
-            None => u64::from(u32::MAX),
+            None => u64::MAX - self.last_ticks,
             Some(_) => u64::from(u32::MAX) - 2 * (self.plan.timeout.as_nanos() / TICK.as_nanos()) as u64,
         }
     }
