@@ -7,9 +7,6 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::net::IpAddr;
 
-use crate::plan::Limits;
-use crate::wire::Family;
-
 /// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
 /// for the others, and keeps 98 and 99 for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +34,7 @@ impl From<Exit> for std::process::ExitCode {
 #[derive(Debug)]
 pub enum Error {
     /// An option that is not in the table.
-    UnknownOption(String),
+    UnknownOption(Quoted),
     /// The command line cannot be split into options and values; lexopt's words.
     BadUsage(String),
     /// A value that its option does not take.
@@ -81,8 +78,8 @@ pub enum Error {
     Stopped(&'static str, usize, usize),
     /// Not one probe left this machine.
     NothingSent(io::Error),
-    /// Sends of one family worked and then failed for most of what remained.
-    Broke(Family, usize, io::Error),
+    /// Sends of one family worked and then failed for most of what remained: how many targets were never probed.
+    Broke(&'static str, usize, io::Error),
     /// This machine lost so many replies that some targets stayed undecided.
     Undecided(usize),
     /// The program itself is wrong.
@@ -177,10 +174,12 @@ impl Display for Error {
 pub enum Warning {
     /// Options of fping that are accepted and do nothing here.
     Ignored(String),
-    /// A rate above what ordinary users may have.
-    RateLowered,
+    /// A rate above what ordinary users may have, which is this.
+    RateLowered(f64),
     /// Started by real root, who keeps uid 0 without its powers.
     RootWithoutPowers,
+    /// Remarks on lines beyond those that are kept word for word.
+    MoreLines(u64),
     /// Targets of one family that were never sent to: how many, the first, and why.
     Unsent(usize, String, io::Error),
     /// Replies were lost in this machine's receive buffer, and their targets probed again.
@@ -191,14 +190,13 @@ impl Display for Warning {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Warning::Ignored(options) => write!(f, "{options}: ignored (options of fping that mean nothing here)"),
-            Warning::RateLowered => write!(
-                f,
-                "--max-pps: lowered to {} packets a second (the limit for ordinary users)",
-                Limits::ORDINARY.rate
-            ),
+            Warning::RateLowered(pps) => {
+                write!(f, "--max-pps: lowered to {pps} packets a second (the limit for ordinary users)")
+            }
             Warning::RootWithoutPowers => {
                 write!(f, "root's right to read other users' files was given up (use stdin: cat FILE | xymonping)")
             }
+            Warning::MoreLines(lines) => write!(f, "{lines} more lines like these"),
             Warning::Unsent(targets, first, why) => {
                 write!(f, "{targets} targets could not be sent to, {first} first: {} (is there a route?)", Reason(why))
             }
@@ -231,8 +229,8 @@ pub enum Reject {
     /// A zone that names no interface of this machine.
     NoSuchZone,
     /// The family was excluded by `--ipv4` or `--ipv6`.
-    ExcludedFamily(Family),
-    /// More than [`crate::targets::MAX_LINE`] bytes.
+    ExcludedFamily(&'static str),
+    /// More bytes than a line may have.
     TooLong,
     /// A NUL byte.
     Nul,

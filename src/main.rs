@@ -1,1 +1,199 @@
-fn main() {}
+//! The phases in their order, and one exit code.
+//!
+//! Rights are set aside before anything of the caller's is read, come back for the moment in which the sockets are
+//! opened, and are gone before the first target is read. Whatever goes wrong ends in one line that says what, and in an
+//! exit code that the parent does not take for the hosts' silence.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::panic;
+use std::path::Path;
+use std::process::ExitCode;
+
+use xymonping::cli::{self, Debug, Help, Input, Options, Request};
+use xymonping::driver::{self, Log};
+use xymonping::error::{Error, Exit, Warning};
+use xymonping::net::{self, Link, Origin, RawSockets};
+use xymonping::plan::Limits;
+use xymonping::privilege::Suspended;
+use xymonping::prober::Prober;
+use xymonping::report::Outcome;
+use xymonping::sandbox;
+use xymonping::signal::Signals;
+use xymonping::stdio::Stream;
+use xymonping::targets::{Reading, Rules, Targets};
+use xymonping::token::Key;
+
+/// What is said on stderr at the end: failures first, then warnings, then remarks on lines.
+#[derive(Default)]
+struct Notes {
+    failures: Vec<String>,
+    warnings: Vec<String>,
+    /// Whether a list is expected on stdin that has not been read to its end.
+    awaiting_list: bool,
+}
+
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(|bug| {
+        let place = bug.location().map_or(String::new(), |place| format!(" at {place}"));
+        let what = bug.payload_as_str().unwrap_or("panic");
+        say(&[Error::Panic(format!("{what}{place}")).to_string()]);
+    }));
+    panic::catch_unwind(|| {
+        let mut notes = Notes { awaiting_list: true, ..Notes::default() };
+        let exit = run(&mut notes).unwrap_or_else(|error| {
+            notes.failures.insert(0, error.to_string());
+            error.exit()
+        });
+        say(&notes.failures);
+        say(&notes.warnings);
+        if exit >= Exit::Usage && notes.awaiting_list {
+            listen_to_the_end();
+        }
+        exit
+    })
+    .unwrap_or(Exit::Failure)
+    .into()
+}
+
+fn run(notes: &mut Notes) -> Result<Exit, Error> {
+    // 1. Set rights aside.
+    let suspended = Suspended::begin()?;
+    let signals = Signals::block()?;
+    let caller_is_root = suspended.caller_is_root();
+    let limits = if caller_is_root { &Limits::ROOT } else { &Limits::ORDINARY };
+
+    // 2. Read the command line, without rights.
+    let request = cli::parse(env::args_os().skip(1), limits);
+    let (options, origins) = match request.and_then(with_origins) {
+        Ok((Request::Run(options), origins)) => (*options, origins),
+        Ok((request, _)) => {
+            suspended.resume()?.drop()?;
+            return answer(&request, &signals);
+        }
+        Err(error) => {
+            suspended.resume()?.drop()?;
+            return Err(error);
+        }
+    };
+    notes.awaiting_list = options.input == Input::Stdin;
+    notes.warnings.extend(options.warnings.iter().map(Warning::to_string));
+
+    // 3. Use them, once. 4. Give them up.
+    let privileged = suspended.resume()?;
+    let sockets = RawSockets::open(&privileged, options.only, origins, caller_is_root);
+    let dropped = privileged.drop()?;
+
+    // 5. Make the sockets ready before targets are read: what came in between is drained before the first probe.
+    let secret = RandomState::new();
+    let ident = secret.build_hasher().finish() as u16;
+    let mut link = Link::new(sockets?, ident, options.plan.size, caller_is_root, &dropped)?;
+    let mut log = open_log(&options.debug, &signals)?;
+    let targets = read_targets(&options, limits, &signals, notes)?;
+    notes.awaiting_list = false;
+    let rejected = targets.rejected > 0;
+    let mut out = BufWriter::with_capacity(64 * 1024, Stream::new(io::stdout(), Some(&signals)));
+    let mut prober = Prober::new(options.plan, Key::new(secret), link.idents(), targets, driver::now())?;
+
+    // 6. Close the door, probe, report.
+    sandbox::enter(&dropped)?;
+    let signal = driver::probe(&mut link, &mut prober, &signals, &mut log, &dropped);
+    let outcome = Outcome::of(&prober, signal);
+    notes.failures.extend(outcome.failures.iter().map(Error::to_string));
+    notes.warnings.splice(0..0, outcome.warnings.iter().map(Warning::to_string));
+    outcome.write(&mut out, &prober, options.lines).map_err(Error::WriteResults)?;
+    Ok(match outcome.failures.iter().map(Error::exit).max() {
+        Some(exit) => exit,
+        None if options.exit_status && rejected => Exit::Rejected,
+        None if options.exit_status && outcome.unreachable => Exit::Unreachable,
+        None => Exit::Success,
+    })
+}
+
+/// Looks at the addresses to send from, as long as that needs no rights.
+fn with_origins(request: Request) -> Result<(Request, [Option<Origin>; 2]), Error> {
+    let mut origins = [None; 2];
+    if let Request::Run(options) = &request {
+        for (origin, source) in origins.iter_mut().zip(&options.sources) {
+            *origin = source.as_ref().map(Origin::check).transpose()?;
+        }
+    }
+    Ok((request, origins))
+}
+
+/// Answers a question about the program itself.
+fn answer(request: &Request, signals: &Signals) -> Result<Exit, Error> {
+    let text = match request {
+        Request::Help => Help.to_string(),
+        _ => format!("xymonping {}\n", env!("CARGO_PKG_VERSION")),
+    };
+    Stream::new(io::stdout(), Some(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)?;
+    Ok(Exit::Success)
+}
+
+fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, Error> {
+    Ok(match debug {
+        Debug::Off => None,
+        Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Some(signals)))),
+        Debug::File(path) => {
+            let file = Stream::open_log(Path::new(path), signals);
+            Some(Log::new(file.map_err(|error| Error::OpenDebug(path.as_bytes().into(), error))?))
+        }
+    })
+}
+
+fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<Targets, Error> {
+    let broadcasts = net::broadcasts();
+    let rules = Rules { only: options.only, limits, broadcasts: &broadcasts, interface: &net::interface };
+    let mut reading = Reading::new(rules);
+    match &options.input {
+        Input::Operands(operands) => {
+            for operand in operands {
+                reading.operand(operand.as_bytes())?;
+            }
+        }
+        Input::File(path) => {
+            let opened = Stream::open_list(Path::new(path), signals);
+            let mut list = opened.map_err(|error| {
+                if limits.groups && error.kind() == io::ErrorKind::PermissionDenied {
+                    notes.warnings.push(Warning::RootWithoutPowers.to_string());
+                }
+                Error::OpenList(path.as_bytes().into(), error)
+            })?;
+            driver::read_list(&mut list, &mut reading)?;
+        }
+        Input::Stdin => {
+            if io::stdin().is_terminal() {
+                say(&["reading addresses from the terminal, one a line (end with Ctrl-D)".to_owned()]);
+            }
+            driver::read_list(&mut Stream::new(io::stdin(), Some(signals)), &mut reading)?;
+        }
+    }
+    let targets = reading.finish()?;
+    notes.warnings.extend(targets.remarks.iter().map(|remark| remark.to_string()));
+    let unsaid = targets.rejected + targets.doubtful - targets.remarks.len() as u64;
+    if unsaid > 0 {
+        notes.warnings.push(Warning::MoreLines(unsaid).to_string());
+    }
+    Ok(targets)
+}
+
+/// Writes lines to stderr, each with the program's name. If that fails, nobody is left to be told.
+fn say(lines: &[String]) {
+    let mut out = Stream::new(io::stderr(), None);
+    for line in lines {
+        let _ = out.write_all(format!("xymonping: {line}\n").as_bytes());
+    }
+}
+
+/// Reads what a parent is still writing to us.
+fn listen_to_the_end() {
+    let mut input = Stream::new(io::stdin(), None);
+    if input.has_peer() {
+        driver::drain_input(&mut input);
+    }
+}

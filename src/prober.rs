@@ -11,6 +11,7 @@
 mod inflight;
 mod pacer;
 
+use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,18 @@ pub enum Fate {
     Damaged,
     /// Not ours, or refused because of its source address.
     Stray,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fate::Answer { rtt, .. } => write!(f, "answer {:.1} usec", rtt.as_secs_f64() * 1e6),
+            Fate::Duplicate => f.write_str("duplicate"),
+            Fate::Late => f.write_str("late"),
+            Fate::Damaged => f.write_str("damaged"),
+            Fate::Stray => f.write_str("stray"),
+        }
+    }
 }
 
 /// What happened in a run, in packets.
@@ -149,6 +162,11 @@ impl Prober {
             key,
             targets,
         })
+    }
+
+    /// What is sent to everyone.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The targets and lines of the run.
@@ -257,8 +275,15 @@ impl Prober {
     }
 
     /// Something arrived that could not be read: cut short, or with a wrong checksum.
-    pub fn handle_damaged(&mut self) {
+    pub fn handle_damaged(&mut self) -> Fate {
         self.counts.damaged += 1;
+        Fate::Damaged
+    }
+
+    /// Something arrived that is no Echo Reply.
+    pub fn handle_other(&mut self) -> Fate {
+        self.counts.stray += 1;
+        Fate::Stray
     }
 
     /// Replies of `family` were lost in this machine's receive buffer, some time before `now`.
@@ -307,9 +332,8 @@ impl Prober {
         self.fresh_target(0).is_some() || self.due.first().is_some()
     }
 
-    /// The targets of `family` that none of whose probes left, if that is so because sending broke off in mid-run:
-    /// it had worked, and then failed for more than half of what remained. (A last target without a route is no such
-    /// break: half of one says nothing.)
+    /// Whether sending to `family` broke off in mid-run: it had worked, and then failed for more than half of what
+    /// remained. (One last target without a route is no such break: half of one says nothing.)
     pub fn broke_off(&self, family: Family) -> bool {
         let course = &self.courses[family.index()];
         let unsent = self.targets.of(family) - course.reached;

@@ -1,13 +1,15 @@
-//! Verdicts -> lines. The lines are a contract: Xymon reads them with `sscanf` and `strstr`, graphs the number in the
+//! Verdicts -> lines, and what they come to as a whole. The lines are a contract: Xymon reads them with `sscanf` and `strstr`, graphs the number in the
 //! brackets, and shows the text on its pages (xymonnet.c `finish_ping_service`, do_net.c `do_net_rrd`).
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::error::{Error, Warning};
 use crate::prober::Prober;
 use crate::tally::Verdict;
-use crate::targets::TargetId;
+use crate::targets::Address;
+use crate::wire::Family;
 
 /// Which lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,29 +25,106 @@ pub enum Lines {
     None,
 }
 
-/// Writes the lines of a run, in the order of the input. `has_line` says of a target that has no verdict of its own
-/// (it was never sent to) whether it is to be called unreachable all the same.
-pub fn write(
-    out: &mut impl Write,
-    prober: &Prober,
-    lines: Lines,
-    has_line: impl Fn(TargetId) -> bool,
-) -> io::Result<()> {
-    for (address, target) in prober.targets().lines() {
-        match prober.verdict(target) {
-            Verdict::Alive(rtt) if matches!(lines, Lines::All | Lines::Alive) => {
-                writeln!(out, "{address} is alive ({})", Rtt(rtt))?;
+/// What a run came to, beyond its lines.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Why it is a failure, if it is one; the worst first.
+    pub failures: Vec<Error>,
+    /// What the operator should know.
+    pub warnings: Vec<Warning>,
+    /// Whether a target is called unreachable.
+    pub unreachable: bool,
+    /// Of which families targets that were never sent to get no line.
+    silent: [bool; 2],
+}
+
+impl Outcome {
+    /// Judges a run that `signal` ended, or that ran to its end: whether its silence is the targets' or our own.
+    pub fn of(prober: &Prober, signal: Option<&'static str>) -> Self {
+        let mut outcome = Outcome::default();
+        let mut undecided = 0;
+        let mut unsent: Vec<Unsent> = Vec::new();
+        for (target, address) in prober.targets().addresses() {
+            match prober.verdict(target) {
+                Verdict::Unreachable => outcome.unreachable = true,
+                Verdict::Undecided => undecided += 1,
+                Verdict::Unsent(errno) => Unsent::count(&mut unsent, address, errno),
+                Verdict::Alive(_) | Verdict::Unsettled => {}
             }
-            Verdict::Unreachable if matches!(lines, Lines::All | Lines::Unreachable) => {
-                writeln!(out, "{address} is unreachable")?;
+        }
+        let targets = prober.targets();
+        if let Some(signal) = signal {
+            outcome.failures.push(Error::Stopped(signal, prober.settled(), targets.len()));
+        }
+        for family in Family::BOTH {
+            let of_family = || unsent.iter().filter(|unsent| unsent.first.family() == family);
+            let Some(first) = of_family().next() else { continue };
+            if prober.counts().sent == 0 {
+                outcome.silent[family.index()] = true;
+                if !outcome.failures.iter().any(|failure| matches!(failure, Error::NothingSent(_))) {
+                    outcome.failures.push(Error::NothingSent(first.why()));
+                }
+            } else if prober.broke_off(family) {
+                outcome.silent[family.index()] = true;
+                let count = of_family().map(|unsent| unsent.count).sum();
+                outcome.failures.push(Error::Broke(family.name(), count, first.why()));
+            } else {
+                outcome.unreachable = true;
+                outcome.warnings.extend(of_family().map(Unsent::warning));
             }
-            Verdict::Unsent(_) if matches!(lines, Lines::All | Lines::Unreachable) && has_line(target) => {
-                writeln!(out, "{address} is unreachable")?;
+        }
+        if undecided > 0 {
+            outcome.failures.push(Error::Undecided(undecided));
+        }
+        if prober.counts().given_back > 0 {
+            outcome.warnings.push(Warning::Overflow(prober.counts().given_back));
+        }
+        outcome
+    }
+
+    /// Writes the lines of the run, in the order of the input.
+    pub fn write(&self, out: &mut impl Write, prober: &Prober, lines: Lines) -> io::Result<()> {
+        for (address, shown, target) in prober.targets().lines() {
+            let unreachable = match prober.verdict(target) {
+                Verdict::Alive(rtt) if matches!(lines, Lines::All | Lines::Alive) => {
+                    writeln!(out, "{shown} is alive ({})", Rtt(rtt))?;
+                    false
+                }
+                Verdict::Unreachable => true,
+                Verdict::Unsent(_) => !self.silent[address.family().index()],
+                _ => false,
+            };
+            if unreachable && matches!(lines, Lines::All | Lines::Unreachable) {
+                writeln!(out, "{shown} is unreachable")?;
             }
-            _ => {}
+        }
+        out.flush()
+    }
+}
+
+/// Targets of one family that were never sent to for the same reason.
+struct Unsent {
+    errno: u8,
+    first: Address,
+    count: usize,
+}
+
+impl Unsent {
+    fn count(all: &mut Vec<Unsent>, address: Address, errno: u8) {
+        let same = |unsent: &&mut Unsent| unsent.errno == errno && unsent.first.family() == address.family();
+        match all.iter_mut().find(same) {
+            Some(unsent) => unsent.count += 1,
+            None => all.push(Unsent { errno, first: address, count: 1 }),
         }
     }
-    out.flush()
+
+    fn why(&self) -> io::Error {
+        io::Error::from_raw_os_error(self.errno.into())
+    }
+
+    fn warning(&self) -> Warning {
+        Warning::Unsent(self.count, self.first.to_string(), self.why())
+    }
 }
 
 /// An RTT as Xymon reads it: whole microseconds below 3 ms, tenths of milliseconds from there on, halves rounded up.

@@ -89,7 +89,7 @@ impl Rules<'_> {
             self.ipv4(ip)?
         };
         match self.only {
-            Some(only) if only != address.family() => Err(Reject::ExcludedFamily(address.family())),
+            Some(only) if only != address.family() => Err(Reject::ExcludedFamily(address.family().name())),
             _ => Ok((address, zone)),
         }
     }
@@ -201,12 +201,18 @@ impl Targets {
         }
     }
 
-    /// The lines of output in the order of the input: what each shows as its address, and its target.
-    pub fn lines(&self) -> impl Iterator<Item = (impl Display, TargetId)> {
+    /// Every target, in the order of probing.
+    pub fn addresses(&self) -> impl Iterator<Item = (TargetId, Address)> {
+        (0..self.len() as u32).filter_map(|number| Some((TargetId(number), self.address(TargetId(number))?)))
+    }
+
+    /// The lines of output in the order of the input: the address of each, how it is shown, and its target.
+    pub fn lines(&self) -> impl Iterator<Item = (Address, impl Display, TargetId)> {
         let count = if self.lines.is_empty() { self.len() } else { self.lines.len() };
         (0..count as u32).filter_map(|line| {
             let target = TargetId(if self.lines.is_empty() { line } else { *self.lines.get(line as usize)? });
-            Some((Shown { address: self.address(target)?, zone: self.zone(line) }, target))
+            let address = self.address(target)?;
+            Some((address, Shown { address, zone: self.zone(line) }, target))
         })
     }
 
@@ -316,10 +322,17 @@ impl<'a> Reading<'a> {
         self.number += 1;
         let marked = self.number == 1 && line.starts_with(b"\xef\xbb\xbf");
         let line = if marked { &line[3..] } else { line };
-        match self.address_of(line) {
-            Ok(None) => Ok(()),
-            Ok(Some((address, zone, doubtful))) => {
-                if doubtful {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let first = match words.next() {
+            _ if line.len() > MAX_LINE => Err(Reject::TooLong),
+            _ if line.contains(&0) => Err(Reject::Nul),
+            None => return Ok(()),
+            Some(word) if word.starts_with(b"#") => return Ok(()),
+            Some(word) => self.rules.address(word),
+        };
+        match first {
+            Ok((address, zone)) => {
+                if words.next().is_some_and(|label| self.rules.address(label).is_ok()) {
                     self.found.doubtful += 1;
                     self.remark(line, None);
                 }
@@ -329,26 +342,6 @@ impl<'a> Reading<'a> {
                 self.found.rejected += 1;
                 self.remark(line, Some(reject));
                 Ok(())
-            }
-        }
-    }
-
-    /// The address on a line, its zone, and whether a second address follows it. `None`: a blank or a comment.
-    fn address_of<'t>(&self, line: &'t [u8]) -> Result<Option<(Address, Option<&'t str>, bool)>, Reject> {
-        if line.len() > MAX_LINE {
-            return Err(Reject::TooLong);
-        }
-        if line.contains(&0) {
-            return Err(Reject::Nul);
-        }
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        match words.next() {
-            None => Ok(None),
-            Some(word) if word.starts_with(b"#") => Ok(None),
-            Some(word) => {
-                let (address, zone) = self.rules.address(word)?;
-                let doubtful = words.next().is_some_and(|label| self.rules.address(label).is_ok());
-                Ok(Some((address, zone, doubtful)))
             }
         }
     }

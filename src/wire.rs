@@ -24,14 +24,13 @@ impl Family {
     pub fn index(self) -> usize {
         self as usize
     }
-}
 
-impl std::fmt::Display for Family {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
             Family::V4 => "IPv4",
             Family::V6 => "IPv6",
-        })
+        }
     }
 }
 

@@ -1,0 +1,189 @@
+//! The one loop and the one clock: moves packets and moments between the sockets and the state machine.
+//!
+//! Replies are read before anything is expired, and the drop counter with them, so that it does not matter when we get
+//! round to it. Nothing sleeps in the send path. While packets wait for their turn the sockets are not polled: replies
+//! are stamped by the kernel and lose nothing by being read at the next tick.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::error::Error;
+use crate::net::{Arrival, Awaited, Departure, Link};
+use crate::privilege::Dropped;
+use crate::prober::{Fate, Probe, Prober};
+use crate::signal::Signals;
+use crate::stdio::Stream;
+use crate::targets::Reading;
+use crate::token::Token;
+use crate::wire::{Echo, Family, Message};
+
+/// How long one wait may be without looking for replies. At 50 packets a second there is a packet to send before that.
+const LONGEST_TICK: Duration = Duration::from_millis(20);
+
+/// How short a wait may be: at high rates each wake-up then sends several packets, for a tenth of the cost.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
+
+/// Above how many packets a second.
+const COALESCED_RATE: f64 = 1000.0;
+
+/// How long a parent that is still writing its list is listened to after we have failed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The clock that everything is timed by.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Reads a list to its end.
+pub fn read_list(list: &mut impl Read, reading: &mut Reading) -> Result<(), Error> {
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match list.read(&mut piece).map_err(Error::ReadList)? {
+            0 => return Ok(()),
+            count => reading.feed(&piece[..count])?,
+        }
+    }
+}
+
+/// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads.
+pub fn drain_input<D: AsFd>(input: &mut Stream<D>) {
+    let end = now() + PATIENCE;
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let left = end.saturating_duration_since(now()).as_millis() as u16;
+        if left == 0 || !input.wait_readable(left) || !matches!(input.read(&mut piece), Ok(1..)) {
+            return;
+        }
+    }
+}
+
+/// A line for every packet: time, direction, address, ident, seq, attempt, verdict, RTT. Never a token or a key.
+pub struct Log<'a> {
+    out: Box<dyn Write + 'a>,
+    start: Instant,
+}
+
+impl<'a> Log<'a> {
+    /// Writes to `out` from now on.
+    pub fn new(out: impl Write + 'a) -> Self {
+        Log { out: Box::new(out), start: now() }
+    }
+
+    /// Writes one line. A log that cannot be written is no reason to stop probing.
+    fn line(&mut self, at: Instant, what: std::fmt::Arguments) {
+        let time = at.saturating_duration_since(self.start).as_secs_f64();
+        let _ = self.out.write_all(format!("{time:.6} {what}\n").as_bytes());
+    }
+
+    fn sent(&mut self, at: Instant, probe: &Probe, ident: u16) {
+        let Probe { address, token, seq, .. } = probe;
+        self.line(at, format_args!("send {address} ident {ident} seq {seq} attempt {}", token.attempt));
+    }
+
+    fn refused(&mut self, at: Instant, probe: &Probe, errno: Errno) {
+        let Probe { address, token, .. } = probe;
+        self.line(at, format_args!("send {address} attempt {} refused: {}", token.attempt, errno.desc()));
+    }
+
+    fn received(&mut self, arrival: &Arrival, fate: Fate) {
+        let Arrival { from, message, at } = arrival;
+        let Ok(Message::Reply(reply)) = message else {
+            return self.line(*at, format_args!("recv {from} {fate}"));
+        };
+        let Echo { ident, seq, data } = reply;
+        match (fate, Token::parse(data)) {
+            (Fate::Answer { .. } | Fate::Duplicate | Fate::Late, Some(Token { attempt, .. })) => {
+                self.line(*at, format_args!("recv {from} ident {ident} seq {seq} attempt {attempt} {fate}"));
+            }
+            _ => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {fate}")),
+        }
+    }
+}
+
+/// Probes until every target is settled, or until a signal comes, whose name is returned.
+pub fn probe(
+    link: &mut Link,
+    prober: &mut Prober,
+    signals: &Signals,
+    log: &mut Option<Log>,
+    _: &Dropped,
+) -> Option<&'static str> {
+    let idents = link.idents();
+    let timeout = prober.plan().timeout;
+    let tick = if prober.plan().rate.exceeds(COALESCED_RATE) { SHORTEST_TICK } else { Duration::ZERO };
+    // Since when the kernel has had no room for a single packet.
+    let mut jammed = None;
+    loop {
+        let round = now();
+        receive(link, prober, log, round);
+        prober.handle_timeouts(round);
+        if prober.is_done() {
+            return None;
+        }
+        if let Some(signal) = signals.poll() {
+            return Some(signal);
+        }
+        let probes = prober.poll_send(round);
+        let Some(first) = probes.first() else {
+            wait(link, prober, signals, round, tick);
+            continue;
+        };
+        let Departure { count, left, refusal } = link.send(probes);
+        let at = left.end;
+        if let Some(log) = log {
+            let ident = idents[first.address.family().index()];
+            probes[..count].iter().for_each(|probe| log.sent(left.start, probe, ident));
+        }
+        match refusal {
+            None => {
+                jammed = None;
+                prober.handle_sent(count, left);
+            }
+            // Nobody's fault, and over soon. A queue that stays full for as long as we would wait for an answer is one
+            // that nothing leaves any more.
+            Some(errno @ (Errno::EAGAIN | Errno::ENOBUFS)) if at < *jammed.get_or_insert(at) + timeout => {
+                let awaited = if errno == Errno::EAGAIN { Awaited::Room } else { Awaited::Nothing };
+                link.wait(signals.as_fd(), Some(at + SHORTEST_TICK), awaited);
+            }
+            Some(errno) => {
+                if let Some(log) = log {
+                    log.refused(at, first, errno);
+                }
+                prober.handle_refused(errno as i32 as u8, at);
+            }
+        }
+    }
+}
+
+/// Hands over all that had arrived by `round`, and whether anything was lost.
+fn receive(link: &mut Link, prober: &mut Prober, log: &mut Option<Log>, round: Instant) {
+    let overflowed = link.receive(|arrival| {
+        let fate = match &arrival.message {
+            Ok(Message::Reply(reply)) => prober.handle_reply(arrival.from, reply, arrival.at),
+            Ok(_) => prober.handle_other(),
+            Err(_) => prober.handle_damaged(),
+        };
+        if let Some(log) = log {
+            log.received(&arrival, fate);
+        }
+    });
+    for family in Family::BOTH {
+        if overflowed[family.index()] {
+            prober.handle_overflow(family, round);
+        }
+    }
+}
+
+/// Nothing may leave just now: waits until something may, or until something else is to be done.
+fn wait(link: &Link, prober: &Prober, signals: &Signals, round: Instant, tick: Duration) {
+    let wakeup = prober.poll_wakeup(round);
+    match wakeup {
+        Some(wakeup) if prober.has_work() && wakeup <= round + LONGEST_TICK => {
+            link.wait(signals.as_fd(), Some(wakeup.max(round + tick)), Awaited::Nothing);
+        }
+        _ => link.wait(signals.as_fd(), wakeup, Awaited::Replies),
+    }
+}

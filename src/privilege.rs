@@ -1,0 +1,182 @@
+//! Root's rights: suspended at once, used once, dropped for good.
+//!
+//! The order is in the types: [`Suspended`] -> [`Privileged`] -> [`Dropped`]. What opens raw sockets asks for
+//! `Privileged`; what probes asks for `Dropped`, which nobody gets before the kernel itself has said that nothing is left.
+//! All of it happens while there is one thread: capabilities belong to threads, not to processes.
+//!
+//! The program may run setuid root, with the file capability `cap_net_raw`, with an ambient capability, as plain root, or
+//! with nothing at all; the same steps are right for each.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::fs;
+use std::os::fd::RawFd;
+
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::{ResGid, ResUid, Uid, close, getresgid, getresuid, setegid, seteuid, setresgid, setresuid};
+
+use crate::error::Error;
+
+/// What opening raw sockets can need: to open them, to enlarge their buffers, and to empty the bounding set afterwards.
+const WANTED: [Capability; 3] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN, Capability::CAP_SETPCAP];
+
+/// Where the limit on descriptors is not to be trusted, as far up as inherited ones are looked for without /proc.
+const MOST_DESCRIPTORS: u64 = 65_536;
+
+/// Rights are set aside: effective ids are the caller's, no capability is effective.
+#[derive(Debug)]
+pub struct Suspended {
+    uids: ResUid,
+    gids: ResGid,
+}
+
+/// Rights are in force again.
+#[derive(Debug)]
+pub struct Privileged {
+    uids: ResUid,
+    gids: ResGid,
+}
+
+/// Rights are gone, and the kernel has confirmed it.
+#[derive(Debug)]
+pub struct Dropped(());
+
+impl Suspended {
+    /// Sets rights aside, before anything that the caller supplied is looked at.
+    pub fn begin() -> Result<Self, Error> {
+        ask("set no_new_privs", prctl::set_no_new_privs())?;
+        let uids = ask("getresuid", getresuid())?;
+        let gids = ask("getresgid", getresgid())?;
+        keep_only(&WANTED)?;
+        ask("setegid", setegid(gids.real))?;
+        ask("seteuid", seteuid(uids.real))?;
+        ask("clear effective capabilities", caps::clear(None, CapSet::Effective))?;
+        undumpable()?;
+        // A piped core_pattern ignores this limit; that is what the dumpable flag is for.
+        ask("set RLIMIT_CORE", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
+        close_inherited();
+        Ok(Suspended { uids, gids })
+    }
+
+    /// Whether the caller is real root, and so beyond the limits for ordinary users.
+    pub fn caller_is_root(&self) -> bool {
+        self.uids.real.is_root()
+    }
+
+    /// Brings rights back, as far as there are any, for the one thing they are for.
+    pub fn resume(self) -> Result<Privileged, Error> {
+        ask("seteuid", seteuid(self.uids.effective))?;
+        ask("setegid", setegid(self.gids.effective))?;
+        undumpable()?;
+        let permitted = ask("read permitted capabilities", caps::read(None, CapSet::Permitted))?;
+        ask("raise capabilities", caps::set(None, CapSet::Effective, &permitted))?;
+        Ok(Privileged { uids: self.uids, gids: self.gids })
+    }
+}
+
+impl Privileged {
+    /// Gives up every right there is, for good, and asks the kernel whether it is so.
+    pub fn drop(self) -> Result<Dropped, Error> {
+        // Without SETPCAP (a file capability, or nothing) this fails, and no_new_privs makes it no matter.
+        let _ = caps::clear(None, CapSet::Bounding);
+        // Kernels older than 4.3 have no ambient set; the check below reads it where there is one.
+        let _ = caps::clear(None, CapSet::Ambient);
+        ask("clear inheritable capabilities", caps::clear(None, CapSet::Inheritable))?;
+        // The group first: without root's user id it could no longer be changed. All three ids: a saved one brings the
+        // others back.
+        let (uid, gid) = (self.uids.real, self.gids.real);
+        ask("setresgid", setresgid(gid, gid, gid))?;
+        ask("setresuid", setresuid(uid, uid, uid))?;
+        ask("clear capabilities", caps::clear(None, CapSet::Permitted))?;
+        undumpable()?;
+        self.verify()
+    }
+
+    /// Believes the kernel and nothing else.
+    fn verify(&self) -> Result<Dropped, Error> {
+        let (uid, gid) = (self.uids.real, self.gids.real);
+        let ResUid { real, effective, saved } = ask("getresuid", getresuid())?;
+        expect("user ids", [real, effective, saved], [uid; 3])?;
+        let ResGid { real, effective, saved } = ask("getresgid", getresgid())?;
+        expect("group ids", [real, effective, saved], [gid; 3])?;
+        for set in [CapSet::Permitted, CapSet::Effective, CapSet::Inheritable] {
+            expect("capabilities", ask("read capabilities", caps::read(None, set))?, HashSet::new())?;
+        }
+        if let Ok(ambient) = caps::read(None, CapSet::Ambient) {
+            expect("ambient capabilities", ambient, HashSet::new())?;
+        }
+        expect("no_new_privs", ask("get no_new_privs", prctl::get_no_new_privs())?, true)?;
+        expect("dumpable", ask("get dumpable", prctl::get_dumpable())?, false)?;
+        if !uid.is_root() {
+            expect("regaining root by seteuid", seteuid(Uid::from_raw(0)), Err(Errno::EPERM))?;
+            let keep = Uid::from_raw(u32::MAX);
+            expect("regaining root by setresuid", setresuid(keep, Uid::from_raw(0), keep), Err(Errno::EPERM))?;
+        }
+        if self.gids.effective != gid {
+            expect("regaining the group", setegid(self.gids.effective), Err(Errno::EPERM))?;
+        }
+        Ok(Dropped(()))
+    }
+}
+
+/// Cuts the permitted capabilities down to `wanted`, as far as they were permitted.
+fn keep_only(wanted: &[Capability]) -> Result<(), Error> {
+    let permitted = ask("read permitted capabilities", caps::read(None, CapSet::Permitted))?;
+    let kept: CapsHashSet = wanted.iter().copied().filter(|cap| permitted.contains(cap)).collect();
+    // Effective first: the kernel refuses a permitted set that lacks what is effective.
+    ask("cut capabilities", caps::set(None, CapSet::Effective, &kept))?;
+    ask("cut capabilities", caps::set(None, CapSet::Permitted, &kept))
+}
+
+/// Nobody may trace us or read our memory. Every change of ids resets this, so it is said after each.
+fn undumpable() -> Result<(), Error> {
+    ask("set dumpable", prctl::set_dumpable(false))
+}
+
+/// Closes every descriptor above 2 that the caller left open: what is not there cannot be misused.
+fn close_inherited() {
+    for descriptor in inherited() {
+        // One of them is the directory that was being listed; it is closed already.
+        let _ = close(descriptor);
+    }
+}
+
+fn inherited() -> Vec<RawFd> {
+    match fs::read_dir("/proc/self/fd") {
+        Ok(list) => {
+            let numbers = list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+            numbers.filter(|&number| number > 2).collect()
+        }
+        // No /proc, or no descriptor left to read it with.
+        Err(_) => {
+            let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(MOST_DESCRIPTORS, |(soft, _)| soft);
+            (3..limit.min(MOST_DESCRIPTORS) as RawFd).collect()
+        }
+    }
+}
+
+fn ask<T>(what: &'static str, answer: Result<T, impl Into<PrivilegeError>>) -> Result<T, Error> {
+    answer.map_err(|why| Error::Privilege(what, why.into().0))
+}
+
+fn expect<T: Debug + PartialEq>(what: &'static str, found: T, expected: T) -> Result<(), Error> {
+    if found == expected { Ok(()) } else { Err(Error::Privilege(what, format!("still {found:?}"))) }
+}
+
+/// The two kinds of errors that calls in this file end with.
+struct PrivilegeError(String);
+
+impl From<Errno> for PrivilegeError {
+    fn from(errno: Errno) -> Self {
+        PrivilegeError(errno.desc().to_owned())
+    }
+}
+
+impl From<caps::errors::CapsError> for PrivilegeError {
+    fn from(error: caps::errors::CapsError) -> Self {
+        PrivilegeError(error.to_string())
+    }
+}

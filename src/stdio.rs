@@ -1,0 +1,129 @@
+//! Descriptors 0 to 2, and files in their place, read and written as what they are.
+//!
+//! The streams of std turn a closed or read-only descriptor into success, print and read nothing, and end in an error in
+//! the middle of a list when the descriptor does not block. Here every error is an error, a descriptor that is not ready
+//! is waited for, and a signal ends the wait.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd;
+
+use crate::signal::Signals;
+
+/// What a pipe takes at once when it says that it is ready to be written to (pipe(7), PIPE_BUF).
+const PIPE_BUF: usize = 4096;
+
+/// A descriptor that is read or written with patience, but not beyond a signal.
+pub struct Stream<'a, D> {
+    descriptor: D,
+    /// How much is written at once, so that no write waits for a reader.
+    most: usize,
+    signals: Option<&'a Signals>,
+}
+
+impl<'a> Stream<'a, File> {
+    /// A list in a file. A named pipe is opened without waiting for its writer: [`Read::read`] waits, and can be
+    /// interrupted.
+    pub fn open_list(path: &Path, signals: &'a Signals) -> io::Result<Self> {
+        let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+        Ok(Stream::new(file, Some(signals)))
+    }
+
+    /// A file to append to, made for its owner alone. Links and anything but regular files are refused: the directory
+    /// may be another user's.
+    pub fn open_log(path: &Path, signals: &'a Signals) -> io::Result<Self> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
+        Ok(Stream::new(file, Some(signals)))
+    }
+}
+
+impl<'a, D: AsFd> Stream<'a, D> {
+    /// Reads or writes `descriptor`, until a signal comes.
+    pub fn new(descriptor: D, signals: Option<&'a Signals>) -> Self {
+        let most = if kind(&descriptor) == SFlag::S_IFREG { usize::MAX } else { PIPE_BUF };
+        Stream { descriptor, most, signals }
+    }
+
+    /// Whether somebody may be waiting at the other end.
+    pub fn has_peer(&self) -> bool {
+        matches!(kind(&self.descriptor), SFlag::S_IFIFO | SFlag::S_IFSOCK)
+    }
+
+    /// Waits at most `milliseconds` for something to read.
+    pub fn wait_readable(&self, milliseconds: u16) -> bool {
+        let mut wanted = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        poll(&mut wanted, milliseconds).is_ok_and(|ready| ready > 0)
+    }
+
+    fn wait(&self, ready: PollFlags) -> io::Result<()> {
+        let wanted = PollFd::new(self.descriptor.as_fd(), ready);
+        let Some(signals) = self.signals else {
+            poll(&mut [wanted], PollTimeout::NONE)?;
+            return Ok(());
+        };
+        poll(&mut [wanted, PollFd::new(signals.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        match signals.poll() {
+            Some(signal) => Err(io::Error::other(Interrupted(signal))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<D: AsFd> Read for Stream<'_, D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.wait(PollFlags::POLLIN)?;
+            match unistd::read(&self.descriptor, buffer) {
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+}
+
+impl<D: AsFd> Write for Stream<'_, D> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let piece = &buffer[..buffer.len().min(self.most)];
+        loop {
+            self.wait(PollFlags::POLLOUT)?;
+            match unistd::write(&self.descriptor, piece) {
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The signal that ended a wait, inside an [`io::Error`].
+#[derive(Debug)]
+pub struct Interrupted(pub &'static str);
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "stopped by {}", self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// What kind of file a descriptor is; nothing at all if it cannot be asked.
+fn kind(descriptor: impl AsFd) -> SFlag {
+    fstat(descriptor).map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT)
+}

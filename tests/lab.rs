@@ -1,0 +1,343 @@
+//! The lab: a network of its own for every test, with hosts that do what the test says.
+//!
+//! ```text
+//!   test thread            private network namespace
+//!  ┌───────────┐   start   ┌─────────────┐   lab0    lab1   ┌───────────┐
+//!  │ lab::play ├──────────►│ xymonping   ├────────◄►────────┤ the wire  │  10.0.0.0/8, fd00::/16, ...
+//!  └─────┬─────┘           └─────────────┘   a veth pair    └─────▲─────┘  all of them one thread
+//!        └────────────── host(..) says how, seen() what ──────────┘
+//! ```
+//!
+//! A test calls [`play`] with its scene. The scene gets a [`Lab`]: it tells hosts how to behave, runs the program, and
+//! looks at what the program said and at what the wire saw. Everybody is alive until told otherwise.
+//!
+//! * Nothing leaves the namespace and nothing of the machine is touched: the namespace has no other device.
+//! * Root is enough, and so is a user namespace: without root the test is run again inside `unshare -Urn`. Where
+//!   neither can be had, the test prints `SKIPPED name: reason` and passes, unless `XYMONPING_LAB=required` says that
+//!   skipping is failing, as it should on the machine that decides.
+//! * `XYMONPING_UNDER_TEST=/path` plays the same scenes against another program.
+//! * Tests may run in parallel, in threads or processes. No test thread ever changes its namespace.
+//! * Assert what is certain: lower bounds of times, orders, counts, categories. Never an upper bound on a wall clock.
+//!
+//! There is no `unsafe` here, no device node is needed, and the bytes are made apart from the program's own `wire`.
+
+// Every test file uses its own part of this.
+#![allow(dead_code, unused_imports)]
+
+#[path = "lab/behaviour.rs"]
+mod behaviour;
+#[path = "lab/namespace.rs"]
+mod namespace;
+#[path = "lab/packet.rs"]
+pub mod packet;
+#[path = "lab/process.rs"]
+mod process;
+#[path = "lab/wire.rs"]
+mod wire;
+
+use std::env;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
+use namespace::Namespace;
+pub use process::{Outcome, Running};
+use wire::Wire;
+pub use wire::{Counts, Seen, Stream};
+
+/// The device that the program's packets leave by.
+pub const DEVICE: &str = "lab0";
+/// The addresses of the machine that the program runs on. Unbound probes leave from the first of each family.
+pub const HOST4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const HOST4_OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+pub const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+pub const HOST6_OTHER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// Who speaks where an answer is an ICMP error.
+pub const ROUTER4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
+pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
+
+/// How long [`Lab::run`] lets the program run before the test fails.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Set in the environment of a test that is run again inside a user namespace.
+const INSIDE: &str = "XYMONPING_LAB_INSIDE";
+/// `required`: a test that cannot have its lab fails.
+const POLICY: &str = "XYMONPING_LAB";
+/// Another program to put to the test.
+const UNDER_TEST: &str = "XYMONPING_UNDER_TEST";
+
+/// Routers on the way make one neighbour of a whole network: the kernel's neighbour table holds 1,024, not 70,000.
+const NEAR_END: &str = "\
+addr add 192.0.2.1/24 brd + dev lab0
+addr add 192.0.2.2/24 brd + dev lab0
+link set lab1 up
+link set lab0 up
+route add 10.0.0.0/8 via 192.0.2.254 dev lab0
+route add 198.51.100.0/24 via 192.0.2.254 dev lab0
+route add 203.0.113.0/24 via 192.0.2.254 dev lab0
+";
+
+/// A deprecated address is never chosen for a source, so that it is always the first one that is.
+const NEAR_END_V6: &str = "\
+addr add fe80::1/64 dev lab0 nodad
+addr add 2001:db8::1/64 dev lab0 nodad
+addr add 2001:db8::2/64 dev lab0 nodad preferred_lft 0
+route add fd00::/16 via fe80::fe dev lab0
+route add 2001:db8::/32 via fe80::fe dev lab0
+";
+
+/// Plays a scene in a lab of its own: the whole body of a test.
+///
+/// ```ignore
+/// #[test]
+/// fn a_silent_host_is_unreachable() {
+///     lab::play(|lab| {
+///         lab.host("10.0.0.7", Behaviour::silent());
+///         let outcome = lab.run(&["--timeout=1", "--retries=1"], "10.0.0.7\n10.0.0.8\n");
+///         assert_eq!(outcome.code, Some(0), "{outcome:?}");
+///         assert_eq!(outcome.lines()[0], "10.0.0.7 is unreachable");
+///         assert_eq!(lab.seen_of("10.0.0.7").len(), 2);
+///     });
+/// }
+/// ```
+///
+/// The closure must be written in the test function itself: its name is how the test is found again when it has to
+/// be run anew inside a user namespace.
+pub fn play<Scene: FnOnce(&Lab)>(scene: Scene) {
+    let test = test_name::<Scene>();
+    let refusal = match Lab::open() {
+        Ok(lab) => return scene(&lab),
+        Err(refusal) => refusal,
+    };
+    if env::var_os(INSIDE).is_some() {
+        return skip(test, &refusal);
+    }
+    match user_namespace_refusal() {
+        None => play_in_user_namespace(test),
+        Some(second) => skip(test, &format!("{refusal}; user namespace: {second}")),
+    }
+}
+
+/// The libtest name of the function that holds this closure: `crate::module::test::{{closure}}` without its ends.
+fn test_name<Scene>() -> &'static str {
+    let full = std::any::type_name::<Scene>();
+    let path = full.split_once("::").map_or(full, |(_, path)| path);
+    path.split("::{{closure}}").next().unwrap_or(path)
+}
+
+/// Says so where libtest's capture cannot swallow it.
+fn skip(test: &str, reason: &str) {
+    assert!(env::var_os(POLICY).is_none_or(|policy| policy != "required"), "{test} has no lab: {reason}");
+    // In one write, so that parallel tests do not mix. Where stderr is closed there is nobody to tell.
+    let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
+}
+
+/// Why there cannot be a user namespace; None if there can.
+fn user_namespace_refusal() -> Option<String> {
+    match Command::new("unshare").args(["-Urn", "true"]).output() {
+        Err(e) => Some(format!("cannot run `unshare`: {e}")),
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    }
+}
+
+/// Runs this one test again in a new process, because only a process with a single thread may enter a user
+/// namespace. Its result becomes ours.
+fn play_in_user_namespace(test: &str) {
+    let this = env::current_exe().expect("a test knows its own binary");
+    let output = Command::new("unshare")
+        .arg("-Urn")
+        .arg(this)
+        .args(["--exact", test, "--nocapture", "--include-ignored", "--test-threads=1"])
+        .env(INSIDE, "1")
+        .output()
+        .expect("unshare has just been run");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "in a user namespace {test} fails:\n{stdout}{stderr}");
+    // Without this a wrong name would run nothing at all, and pass.
+    assert!(stdout.contains("test result: ok. 1 passed"), "{test} is not the name of a test:\n{stdout}{stderr}");
+    for line in stderr.lines().filter(|line| line.starts_with("SKIPPED ")) {
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// A network, the hosts in it, and the machine that the program runs on.
+///
+/// Usable from any thread. Addresses are given as text, as they stand in a test; a wrong one panics.
+pub struct Lab {
+    wire: Wire,
+    namespace: Namespace,
+    has_ipv6: bool,
+}
+
+impl Lab {
+    /// A lab for a test that brings its own frame; most want [`play`]. The error says what this machine lacks; once
+    /// there is a namespace with a wire in it, whatever fails is a mistake of the lab's own, and panics.
+    pub fn open() -> Result<Lab, String> {
+        let namespace = Namespace::new()?;
+        let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+        if has_ipv6 {
+            // The far end must not speak by itself, so IPv6 is off for all devices to come, then on for ours.
+            namespace.set_sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
+        }
+        namespace.ip(&["-batch", "-"], &devices())?;
+        let wire = namespace.inside(|| Wire::open("lab1"))?;
+        let lab = Lab { wire, namespace, has_ipv6 };
+
+        // Answers may come from anywhere: whether the program believes them is the question.
+        lab.set_sysctl("net.ipv4.conf.all.rp_filter", "0");
+        lab.set_sysctl("net.ipv4.conf.lab0.rp_filter", "0");
+        if has_ipv6 {
+            for (name, value) in
+                [("accept_dad", "0"), ("accept_ra", "0"), ("addr_gen_mode", "1"), ("disable_ipv6", "0")]
+            {
+                lab.set_sysctl(&format!("net.ipv6.conf.lab0.{name}"), value);
+            }
+        }
+        let script = if has_ipv6 { [NEAR_END, NEAR_END_V6].concat() } else { NEAR_END.to_owned() };
+        lab.namespace.ip(&["-batch", "-"], &script).unwrap_or_else(|e| panic!("{e}"));
+        Ok(lab)
+    }
+
+    /// False on a kernel without IPv6.
+    pub fn has_ipv6(&self) -> bool {
+        self.has_ipv6
+    }
+
+    // The hosts. Each of these works at any time, also while the program runs: from the next probe that the wire reads.
+
+    /// What an address or all addresses of a prefix do. The longest match counts.
+    pub fn host(&self, net: &str, behaviour: Behaviour) {
+        self.script(net, vec![behaviour]);
+    }
+
+    /// The same, probe by probe: the first does this, the second that, and all that follow do the last.
+    pub fn script(&self, net: &str, script: Vec<Behaviour>) {
+        let net = net.parse().unwrap_or_else(|e| panic!("{e}"));
+        self.wire.book().hosts.set(net, script);
+    }
+
+    /// What everybody else does.
+    pub fn others(&self, behaviour: Behaviour) {
+        self.wire.book().hosts.set_others(behaviour);
+    }
+
+    // What the wire saw.
+
+    /// Keep the data of the probes as well, from now on.
+    pub fn keep_data(&self) {
+        self.wire.settled_book().keep_data = true;
+    }
+
+    /// Every probe that has been sent, in the order in which they left.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.wire.settled_book().seen.clone()
+    }
+
+    /// Every probe to one address or prefix.
+    pub fn seen_of(&self, net: &str) -> Vec<Seen> {
+        let net: Net = net.parse().unwrap_or_else(|e| panic!("{e}"));
+        self.wire.settled_book().seen.iter().filter(|seen| net.contains(seen.dst)).cloned().collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.wire.settled_book().counts;
+        counts.overflowed += self.namespace.inside(dropped_on_the_wire);
+        counts
+    }
+
+    /// Forget what was seen and begin every script anew. What hosts do stays, and so do drops on the wire.
+    pub fn forget(&self) {
+        self.wire.settled_book().forget();
+    }
+
+    // What comes over the wire unasked.
+
+    /// Sends any IP packet to the machine that the program runs on. [`packet`] makes them.
+    pub fn inject(&self, packet: &[u8]) {
+        self.wire.inject(packet);
+    }
+
+    /// Echo replies to somebody else's ping, at an even rate until the result is dropped. They come from 10.99.99.99.
+    pub fn foreign_replies(&self, per_second: u32, ident: u16) -> Stream {
+        let from = Ipv4Addr::new(10, 99, 99, 99).into();
+        self.stream(per_second, move |number| packet::echo_reply(from, HOST4.into(), ident, number as u16, &[0x5a; 56]))
+    }
+
+    /// Any packets at an even rate, until the result is dropped. `make` is called with 0, 1, 2, ...
+    pub fn stream(&self, per_second: u32, make: impl Fn(u64) -> Vec<u8> + Send + 'static) -> Stream {
+        self.wire.stream(per_second, make)
+    }
+
+    // The machine that the program runs on.
+
+    /// Runs `ip` inside, for what happens to a machine: `lab.ip(&["link", "set", "lab0", "down"])`.
+    pub fn ip(&self, args: &[&str]) -> String {
+        self.namespace.ip(args, "").unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Sets a `net.*` sysctl of this namespace, such as `net.ipv4.ping_group_range`.
+    pub fn set_sysctl(&self, name: &str, value: &str) {
+        self.namespace.set_sysctl(name, value).unwrap_or_else(|e| panic!("{e}"));
+    }
+
+    /// Reads a `net.*` sysctl of this namespace.
+    pub fn sysctl(&self, name: &str) -> String {
+        self.namespace.sysctl(name).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Runs `work` on a thread inside. A socket opened there stays inside.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.namespace.inside(work)
+    }
+
+    // The program.
+
+    /// The program under test, to be given arguments and then to [`Lab::start`].
+    pub fn command(&self) -> Command {
+        Command::new(program())
+    }
+
+    /// Starts a command inside, with pipes for stdin, stdout and stderr. It may be left running.
+    pub fn start(&self, command: &mut Command) -> Running {
+        let started = self.inside(|| Running::start(command));
+        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().display()))
+    }
+
+    /// Runs the program under test from start to end.
+    pub fn run(&self, args: &[&str], stdin: impl AsRef<[u8]>) -> Outcome {
+        let running = self.start(self.command().args(args));
+        running.feed(stdin);
+        running.finish(LIMIT)
+    }
+}
+
+/// The program under test.
+pub fn program() -> std::ffi::OsString {
+    env::var_os(UNDER_TEST).unwrap_or_else(|| env!("CARGO_BIN_EXE_xymonping").into())
+}
+
+/// Both ends of the wire. ARP is off, which makes every neighbour known at once; the MTU is the largest there is, so
+/// that no probe is fragmented.
+fn devices() -> String {
+    let mac = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+    format!(
+        "link set lo up\n\
+         link add lab0 address {} arp off mtu 65535 type veth peer name lab1 address {} arp off mtu 65535\n",
+        mac(wire::NEAR_MAC),
+        mac(wire::FAR_MAC),
+    )
+}
+
+/// What both ends could not hand over, from the calling thread's /proc/net/dev: 8 columns of receiving, then bytes,
+/// packets, errors and drops of sending.
+fn dropped_on_the_wire() -> u64 {
+    let devices = std::fs::read_to_string("/proc/thread-self/net/dev").expect("/proc is mounted");
+    let ends = devices.lines().filter_map(|line| line.trim_start().strip_prefix("lab")?.split_once(':'));
+    ends.filter_map(|(_, columns)| columns.split_whitespace().nth(11)?.parse::<u64>().ok()).sum()
+}

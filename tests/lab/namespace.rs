@@ -1,0 +1,87 @@
+//! A private network namespace: where it comes from and how to get in.
+//!
+//! A network namespace belongs to a *thread*, and whatever that thread starts is born into it. So nobody here moves
+//! a thread that somebody else needs: [`Namespace::new`] makes the namespace on a thread of its own and keeps only
+//! a descriptor of it, and [`Namespace::inside`] runs a closure on a fresh thread that has stepped in. The namespace
+//! ends with its last descriptor, socket and process, and its devices with it: there is nothing to clean up.
+//!
+//! Knows nothing of pings. The layout of the network (which devices, which addresses) is the caller's.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+/// A network namespace that nothing but this test can reach.
+pub struct Namespace {
+    file: File,
+}
+
+impl Namespace {
+    /// A new namespace, empty but for a loopback device that is down. Needs CAP_SYS_ADMIN; the error says why not.
+    pub fn new() -> Result<Namespace, String> {
+        let made = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    unshare(CloneFlags::CLONE_NEWNET).map_err(|e| format!("unshare: {e}"))?;
+                    File::open("/proc/thread-self/ns/net").map_err(|e| format!("/proc/thread-self/ns/net: {e}"))
+                })
+                .join()
+                .expect("the thread does not panic")
+        });
+        made.map(|file| Namespace { file })
+    }
+
+    /// Runs `work` on a thread inside the namespace. Sockets opened and processes started there stay there, whoever
+    /// uses them afterwards. A panic in `work` goes on in the caller.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let step_in = || {
+            // Without this, `work` would run on the machine's own network: better to stop here.
+            setns(&self.file, CloneFlags::CLONE_NEWNET).expect("a thread can enter the namespace of its own lab");
+            work()
+        };
+        match thread::scope(|scope| scope.spawn(step_in).join()) {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// Runs one `ip` command, or several (`ip -batch`) where `script` holds their lines.
+    pub fn ip(&self, args: &[&str], script: &str) -> Result<String, String> {
+        self.inside(|| {
+            let mut child = Command::new("ip")
+                .args(args)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .map_err(|e| format!("cannot run `ip`: {e}"))?;
+            // `ip` may end before it has read everything; then its exit status tells the story.
+            let _ = child.stdin.take().expect("it is piped").write_all(script.as_bytes());
+            let output = child.wait_with_output().map_err(|e| format!("`ip`: {e}"))?;
+            if output.status.success() {
+                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            } else {
+                Err(format!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+            }
+        })
+    }
+
+    /// Sets a `net.*` sysctl. /proc/sys/net shows each thread the values of its own namespace, so nothing is mounted.
+    pub fn set_sysctl(&self, name: &str, value: &str) -> Result<(), String> {
+        assert!(name.starts_with("net."), "only net.* is private to a namespace, {name} would change the machine");
+        self.inside(|| fs::write(sysctl_path(name), value).map_err(|e| format!("sysctl {name}: {e}")))
+    }
+
+    /// Reads a `net.*` sysctl.
+    pub fn sysctl(&self, name: &str) -> Result<String, String> {
+        let read = || fs::read_to_string(sysctl_path(name)).map_err(|e| format!("sysctl {name}: {e}"));
+        self.inside(read).map(|value| value.trim().to_owned())
+    }
+}
+
+fn sysctl_path(name: &str) -> String {
+    format!("/proc/sys/{}", name.replace('.', "/"))
+}
