@@ -60,8 +60,8 @@ pub enum Error {
     ClosedList(Quoted),
     /// The file for `--debug` cannot be opened, or is not a regular file.
     OpenDebug(Quoted, io::Error),
-    /// Neither a raw socket nor a datagram socket could be had.
-    NoSocket(io::Error),
+    /// Neither raw sockets nor ICMP datagram sockets are allowed.
+    NoPermission(io::Error),
     /// The kernel did not answer as it should while privileges were given up.
     Privilege(&'static str, String),
     /// A system call that must not fail did.
@@ -100,7 +100,7 @@ impl Error {
             | Error::OpenList(..)
             | Error::ClosedList(_)
             | Error::OpenDebug(..)
-            | Error::NoSocket(_) => Exit::Usage,
+            | Error::NoPermission(_) => Exit::Usage,
             Error::Privilege(..)
             | Error::System(..)
             | Error::Memory(_)
@@ -137,7 +137,7 @@ impl Display for Error {
             Error::OpenDebug(path, why) => {
                 write!(f, "--debug={path}: {} (give a regular file that this user may write)", Reason(why))
             }
-            Error::NoSocket(why) => write!(
+            Error::NoPermission(why) => write!(
                 f,
                 "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p on it)",
                 Reason(why)

@@ -228,7 +228,10 @@ impl Link {
         if let Some(refusal) = refusal
             && ports.iter().all(Result::is_err)
         {
-            return Err(Error::NoSocket(refusal));
+            return Err(match refusal.kind() {
+                io::ErrorKind::PermissionDenied => Error::NoPermission(refusal),
+                _ => Error::System("opening sockets", refusal),
+            });
         }
         let mut data: Vec<u8> = (0..size).map(|place| place as u8).collect();
         data[..Token::LEN].fill(0);
