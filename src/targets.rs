@@ -16,6 +16,12 @@ use crate::wire::Family;
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 1024;
 
+/// The byte order mark of UTF-8, which some editors put at the start of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// As much of a line as shows that it is too long, even behind a byte order mark.
+const ENOUGH: usize = BYTE_ORDER_MARK.len() + MAX_LINE + 1;
+
 /// How many rejected lines, and how many remarks on lines, are kept word for word.
 const KEPT: usize = 10;
 
@@ -245,7 +251,7 @@ const IS_V6: u32 = 1 << 31;
 pub struct Reading<'a> {
     rules: Rules<'a>,
     found: Targets,
-    /// The line that is not yet complete; at most one byte longer than a line may be.
+    /// The line that is not yet complete, as far as [`ENOUGH`].
     partial: Vec<u8>,
     number: u64,
 }
@@ -253,7 +259,7 @@ pub struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Nothing has been read yet.
     pub fn new(rules: Rules<'a>) -> Self {
-        Reading { rules, found: Targets::default(), partial: Vec::with_capacity(MAX_LINE + 1), number: 0 }
+        Reading { rules, found: Targets::default(), partial: Vec::with_capacity(ENOUGH), number: 0 }
     }
 
     /// Takes the next piece of a list, which may end anywhere.
@@ -306,7 +312,7 @@ impl<'a> Reading<'a> {
 
     /// Keeps a part of a line, but never more than shows that the line is too long.
     fn hold(&mut self, part: &[u8]) {
-        let room = MAX_LINE + 1 - self.partial.len();
+        let room = ENOUGH - self.partial.len();
         self.partial.extend_from_slice(&part[..part.len().min(room)]);
     }
 
@@ -320,8 +326,8 @@ impl<'a> Reading<'a> {
 
     fn line(&mut self, line: &[u8]) -> Result<(), Error> {
         self.number += 1;
-        let marked = self.number == 1 && line.starts_with(b"\xef\xbb\xbf");
-        let line = if marked { &line[3..] } else { line };
+        let unmarked = if self.number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
+        let line = unmarked.unwrap_or(line);
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let first = match words.next() {
             _ if line.len() > MAX_LINE => Err(Reject::TooLong),
