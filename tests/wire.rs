@@ -1,0 +1,553 @@
+//! The promise of `wire`: bytes and ICMP messages turn into each other without loss, and no bytes whatever do harm.
+//!
+//! The packets at the end of this file were put together by hand from RFC 791, 792, 4443 and 8200, not by the code
+//! under test, and so was the checksum they are held against: 16 bits at a time, with the carry brought round at once.
+//! What comes from outside may be cut anywhere and altered anywhere; every literal is put through all of it.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+use xymonping::wire::{Echo, Family, HEADER, Malformed, Message, Trouble, checksum, strip_ipv4};
+
+/// What our probe in the literals carries.
+const DATA: &[u8] = b"\0\0\0\x07\0\0\0\x01\x1f\x2e\x3d\x4c\x5b\x6a\x79\x88ping";
+const ECHO: Echo<'static> = Echo { ident: 0xbeef, seq: 0x0102, data: DATA };
+
+/// Every literal of IPv4 (whole packets), and the message in it.
+fn packets_v4() -> Vec<(&'static [u8], Message<'static>)> {
+    let error = |trouble, code, data| Message::Error { trouble, code, quote: Echo { data, ..ECHO } };
+    vec![
+        (&REQUEST_V4, Message::Request(ECHO)),
+        (&REPLY_V4, Message::Reply(ECHO)),
+        (&REPLY_V4_OPTIONS, Message::Reply(ECHO)),
+        (&UNREACHABLE_V4, error(Trouble::DestinationUnreachable, 1, DATA)),
+        (&EXCEEDED_V4, error(Trouble::TimeExceeded, 0, b"")),
+        (&PROBLEM_V4, error(Trouble::ParameterProblem, 0, &DATA[..13])),
+        (&REDIRECT_V4, Message::Other { kind: 5, code: 1 }),
+        (&UNREACHABLE_V4_UDP, Message::Other { kind: 3, code: 3 }),
+        (&UNREACHABLE_V4_REPLY, Message::Other { kind: 3, code: 1 }),
+        (&TIMESTAMP_V4, Message::Other { kind: 14, code: 0 }),
+    ]
+}
+
+/// Every literal of IPv6 (ICMPv6 messages), and the message in it.
+fn messages_v6() -> Vec<(&'static [u8], Message<'static>)> {
+    let error = |trouble, code, data| Message::Error { trouble, code, quote: Echo { data, ..ECHO } };
+    vec![
+        (&REQUEST_V6, Message::Request(ECHO)),
+        (&REPLY_V6, Message::Reply(ECHO)),
+        (&UNREACHABLE_V6, error(Trouble::DestinationUnreachable, 3, DATA)),
+        (&TOO_BIG_V6, error(Trouble::PacketTooBig, 0, &DATA[..5])),
+        (&EXCEEDED_V6, error(Trouble::TimeExceeded, 0, b"")),
+        (&PROBLEM_V6, error(Trouble::ParameterProblem, 1, DATA)),
+        (&UNREACHABLE_V6_UDP, Message::Other { kind: 1, code: 4 }),
+        (&UNREACHABLE_V6_FRAGMENT, Message::Other { kind: 1, code: 0 }),
+        (&SOLICITATION_V6, Message::Other { kind: 135, code: 0 }),
+    ]
+}
+
+/// Every literal as a bare ICMP message.
+fn messages() -> Vec<(Family, &'static [u8], Message<'static>)> {
+    let v4 = packets_v4().into_iter().map(|(packet, message)| (Family::V4, &packet[header_len(packet)..], message));
+    v4.chain(messages_v6().into_iter().map(|(bytes, message)| (Family::V6, bytes, message))).collect()
+}
+
+fn header_len(packet: &[u8]) -> usize {
+    usize::from(packet[0] & 15) * 4
+}
+
+#[test]
+fn literal_ipv4_packets_are_read() {
+    for (packet, message) in packets_v4() {
+        let bytes = strip_ipv4(packet).unwrap();
+        assert_eq!(bytes, &packet[header_len(packet)..]);
+        assert_eq!(Message::parse(Family::V4, bytes), Ok(message));
+    }
+}
+
+#[test]
+fn literal_icmpv6_messages_are_read() {
+    for (bytes, message) in messages_v6() {
+        assert_eq!(Message::parse(Family::V6, bytes), Ok(message));
+    }
+}
+
+#[test]
+fn literal_packets_have_right_checksums() {
+    for (packet, _) in packets_v4() {
+        let (header, message) = packet.split_at(header_len(packet));
+        assert_eq!((rfc1071(header), rfc1071(message)), (0, 0), "{packet:02x?}");
+        assert_eq!((checksum(header), checksum(message)), (0, 0), "{packet:02x?}");
+    }
+}
+
+#[test]
+fn what_is_emitted_are_the_literal_bytes() {
+    let mut out = [0xee; 64];
+    let len = Message::Request(ECHO).emit(Family::V4, &mut out).unwrap();
+    assert_eq!(out[..len], REQUEST_V4[20..]);
+    let len = Message::Reply(ECHO).emit(Family::V4, &mut out).unwrap();
+    assert_eq!(out[..len], REPLY_V4[20..]);
+    // The kernel fills in the checksum of ICMPv6.
+    for (message, literal) in [(Message::Request(ECHO), REQUEST_V6), (Message::Reply(ECHO), REPLY_V6)] {
+        let len = message.emit(Family::V6, &mut out).unwrap();
+        assert_eq!((&out[..2], &out[2..4], &out[4..len]), (&literal[..2], &[0, 0][..], &literal[4..]));
+    }
+}
+
+#[test]
+fn bytes_after_the_ipv4_packet_are_no_part_of_it() {
+    // Short packets arrive with the padding of their Ethernet frame.
+    let mut frame = REPLY_V4.to_vec();
+    frame.extend_from_slice(b"padding");
+    assert_eq!(strip_ipv4(&frame), Ok(&REPLY_V4[20..]));
+}
+
+#[test]
+fn an_ipv4_packet_that_is_none_or_carries_no_icmp_is_refused() {
+    for (at, value, why) in [(0, 0x65, "version 6"), (0, 0x44, "a header of 16 bytes"), (9, 17, "UDP")] {
+        let mut packet = REPLY_V4;
+        packet[at] = value;
+        assert_eq!(strip_ipv4(&packet), Err(Malformed), "{why}");
+    }
+    let mut packet = REPLY_V4;
+    packet[2..4].copy_from_slice(&19u16.to_be_bytes());
+    assert_eq!(strip_ipv4(&packet), Err(Malformed), "a total length below the header's");
+}
+
+#[test]
+fn an_echo_with_another_code_is_no_echo() {
+    for (family, kind) in [(Family::V4, 8), (Family::V4, 0), (Family::V6, 128), (Family::V6, 129)] {
+        for code in 1..=255 {
+            let mut bytes = [0; 28];
+            bytes[..2].copy_from_slice(&[kind, code]);
+            bytes[4..8].copy_from_slice(&[0xbe, 0xef, 1, 2]);
+            let sum = rfc1071(&bytes);
+            bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+            assert_eq!(Message::parse(family, &bytes), Ok(Message::Other { kind, code }));
+        }
+    }
+}
+
+#[test]
+fn types_of_one_family_mean_something_else_in_the_other() {
+    // The ICMPv6 checksum is not looked at, so the same bytes can be read either way.
+    assert_eq!(Message::parse(Family::V6, &REPLY_V4[20..]), Ok(Message::Other { kind: 0, code: 0 }));
+    assert_eq!(Message::parse(Family::V6, &EXCEEDED_V4[20..]), Ok(Message::Other { kind: 11, code: 0 }));
+}
+
+#[test]
+fn a_packet_cut_anywhere_is_refused_by_its_ipv4_header() {
+    for (packet, _) in packets_v4() {
+        for len in 0..packet.len() {
+            assert_eq!(strip_ipv4(&packet[..len]), Err(Malformed), "{len} of {packet:02x?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_cut_anywhere_is_refused_or_is_the_same_with_less_data() {
+    for (family, bytes, whole) in messages() {
+        for len in 0..bytes.len() {
+            let Ok(cut) = Message::parse(family, &bytes[..len]) else { continue };
+            assert!(is_shortened(&cut, &whole), "{len} bytes of {whole:?} are {cut:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_cut_anywhere_whose_checksum_was_mended_is_the_same_with_less_data() {
+    // Somebody may send such a thing on purpose.
+    for (family, bytes, whole) in messages() {
+        for len in 4..bytes.len() {
+            let mut cut = bytes[..len].to_vec();
+            cut[2..4].fill(0);
+            let sum = rfc1071(&cut);
+            cut[2..4].copy_from_slice(&sum.to_be_bytes());
+            match Message::parse(family, &cut) {
+                Ok(message) => assert!(is_shortened(&message, &whole), "{len} bytes of {whole:?} are {message:?}"),
+                Err(Malformed) => assert!(len < HEADER, "{len} bytes of {whole:?}"),
+            }
+        }
+    }
+}
+
+/// Whether `cut` is what may remain of `whole` when its end is missing.
+fn is_shortened(cut: &Message, whole: &Message) -> bool {
+    let less =
+        |cut: &Echo, whole: &Echo| (cut.ident, cut.seq) == (whole.ident, whole.seq) && whole.data.starts_with(cut.data);
+    match (*cut, *whole) {
+        (Message::Request(cut), Message::Request(whole)) | (Message::Reply(cut), Message::Reply(whole)) => {
+            less(&cut, &whole)
+        }
+        (Message::Error { trouble: a, code: b, quote: cut }, Message::Error { trouble, code, quote }) => {
+            (a, b) == (trouble, code) && less(&cut, &quote)
+        }
+        // Without its quote an error is about nobody's traffic.
+        (Message::Other { code: a, .. }, Message::Error { code, .. }) => a == code,
+        (cut, whole) => cut == whole,
+    }
+}
+
+#[test]
+fn every_single_bit_flip_of_an_ipv4_message_is_refused() {
+    for (packet, _) in packets_v4() {
+        for_each_flip(strip_ipv4(packet).unwrap(), |flipped, bit| {
+            assert_eq!(Message::parse(Family::V4, flipped), Err(Malformed), "bit {bit} of {packet:02x?}");
+        });
+    }
+}
+
+#[test]
+fn every_single_bit_flip_of_an_ipv4_header_survives_and_never_makes_another_echo_or_error() {
+    for (packet, message) in packets_v4() {
+        let len = header_len(packet);
+        for_each_flip(&packet[..len], |header, bit| {
+            let flipped = [header, &packet[len..]].concat();
+            let read = strip_ipv4(&flipped).and_then(|bytes| Message::parse(Family::V4, bytes));
+            // The kernel has checked the header's own sum. Were it not so: a header that seems longer may end where the
+            // header of a quoted packet begins, whose right sum passes for ICMP's. That is nothing anybody waits for.
+            let harmless = matches!(read, Err(Malformed) | Ok(Message::Other { .. })) || read == Ok(message);
+            assert!(harmless, "bit {bit} of {packet:02x?} makes it {read:?}");
+        });
+    }
+}
+
+#[test]
+fn every_single_bit_flip_of_an_icmpv6_message_survives() {
+    // Nothing here can refuse it: the kernel checks that sum. It must only be read without harm.
+    for (bytes, message) in messages_v6() {
+        for_each_flip(bytes, |flipped, bit| {
+            let read = Message::parse(Family::V6, flipped).unwrap();
+            // Bits 16-31 are the checksum.
+            assert!(!(16..32).contains(&bit) || read == message, "bit {bit} of {message:?} makes it {read:?}");
+        });
+    }
+}
+
+fn for_each_flip(bytes: &[u8], mut check: impl FnMut(&[u8], usize)) {
+    let mut flipped = bytes.to_vec();
+    for bit in 0..bytes.len() * 8 {
+        flipped[bit / 8] ^= 0x80 >> (bit % 8);
+        check(&flipped, bit);
+        flipped[bit / 8] ^= 0x80 >> (bit % 8);
+    }
+}
+
+#[test]
+fn what_is_emitted_is_read_back() {
+    let mut rng = Rng(1);
+    let mut out = vec![0; 2048];
+    for _ in 0..20_000 {
+        let family = Family::BOTH[rng.below(2)];
+        let data = rng.bytes();
+        let message = rng.message(family, &data);
+        out.fill(0xee);
+        let len = message.emit(family, &mut out).unwrap();
+        assert_eq!(Message::parse(family, &out[..len]), Ok(message));
+        assert!(out[len..].iter().all(|&byte| byte == 0xee), "{message:?} runs over its end");
+        if family == Family::V4 {
+            assert_eq!(rfc1071(&out[..len]), 0, "{message:?}");
+        } else {
+            assert_eq!(out[2..4], [0, 0], "{message:?}");
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_is_one_byte_too_short_is_refused_and_one_that_fits_is_not() {
+    let mut rng = Rng(2);
+    let mut out = vec![0; 2048];
+    for _ in 0..500 {
+        let family = Family::BOTH[rng.below(2)];
+        let data = rng.bytes();
+        let message = rng.message(family, &data);
+        let len = message.emit(family, &mut out).unwrap();
+        assert_eq!(message.emit(family, &mut out[..len]), Some(len));
+        for short in [0, len / 2, len - 1] {
+            assert_eq!(message.emit(family, &mut out[..short]), None, "{message:?} in {short} bytes");
+        }
+    }
+}
+
+#[test]
+fn what_icmpv4_has_no_type_for_is_not_emitted() {
+    let message = Message::Error { trouble: Trouble::PacketTooBig, code: 0, quote: ECHO };
+    assert_eq!(message.emit(Family::V4, &mut [0; 128]), None);
+}
+
+#[test]
+fn random_bytes_survive() {
+    let mut rng = Rng(3);
+    for _ in 0..50_000 {
+        let mut bytes = rng.bytes();
+        for family in Family::BOTH {
+            let _ = Message::parse(family, &bytes);
+            // Most of what is random dies at the checksum or at the type: help it past both.
+            if bytes.len() >= 29 {
+                bytes[0] = [0, 3, 8, 11, 1, 2, 128, 129][rng.below(8)];
+                bytes[8] = 0x40 | bytes[8] & 15;
+                bytes[17] = 1;
+                bytes[14] = 58;
+                bytes[2..4].fill(0);
+                let sum = rfc1071(&bytes);
+                bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+                Message::parse(family, &bytes).unwrap();
+            }
+        }
+        let _ = strip_ipv4(&bytes);
+        if let Some(first) = bytes.first_mut() {
+            *first = 0x40 | *first & 15;
+            let _ = strip_ipv4(&bytes);
+        }
+    }
+}
+
+#[test]
+fn the_checksum_is_that_of_rfc_1071_at_every_length() {
+    let mut rng = Rng(4);
+    for len in 0..=100 {
+        for fill in [0x00, 0xff, 0x80, 0x01] {
+            let bytes = vec![fill; len];
+            assert_eq!(checksum(&bytes), rfc1071(&bytes), "{len} bytes of {fill:#04x}");
+        }
+        for _ in 0..200 {
+            let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
+            assert_eq!(checksum(&bytes), rfc1071(&bytes), "{bytes:02x?}");
+        }
+    }
+}
+
+#[test]
+fn the_checksum_of_the_example_in_rfc_1071() {
+    assert_eq!(checksum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), !0xddf2);
+}
+
+#[test]
+fn the_checksum_of_the_longest_packet_does_not_overflow() {
+    for len in [65_531, 65_532, 65_533, 65_534, 65_535] {
+        let bytes = vec![0xff; len];
+        assert_eq!(checksum(&bytes), rfc1071(&bytes), "{len}");
+    }
+}
+
+/// The Internet checksum as RFC 1071 §1 puts it: the ones' complement sum of 16-bit words, odd bytes padded with zero.
+fn rfc1071(bytes: &[u8]) -> u16 {
+    let mut sum: u16 = 0;
+    for pair in bytes.chunks(2) {
+        let word = u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]);
+        let (partial, carry) = sum.overflowing_add(word);
+        sum = partial + u16::from(carry);
+    }
+    !sum
+}
+
+/// SplitMix64: the same numbers in every run.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// Any bytes: mostly few, now and then as many as a packet holds.
+    fn bytes(&mut self) -> Vec<u8> {
+        let len = if self.below(8) == 0 { self.below(1473) } else { self.below(80) };
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+
+    /// Any message that `family` can express.
+    fn message<'a>(&mut self, family: Family, data: &'a [u8]) -> Message<'a> {
+        let echo = Echo { ident: self.next() as u16, seq: self.next() as u16, data };
+        let (kind, code) = (self.next() as u8, self.next() as u8);
+        match self.below(4) {
+            0 => Message::Request(echo),
+            1 => Message::Reply(echo),
+            2 => {
+                let trouble = match (self.below(4), family) {
+                    (0, Family::V6) => Trouble::PacketTooBig,
+                    (1, _) => Trouble::TimeExceeded,
+                    (2, _) => Trouble::ParameterProblem,
+                    _ => Trouble::DestinationUnreachable,
+                };
+                Message::Error { trouble, code, quote: echo }
+            }
+            // An Echo's type with its code 0 would not be something else.
+            _ => Message::Other { kind, code: if [0, 8, 128, 129].contains(&kind) { code.max(1) } else { code } },
+        }
+    }
+}
+
+/// 192.0.2.1 -> 198.51.100.7, Echo Request.
+#[rustfmt::skip]
+const REQUEST_V4: [u8; 48] = [
+    0x45, 0x00, 0x00, 0x30, 0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, 0x32, 0x4b, 0xc0, 0x00, 0x02, 0x01,
+    0xc6, 0x33, 0x64, 0x07, 0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07,
+    0x00, 0x00, 0x00, 0x01, 0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// 198.51.100.7 -> 192.0.2.1, Echo Reply.
+#[rustfmt::skip]
+const REPLY_V4: [u8; 48] = [
+    0x45, 0x00, 0x00, 0x30, 0x1c, 0x46, 0x40, 0x00, 0x39, 0x01, 0x39, 0x4b, 0xc6, 0x33, 0x64, 0x07,
+    0xc0, 0x00, 0x02, 0x01, 0x00, 0x00, 0x2f, 0xc8, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07,
+    0x00, 0x00, 0x00, 0x01, 0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// The same reply behind an IPv4 header of 32 bytes: Router Alert, Record Route, End of List.
+#[rustfmt::skip]
+const REPLY_V4_OPTIONS: [u8; 60] = [
+    0x48, 0x00, 0x00, 0x3c, 0x1c, 0x46, 0x40, 0x00, 0x39, 0x01, 0x95, 0x71, 0xc6, 0x33, 0x64, 0x07,
+    0xc0, 0x00, 0x02, 0x01, 0x94, 0x04, 0x00, 0x00, 0x07, 0x07, 0x04, 0xc0, 0x00, 0x02, 0x01, 0x00,
+    0x00, 0x00, 0x2f, 0xc8, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// 203.0.113.254 -> 192.0.2.1, Destination Unreachable (host), quoting the whole request.
+#[rustfmt::skip]
+const UNREACHABLE_V4: [u8; 76] = [
+    0x45, 0x00, 0x00, 0x4c, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x6a, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x03, 0x01, 0xfc, 0xfe, 0x00, 0x00, 0x00, 0x00, 0x45, 0x00, 0x00, 0x30,
+    0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, 0x32, 0x4b, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Time Exceeded (in transit), quoting what RFC 792 promises: the IP header and 8 bytes.
+#[rustfmt::skip]
+const EXCEEDED_V4: [u8; 56] = [
+    0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x0b, 0x00, 0x05, 0x46, 0x00, 0x00, 0x00, 0x00, 0x45, 0x00, 0x00, 0x30,
+    0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, 0x32, 0x4b, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02,
+];
+
+/// Parameter Problem, pointer 20, quoting a request with an option in its IP header and 13 bytes of its data.
+#[rustfmt::skip]
+const PROBLEM_V4: [u8; 73] = [
+    0x45, 0x00, 0x00, 0x49, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x6d, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x0c, 0x00, 0x38, 0xc3, 0x14, 0x00, 0x00, 0x00, 0x46, 0x00, 0x00, 0x34,
+    0x1c, 0x46, 0x40, 0x00, 0x01, 0x01, 0xdc, 0x42, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x94, 0x04, 0x00, 0x00, 0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07,
+    0x00, 0x00, 0x00, 0x01, 0x1f, 0x2e, 0x3d, 0x4c, 0x5b,
+];
+
+/// Redirect (type 5), quoting our request all the same.
+#[rustfmt::skip]
+const REDIRECT_V4: [u8; 56] = [
+    0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x05, 0x01, 0xce, 0x45, 0xcb, 0x00, 0x71, 0xfe, 0x45, 0x00, 0x00, 0x30,
+    0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, 0x32, 0x4b, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02,
+];
+
+/// Port Unreachable about a UDP datagram whose source port, 2097, begins as an Echo Request does.
+#[rustfmt::skip]
+const UNREACHABLE_V4_UDP: [u8; 57] = [
+    0x45, 0x00, 0x00, 0x39, 0x1c, 0x46, 0x40, 0x00, 0x39, 0x01, 0x39, 0x42, 0xc6, 0x33, 0x64, 0x07,
+    0xc0, 0x00, 0x02, 0x01, 0x03, 0x03, 0x07, 0xc0, 0x00, 0x00, 0x00, 0x00, 0x45, 0x00, 0x00, 0x1d,
+    0x1c, 0x46, 0x40, 0x00, 0x40, 0x11, 0x32, 0x4e, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x08, 0x31, 0x00, 0x35, 0x00, 0x09, 0xab, 0xcd, 0x41,
+];
+
+/// Destination Unreachable about an Echo Reply that this machine sent to somebody.
+#[rustfmt::skip]
+const UNREACHABLE_V4_REPLY: [u8; 56] = [
+    0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x03, 0x01, 0x0d, 0x45, 0x00, 0x00, 0x00, 0x00, 0x45, 0x00, 0x00, 0x30,
+    0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, 0x32, 0x4b, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x00, 0x00, 0x2f, 0xc8, 0xbe, 0xef, 0x01, 0x02,
+];
+
+/// Timestamp Reply (type 14).
+#[rustfmt::skip]
+const TIMESTAMP_V4: [u8; 40] = [
+    0x45, 0x00, 0x00, 0x28, 0x1c, 0x46, 0x40, 0x00, 0x39, 0x01, 0x39, 0x53, 0xc6, 0x33, 0x64, 0x07,
+    0xc0, 0x00, 0x02, 0x01, 0x0e, 0x00, 0xdb, 0xe0, 0x00, 0x01, 0x00, 0x02, 0x02, 0x03, 0x04, 0x05,
+    0x06, 0x07, 0x08, 0x09, 0x00, 0x01, 0x02, 0x03,
+];
+
+/// Echo Request, 2001:db8::1 -> 2001:db8::7; without an IP header, as raw ICMPv6 sockets deliver.
+#[rustfmt::skip]
+const REQUEST_V6: [u8; 28] = [
+    0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Echo Reply.
+#[rustfmt::skip]
+const REPLY_V6: [u8; 28] = [
+    0x81, 0x00, 0x52, 0xf7, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Destination Unreachable (address), quoting the whole request.
+#[rustfmt::skip]
+const UNREACHABLE_V6: [u8; 76] = [
+    0x01, 0x03, 0x07, 0xff, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x1c, 0x3a, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Packet Too Big, MTU 1280, quoting 5 bytes of the request's data.
+#[rustfmt::skip]
+const TOO_BIG_V6: [u8; 61] = [
+    0x02, 0x00, 0x12, 0x50, 0x00, 0x00, 0x05, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x1c, 0x3a, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00,
+];
+
+/// Time Exceeded, quoting the request without its data.
+#[rustfmt::skip]
+const EXCEEDED_V6: [u8; 56] = [
+    0x03, 0x00, 0x16, 0x5c, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x1c, 0x3a, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02,
+];
+
+/// Parameter Problem (unrecognized next header), pointer 6, quoting the whole request.
+#[rustfmt::skip]
+const PROBLEM_V6: [u8; 76] = [
+    0x04, 0x01, 0x04, 0xfb, 0x00, 0x00, 0x00, 0x06, 0x60, 0x00, 0x00, 0x00, 0x00, 0x1c, 0x3a, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Destination Unreachable (port) about a UDP datagram whose source port, 32817, begins as an Echo Request does.
+#[rustfmt::skip]
+const UNREACHABLE_V6_UDP: [u8; 57] = [
+    0x01, 0x04, 0x69, 0x0d, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x09, 0x11, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x80, 0x31, 0x00, 0x35, 0x00, 0x09, 0xab, 0xcd, 0x41,
+];
+
+/// Destination Unreachable about a later fragment of some request: no ICMPv6 header behind the IPv6 one.
+#[rustfmt::skip]
+const UNREACHABLE_V6_FRAGMENT: [u8; 76] = [
+    0x01, 0x00, 0x6a, 0x42, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x1c, 0x2c, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x3a, 0x00, 0x05, 0xa8, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Neighbor Solicitation (type 135).
+#[rustfmt::skip]
+const SOLICITATION_V6: [u8; 24] = [
+    0x87, 0x00, 0xee, 0x81, 0x00, 0x00, 0x00, 0x00, 0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+];
