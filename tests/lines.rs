@@ -1,0 +1,478 @@
+//! The promise of `report`: every line is byte for byte what Xymon's readers expect, and says what happened.
+//!
+//! Runs take place in a world without time and network: this file answers the probes itself, each with the RTT that the
+//! line shall show. At the end stand two readers written after xymonnet.c (`finish_ping_service`) and do_net.c
+//! (`do_net_rrd`), with their habits of C; what they understand must be what was answered.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use xymonping::error::Error;
+use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::prober::Prober;
+use xymonping::report::{Lines, Outcome};
+use xymonping::targets::{Reading, Rules, Targets};
+use xymonping::token::Key;
+use xymonping::wire::{Echo, Family};
+
+const IDENTS: [u16; 2] = [0x1234, 0x5678];
+const TIMEOUT: Duration = Duration::from_secs(200);
+const ENETUNREACH: u8 = 101;
+
+/// What befalls one probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fortune {
+    Answered(Duration),
+    Silence,
+    Refused,
+}
+use Fortune::{Answered, Refused, Silence};
+
+fn plan() -> Plan {
+    Plan { rate: Rate::Unlimited, timeout: TIMEOUT, retries: 0, ..Plan::default() }
+}
+
+fn targets(list: &str) -> Targets {
+    let interface = |name: &str| match name {
+        "eth0" | "2" => Some(2),
+        "wlan0" => Some(3),
+        _ => None,
+    };
+    let rules = Rules { only: None, limits: &Limits::ORDINARY, broadcasts: &[], interface: &interface };
+    let mut reading = Reading::new(rules);
+    reading.feed(list.as_bytes()).unwrap();
+    reading.finish().unwrap()
+}
+
+fn begin(plan: Plan, list: &str) -> (Prober, Instant) {
+    let start = Instant::now(); // some moment; no later one is ever asked for
+    (Prober::new(plan, Key::new(RandomState::new()), IDENTS, targets(list), start).unwrap(), start)
+}
+
+/// Sends everything that may leave at `now`, and lets `fortune` befall it, by address and number of the attempt.
+fn send(prober: &mut Prober, now: Instant, fortune: &mut impl FnMut(&str, u32) -> Fortune) {
+    while let Some(&probe) = prober.poll_send(now).first() {
+        let ident = IDENTS[probe.address.family().index()];
+        match fortune(&probe.address.to_string(), probe.token.attempt) {
+            Refused => prober.handle_refused(ENETUNREACH, now),
+            Silence => prober.handle_sent(1, now..now),
+            Answered(rtt) => {
+                prober.handle_sent(1, now..now);
+                let data = probe.token.emit();
+                prober.handle_reply(probe.address, &Echo { ident, seq: probe.seq, data: &data }, now + rtt);
+            }
+        }
+    }
+}
+
+/// A whole run over `list`.
+fn run(plan: Plan, list: &str, mut fortune: impl FnMut(&str, u32) -> Fortune) -> Prober {
+    let (mut prober, mut now) = begin(plan, list);
+    send(&mut prober, now, &mut fortune);
+    while !prober.is_done() {
+        now = prober.poll_wakeup(now).unwrap();
+        prober.handle_timeouts(now);
+        send(&mut prober, now, &mut fortune);
+    }
+    prober
+}
+
+fn written(prober: &Prober, lines: Lines) -> String {
+    let mut out = Vec::new();
+    Outcome::of(prober, None).write(&mut out, prober, lines).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The line of a single host that answers after `rtt`.
+fn line(rtt: Duration) -> String {
+    written(&run(plan(), "192.0.2.1\n", |_, _| Answered(rtt)), Lines::All)
+}
+
+fn usec(count: u64) -> Duration {
+    Duration::from_micros(count)
+}
+
+#[test]
+fn below_three_milliseconds_rtts_are_whole_microseconds_half_up() {
+    for (nanos, shown) in [
+        (0, "0 usec"),
+        (1, "0 usec"),
+        (499, "0 usec"),
+        (500, "1 usec"),
+        (999, "1 usec"),
+        (1_499, "1 usec"),
+        (1_500, "2 usec"),
+        (999_499, "999 usec"),
+        (999_500, "1000 usec"),
+        (1_000_000, "1000 usec"),
+        (2_999_000, "2999 usec"),
+        (2_999_400, "2999 usec"),
+        (2_999_499, "2999 usec"),
+    ] {
+        let line = line(Duration::from_nanos(nanos));
+        assert_eq!(line, format!("192.0.2.1 is alive ({shown})\n"), "{nanos} ns");
+    }
+}
+
+#[test]
+fn from_three_milliseconds_on_rtts_are_tenths_of_milliseconds_half_up() {
+    for (nanos, shown) in [
+        (2_999_500, "3.0 ms"),
+        (2_999_999, "3.0 ms"),
+        (3_000_000, "3.0 ms"),
+        (3_040_000, "3.0 ms"),
+        (3_049_000, "3.0 ms"),
+        (3_049_499, "3.0 ms"),
+        (3_050_000, "3.1 ms"),
+        (3_149_000, "3.1 ms"),
+        (3_150_000, "3.2 ms"),
+        (9_949_000, "9.9 ms"),
+        (9_950_000, "10.0 ms"),
+        (99_950_000, "100.0 ms"),
+        (999_949_000, "999.9 ms"),
+        (1_234_000_000, "1234.0 ms"),
+        (5_000_000_000, "5000.0 ms"),
+        (199_999_949_000, "199999.9 ms"),
+        (199_999_950_000, "200000.0 ms"),
+        (200_000_000_000, "200000.0 ms"),
+    ] {
+        let line = line(Duration::from_nanos(nanos));
+        assert_eq!(line, format!("192.0.2.1 is alive ({shown})\n"), "{nanos} ns");
+    }
+}
+
+#[test]
+fn tenths_are_rounded_from_whole_microseconds() {
+    // The mean becomes whole microseconds first and then, if they are 3000 or more, tenths: so 3.0495 ms is 3050 us,
+    // and that is 3.1 ms.
+    for nanos in [3_049_500, 3_049_900, 3_049_990, 3_049_999] {
+        assert_eq!(line(Duration::from_nanos(nanos)), "192.0.2.1 is alive (3.1 ms)\n", "{nanos} ns");
+    }
+}
+
+#[test]
+fn a_reply_that_seems_to_come_before_its_probe_took_no_time() {
+    let (mut prober, start) = begin(plan(), "192.0.2.1");
+    let probe = prober.poll_send(start)[0];
+    let later = start + Duration::from_millis(1);
+    prober.handle_sent(1, later..later);
+    let data = probe.token.emit();
+    prober.handle_reply(probe.address, &Echo { ident: IDENTS[0], seq: 0, data: &data }, start);
+    assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (0 usec)\n");
+}
+
+#[test]
+fn the_mean_of_several_answers_is_shown() {
+    for (rtts, shown) in [
+        (&[1000, 1001, 1003][..], "1001 usec"),
+        (&[1, 2], "2 usec"),
+        (&[2999, 3000], "3.0 ms"),
+        (&[2998, 3000], "2999 usec"),
+        (&[1000, 9000], "5.0 ms"),
+        (&[200_000_000; 255], "200000.0 ms"),
+    ] {
+        let plan = Plan { responses: rtts.len() as u8, ..plan() };
+        let prober = run(plan, "192.0.2.1", |_, attempt| Answered(usec(rtts[attempt as usize])));
+        assert_eq!(written(&prober, Lines::All), format!("192.0.2.1 is alive ({shown})\n"), "{rtts:?}");
+    }
+}
+
+#[test]
+fn fewer_answers_than_asked_are_enough_and_their_mean_is_shown() {
+    let plan = Plan { responses: 3, retries: 1, ..plan() };
+    let fortunes = [Silence, Answered(usec(100)), Answered(usec(201)), Silence];
+    let prober = run(plan, "192.0.2.1", |_, attempt| fortunes[attempt as usize]);
+    assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (151 usec)\n");
+}
+
+#[test]
+fn a_host_that_answers_its_last_attempt_is_alive_with_the_rtt_of_that() {
+    let plan = Plan { retries: 2, ..plan() };
+    let fortune = |_: &str, attempt| if attempt == 2 { Answered(usec(345)) } else { Silence };
+    assert_eq!(written(&run(plan, "192.0.2.1", fortune), Lines::All), "192.0.2.1 is alive (345 usec)\n");
+}
+
+#[test]
+fn a_silent_host_is_unreachable() {
+    let prober = run(Plan { retries: 2, ..plan() }, "192.0.2.1\n2001:db8::1\nfe80::1%eth0\n", |_, _| Silence);
+    let expected = "192.0.2.1 is unreachable\n2001:db8::1 is unreachable\nfe80::1%eth0 is unreachable\n";
+    assert_eq!(written(&prober, Lines::All), expected);
+}
+
+#[test]
+fn ipv6_lines_read_the_same_in_the_form_of_rfc_5952() {
+    for (typed, shown) in [
+        ("2001:0DB8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
+        ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
+        ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("::0102:0304", "::102:304"),
+        ("FE80::00ab%eth0", "fe80::ab%eth0"),
+        ("fe80::1%2", "fe80::1%2"),
+    ] {
+        let prober = run(plan(), typed, |_, _| Answered(usec(77)));
+        assert_eq!(written(&prober, Lines::All), format!("{shown} is alive (77 usec)\n"));
+        let prober = run(plan(), typed, |_, _| Silence);
+        assert_eq!(written(&prober, Lines::All), format!("{shown} is unreachable\n"));
+    }
+}
+
+const MIXED: &str = "2001:db8::2 second family first\n192.0.2.1\nnonsense\n\n192.0.2.2 # silent\nfe80::1%eth0\n192.0.2.1\n\
+                     fe80::1%2\n2001:DB8::2\nfe80::1%wlan0\n";
+
+fn mixed(address: &str, _: u32) -> Fortune {
+    match address {
+        "192.0.2.1" => Answered(usec(120)),
+        "2001:db8::2" => Answered(usec(4500)),
+        "fe80::1%2" => Answered(usec(9)),
+        _ => Silence,
+    }
+}
+
+#[test]
+fn every_accepted_line_of_input_has_its_line_of_output_in_its_place() {
+    let expected = "2001:db8::2 is alive (4.5 ms)\n\
+                    192.0.2.1 is alive (120 usec)\n\
+                    192.0.2.2 is unreachable\n\
+                    fe80::1%eth0 is alive (9 usec)\n\
+                    192.0.2.1 is alive (120 usec)\n\
+                    fe80::1%2 is alive (9 usec)\n\
+                    2001:db8::2 is alive (4.5 ms)\n\
+                    fe80::1%wlan0 is unreachable\n";
+    assert_eq!(written(&run(plan(), MIXED, mixed), Lines::All), expected);
+}
+
+#[test]
+fn lines_can_be_selected_and_stay_what_they_are() {
+    let prober = run(plan(), MIXED, mixed);
+    let all = written(&prober, Lines::All);
+    let of = |what: &str| all.split_inclusive('\n').filter(|line| line.contains(what)).collect::<String>();
+    assert_eq!(written(&prober, Lines::Alive), of(" is alive "));
+    assert_eq!(written(&prober, Lines::Unreachable), of(" is unreachable"));
+    assert_eq!(written(&prober, Lines::None), "");
+    assert_eq!(Lines::default(), Lines::All);
+}
+
+#[test]
+fn a_run_without_targets_writes_nothing() {
+    assert_eq!(written(&run(plan(), "\n# none\n", |_, _| Silence), Lines::All), "");
+}
+
+#[test]
+fn a_target_that_was_never_sent_to_is_unreachable_where_others_were_sent_to() {
+    let fortune = |address: &str, _: u32| if address == "192.0.2.3" { Refused } else { Answered(usec(5)) };
+    let prober = run(plan(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n", fortune);
+    let alive = "192.0.2.1 is alive (5 usec)\n192.0.2.2 is alive (5 usec)\n";
+    assert_eq!(written(&prober, Lines::All), alive.to_owned() + "192.0.2.3 is unreachable\n");
+    assert_eq!(written(&prober, Lines::Unreachable), "192.0.2.3 is unreachable\n");
+    assert_eq!(written(&prober, Lines::Alive), alive);
+    let outcome = Outcome::of(&prober, None);
+    assert_eq!((outcome.failures.len(), outcome.warnings.len(), outcome.unreachable), (0, 1, true));
+}
+
+#[test]
+fn a_run_in_which_nothing_could_be_sent_has_no_lines() {
+    let prober = run(plan(), "192.0.2.1\n2001:db8::1\n", |_, _| Refused);
+    assert_eq!(written(&prober, Lines::All), "");
+    let outcome = Outcome::of(&prober, None);
+    assert!(matches!(outcome.failures[..], [Error::NothingSent(_)]), "{outcome:?}");
+}
+
+#[test]
+fn a_family_whose_sending_broke_off_has_no_lines_for_the_unsent_and_the_other_family_has_all() {
+    // The first of three is sent to, then the network goes.
+    let fortune = |address: &str, _: u32| match address {
+        "192.0.2.2" | "192.0.2.3" => Refused,
+        "2001:db8::2" => Silence,
+        _ => Answered(usec(5)),
+    };
+    let prober = run(plan(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n2001:db8::1\n2001:db8::2\n", fortune);
+    let lines = "192.0.2.1 is alive (5 usec)\n2001:db8::1 is alive (5 usec)\n2001:db8::2 is unreachable\n";
+    assert_eq!(written(&prober, Lines::All), lines);
+    assert_eq!(written(&prober, Lines::Unreachable), "2001:db8::2 is unreachable\n");
+    let outcome = Outcome::of(&prober, None);
+    assert!(matches!(outcome.failures[..], [Error::Broke("IPv4", 2, _)]), "{outcome:?}");
+}
+
+#[test]
+fn a_target_that_is_not_settled_has_no_line() {
+    // As when a signal ends the run.
+    let (mut prober, now) = begin(plan(), "192.0.2.1\n192.0.2.2\n");
+    assert_eq!(written(&prober, Lines::All), "");
+    let answer_one = |address: &str, _: u32| if address == "192.0.2.1" { Answered(usec(5)) } else { Silence };
+    send(&mut prober, now, &mut { answer_one });
+    assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (5 usec)\n");
+}
+
+#[test]
+fn a_target_that_is_undecided_has_no_line() {
+    let (mut prober, mut now) = begin(plan(), "192.0.2.1\n2001:db8::1\n");
+    send(&mut prober, now, &mut |_, _| Silence);
+    while !prober.is_done() {
+        now = prober.poll_wakeup(now).unwrap();
+        prober.handle_overflow(Family::V4, now);
+        prober.handle_timeouts(now);
+        send(&mut prober, now, &mut |_, _| Silence);
+    }
+    assert_eq!(written(&prober, Lines::All), "2001:db8::1 is unreachable\n");
+}
+
+/// Takes `room` bytes and then nothing; fails to flush if it was filled.
+struct FullDisk {
+    room: usize,
+    taken: Vec<u8>,
+}
+
+impl Write for FullDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len().min(self.room - self.taken.len());
+        self.taken.extend_from_slice(&bytes[..len]);
+        if len > 0 { Ok(len) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.taken.len() < self.room { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+}
+
+#[test]
+fn whatever_cannot_be_written_or_flushed_is_an_error() {
+    let prober = run(plan(), MIXED, mixed);
+    let all = written(&prober, Lines::All);
+    for room in 0..=all.len() + 1 {
+        let mut disk = FullDisk { room, taken: Vec::new() };
+        let result = Outcome::of(&prober, None).write(&mut disk, &prober, Lines::All);
+        assert_eq!(result.is_ok(), room > all.len(), "room for {room} of {} bytes", all.len());
+        assert_eq!(disk.taken, all.as_bytes()[..room.min(all.len())]);
+    }
+}
+
+#[test]
+fn xymonnet_and_xymond_rrd_read_back_what_happened() {
+    let mut rng = Rng(21);
+    for round in 0..40 {
+        let mut fortunes = HashMap::new();
+        let mut list = String::new();
+        for _ in 0..1 + rng.below(250) {
+            let ip = Ipv4Addr::from(0x0a00_0001 + rng.below(400) as u32).to_string();
+            list += &format!("{ip}\n2001:db8::{:x}\n", 1 + rng.below(0xffff));
+            // RTTs of every size, from nanoseconds to the timeout, and every third host silent.
+            let longest = 2_000_000 << rng.below(17);
+            let rtt = Duration::from_nanos(rng.below(longest)).min(TIMEOUT);
+            fortunes.entry(ip).or_insert(if rng.below(3) == 0 { Silence } else { Answered(rtt) });
+        }
+        let prober = run(plan(), &list, |address, _| fortunes.get(address).copied().unwrap_or(Answered(usec(1))));
+        let text = written(&prober, Lines::All);
+
+        assert!(text.is_ascii() && text.ends_with('\n') && !text.contains("time="));
+        assert_eq!(text.lines().count(), list.lines().count());
+        let seen = xymonnet(&text);
+        assert_eq!(seen.len(), fortunes.len(), "round {round}: every IPv4 host has a colour, nobody else");
+        for (ip, fortune) in &fortunes {
+            let (alive, banner) = &seen[ip];
+            assert_eq!(*alive, *fortune != Silence, "round {round}: {banner}");
+            let read = xymond_rrd(banner);
+            match fortune {
+                Answered(rtt) => {
+                    let nanos = read.unwrap() * 1e9;
+                    let error = (nanos - rtt.as_nanos() as f64).abs();
+                    let most = if rtt.as_nanos() < 2_999_500 { 500.0 } else { 50_500.0 };
+                    assert!(error <= most + 0.01, "round {round}: {banner} for {rtt:?}");
+                    assert_eq!((nanos / 1e9 * 1e7).round() as i64 % 10, 0, "no digit beyond the microseconds");
+                }
+                _ => assert_eq!(read, None),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readers_see_the_labels_of_no_line() {
+    // A label may say anything; it must not reach Xymon's pages.
+    let list = "192.0.2.1 is alive (1 usec) time=5 ms\n192.0.2.2 10 is alive\n";
+    let text = written(&run(plan(), list, |_, _| Silence), Lines::All);
+    assert_eq!(text, "192.0.2.1 is unreachable\n192.0.2.2 is unreachable\n");
+}
+
+#[test]
+fn the_readers_of_this_test_have_the_habits_of_the_real_ones() {
+    let alive = |line: &str| xymonnet(line).get("192.0.2.1").map(|(alive, _)| *alive);
+    assert_eq!(alive("192.0.2.1 is alive (1 usec)\n"), Some(true));
+    assert_eq!(alive("192.0.2.1 is ALIVE (1 usec)\n"), Some(false));
+    assert_eq!(alive("192.0.2.1 is  alive\n"), Some(false));
+    assert_eq!(alive("192.0.2.1 is alive\n192.0.2.1 is unreachable\n"), Some(false));
+    assert_eq!(alive("2001:db8::1 is alive\n"), None);
+    assert_eq!(alive("host 192.0.2.1 is alive\n"), None);
+    for (banner, seconds) in [
+        ("192.0.2.1 is alive (345 usec)", Some(0.000_345)),
+        ("192.0.2.1 is alive (345.678 usec)", Some(0.000_345_678)),
+        ("192.0.2.1 is alive (3.4 ms)", Some(0.0034)),
+        ("192.0.2.1 is alive (1234 ms) x", Some(1.234)),
+        ("192.0.2.1 is alive (1,5 ms)", Some(1.0)), // read wrongly though shown green
+        ("192.0.2.1 is alive (5 us)", Some(5.0)),
+        ("192.0.2.1 is alive (5 MS)", Some(5.0)),
+        ("192.0.2.1 is alive  (5 ms)", None),
+        ("192.0.2.1 is alive (5 ms) time=7 ms", Some(0.007)),
+        ("192.0.2.1 is unreachable", None),
+    ] {
+        assert_eq!(xymond_rrd(banner), seconds, "{banner}");
+    }
+}
+
+/// Reads as xymonnet does: who is alive, by address, and the line that says so. The last line for an address wins.
+fn xymonnet(output: &str) -> HashMap<String, (bool, String)> {
+    let mut seen = HashMap::new();
+    for line in output.lines() {
+        // sscanf(line, "%d.%d.%d.%d ", ...) == 4
+        let Some((a, rest)) = percent_d(line) else { continue };
+        let Some((b, rest)) = rest.strip_prefix('.').and_then(percent_d) else { continue };
+        let Some((c, rest)) = rest.strip_prefix('.').and_then(percent_d) else { continue };
+        let Some((d, _)) = rest.strip_prefix('.').and_then(percent_d) else { continue };
+        // strstr(line, "is alive")
+        seen.insert(format!("{a}.{b}.{c}.{d}"), (line.contains("is alive"), line.to_owned()));
+    }
+    seen
+}
+
+/// A `%d` of sscanf: blanks, a sign, digits.
+fn percent_d(text: &str) -> Option<(i64, &str)> {
+    let text = text.trim_start();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let len = digits.len() - digits.trim_start_matches(|digit: char| digit.is_ascii_digit()).len();
+    let end = text.len() - digits.len() + len;
+    if len == 0 { None } else { Some((text[..end].parse().ok()?, &text[end..])) }
+}
+
+/// Reads as xymond_rrd does: the seconds that the graph of a line shows.
+fn xymond_rrd(banner: &str) -> Option<f64> {
+    let after = |what: &str| banner.find(what).map(|at| &banner[at + what.len()..]);
+    let text = after("time=").or_else(|| after("alive ("))?;
+    let len = text.len() - text.trim_start_matches(|byte: char| byte.is_ascii_digit() || byte == '.').len();
+    let number: f64 = text[..len].parse().unwrap_or(0.0); // atof
+    let unit = text[len..].trim_start();
+    Some(if unit.starts_with("ms") {
+        number / 1e3
+    } else if unit.starts_with("usec") {
+        number / 1e6
+    } else {
+        number
+    })
+}
+
+/// SplitMix64: the same numbers in every run.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31) % end
+    }
+}
