@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::libc;
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, setsockopt, sockopt,
@@ -439,11 +439,11 @@ fn origin_of(from: &SockaddrStorage) -> Option<Address> {
     }
 }
 
-/// The index of the interface with this name or number, if there is one.
+/// The index of the interface with this name or number, if there is one. A number has one spelling.
 pub fn interface(zone: &str) -> Option<u32> {
     if_nametoindex(zone).ok().or_else(|| {
-        let index = zone.parse().ok().filter(|_| zone.bytes().all(|byte| byte.is_ascii_digit()))?;
-        nix::net::if_::if_indextoname(index).ok().map(|_| index)
+        let index = zone.parse().ok().filter(|index: &u32| index.to_string() == zone)?;
+        if_indextoname(index).ok().map(|_| index)
     })
 }
 

@@ -100,6 +100,11 @@ impl Rules<'_> {
         }
     }
 
+    /// Whether `text` is an address at all, of a family asked for or not.
+    fn is_address(&self, text: &[u8]) -> bool {
+        !matches!(self.address(text), Err(Reject::NotAnAddress | Reject::DottedTail))
+    }
+
     fn ipv4(&self, ip: Ipv4Addr) -> Result<Address, Reject> {
         if ip.is_unspecified() {
             Err(Reject::Unspecified)
@@ -338,7 +343,7 @@ impl<'a> Reading<'a> {
         };
         match first {
             Ok((address, zone)) => {
-                if words.next().is_some_and(|label| self.rules.address(label).is_ok()) {
+                if words.next().is_some_and(|label| self.rules.is_address(label)) {
                     self.found.doubtful += 1;
                     self.remark(line, None);
                 }

@@ -1,0 +1,310 @@
+//! The one table of flags: what each is called, what it takes, what it does, what the help text says of it.
+//!
+//! To add an option, add a row to [`FLAGS`]. The single letters are fping's (and so are their units); everything of our
+//! own is a long option. What the letters of fping mean that have no meaning here is nothing, but their values are
+//! consumed all the same, so that no value is ever taken for an address.
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::cli::value::{Bad, decimal, time, whole, within};
+use crate::cli::{Debug, Input, Options, Source};
+use crate::error::Error;
+use crate::plan::{Plan, Rate};
+use crate::report::Lines;
+use crate::wire::Family;
+
+/// One row of the table.
+pub struct Flag {
+    /// The name, without dashes.
+    pub long: &'static str,
+    /// What stands for the value, if there is one; in brackets if it may be left out.
+    pub value: &'static str,
+    /// What it does, for the help text.
+    pub help: &'static str,
+    /// What holds without it, where that is a value.
+    pub default: Option<fn(&Plan) -> String>,
+    pub(super) apply: Apply,
+}
+
+/// A letter of fping.
+pub struct Letter {
+    /// The letter.
+    pub short: char,
+    /// What stands for the value, if there is one.
+    pub value: &'static str,
+    /// What it does here, for the help text; empty: nothing.
+    pub help: &'static str,
+    pub(super) apply: Apply,
+}
+
+/// What a row does.
+pub(super) enum Apply {
+    Help,
+    Version,
+    /// Changes the options; the value is empty where the flag has none.
+    Set(fn(&mut Options, &OsStr) -> Result<(), Bad>),
+    /// What we do anyway.
+    Nothing,
+    /// Nothing, with a warning.
+    Ignore,
+}
+
+/// Every long option, in the order of the help text.
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        long: "retries",
+        value: "N",
+        help: "send N further probes to a target that stays silent",
+        default: Some(|plan| plan.retries.to_string()),
+        apply: Apply::Set(retries),
+    },
+    Flag {
+        long: "timeout",
+        value: "TIME",
+        help: "how long a probe may stay unanswered: seconds, or with a unit (1.5s, 500ms)",
+        default: Some(|plan| plan.timeout.as_secs_f64().to_string()),
+        apply: Apply::Set(|options, value| {
+            options.plan.timeout = within(time(value), Plan::TIMEOUT, "0.001 to 200 seconds, as in 5, 1.5s or 500ms")?;
+            Ok(())
+        }),
+    },
+    Flag {
+        long: "responses",
+        value: "N",
+        help: "want N answers of each target and show their mean RTT",
+        default: Some(|plan| plan.responses.to_string()),
+        apply: Apply::Set(|options, value| {
+            options.plan.responses = whole(value, 1..=255, "a whole number from 1 to 255")?;
+            Ok(())
+        }),
+    },
+    Flag {
+        long: "max-pps",
+        value: "RATE",
+        help: "packets a second, retries included, or `unlimited`",
+        default: Some(|plan| match plan.rate {
+            Rate::PerSecond(pps) => pps.to_string(),
+            Rate::Unlimited => "unlimited".into(),
+        }),
+        apply: Apply::Set(|options, value| {
+            options.plan.rate = if value == "unlimited" {
+                Rate::Unlimited
+            } else {
+                Rate::PerSecond(within(decimal(value), Rate::RANGE, "0.01 to 10000000 packets a second, or unlimited")?)
+            };
+            Ok(())
+        }),
+    },
+    Flag {
+        long: "source",
+        value: "ADDRESS",
+        help: "send from this address of this machine; once for each family",
+        default: None,
+        apply: Apply::Set(source),
+    },
+    Flag {
+        long: "check-source",
+        value: "",
+        help: "count an answer only if it comes from the address that was probed",
+        default: None,
+        apply: Apply::Set(|options, _| {
+            options.plan.check_source = true;
+            Ok(())
+        }),
+    },
+    Flag {
+        long: "ipv4",
+        value: "",
+        help: "probe IPv4 addresses only",
+        default: None,
+        apply: Apply::Set(|options, _| only(options, Family::V4)),
+    },
+    Flag {
+        long: "ipv6",
+        value: "",
+        help: "probe IPv6 addresses only",
+        default: None,
+        apply: Apply::Set(|options, _| only(options, Family::V6)),
+    },
+    Flag {
+        long: "file",
+        value: "PATH",
+        help: "read the list from a file; `-` is standard input",
+        default: None,
+        apply: Apply::Set(file),
+    },
+    Flag {
+        long: "exit-status",
+        value: "",
+        help: "exit 1 if a target is unreachable, 2 if a line is no address",
+        default: None,
+        apply: Apply::Set(|options, _| {
+            options.exit_status = true;
+            Ok(())
+        }),
+    },
+    Flag {
+        long: "debug",
+        value: "[FILE]",
+        help: "write a line for every packet to standard error, or append it to FILE",
+        default: None,
+        apply: Apply::Set(|options, value| {
+            options.debug = if value.is_empty() { Debug::Stderr } else { Debug::File(value.into()) };
+            Ok(())
+        }),
+    },
+    Flag { long: "help", value: "", help: "print this text", default: None, apply: Apply::Help },
+    Flag { long: "version", value: "", help: "print name and version", default: None, apply: Apply::Version },
+];
+
+/// Every letter of fping.
+pub const LETTERS: &[Letter] = &[
+    Letter { short: '4', value: "", help: "--ipv4", apply: Apply::Set(|options, _| only(options, Family::V4)) },
+    Letter { short: '6', value: "", help: "--ipv6", apply: Apply::Set(|options, _| only(options, Family::V6)) },
+    Letter {
+        short: 'a',
+        value: "",
+        help: "print alive targets only",
+        apply: Apply::Set(|o, _| lines(o, Lines::Alive)),
+    },
+    Letter { short: 'A', value: "", help: "print addresses (we always do)", apply: Apply::Nothing },
+    Letter { short: 'e', value: "", help: "print RTTs (we always do)", apply: Apply::Nothing },
+    Letter { short: 'f', value: "PATH", help: "--file", apply: Apply::Set(file) },
+    Letter { short: 'h', value: "", help: "--help", apply: Apply::Help },
+    Letter {
+        short: 'i',
+        value: "MS",
+        help: "milliseconds between packets; 0 is unlimited",
+        apply: Apply::Set(interval),
+    },
+    Letter { short: 'q', value: "", help: "print no lines", apply: Apply::Set(|o, _| lines(o, Lines::None)) },
+    Letter { short: 'r', value: "N", help: "--retries", apply: Apply::Set(retries) },
+    Letter { short: 'S', value: "ADDRESS", help: "--source", apply: Apply::Set(source) },
+    Letter { short: 't', value: "MS", help: "--timeout, in milliseconds", apply: Apply::Set(milliseconds) },
+    Letter {
+        short: 'u',
+        value: "",
+        help: "print unreachable targets only",
+        apply: Apply::Set(|o, _| lines(o, Lines::Unreachable)),
+    },
+    Letter { short: 'v', value: "", help: "--version", apply: Apply::Version },
+    ignored('b', "N"),
+    ignored('B', "N"),
+    ignored('c', "N"),
+    ignored('C', "N"),
+    ignored('H', "N"),
+    ignored('I', "NAME"),
+    ignored('k', "N"),
+    ignored('O', "N"),
+    ignored('p', "N"),
+    ignored('Q', "N"),
+    ignored('T', "N"),
+    ignored('x', "N"),
+    ignored('X', "N"),
+    ignored('d', ""),
+    ignored('D', ""),
+    ignored('g', ""),
+    ignored('J', ""),
+    ignored('l', ""),
+    ignored('m', ""),
+    ignored('M', ""),
+    ignored('n', ""),
+    ignored('N', ""),
+    ignored('o', ""),
+    ignored('R', ""),
+    ignored('s', ""),
+];
+
+const fn ignored(short: char, value: &'static str) -> Letter {
+    Letter { short, value, help: "", apply: Apply::Ignore }
+}
+
+fn retries(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    options.plan.retries = whole(value, 0..=255, "a whole number from 0 to 255")?;
+    Ok(())
+}
+
+fn file(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    if value.is_empty() {
+        return Err(Bad::Value("the path of a list, or - for standard input"));
+    }
+    if options.input != Input::Stdin {
+        return Err(Bad::Error(Error::Conflict("--file", "another --file")));
+    }
+    options.input = Input::File(value.into());
+    Ok(())
+}
+
+fn only(options: &mut Options, family: Family) -> Result<(), Bad> {
+    if options.only.is_some_and(|only| only != family) {
+        return Err(Bad::Error(Error::Conflict("--ipv4", "--ipv6")));
+    }
+    options.only = Some(family);
+    Ok(())
+}
+
+fn lines(options: &mut Options, lines: Lines) -> Result<(), Bad> {
+    options.lines = match (options.lines, lines) {
+        (Lines::Alive, Lines::Unreachable) | (Lines::Unreachable, Lines::Alive) => {
+            return Err(Bad::Error(Error::Conflict("-a", "-u")));
+        }
+        (Lines::None, _) | (_, Lines::None) => Lines::None,
+        (_, lines) => lines,
+    };
+    Ok(())
+}
+
+fn source(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    const WANTED: Bad = Bad::Value("one address of this machine");
+    let text = value.to_str().ok_or(WANTED)?;
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let ip: IpAddr = address.parse().map_err(|_| WANTED)?;
+    let why = if ip.is_unspecified() {
+        Some("the unspecified address")
+    } else if ip.is_multicast() {
+        Some("a multicast address")
+    } else if ip == Ipv4Addr::BROADCAST {
+        Some("a broadcast address")
+    } else if matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()) {
+        Some("an IPv4-mapped address")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        return Err(Bad::Error(Error::BadSource(ip, why)));
+    }
+    if zone.is_some() != matches!(ip, IpAddr::V6(ip) if Ipv6Addr::is_unicast_link_local(&ip)) {
+        return Err(Bad::Error(Error::BadSource(
+            ip,
+            "link-local addresses, and only they, need an interface, as in fe80::1%eth0",
+        )));
+    }
+    let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
+    let place = &mut options.sources[family.index()];
+    if place.is_some() {
+        return Err(Bad::Error(Error::Conflict("--source", "another --source of its family")));
+    }
+    *place = Some(Source { ip, zone: zone.map(str::to_owned) });
+    Ok(())
+}
+
+/// fping's `-i`.
+fn interval(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    const WANTED: &str = "milliseconds from 0.0001 to 100000, or 0 for unlimited";
+    let ms = decimal(value).ok_or(Bad::Value(WANTED))?;
+    options.plan.rate =
+        if ms == 0.0 { Rate::Unlimited } else { Rate::PerSecond(within(Some(1000.0 / ms), Rate::RANGE, WANTED)?) };
+    Ok(())
+}
+
+/// fping's `-t`.
+fn milliseconds(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    let time = decimal(value).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok());
+    options.plan.timeout = within(time, Plan::TIMEOUT, "1 to 200000 milliseconds")?;
+    Ok(())
+}
