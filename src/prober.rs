@@ -367,7 +367,7 @@ impl Prober {
         } else {
             self.links.leave(&mut self.due, target);
         }
-        let ticks = self.ticks(at).clamp(self.last_ticks, self.last_ticks + self.longest_step());
+        let ticks = self.ticks(at).clamp(self.last_ticks, self.latest());
         self.last_ticks = ticks;
         let tally = &mut self.tallies[target.index()];
         tally.ticks = ticks as u32;
@@ -459,13 +459,13 @@ impl Prober {
         self.epoch + Duration::from_nanos(ticks * TICK.as_nanos() as u64)
     }
 
-    /// How far the last probe's time may move on without 32 bits losing the first one in flight. A process that was
-    /// stopped in the middle of sending may come to this; the batch in its hands is then taken to have left too early,
-    /// and is probed again.
-    fn longest_step(&self) -> u64 {
+    /// The latest moment that 32 bits can tell from that of the first probe in flight, in ticks. A process that was
+    /// stopped for minutes in the middle of sending may come to this; the batch in its hands is then taken to have left
+    /// too early, and is probed again.
+    fn latest(&self) -> u64 {
         match self.in_flight.first() {
-            None => u64::MAX - self.last_ticks,
-            Some(_) => u64::from(u32::MAX) - 2 * (self.plan.timeout.as_nanos() / TICK.as_nanos()) as u64,
+            None => u64::MAX,
+            Some(target) => self.ticks(self.sent_at(target)) + u64::from(u32::MAX),
         }
     }
 
