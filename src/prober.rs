@@ -304,7 +304,7 @@ impl Prober {
     pub fn handle_timeouts(&mut self, now: Instant) {
         if self.overflowing.is_some_and(|since| now.saturating_duration_since(since) >= Self::CALM) {
             self.overflowing = None;
-            self.pacer.recover();
+            self.pacer.recover(now);
         }
         while let Some(target) = self.in_flight.first()
             && let sent = self.sent_at(target)
@@ -324,7 +324,9 @@ impl Prober {
             let target = self.due.first();
             target.map(|target| self.pacer.next(now).max(self.spaced_from(target)))
         };
-        [deadline, send].into_iter().flatten().min()
+        // At a rate that was lowered, the next packet may be due long after the rate has recovered.
+        let recovery = send.and(self.overflowing).map(|since| since + Self::CALM);
+        [deadline, send, recovery].into_iter().flatten().min()
     }
 
     /// Whether anything waits to be sent, now or once the pace allows.

@@ -78,9 +78,10 @@ impl Pacer {
         self.interval = (self.interval * 2).min((self.full << Self::MAX_HALVINGS).max(1));
     }
 
-    /// Goes back to the rate that was asked for.
-    pub fn recover(&mut self) {
+    /// Goes back to the rate that was asked for. The next packet does not wait for what is left of a longer interval.
+    pub fn recover(&mut self, now: Instant) {
         self.interval = self.asked;
+        self.due = self.due.min(self.elapsed(now) + self.asked);
     }
 
     /// When the next packet is due, as of `now`: what the schedule lags behind by more than a burst is lost.
@@ -316,8 +317,8 @@ mod tests {
                 for _ in 0..7 {
                     pacer.slow_down(1000, start);
                 }
-                pacer.recover();
-                pacer.recover();
+                pacer.recover(start);
+                pacer.recover(start);
                 assert_eq!(pacer.interval, pacer.asked);
             }
             check_windows(&run(&mut pacer, start, 1000, Duration::ZERO), pps);
@@ -336,7 +337,7 @@ mod tests {
                 (now, _) = departures[departures.len() - 1];
                 match round % 5 {
                     0 | 1 | 3 => pacer.slow_down(1000, now),
-                    _ => pacer.recover(),
+                    _ => pacer.recover(now),
                 }
                 now = pacer.next(now).max(now + Duration::from_nanos(1));
             }
@@ -358,7 +359,7 @@ mod tests {
             let lasted = (departures[departures.len() - 1].0 - now).as_secs_f64();
             assert!((20_000.0 / lasted / pps - 1.0).abs() < 0.01, "{halvings} halvings");
         }
-        pacer.recover();
+        pacer.recover(now);
         assert_eq!((pacer.allows(now, BATCH), pacer.next(now)), (BATCH, now));
         // The next time counts from what it was by then.
         let now = now + Duration::from_secs(1);
