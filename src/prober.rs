@@ -111,7 +111,8 @@ struct Course {
     overflow: Option<Instant>,
     /// How many of its targets have had a probe leave.
     reached: usize,
-    /// How many of its targets had none leave when sending began to fail, if it fails now.
+    /// How many of its targets had none leave when sending began to fail, if it fails now; all of its targets, if it
+    /// began to fail among the retries.
     left_when_broken: Option<usize>,
 }
 
@@ -249,7 +250,10 @@ impl Prober {
         let (family, left) = (address.family(), tally.left());
         let course = &mut self.courses[family.index()];
         if course.left_when_broken.is_none() && !left && course.reached > 0 {
-            course.left_when_broken = Some(self.targets.of(family) - course.reached);
+            // In the queue of retries nobody else is left to be reached than those who were refused before, while
+            // others were not: a few without a route would always be all of them. So they are held against all.
+            let others = if tally.attempt() == 0 { course.reached } else { 0 };
+            course.left_when_broken = Some(self.targets.of(family) - others);
         }
         self.counts.refused += 1;
         self.pacer.spend(1, now);
@@ -335,7 +339,8 @@ impl Prober {
     }
 
     /// Whether sending to `family` broke off in mid-run: it had worked, and then failed for more than half of what
-    /// remained. (One last target without a route is no such break: half of one says nothing.)
+    /// remained, or among the retries for more than half of all. (One last target without a route is no such break: half
+    /// of one says nothing.)
     pub fn broke_off(&self, family: Family) -> bool {
         let course = &self.courses[family.index()];
         let unsent = self.targets.of(family) - course.reached;
