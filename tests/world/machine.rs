@@ -1,0 +1,420 @@
+//! The machine that the probes leave from: a driver with the real one's contract, its clock, its receive buffers, a
+//! sender that may refuse, and everything that can hold a process up.
+//!
+//! Its loop is: drain all that has arrived by now; report overflow; handle timeouts; send batches while that is allowed;
+//! sleep until the next wake-up, or until something arrives. Time is a `Duration` since the start and moves only here.
+//! What happened goes into a [`Log`], from which the oracle judges; nothing of the prober's own book-keeping does.
+
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::RandomState;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::prober::{Counts, Prober};
+use xymonping::targets::{Address, Reading, Rules, TargetId, Targets};
+use xymonping::token::{Key, Token};
+use xymonping::wire::{Echo, Family, Message};
+
+use crate::chance::Chance;
+use crate::log::{Arrival, Departure, Log, Outcome};
+use crate::network::{Host, Packet, emitted};
+
+/// All that decides a run, except the key.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What chance starts from.
+    pub seed: u64,
+    /// What is asked for.
+    pub plan: Plan,
+    /// The lines of the list, each with the host behind it. (Of equal addresses the last host stands.)
+    pub list: Vec<(Address, Host)>,
+    /// The Identifiers of our probes.
+    pub idents: [u16; 2],
+    /// What arrives unasked.
+    pub unasked: Vec<Packet>,
+    /// When sending fails for everybody, or for one family, and with which error.
+    pub outages: Vec<Outage>,
+    /// What the machine does to the process.
+    pub machine: Machine,
+}
+
+/// A time in which sending is refused.
+#[derive(Clone, Debug)]
+pub struct Outage {
+    /// From when until when.
+    pub time: Range<Duration>,
+    /// Which family; `None`: both.
+    pub only: Option<Family>,
+    /// The error.
+    pub errno: u8,
+}
+
+/// How the process is treated. Odds are in percent.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// How late a wake-up comes.
+    pub lateness: Range<Duration>,
+    /// When the process does not run at all.
+    pub stops: Vec<Range<Duration>>,
+    /// How long it takes to send one packet.
+    pub cost: Range<Duration>,
+    /// The odds that a system call takes only the first few packets of a batch.
+    pub partial: u64,
+    /// The odds that it takes the first few, and then says EAGAIN.
+    pub full: u64,
+    /// How many packets each of the two receive buffers holds.
+    pub buffer: usize,
+    /// How many batches are sent before the driver looks at its sockets again.
+    pub batches: usize,
+    /// Whether the driver wakes for arrivals while there is something left to send, or only looks every 20 ms.
+    pub attentive: bool,
+}
+
+impl Machine {
+    /// Does everything at once and in no time.
+    pub const IDEAL: Machine = Machine {
+        lateness: Duration::ZERO..Duration::ZERO,
+        stops: Vec::new(),
+        cost: Duration::ZERO..Duration::ZERO,
+        partial: 0,
+        full: 0,
+        buffer: usize::MAX,
+        batches: usize::MAX,
+        attentive: true,
+    };
+}
+
+/// How often a driver that is not attentive looks at its sockets.
+pub const GLANCE: Duration = Duration::from_millis(20);
+
+/// The least sleep at rates above [`COALESCED_RATE`].
+pub const LEAST_SLEEP: Duration = Duration::from_millis(1);
+pub const COALESCED_RATE: f64 = 1000.0;
+
+/// How long the driver waits after EAGAIN.
+const BACK_OFF: Duration = Duration::from_millis(1);
+
+/// A packet under way; the heap's first is the one that arrives first.
+struct UnderWay {
+    order: u64,
+    packet: Packet,
+}
+
+impl PartialEq for UnderWay {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for UnderWay {}
+
+impl PartialOrd for UnderWay {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UnderWay {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.packet.at, other.order).cmp(&(self.packet.at, self.order))
+    }
+}
+
+/// A run in progress.
+struct Run<'a> {
+    world: &'a World,
+    hosts: HashMap<Address, &'a Host>,
+    chance: Chance,
+    origin: Instant,
+    now: Duration,
+    prober: Prober,
+    under_way: BinaryHeap<UnderWay>,
+    order: u64,
+    /// What waits in the two receive buffers, and whether something found them full.
+    buffers: [VecDeque<Packet>; 2],
+    overflowed: [bool; 2],
+    log: Log,
+}
+
+impl World {
+    /// Plays the world to its end.
+    pub fn play(&self) -> Log {
+        let targets = read(&self.list);
+        let addresses: Vec<Address> = targets.addresses().map(|(_, address)| address).collect();
+        let origin = Instant::now();
+        let key = Key::new(RandomState::new());
+        let prober = Prober::new(self.plan.clone(), key, self.idents, targets, origin).expect("there is memory");
+        let mut run = Run {
+            world: self,
+            hosts: self.list.iter().map(|(address, host)| (*address, host)).collect(),
+            chance: Chance::about(self.seed, [u64::MAX, 0]),
+            origin,
+            now: Duration::ZERO,
+            prober,
+            under_way: BinaryHeap::new(),
+            order: 0,
+            buffers: Default::default(),
+            overflowed: [false; 2],
+            log: Log {
+                targets: addresses,
+                departures: Vec::new(),
+                arrivals: Vec::new(),
+                overflows: Vec::new(),
+                rounds: Vec::new(),
+                lapses: Vec::new(),
+                end: Duration::ZERO,
+                verdicts: Vec::new(),
+                broke_off: [false; 2],
+                counts: Counts::default(),
+            },
+        };
+        run.launch(self.unasked.clone());
+        run.play();
+        run.log
+    }
+
+    /// The interval between two packets, if the rate is limited.
+    pub fn interval(&self) -> Option<Duration> {
+        match self.plan.rate {
+            Rate::PerSecond(pps) => Some(Duration::from_secs_f64(1.0 / pps)),
+            Rate::Unlimited => None,
+        }
+    }
+}
+
+/// Reads the list as the program does.
+fn read(list: &[(Address, Host)]) -> Targets {
+    let interface = |zone: &str| zone.parse().ok();
+    let mut reading = Reading::new(Rules { only: None, limits: &Limits::ROOT, broadcasts: &[], interface: &interface });
+    for (address, _) in list {
+        reading.feed(format!("{address}\n").as_bytes()).expect("there is memory");
+    }
+    let targets = reading.finish().expect("there is memory");
+    let lines: Vec<_> = targets.lines().map(|(address, _, target)| (address, targets.address(target))).collect();
+    let wanted: Vec<_> = list.iter().map(|&(address, _)| (address, Some(address))).collect();
+    assert_eq!(lines, wanted, "every accepted line has its line of output");
+    targets
+}
+
+impl Run<'_> {
+    /// The driver's loop.
+    fn play(&mut self) {
+        let mut planned = self.now;
+        // More rounds than any run of a test needs: one that goes on without end is to fail, not to hang.
+        for _ in 0..3_000_000 {
+            self.lapse(planned..self.now);
+            self.drain();
+            for family in Family::BOTH {
+                if std::mem::take(&mut self.overflowed[family.index()]) {
+                    self.log.overflows.push((family, self.now));
+                    self.prober.handle_overflow(family, self.instant());
+                }
+            }
+            self.log.rounds.push(self.now);
+            self.prober.handle_timeouts(self.instant());
+            if self.chance.percent(5) {
+                self.prober.handle_timeouts(self.instant()); // does no harm
+            }
+            if self.prober.is_done() {
+                return self.finish();
+            }
+            let woken = self.now;
+            let more = self.send();
+            self.lapse(planned..self.now);
+            let wakeup = self.prober.poll_wakeup(self.instant()).expect("an unfinished run goes on at some time");
+            let wakeup = wakeup.saturating_duration_since(self.origin).max(self.now);
+            let bedtime = match more {
+                More::Now => self.now,
+                More::After(pause) => self.now + pause,
+                More::Later => {
+                    let idle = wakeup == self.now && self.now == woken;
+                    assert!(!idle, "at {:?} there is nothing to do but to wake up", self.now);
+                    self.bedtime(wakeup)
+                }
+            };
+            planned = if more == More::Later { wakeup.min(bedtime) } else { self.now };
+            if bedtime > self.now {
+                let lateness = self.chance.within(&self.world.machine.lateness);
+                self.pass(bedtime - self.now + lateness);
+            }
+        }
+        panic!("the run does not end: at {:?} {} are settled", self.now, self.prober.settled());
+    }
+
+    /// When to wake for a wake-up at `wakeup`.
+    fn bedtime(&self, wakeup: Duration) -> Duration {
+        let coalesced = self.world.plan.rate.exceeds(COALESCED_RATE);
+        let wakeup = if coalesced { wakeup.max(self.now + LEAST_SLEEP) } else { wakeup };
+        let Some(next) = self.under_way.peek() else { return wakeup };
+        if self.world.machine.attentive || !self.prober.has_work() {
+            wakeup.min(next.packet.at.max(self.now))
+        } else {
+            let glances = (next.packet.at.saturating_sub(self.now)).div_duration_f64(GLANCE).ceil();
+            wakeup.min(self.now + GLANCE.mul_f64(glances.max(1.0)))
+        }
+    }
+
+    /// Sends what may be sent, and says how it goes on.
+    fn send(&mut self) -> More {
+        for _ in 0..self.world.machine.batches {
+            let batch = self.prober.poll_send(self.instant()).to_vec();
+            if self.chance.percent(5) {
+                assert_eq!(self.prober.poll_send(self.instant()), batch, "asking again gives the same probes");
+            }
+            if batch.is_empty() {
+                return More::Later;
+            }
+            let machine = &self.world.machine;
+            let most =
+                if self.chance.percent(machine.partial) { self.chance.below(batch.len() as u64) } else { u64::MAX };
+            let full = self.chance.percent(machine.full).then(|| self.chance.below(batch.len() as u64));
+            let start = self.now;
+            let first = self.log.departures.len();
+            let mut obstacle = None;
+            for (place, probe) in batch.iter().enumerate() {
+                let refused = self.refusal(probe.address);
+                if full == Some(place as u64) {
+                    obstacle = Some(Obstacle::Full);
+                } else if let Some(errno) = refused {
+                    obstacle = Some(Obstacle::Refused(errno));
+                }
+                if obstacle.is_some() || place as u64 > most {
+                    break;
+                }
+                self.depart(probe.target, probe.address, probe.token, probe.seq);
+            }
+            let left = self.log.departures.len() - first;
+            for departure in &mut self.log.departures[first..] {
+                departure.call = start..self.now;
+            }
+            if left > 0 {
+                self.prober.handle_sent(left, self.origin + start..self.instant());
+            }
+            match obstacle {
+                None => {}
+                Some(Obstacle::Full) => return More::After(BACK_OFF),
+                Some(Obstacle::Refused(errno)) => {
+                    let probe = batch[left];
+                    self.log.departures.push(Departure {
+                        target: probe.target,
+                        address: probe.address,
+                        token: probe.token.emit(),
+                        at: self.now,
+                        call: self.now..self.now,
+                        refused: Some(errno),
+                    });
+                    self.prober.handle_refused(errno, self.instant());
+                }
+            }
+        }
+        More::Now
+    }
+
+    /// Why our own system refuses to send to `address` now.
+    fn refusal(&self, address: Address) -> Option<u8> {
+        let outage = |outage: &&Outage| {
+            outage.time.contains(&self.now) && outage.only.is_none_or(|family| family == address.family())
+        };
+        self.hosts[&address].refusal.or(self.world.outages.iter().find(outage).map(|outage| outage.errno))
+    }
+
+    /// One probe leaves, somewhere in the time that sending it takes.
+    fn depart(&mut self, target: TargetId, address: Address, token: Token, seq: u16) {
+        let cost = self.chance.within(&self.world.machine.cost);
+        self.pass(cost / 2);
+        let at = self.now;
+        let mut data = vec![0x5a; self.world.plan.size];
+        data[..Token::LEN].copy_from_slice(&token.emit());
+        let ident = self.world.idents[address.family().index()];
+        let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));
+        let answers = self.hosts[&address].answer(self.world.seed, address, &request, at);
+        self.launch(answers);
+        self.log.departures.push(Departure { target, address, token: token.emit(), at, call: at..at, refused: None });
+        self.pass(cost / 2);
+    }
+
+    /// Sets packets on their way.
+    fn launch(&mut self, packets: Vec<Packet>) {
+        for packet in packets {
+            self.under_way.push(UnderWay { order: self.order, packet });
+            self.order += 1;
+        }
+    }
+
+    /// Hands over all that has arrived by now, socket by socket.
+    fn drain(&mut self) {
+        while self.under_way.peek().is_some_and(|next| next.packet.at <= self.now)
+            && let Some(UnderWay { packet, .. }) = self.under_way.pop()
+        {
+            let family = packet.from.family().index();
+            if self.buffers[family].len() < self.world.machine.buffer {
+                self.buffers[family].push_back(packet);
+            } else {
+                self.overflowed[family] = true;
+                self.log.arrivals.push(Arrival { packet, seen: self.now, outcome: Outcome::Overflowed });
+            }
+        }
+        for family in Family::BOTH {
+            while let Some(packet) = self.buffers[family.index()].pop_front() {
+                let fate = match Message::parse(family, &packet.bytes) {
+                    Ok(Message::Reply(echo)) => self.prober.handle_reply(packet.from, &echo, self.origin + packet.at),
+                    Ok(_) => self.prober.handle_other(),
+                    Err(_) => self.prober.handle_damaged(),
+                };
+                let outcome = Outcome::Judged(fate);
+                self.log.arrivals.push(Arrival { packet, seen: self.now, outcome });
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let prober = &self.prober;
+        self.log.end = self.now;
+        self.log.verdicts = (0..self.log.targets.len() as u32).map(|target| prober.verdict(TargetId(target))).collect();
+        self.log.broke_off = Family::BOTH.map(|family| prober.broke_off(family));
+        self.log.counts = *prober.counts();
+    }
+
+    fn instant(&self) -> Instant {
+        self.origin + self.now
+    }
+
+    /// Time passes; and if the process is stopped at its end, it goes on only after the stop.
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        for stop in &self.world.machine.stops {
+            if stop.contains(&self.now) {
+                self.now = stop.end;
+            }
+        }
+    }
+
+    /// Notes that the driver was behind; lapses that touch are one.
+    fn lapse(&mut self, lapse: Range<Duration>) {
+        match self.log.lapses.last_mut() {
+            _ if lapse.is_empty() => {}
+            Some(last) if last.end >= lapse.start => last.end = lapse.end.max(last.end),
+            _ => self.log.lapses.push(lapse),
+        }
+    }
+}
+
+/// How sending goes on.
+#[derive(PartialEq)]
+enum More {
+    /// There may be more to send at once.
+    Now,
+    /// The kernel takes no more for the moment.
+    After(Duration),
+    /// Nothing more may leave before the next wake-up.
+    Later,
+}
+
+/// What keeps a probe from leaving.
+enum Obstacle {
+    /// EAGAIN.
+    Full,
+    /// Any other error.
+    Refused(u8),
+}

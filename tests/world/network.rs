@@ -1,0 +1,172 @@
+//! The network and the hosts on it: what comes back for a probe, when, from where and in which shape.
+//!
+//! A host follows a script of a few odds. Everything is done to real bytes: replies are parsed from and emitted to
+//! ICMP messages, and damage is a flipped bit, a missing tail, a zeroed payload. What happens to a probe follows from
+//! the seed, the target and the attempt alone, so that two worlds that differ only in their scheduling can be compared.
+//!
+//! On raw ICMPv6 sockets the kernel verifies the checksum and we never see what fails it. So a damaged IPv6 reply is
+//! dropped here, unless whoever damaged it (a broken translator, say) also made the checksum good again.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use xymonping::targets::Address;
+use xymonping::token::Token;
+use xymonping::wire::{self, Echo, Family, HEADER, Message, Trouble};
+
+use crate::chance::Chance;
+
+/// One ICMP message on its way to us.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// When it reaches our receive buffer.
+    pub at: Duration,
+    /// Who is said to have sent it.
+    pub from: Address,
+    /// The message, without IP header.
+    pub bytes: Vec<u8>,
+}
+
+/// How a host and the way to it behave. Odds are in percent.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// How many of its first attempts are never answered.
+    pub deaf: u32,
+    /// The odds that an attempt after these is not answered either.
+    pub loss: u64,
+    /// How long an answer takes.
+    pub delay: Range<Duration>,
+    /// How many further copies of an answer may come; the number is drawn for each.
+    pub copies: Range<u64>,
+    /// How much later than the answer a copy comes. Overtaking is all right.
+    pub spread: Range<Duration>,
+    /// The odds that an answer or a copy is spoilt.
+    pub damage: u64,
+    /// The odds that an answer or a copy comes from another address.
+    pub elsewhere: u64,
+    /// The odds that somebody who guesses the seal answers as well, and faster.
+    pub forged: u64,
+    /// The error with which our own system refuses to send to it.
+    pub refusal: Option<u8>,
+}
+
+impl Host {
+    /// Never answers.
+    pub const SILENT: Host = Host {
+        deaf: 0,
+        loss: 100,
+        delay: Duration::ZERO..Duration::ZERO,
+        copies: 0..1,
+        spread: Duration::ZERO..Duration::ZERO,
+        damage: 0,
+        elsewhere: 0,
+        forged: 0,
+        refusal: None,
+    };
+
+    /// Answers everything once, after `delay`.
+    pub fn alive(delay: Duration) -> Host {
+        Host { loss: 0, delay: delay..delay, ..Host::SILENT }
+    }
+
+    /// All that comes back for `request`, which left for `address` at `left`.
+    pub fn answer(&self, seed: u64, address: Address, request: &[u8], left: Duration) -> Vec<Packet> {
+        let family = address.family();
+        let Ok(Message::Request(echo)) = Message::parse(family, request) else {
+            panic!("what left is no Echo Request: {request:02x?}");
+        };
+        let token = Token::parse(echo.data).expect("a probe carries a token");
+        let chance = &mut Chance::about(seed, [u64::from(token.target), u64::from(token.attempt)]);
+        let mut packets = Vec::new();
+        let delay = chance.within(&self.delay);
+        if chance.percent(self.forged) {
+            let guess = Token { seal: chance.draw(), ..token };
+            packets.push(Packet { at: left + delay / 2, from: address, bytes: reply(family, echo.ident, guess) });
+        }
+        let lost = chance.percent(self.loss);
+        if token.attempt < self.deaf || lost {
+            return packets;
+        }
+        let copies = chance.number(&self.copies);
+        for copy in 0..=copies {
+            let later = if copy == 0 { Duration::ZERO } else { chance.within(&self.spread) };
+            let from = if chance.percent(self.elsewhere) { another(chance, address) } else { address };
+            let mut bytes = emitted(family, &Message::Reply(echo));
+            if chance.percent(self.damage) && !damage(chance, family, &mut bytes) {
+                continue;
+            }
+            packets.push(Packet { at: left + delay + later, from, bytes });
+        }
+        packets
+    }
+}
+
+/// An Echo Reply with a payload like ours around `token`.
+pub fn reply(family: Family, ident: u16, token: Token) -> Vec<u8> {
+    let mut data = [0x5a; 56];
+    data[..Token::LEN].copy_from_slice(&token.emit());
+    emitted(family, &Message::Reply(Echo { ident, seq: 0, data: &data }))
+}
+
+/// The bytes of `message`, which read back as the same message.
+pub fn emitted(family: Family, message: &Message) -> Vec<u8> {
+    let mut bytes = vec![0; 1500];
+    let length = message.emit(family, &mut bytes).expect("room for every message");
+    bytes.truncate(length);
+    assert_eq!(Message::parse(family, &bytes).as_ref(), Ok(message), "parse(emit(x)) == x");
+    bytes
+}
+
+/// Some other address of the same family.
+fn another(chance: &mut Chance, address: Address) -> Address {
+    let change = 1 + chance.below(200) as u8;
+    match address {
+        Address::V4(ip) => Address::V4((u32::from(ip) ^ u32::from(change)).into()),
+        Address::V6(ip, zone) if zone > 0 && chance.percent(50) => Address::V6(ip, zone + 1),
+        Address::V6(ip, zone) => Address::V6((u128::from(ip) ^ u128::from(change)).into(), zone),
+    }
+}
+
+/// Spoils a reply. Says whether the kernel lets it through to us.
+fn damage(chance: &mut Chance, family: Family, bytes: &mut Vec<u8>) -> bool {
+    let bits = bytes.len() as u64 * 8;
+    match chance.below(7) {
+        // Bits flipped on the wire, anywhere in the message.
+        0 | 1 => {
+            for _ in 0..1 + chance.below(3) {
+                flip(bytes, chance.below(bits));
+            }
+            return family == Family::V4;
+        }
+        // Cut short on the wire.
+        2 => {
+            bytes.truncate(chance.below(bytes.len() as u64) as usize);
+            return family == Family::V4;
+        }
+        // Cut short, or with a bit of its data flipped, by something that makes the checksum good again.
+        3 => bytes.truncate(chance.below(bytes.len() as u64) as usize),
+        4 => flip(bytes, HEADER as u64 * 8 + chance.below(bits - HEADER as u64 * 8)),
+        // A host that zeroes the data.
+        5 => bytes[HEADER..].fill(0),
+        // Not an answer to us at all: another program's, an error, or our own request looped back.
+        _ => {
+            let Ok(Message::Reply(echo)) = Message::parse(family, bytes) else { panic!("a reply to be spoilt") };
+            let message = match chance.below(3) {
+                0 => Message::Reply(Echo { ident: echo.ident ^ 0x0101, ..echo }),
+                1 => Message::Error { trouble: Trouble::DestinationUnreachable, code: 1, quote: echo },
+                _ => Message::Request(echo),
+            };
+            *bytes = emitted(family, &message);
+        }
+    }
+    if family == Family::V4 && bytes.len() >= 4 {
+        bytes[2..4].fill(0);
+        let sum = wire::checksum(bytes);
+        bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    true
+}
+
+fn flip(bytes: &mut [u8], bit: u64) {
+    bytes[bit as usize / 8] ^= 1 << (bit % 8);
+}

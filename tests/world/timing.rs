@@ -1,0 +1,130 @@
+//! The oracle's rules of time: in which order packets leave, how many at most in any window, how many at least while
+//! there is work, and when the run ends at the latest.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use xymonping::plan::Rate;
+
+use crate::machine::{GLANCE, LEAST_SLEEP};
+use crate::oracle::{Attempt, Oracle};
+
+/// How long after an overflow the rate is back at what was asked for.
+const CALM: Duration = Duration::from_secs(1);
+
+impl Oracle<'_> {
+    /// First attempts went first, each target's; then the others, in the order in which they fell due.
+    pub fn judge_order(&self, courses: &[Vec<Attempt>]) {
+        let mut places = vec![0; courses.len()];
+        let mut tried = HashSet::new();
+        let mut due = Duration::ZERO;
+        for probe in &self.log.departures {
+            let place = &mut places[probe.target.index()];
+            if *place == 0 {
+                tried.insert(probe.target);
+            } else {
+                assert_eq!(tried.len(), courses.len(), "{probe:?} went before somebody's first attempt");
+                let over = &courses[probe.target.index()][*place - 1].over;
+                assert!(over.end >= due, "{probe:?}, due at {over:?}, went behind one that fell due at {due:?}");
+                due = due.max(over.start);
+            }
+            *place += 1;
+        }
+        assert_eq!(tried.len(), courses.len(), "every target was tried");
+    }
+
+    /// In any window at most what the rate allows left, plus a burst of one packet or 10 ms worth.
+    pub fn judge_pace(&self) {
+        let Rate::PerSecond(rate) = self.world.plan.rate else { return };
+        let burst = 1.0 + f64::max(1.0, rate * 0.010);
+        // From packet i to packet j there are j - i + 1; the i that is worst for j is the one with the least i - rate * t.
+        let mut least = f64::INFINITY;
+        for (count, probe) in self.log.departures.iter().enumerate() {
+            let ahead = count as f64 - rate * probe.at.as_secs_f64();
+            least = least.min(ahead);
+            let excess = ahead - least + 1.0 - burst;
+            assert!(excess <= 1e-3, "{excess} packets too many up to {:?}", probe.at);
+        }
+    }
+
+    /// While there was work, and the driver did its part, what left was within 1 % of the rate.
+    pub fn judge_work(&self, courses: &[Vec<Attempt>]) {
+        let Rate::PerSecond(rate) = self.world.plan.rate else { return };
+        // A stretch behind that is shorter than this is made good: an absolute schedule. (Not while the rate is lowered.)
+        let tolerated = match self.log.overflows.len() {
+            0 if rate < 200.0 => Duration::from_millis(1),
+            0 => Duration::from_millis(5),
+            _ => Duration::ZERO,
+        };
+        for busy in self.busy(courses) {
+            let lost = self.lapsed(busy.clone(), tolerated) + self.slowed(&busy);
+            let worth = (busy.end - busy.start).saturating_sub(lost).as_secs_f64() * rate;
+            let after = self.log.departures.partition_point(|probe| probe.at <= busy.start);
+            let until = self.log.departures.partition_point(|probe| probe.at <= busy.end);
+            let left = until.saturating_sub(after);
+            assert!(
+                left as f64 + 2.0 >= worth * 0.99,
+                "only {left} packets left in {busy:?} of which {lost:?} were lost, worth {worth}"
+            );
+        }
+    }
+
+    /// For how much of `time` the rate was lowered because of overflow.
+    fn slowed(&self, time: &Range<Duration>) -> Duration {
+        let mut slowed = Duration::ZERO;
+        let mut from = time.start;
+        for (_, at) in &self.log.overflows {
+            let until = (*at + CALM).min(time.end);
+            slowed += until.saturating_sub((*at).max(from));
+            from = from.max(until);
+        }
+        slowed
+    }
+
+    /// The stretches in which something waited to be sent.
+    fn busy(&self, courses: &[Vec<Attempt>]) -> Vec<Range<Duration>> {
+        let fresh = courses.iter().filter_map(|course| Some(Duration::ZERO..course.first()?.probe.call.start));
+        let due = courses.iter().flat_map(|course| course.windows(2)).map(|pair| {
+            // Whoever stands in front may have to keep its distance first.
+            pair[0].over.end + self.world.plan.spacing..pair[1].probe.call.start
+        });
+        let mut stretches: Vec<_> = fresh.chain(due).filter(|stretch| !stretch.is_empty()).collect();
+        stretches.sort_by_key(|stretch| stretch.start);
+        stretches.dedup_by(|next, stretch| {
+            let joined = next.start <= stretch.end;
+            if joined {
+                stretch.end = stretch.end.max(next.end);
+            }
+            joined
+        });
+        stretches
+    }
+
+    /// The run ended when its last target was settled, and that was not later than packets and timeouts explain.
+    pub fn judge_end(&self, courses: &[Vec<Attempt>]) {
+        let last = |course: &Vec<Attempt>| course.last().map(|attempt| attempt.over.end);
+        let settled = courses.iter().filter_map(last).max().unwrap_or(Duration::ZERO);
+        assert!(self.log.end <= settled, "all was settled at {settled:?}, the end came at {:?}", self.log.end);
+
+        // Whatever the last target did not spend in flight it spent in the queue, while others left at the full rate.
+        let run = Duration::ZERO..self.log.end;
+        let interval = self.world.interval().unwrap_or(Duration::ZERO);
+        let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
+        let each = self.world.plan.timeout + self.world.plan.spacing + interval + LEAST_SLEEP + GLANCE;
+        let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
+        let bound = packets + each * attempts + self.lapsed(run.clone(), Duration::ZERO) + self.slowed(&run);
+        assert!(self.log.end <= bound, "the end came at {:?}, later than {bound:?}", self.log.end);
+    }
+
+    /// For how long the driver was behind in `time`, as far as that was for longer than `tolerated` at a stretch, or
+    /// still is so at the end.
+    pub fn lapsed(&self, time: Range<Duration>, tolerated: Duration) -> Duration {
+        let first = self.log.lapses.partition_point(|lapse| lapse.end <= time.start);
+        let within = self.log.lapses[first..].iter().take_while(|lapse| lapse.start < time.end);
+        within
+            .filter(|lapse| lapse.end - lapse.start > tolerated || lapse.end >= time.end)
+            .map(|lapse| lapse.end.min(time.end) - lapse.start.max(time.start))
+            .sum()
+    }
+}
