@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
@@ -57,9 +57,10 @@ impl<'a, D: AsFd> Stream<'a, D> {
         Stream { descriptor, most, signals }
     }
 
-    /// Whether somebody may be waiting at the other end.
+    /// Whether somebody may be waiting at the other end for us to read.
     pub fn has_peer(&self) -> bool {
-        matches!(kind(&self.descriptor), SFlag::S_IFIFO | SFlag::S_IFSOCK)
+        self.check_open_for(PollFlags::POLLIN).is_ok()
+            && matches!(kind(&self.descriptor), SFlag::S_IFIFO | SFlag::S_IFSOCK)
     }
 
     /// Waits at most `milliseconds` for something to read.
@@ -68,7 +69,15 @@ impl<'a, D: AsFd> Stream<'a, D> {
         poll(&mut wanted, milliseconds).is_ok_and(|ready| ready > 0)
     }
 
+    /// Refuses a descriptor of the wrong kind: a pipe's wrong end is never ready, and would be waited for without end.
+    fn check_open_for(&self, ready: PollFlags) -> io::Result<()> {
+        let wrong = if ready == PollFlags::POLLIN { OFlag::O_WRONLY } else { OFlag::O_RDONLY };
+        let mode = OFlag::from_bits_truncate(fcntl(&self.descriptor, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE;
+        if mode == wrong { Err(Errno::EBADF.into()) } else { Ok(()) }
+    }
+
     fn wait(&self, ready: PollFlags) -> io::Result<()> {
+        self.check_open_for(ready)?;
         let wanted = PollFd::new(self.descriptor.as_fd(), ready);
         let Some(signals) = self.signals else {
             poll(&mut [wanted], PollTimeout::NONE)?;
