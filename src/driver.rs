@@ -15,7 +15,7 @@ use crate::net::{Arrival, Awaited, Departure, Link};
 use crate::privilege::Dropped;
 use crate::prober::{Fate, Probe, Prober};
 use crate::signal::Signals;
-use crate::stdio::Stream;
+use crate::stdio::{Interrupted, Stream};
 use crate::targets::Reading;
 use crate::token::Token;
 use crate::wire::{Echo, Family, Message};
@@ -64,18 +64,24 @@ pub fn drain_input<D: AsFd>(input: &mut Stream<D>) {
 pub struct Log<'a> {
     out: Box<dyn Write + 'a>,
     start: Instant,
+    /// The signal that ended the wait for a reader; from then on nothing more is written.
+    signal: Option<&'static str>,
 }
 
 impl<'a> Log<'a> {
     /// Writes to `out` from now on.
     pub fn new(out: impl Write + 'a) -> Self {
-        Log { out: Box::new(out), start: now() }
+        Log { out: Box::new(out), start: now(), signal: None }
     }
 
-    /// Writes one line. A log that cannot be written is no reason to stop probing.
+    /// Writes one line. A log that cannot be written is no reason to stop probing; a signal that comes meanwhile is.
     fn line(&mut self, at: Instant, what: std::fmt::Arguments) {
+        if self.signal.is_some() {
+            return;
+        }
         let time = at.saturating_duration_since(self.start).as_secs_f64();
-        let _ = self.out.write_all(format!("{time:.6} {what}\n").as_bytes());
+        let written = self.out.write_all(format!("{time:.6} {what}\n").as_bytes());
+        self.signal = written.err().as_ref().and_then(Interrupted::signal);
     }
 
     fn sent(&mut self, at: Instant, probe: &Probe, ident: u16) {
@@ -123,7 +129,7 @@ pub fn probe(
         if prober.is_done() {
             return None;
         }
-        if let Some(signal) = signals.poll() {
+        if let Some(signal) = signals.poll().or_else(|| log.as_ref()?.signal) {
             return Some(signal);
         }
         let probes = prober.poll_send(round);

@@ -83,7 +83,13 @@ impl<'a, D: AsFd> Stream<'a, D> {
             poll(&mut [wanted], PollTimeout::NONE)?;
             return Ok(());
         };
-        poll(&mut [wanted, PollFd::new(signals.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        let mut awaited = [wanted, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        poll(&mut awaited, PollTimeout::NONE)?;
+        // A list may have no end, so that a signal goes first. What can be written is written: a second signal must not
+        // cost the results that the first one asked for.
+        if ready == PollFlags::POLLOUT && awaited[0].any() == Some(true) {
+            return Ok(());
+        }
         match signals.poll() {
             Some(signal) => Err(io::Error::other(Interrupted(signal))),
             None => Ok(()),
@@ -131,6 +137,13 @@ impl std::fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+impl Interrupted {
+    /// The signal inside `error`, if it was one that ended a wait.
+    pub fn signal(error: &io::Error) -> Option<&'static str> {
+        error.get_ref()?.downcast_ref::<Interrupted>().map(|interrupted| interrupted.0)
+    }
+}
 
 /// What kind of file a descriptor is; nothing at all if it cannot be asked.
 fn kind(descriptor: impl AsFd) -> SFlag {
