@@ -86,6 +86,8 @@ pub struct Options {
     pub exit_status: bool,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
+    /// Whether no lines are written after all.
+    quiet: bool,
     /// Options of fping that mean nothing here.
     ignored: String,
 }
@@ -158,6 +160,9 @@ impl Options {
             self.warnings.push(Warning::RateLowered(limits.rate));
         }
         self.plan.spacing = limits.spacing;
+        if self.quiet {
+            self.lines = Lines::None;
+        }
         if !self.ignored.is_empty() {
             self.warnings.push(Warning::Ignored(std::mem::take(&mut self.ignored)));
         }

@@ -179,7 +179,15 @@ pub const LETTERS: &[Letter] = &[
         help: "milliseconds between packets; 0 is unlimited",
         apply: Apply::Set(interval),
     },
-    Letter { short: 'q', value: "", help: "print no lines", apply: Apply::Set(|o, _| lines(o, Lines::None)) },
+    Letter {
+        short: 'q',
+        value: "",
+        help: "print no lines",
+        apply: Apply::Set(|options, _| {
+            options.quiet = true;
+            Ok(())
+        }),
+    },
     Letter { short: 'r', value: "N", help: "--retries", apply: Apply::Set(retries) },
     Letter { short: 'S', value: "ADDRESS", help: "--source", apply: Apply::Set(source) },
     Letter { short: 't', value: "MS", help: "--timeout, in milliseconds", apply: Apply::Set(milliseconds) },
@@ -246,13 +254,10 @@ fn only(options: &mut Options, family: Family) -> Result<(), Bad> {
 }
 
 fn lines(options: &mut Options, lines: Lines) -> Result<(), Bad> {
-    options.lines = match (options.lines, lines) {
-        (Lines::Alive, Lines::Unreachable) | (Lines::Unreachable, Lines::Alive) => {
-            return Err(Bad::Error(Error::Conflict("-a", "-u")));
-        }
-        (Lines::None, _) | (_, Lines::None) => Lines::None,
-        (_, lines) => lines,
-    };
+    if options.lines != Lines::All && options.lines != lines {
+        return Err(Bad::Error(Error::Conflict("-a", "-u")));
+    }
+    options.lines = lines;
     Ok(())
 }
 
