@@ -18,7 +18,7 @@ pub use crate::cli::flags::{FLAGS, Flag, LETTERS, Letter};
 
 use crate::cli::flags::Apply;
 use crate::cli::value::Bad;
-use crate::error::{Error, Warning};
+use crate::error::{Error, Quoted, Warning};
 use crate::plan::{Limits, Plan, Rate};
 use crate::report::Lines;
 use crate::wire::Family;
@@ -197,9 +197,14 @@ impl Display for Help {
     }
 }
 
-/// lexopt's words for arguments that cannot be split; what it quotes of the caller's it has escaped.
+/// lexopt's words for arguments that cannot be split, but for what they quote of the caller's.
 fn usage(error: lexopt::Error) -> Error {
-    Error::BadUsage(error.to_string())
+    Error::BadUsage(match error {
+        lexopt::Error::UnexpectedValue { option, value } => {
+            format!("{option} takes no value, not {}", Quoted::from(value.as_bytes()))
+        }
+        error => error.to_string(),
+    })
 }
 
 /// Whether a path names a descriptor that is closed by the time the list is opened.
