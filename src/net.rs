@@ -220,6 +220,11 @@ impl Link {
                 }
                 Err(error) => {
                     let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+                    // Without this family, or without the right to it, the other one may do. Anything else is trouble of
+                    // our own, and must not look like that of the targets.
+                    if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) {
+                        return Err(Error::System("opening sockets", error));
+                    }
                     refusal.get_or_insert(error);
                     Err(errno)
                 }
