@@ -26,6 +26,8 @@
 
 #[path = "lab/behaviour.rs"]
 mod behaviour;
+#[path = "lab/caller.rs"]
+pub mod caller;
 #[path = "lab/namespace.rs"]
 mod namespace;
 #[path = "lab/packet.rs"]
@@ -306,6 +308,12 @@ impl Lab {
     /// Starts a command inside, with pipes for stdin, stdout and stderr. It may be left running.
     pub fn start(&self, command: &mut Command) -> Running {
         let started = self.inside(|| Running::start(command));
+        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().display()))
+    }
+
+    /// Starts a command inside with the ends that it has been given; see [`Running::start_as_is`].
+    pub fn start_as_is(&self, command: &mut Command) -> Running {
+        let started = self.inside(|| Running::start_as_is(command));
         started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().display()))
     }
 

@@ -61,14 +61,21 @@ pub struct Running {
 impl Running {
     /// Starts `command` on the calling thread, and so in its namespace, with a pipe for each of 0, 1 and 2.
     pub fn start(command: &mut Command) -> io::Result<Running> {
+        Running::start_as_is(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    /// The same with the ends that `command` has been given. Those that are no pipes of ours are the test's to feed and
+    /// to read.
+    pub fn start_as_is(command: &mut Command) -> io::Result<Running> {
         let started = Instant::now();
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let mut stdin = child.stdin.take().expect("it is piped");
+        let mut child = command.spawn()?;
         let (feed, food) = mpsc::channel::<Vec<u8>>();
-        // Ends with the sender, or when the process reads no more: it need not read everything.
-        thread::spawn(move || food.iter().try_for_each(|bytes| stdin.write_all(&bytes)));
-        let stdout = Collector::start(child.stdout.take().expect("it is piped"));
-        let stderr = Collector::start(child.stderr.take().expect("it is piped"));
+        if let Some(mut stdin) = child.stdin.take() {
+            // Ends with the sender, or when the process reads no more: it need not read everything.
+            thread::spawn(move || food.iter().try_for_each(|bytes| stdin.write_all(&bytes)));
+        }
+        let stdout = child.stdout.take().map_or_else(|| Collector::start(io::empty()), Collector::start);
+        let stderr = child.stderr.take().map_or_else(|| Collector::start(io::empty()), Collector::start);
         Ok(Running { child, started, feed: Some(feed), stdout, stderr, peak_rss_kib: 0 })
     }
 

@@ -1,0 +1,923 @@
+//! The command line as its callers know it: what is accepted, what is refused, and in which words.
+//!
+//! A caller of a monitoring tool makes mistakes in a file that nobody looks at again. So each of them has to end in exit
+//! code 3 and in one line that says what is wrong, before a single packet leaves; and whatever xymonnet or an old
+//! `FPINGOPTS` may pass has to go through without a value being taken for an address. Where only the meaning of a value is
+//! the question, the library's parser is asked; where an exit code or a line is, the program itself.
+
+mod lab;
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use lab::{Behaviour, LIMIT, Lab, Outcome};
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::{mkfifo, pipe2};
+use xymonping::cli::{self, Debug, Input, Options, Request};
+use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::report::Lines;
+use xymonping::wire::Family;
+
+/// A live host, as everybody is here who was not told otherwise.
+const ALIVE: &str = "10.0.0.1";
+const SILENT: &str = "10.0.0.7";
+/// What makes silence short.
+const BRIEF: [&str; 2] = ["--retries=0", "--timeout=100ms"];
+
+/// What fping takes with a value, and without.
+const WITH_VALUE: &str = "bBcCfHiIkOpQrStTxX";
+const WITHOUT_VALUE: &str = "46aAdDeghJlmMnNoqRsuv";
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The program refuses these arguments, in these words, and no packet leaves.
+fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], words: &str) {
+    lab.forget();
+    let running = lab.start(lab.command().args(args));
+    let outcome = running.finish(LIMIT);
+    let args: Vec<_> = args.iter().map(AsRef::as_ref).collect();
+    assert_eq!(outcome.code, Some(3), "{args:?}: {outcome:?}");
+    assert_eq!(outcome.stderr, format!("xymonping: {words}\n"), "{args:?}");
+    assert_eq!(outcome.stdout, "", "{args:?}");
+    assert!(lab.seen().is_empty(), "{args:?}: {:?}", lab.seen());
+}
+
+fn succeeds(lab: &Lab, args: &[&str], stdin: &str) -> Outcome {
+    let outcome = lab.run(args, stdin);
+    assert_eq!(outcome.code, Some(0), "{args:?}: {outcome:?}");
+    outcome
+}
+
+/// The addresses that the lines of output speak of.
+fn addresses(outcome: &Outcome) -> Vec<&str> {
+    outcome.lines().iter().map(|line| line.split(' ').next().unwrap_or("")).collect()
+}
+
+/// What the parser makes of arguments that it accepts.
+fn parsed(args: &[&str]) -> Options {
+    match cli::parse(args.iter().map(OsString::from), &Limits::ROOT) {
+        Ok(Request::Run(options)) => *options,
+        other => panic!("{args:?}: {other:?}"),
+    }
+}
+
+/// What the parser says to arguments that it refuses.
+fn refusal(args: &[&str]) -> String {
+    match cli::parse(args.iter().map(OsString::from), &Limits::ROOT) {
+        Err(error) => {
+            assert_eq!(error.exit() as u8, 3, "{args:?}: {error}");
+            error.to_string()
+        }
+        Ok(request) => panic!("{args:?} is accepted: {request:?}"),
+    }
+}
+
+/// A directory for one test, made anew.
+fn directory(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    path
+}
+
+/// A path as the program quotes it.
+fn quoted(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    let kept = &bytes[..bytes.len().min(60)];
+    format!("\"{}\"{}", kept.escape_ascii(), if kept.len() < bytes.len() { "..." } else { "" })
+}
+
+// Numbers.
+
+#[test]
+fn whole_numbers_are_strict() {
+    const GARBAGE: [&str; 16] = [
+        "",
+        " ",
+        "abc",
+        "-1",
+        "+1",
+        "1.0",
+        "1e1",
+        "0x1",
+        " 1",
+        "1 ",
+        "1\n",
+        "256",
+        "99999999999999999999",
+        "inf",
+        "nan",
+        "٣",
+    ];
+    for (name, wanted) in [("--retries", "0 to 255"), ("--responses", "1 to 255"), ("-r", "0 to 255")] {
+        for garbage in GARBAGE {
+            let said = refusal(&[name, garbage]);
+            let quoted = garbage.as_bytes().escape_ascii();
+            assert_eq!(said, format!("{name}: bad value \"{quoted}\" (give a whole number from {wanted})"));
+        }
+    }
+    assert_eq!(refusal(&["--responses=0"]), "--responses: bad value \"0\" (give a whole number from 1 to 255)");
+    assert_eq!(parsed(&["--retries=0"]).plan.retries, 0);
+    assert_eq!(parsed(&["--retries=255"]).plan.retries, 255);
+    assert_eq!(parsed(&["--responses=1"]).plan.responses, 1);
+    assert_eq!(parsed(&["--responses=255"]).plan.responses, 255);
+    assert_eq!(parsed(&["--retries=007"]).plan.retries, 7);
+}
+
+#[test]
+fn times_are_seconds_or_carry_a_unit() {
+    for (text, time) in [
+        ("5", ms(5000)),
+        ("0.001", ms(1)),
+        ("200", ms(200_000)),
+        ("1.5", ms(1500)),
+        (".5", ms(500)),
+        ("2.", ms(2000)),
+        ("1.5s", ms(1500)),
+        ("1ms", ms(1)),
+        ("200000ms", ms(200_000)),
+        ("0.1s", ms(100)),
+        ("2.5ms", Duration::from_micros(2500)),
+    ] {
+        assert_eq!(parsed(&["--timeout", text]).plan.timeout, time, "{text}");
+    }
+    const GARBAGE: [&str; 24] = [
+        "",
+        "0",
+        "0.0",
+        "0s",
+        "0ms",
+        "-1",
+        "+1",
+        "abc",
+        "s",
+        "ms",
+        ".",
+        "1.2.3",
+        "1e1",
+        "inf",
+        "nan",
+        "infinity",
+        "1m",
+        "1h",
+        "1 s",
+        " 1",
+        "0.0009",
+        "0.9ms",
+        "200.001",
+        "99999999999999999999999999999999999999999",
+    ];
+    for garbage in GARBAGE {
+        assert_eq!(
+            refusal(&["--timeout", garbage]),
+            format!("--timeout: bad value \"{garbage}\" (give 0.001 to 200 seconds, as in 5, 1.5s or 500ms)")
+        );
+    }
+}
+
+#[test]
+fn rates_are_strict() {
+    for (text, rate) in [("50", 50.0), ("0.01", 0.01), ("10000000", 10_000_000.0), ("1.5", 1.5), ("007", 7.0)] {
+        assert_eq!(parsed(&["--max-pps", text]).plan.rate, Rate::PerSecond(rate), "{text}");
+    }
+    assert_eq!(parsed(&["--max-pps=unlimited"]).plan.rate, Rate::Unlimited);
+    let overflowing = "9".repeat(400);
+    let garbage = [
+        "",
+        "0",
+        "0.0",
+        "-1",
+        "+1",
+        "abc",
+        "1e3",
+        "inf",
+        "infinity",
+        "nan",
+        "NaN",
+        "Unlimited",
+        "unlimited ",
+        "0x10",
+        "0.009",
+        "10000000.1",
+        " 50",
+        "50 ",
+        "5 0",
+        "1,5",
+        &overflowing,
+    ];
+    for garbage in garbage {
+        let said = refusal(&["--max-pps", garbage]);
+        assert!(said.starts_with("--max-pps: bad value \""), "{said}");
+        assert!(said.ends_with(" (give 0.01 to 10000000 packets a second, or unlimited)"), "{said}");
+    }
+}
+
+#[test]
+fn letters_with_times_are_in_bare_milliseconds() {
+    for (text, time) in [("500", ms(500)), ("1", ms(1)), ("200000", ms(200_000)), ("2.5", Duration::from_micros(2500))]
+    {
+        assert_eq!(parsed(&["-t", text]).plan.timeout, time, "{text}");
+    }
+    for garbage in ["", "0", "0.5", "-1", "200001", "1s", "500ms", "abc", "inf", "nan", "1e3", &"9".repeat(400)] {
+        assert!(refusal(&["-t", garbage]).ends_with(" (give 1 to 200000 milliseconds)"), "{garbage}");
+    }
+    for (text, rate) in [("20", 50.0), ("10", 100.0), ("0.1", 10_000.0), ("100000", 0.01)] {
+        assert_eq!(parsed(&["-i", text]).plan.rate, Rate::PerSecond(rate), "{text}");
+    }
+    assert_eq!(parsed(&["-i0"]).plan.rate, Rate::Unlimited);
+    for garbage in ["", "-1", "0.00001", "100001", "1s", "10ms", "abc", "inf", "nan", "1e3", &"9".repeat(400)] {
+        let said = refusal(&["-i", garbage]);
+        assert!(said.ends_with(" (give milliseconds from 0.0001 to 100000, or 0 for unlimited)"), "{garbage}: {said}");
+    }
+}
+
+#[test]
+fn a_bad_number_ends_the_program_before_a_packet_leaves() {
+    lab::play(|lab| {
+        for (args, words) in [
+            (
+                &["--max-pps=0", ALIVE][..],
+                r#"--max-pps: bad value "0" (give 0.01 to 10000000 packets a second, or unlimited)"#,
+            ),
+            (&["--responses=abc", ALIVE], r#"--responses: bad value "abc" (give a whole number from 1 to 255)"#),
+            (&["--retries", "-1", ALIVE], r#"--retries: bad value "-1" (give a whole number from 0 to 255)"#),
+            (&["-r", "-2", ALIVE], r#"-r: bad value "-2" (give a whole number from 0 to 255)"#),
+            (
+                &["--timeout=nan", ALIVE],
+                r#"--timeout: bad value "nan" (give 0.001 to 200 seconds, as in 5, 1.5s or 500ms)"#,
+            ),
+            (&["-t", "nan", ALIVE], r#"-t: bad value "nan" (give 1 to 200000 milliseconds)"#),
+            (&["-i", "x", ALIVE], r#"-i: bad value "x" (give milliseconds from 0.0001 to 100000, or 0 for unlimited)"#),
+        ] {
+            refuses(lab, args, words);
+        }
+    });
+}
+
+// How options are written.
+
+#[test]
+fn the_defaults_are_those_of_the_original() {
+    let options = parsed(&[]);
+    assert_eq!(options.plan, Plan::default());
+    assert_eq!((options.plan.retries, options.plan.responses), (2, 1));
+    assert_eq!((options.plan.timeout, options.plan.rate), (ms(5000), Rate::PerSecond(50.0)));
+    assert_eq!((options.input, options.debug, options.lines), (Input::Stdin, Debug::Off, Lines::All));
+    assert!(options.only.is_none() && !options.exit_status && options.warnings.is_empty());
+}
+
+#[test]
+fn a_value_may_follow_an_equals_sign_or_stand_for_itself() {
+    for (name, value) in [
+        ("retries", "7"),
+        ("timeout", "1.5s"),
+        ("responses", "3"),
+        ("max-pps", "unlimited"),
+        ("source", "192.0.2.2"),
+        ("file", "hosts"),
+    ] {
+        let joined = parsed(&[&format!("--{name}={value}")]);
+        let apart = parsed(&[&format!("--{name}"), value]);
+        assert_eq!(format!("{joined:?}"), format!("{apart:?}"));
+        assert_ne!(format!("{joined:?}"), format!("{:?}", parsed(&[])), "--{name} does nothing");
+        let alone = format!("--{name}");
+        assert_eq!(refusal(&[&alone]), format!("command line: missing argument for option '{alone}' (see --help)"));
+    }
+}
+
+#[test]
+fn debug_takes_a_file_after_an_equals_sign_only() {
+    assert_eq!(parsed(&["--debug"]).debug, Debug::Stderr);
+    assert_eq!(parsed(&["--debug=x"]).debug, Debug::File("x".into()));
+    let options = parsed(&["--debug", ALIVE]);
+    assert_eq!(options.debug, Debug::Stderr);
+    assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]));
+}
+
+#[test]
+fn of_a_repeated_option_the_last_wins() {
+    let options = parsed(&[
+        "--retries=5",
+        "-r",
+        "6",
+        "--retries=7",
+        "--timeout=9",
+        "-t",
+        "10",
+        "--responses=2",
+        "--responses=3",
+        "-i",
+        "20",
+        "--max-pps=9",
+        "--debug=x",
+        "--debug",
+    ]);
+    assert_eq!((options.plan.retries, options.plan.responses), (7, 3));
+    assert_eq!((options.plan.timeout, options.plan.rate), (ms(10), Rate::PerSecond(9.0)));
+    assert_eq!(options.debug, Debug::Stderr);
+    // A mistake is one, also where a later value would win.
+    refusal(&["--retries=x", "--retries=1"]);
+    // The same thing said twice is no contradiction.
+    assert_eq!(parsed(&["-4", "--ipv4", "-4"]).only, Some(Family::V4));
+    assert_eq!(parsed(&["-a", "-a"]).lines, Lines::Alive);
+}
+
+#[test]
+fn options_that_exclude_each_other_are_refused_in_any_order() {
+    lab::play(|lab| {
+        let leave = |one, other| format!("{one}: cannot be combined with {other} (leave out one of them)");
+        for args in [["--ipv4", "--ipv6"], ["-6", "-4"], ["-4", "--ipv6"]] {
+            refuses(lab, &args, &leave("--ipv4", "--ipv6"));
+        }
+        for args in [&["-a", "-u"][..], &["-u", "-a"], &["-au"], &["-q", "-a", "-u"], &["-a", "-q", "-u"], &["-auq"]] {
+            refuses(lab, args, &leave("-a", "-u"));
+        }
+        refuses(lab, &["--file=x", ALIVE], &leave("--file", "addresses on the command line"));
+        refuses(lab, &[ALIVE, "-f", "-"], &leave("--file", "addresses on the command line"));
+        refuses(lab, &["--file=-", "--file=-"], &leave("--file", "another --file"));
+        refuses(lab, &["-f", "x", "--file=y"], &leave("--file", "another --file"));
+        let two = leave("--source", "another --source of its family");
+        refuses(lab, &["--source=192.0.2.1", "--source=192.0.2.1"], &two);
+        refuses(lab, &["-S", "2001:db8::1", "--source=2001:db8::2"], &two);
+        refuses(lab, &["--ipv4", "--source=2001:db8::1"], &leave("--ipv4", "an IPv6 --source"));
+        refuses(lab, &["--source=192.0.2.1", "-6"], &leave("--ipv6", "an IPv4 --source"));
+    });
+}
+
+#[test]
+fn unknown_long_options_are_refused_also_when_nearly_right() {
+    lab::play(|lab| {
+        for option in ["--max-ppps", "--retrie", "--Retries", "--retries2", "--noresponses", "--c", "---retries"] {
+            let quoted = format!("\"{option}\": unknown option (see --help)");
+            refuses(lab, &[option, ALIVE], &quoted);
+            refuses(lab, &[&format!("{option}=5"), ALIVE], &quoted);
+        }
+    });
+}
+
+#[test]
+fn an_option_without_a_value_takes_none() {
+    lab::play(|lab| {
+        for option in ["--ipv4", "--ipv6", "--check-source", "--exit-status"] {
+            let words = format!("command line: {option} takes no value, not \"yes\" (see --help)");
+            refuses(lab, &[&format!("{option}=yes"), ALIVE], &words);
+        }
+    });
+}
+
+// fping's letters.
+
+#[test]
+fn values_of_fpings_letters_are_never_taken_for_addresses() {
+    lab::play(|lab| {
+        const VALUE: &str = "10.9.9.9";
+        let acting = ['f', 'i', 'r', 'S', 't'];
+        for letter in WITH_VALUE.chars().filter(|letter| !acting.contains(letter)) {
+            let (attached, alone, bundled) =
+                (format!("-{letter}{VALUE}"), format!("-{letter}"), format!("-Ae{letter}"));
+            for args in [&[&*attached][..], &[&*alone, VALUE], &[&*bundled, VALUE]] {
+                let outcome = succeeds(lab, args, ALIVE);
+                assert_eq!(addresses(&outcome), [ALIVE], "{args:?}");
+                let ignored = format!("xymonping: -{letter}: ignored (options of fping that mean nothing here)\n");
+                assert_eq!(outcome.stderr, ignored, "{args:?}");
+            }
+            assert_eq!(refusal(&[&alone]), format!("command line: missing argument for option '{alone}' (see --help)"));
+        }
+        assert!(lab.seen_of(VALUE).is_empty());
+    });
+}
+
+#[test]
+fn fpings_letters_without_a_value_leave_addresses_alone() {
+    for letter in WITHOUT_VALUE.chars().filter(|&letter| !"hv".contains(letter)) {
+        let options = parsed(&[&format!("-{letter}"), ALIVE]);
+        assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]), "-{letter}");
+        let does_nothing = !"46aAequ".contains(letter);
+        assert_eq!(options.warnings.len(), usize::from(does_nothing), "-{letter}");
+    }
+}
+
+#[test]
+fn letters_that_fping_does_not_have_are_refused() {
+    for letter in ('!'..='~').filter(|letter| !matches!(letter, '-' | '=')) {
+        if WITH_VALUE.contains(letter) || WITHOUT_VALUE.contains(letter) {
+            continue;
+        }
+        let quoted = format!("\"-{}\": unknown option (see --help)", letter.escape_default());
+        assert_eq!(refusal(&[&format!("-{letter}")]), quoted);
+        assert_eq!(refusal(&[&format!("-A{letter}")]), quoted);
+    }
+}
+
+#[test]
+fn acting_letters_do_what_their_long_options_do() {
+    for (short, long) in [
+        (&["-4"][..], "--ipv4"),
+        (&["-6"], "--ipv6"),
+        (&["-r", "4"], "--retries=4"),
+        (&["-r4"], "--retries=4"),
+        (&["-Aer4"], "--retries=4"),
+        (&["-i", "10"], "--max-pps=100"),
+        (&["-i10"], "--max-pps=100"),
+        (&["-i", "0"], "--max-pps=unlimited"),
+        (&["-t", "1500"], "--timeout=1.5"),
+        (&["-t1500"], "--timeout=1.5"),
+        (&["-S", "192.0.2.1"], "--source=192.0.2.1"),
+        (&["-S192.0.2.1"], "--source=192.0.2.1"),
+        (&["-f", "hosts"], "--file=hosts"),
+        (&["-fhosts"], "--file=hosts"),
+    ] {
+        assert_eq!(format!("{:?}", parsed(short)), format!("{:?}", parsed(&[long])), "{short:?}");
+    }
+}
+
+#[test]
+fn what_xymon_passes_to_fping_works() {
+    lab::play(|lab| {
+        for args in
+            [&["-Ae"][..], &["-A", "-e"], &["-Ae", "-r", "1"], &["-Ae", "-i10"], &["-i", "10", "-t", "500", "-eA"]]
+        {
+            lab.forget();
+            let outcome = succeeds(lab, args, "10.0.0.1\n10.0.0.2\n");
+            assert_eq!(addresses(&outcome), ["10.0.0.1", "10.0.0.2"], "{args:?}");
+            assert_eq!(outcome.stderr, "", "{args:?}");
+            assert_eq!(lab.seen().len(), 2, "{args:?}");
+        }
+        let outcome = succeeds(lab, &["-C", "3", "-q", ALIVE], "");
+        assert_eq!(outcome.stdout, "");
+        assert_eq!(outcome.stderr, "xymonping: -C: ignored (options of fping that mean nothing here)\n");
+        assert_eq!(addresses(&succeeds(lab, &["-b56", ALIVE], "")), [ALIVE]);
+    });
+}
+
+#[test]
+fn ignored_letters_are_named_once_in_one_warning_after_the_fatal_line() {
+    lab::play(|lab| {
+        let outcome = succeeds(lab, &["-m", "-b56", "-mR", "-c", "3", "-b", "12", ALIVE], "");
+        let ignored = "xymonping: -m -b -R -c: ignored (options of fping that mean nothing here)\n";
+        assert_eq!(outcome.stderr, ignored);
+        let outcome = lab.run(&["-m", "-b56", "-mR", "-c", "3", "--file=/nonexistent"], "");
+        assert_eq!(outcome.code, Some(3));
+        let fatal =
+            "xymonping: list \"/nonexistent\": No such file or directory (is it readable by this user?)\n".to_owned();
+        assert_eq!(outcome.stderr, fatal + ignored);
+    });
+}
+
+#[test]
+fn letters_choose_the_lines_but_never_change_them() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let list = "10.0.0.1\n10.0.0.7\nrubbish\n10.0.0.2\n";
+        for (letters, wanted) in [
+            ("-A", &["10.0.0.1", SILENT, "10.0.0.2"][..]),
+            ("-a", &["10.0.0.1", "10.0.0.2"]),
+            ("-u", &[SILENT]),
+            ("-q", &[]),
+            ("-qa", &[]),
+            ("-uq", &[]),
+        ] {
+            let outcome = succeeds(lab, &[&[letters], &BRIEF[..]].concat(), list);
+            assert_eq!(addresses(&outcome), wanted, "{letters}");
+            for line in outcome.lines() {
+                let unreachable = line == format!("{SILENT} is unreachable");
+                assert!(unreachable || line.contains(" is alive (") && line.ends_with(" usec)"), "{line}");
+            }
+            assert_eq!(
+                outcome.complaint(),
+                "xymonping: line 3: \"rubbish\": not an IP address (no line of output for it)"
+            );
+        }
+    });
+}
+
+// Questions about the program.
+
+#[test]
+fn help_and_version_go_to_stdout_and_succeed() {
+    lab::play(|lab| {
+        for args in [&["--help"][..], &["-h"], &["-Aeh"], &["--retries=1", "--help", "--bogus"], &[ALIVE, "--help"]] {
+            let outcome = succeeds(lab, args, "");
+            assert!(outcome.stdout.starts_with("Usage: xymonping [OPTIONS] [ADDRESS...]\n"), "{args:?}: {outcome:?}");
+            assert_eq!(outcome.stderr, "");
+        }
+        for args in [&["--version"][..], &["-v"], &["-ev", "--bogus"], &[ALIVE, "--version"]] {
+            let outcome = succeeds(lab, args, "");
+            assert_eq!(outcome.stdout, concat!("xymonping ", env!("CARGO_PKG_VERSION"), "\n"));
+            assert_eq!(outcome.stderr, "");
+        }
+        refuses(lab, &["--bogus", "--help"], "\"--bogus\": unknown option (see --help)");
+        assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn the_help_text_names_every_option_and_its_default() {
+    let help = cli::Help.to_string();
+    for flag in cli::FLAGS {
+        let line = help.lines().find(|line| {
+            let rest = line.trim_start().strip_prefix("--").and_then(|line| line.strip_prefix(flag.long));
+            rest.is_some_and(|rest| rest.starts_with([' ', '=', '[']))
+        });
+        let line = line.unwrap_or_else(|| panic!("no line for --{}:\n{help}", flag.long));
+        assert!(line.contains(flag.help), "{line}");
+        if let Some(default) = flag.default {
+            assert!(line.ends_with(&format!("[default: {}]", default(&Plan::default()))), "{line}");
+        }
+    }
+    for letter in WITH_VALUE.chars().chain(WITHOUT_VALUE.chars()) {
+        let named = help.lines().any(|line| line.trim_start().starts_with(&format!("-{letter} ")));
+        let ignored = help.lines().last().is_some_and(|line| line.contains(letter));
+        assert!(named || ignored, "-{letter}");
+    }
+}
+
+// Addresses and lists.
+
+#[test]
+fn operands_are_addresses_and_nothing_else() {
+    lab::play(|lab| {
+        for (operand, why) in [
+            ("", "empty"),
+            ("localhost", "not an IP address"),
+            ("127.1", "not an IP address"),
+            ("2130706433", "not an IP address"),
+            ("010.0.0.1", "not an IP address"),
+            ("10.0.0.256", "not an IP address"),
+            ("10.0.0.1/24", "not an IP address"),
+            (" 10.0.0.1", "not an IP address"),
+            ("10.0.0.1 label", "not an IP address"),
+            ("-", "not an IP address"),
+            ("0.0.0.0", "the unspecified address"),
+            ("::", "the unspecified address"),
+            ("::ffff:10.0.0.1", "not an IP address; two lines run together?"),
+            ("::ffff:a00:1", "an IPv4-mapped address; write it as IPv4"),
+            ("fe80::7", "a link-local address needs its interface, as in fe80::1%eth0"),
+            ("fe80::7%nowhere", "no such interface"),
+            ("fd00::7%lab0", "only link-local addresses have an interface"),
+            ("10.0.0.1%lab0", "only link-local addresses have an interface"),
+        ] {
+            // One that is wrong voids them all.
+            let words = format!("operand \"{operand}\": {why} (give IP addresses, not names)");
+            refuses(lab, &[ALIVE, operand], &words);
+        }
+        refuses(lab, &["--", "-1"], r#"operand "-1": not an IP address (give IP addresses, not names)"#);
+        refuses(
+            lab,
+            &["--ipv6", ALIVE],
+            r#"operand "10.0.0.1": an IPv4 address, excluded by the options (give IP addresses, not names)"#,
+        );
+        refuses(
+            lab,
+            &["-4", "fd00::7"],
+            r#"operand "fd00::7": an IPv6 address, excluded by the options (give IP addresses, not names)"#,
+        );
+        let outcome = succeeds(lab, &["10.0.0.2", "--retries=0", "--", ALIVE, "10.0.0.2"], "10.0.0.3\n");
+        assert_eq!(addresses(&outcome), ["10.0.0.2", ALIVE, "10.0.0.2"]);
+        assert!(lab.seen_of("10.0.0.3").is_empty(), "with operands stdin is not read");
+    });
+}
+
+#[test]
+fn a_source_that_cannot_be_one_is_refused() {
+    lab::play(|lab| {
+        let give = "(give one address of this machine)";
+        for (source, why) in [
+            ("0.0.0.0", "the unspecified address"),
+            ("::", "the unspecified address"),
+            ("224.0.0.1", "a multicast address"),
+            ("ff02::1", "a multicast address"),
+            ("255.255.255.255", "a broadcast address"),
+            ("192.0.2.255", "a broadcast address"),
+            ("127.255.255.255", "a broadcast address"),
+            ("::ffff:192.0.2.1", "an IPv4-mapped address"),
+        ] {
+            refuses(lab, &["--source", source, ALIVE], &format!("--source={source}: {why} {give}"));
+        }
+        let link_local = "link-local addresses, and only they, need an interface, as in fe80::1%eth0";
+        refuses(lab, &["--source=fe80::1", ALIVE], &format!("--source=fe80::1: {link_local} {give}"));
+        refuses(lab, &["--source=192.0.2.1%lab0", ALIVE], &format!("--source=192.0.2.1: {link_local} {give}"));
+        refuses(lab, &["--source=fe80::1%nowhere", ALIVE], &format!("--source=fe80::1: no such interface {give}"));
+        for source in ["203.0.113.9", "2001:db8::99"] {
+            let words = format!("--source={source}: Cannot assign requested address (give an address of this machine)");
+            refuses(lab, &["-S", source, ALIVE], &words);
+        }
+        for garbage in ["", "999.1.1.1", "localhost", "192.0.2", " 192.0.2.1", "192.0.2.1/24", "010.0.0.1"] {
+            let words = format!("--source: bad value \"{garbage}\" (give one address of this machine)");
+            refuses(lab, &["--source", garbage, ALIVE], &words);
+        }
+        let outcome = succeeds(lab, &["--source=192.0.2.2", "--source=2001:db8::2", ALIVE, "fd00::7"], "");
+        assert_eq!(addresses(&outcome), [ALIVE, "fd00::7"]);
+        let sources: Vec<_> = lab.seen().iter().map(|seen| seen.src.to_string()).collect();
+        assert_eq!(sources, ["192.0.2.2", "2001:db8::2"]);
+    });
+}
+
+#[test]
+fn a_list_comes_from_a_file_a_pipe_or_stdin() {
+    lab::play(|lab| {
+        let directory = directory("lists");
+        let list = directory.join("hosts");
+        fs::write(&list, "10.0.0.1 one\n# none\n\n10.0.0.2\r\n").expect("our directory");
+        let path = list.to_str().expect("ASCII");
+        for args in [&["--file", path][..], &[&format!("--file={path}")], &["-f", path], &[&format!("-qAef{path}")[..]]]
+        {
+            let outcome = succeeds(lab, args, "10.0.0.3\n");
+            let wanted = if args[0].starts_with("-q") { &[][..] } else { &["10.0.0.1", "10.0.0.2"] };
+            assert_eq!(addresses(&outcome), wanted, "{args:?}");
+        }
+        for name in ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+            let outcome = succeeds(lab, &["--file", name], "10.0.0.3\n");
+            assert_eq!(addresses(&outcome), ["10.0.0.3"], "{name}");
+        }
+        let outcome = succeeds(lab, &["--file=/dev/null"], "10.0.0.3\n");
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
+
+        // A named pipe is waited for, and read in as many pieces as it comes in.
+        let fifo = directory.join("fifo");
+        mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("our directory");
+        let running = lab.start(lab.command().arg("--file").arg(&fifo));
+        let mut writer = OpenOptions::new().write(true).open(&fifo).expect("the program reads it");
+        writer.write_all(b"10.0.").and_then(|()| writer.write_all(b"0.4\n10.0.0.5")).expect("the program reads it");
+        drop(writer);
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, addresses(&outcome)), (Some(0), vec!["10.0.0.4", "10.0.0.5"]));
+    });
+}
+
+#[test]
+fn a_list_that_cannot_be_had_is_an_error_and_not_an_empty_list() {
+    lab::play(|lab| {
+        let directory = directory("bad-lists");
+        let unreadable = directory.join("unreadable");
+        fs::write(&unreadable, "10.0.0.1\n").expect("our directory");
+        fs::set_permissions(&unreadable, Permissions::from_mode(0)).expect("our file");
+
+        let readable = "(is it readable by this user?)";
+        refuses(lab, &["--file=/nonexistent"], &format!("list \"/nonexistent\": No such file or directory {readable}"));
+        refuses(lab, &["-f/dev/null/x"], &format!("list \"/dev/null/x\": Not a directory {readable}"));
+        refuses(lab, &["--file="], r#"--file: bad value "" (give the path of a list, or - for standard input)"#);
+        for path in ["/dev/fd/5", "/proc/self/fd/63"] {
+            let words =
+                format!("list \"{path}\": inherited descriptors above 2 are closed at start (use stdin: --file=-)");
+            refuses(lab, &["--file", path], &words);
+        }
+        let words = format!(
+            "list {}: Permission denied {readable}\nxymonping: root's right to read other users' files was given up \
+             (use stdin: cat FILE | xymonping)",
+            quoted(&unreadable)
+        );
+        refuses(lab, &[OsStr::new("--file"), unreadable.as_os_str()], &words);
+
+        let outcome = lab.start(lab.command().arg("--file").arg(&directory)).finish(LIMIT);
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert_eq!(outcome.stderr, "xymonping: reading the list: Is a directory (nothing was probed)\n");
+    });
+}
+
+#[test]
+fn ten_remarks_are_written_and_the_rest_counted() {
+    lab::play(|lab| {
+        let list: String = (1..=13).map(|n| format!("bad{n}\n")).collect();
+        let outcome = succeeds(lab, &[], &(list + "10.0.0.1\n10.0.0.2 10.0.0.3\n"));
+        assert_eq!(addresses(&outcome), ["10.0.0.1", "10.0.0.2"]);
+        let mut wanted: Vec<_> = (1..=10)
+            .map(|n| format!("xymonping: line {n}: \"bad{n}\": not an IP address (no line of output for it)"))
+            .collect();
+        wanted.push("xymonping: 4 more lines like these".into());
+        assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), wanted);
+
+        let list: String = (1..=10).map(|n| format!("bad{n}\n")).collect();
+        assert_eq!(succeeds(lab, &[], &list).stderr.lines().count(), 10);
+    });
+}
+
+#[test]
+fn what_is_quoted_is_printable_and_short() {
+    lab::play(|lab| {
+        let nasty = "\x1b[31m\u{e9}\r\"\\\n";
+        refuses(
+            lab,
+            &[nasty],
+            r#"operand "\x1b[31m\xc3\xa9\r\"\\\n": not an IP address (give IP addresses, not names)"#,
+        );
+        refuses(
+            lab,
+            &["--retries", nasty],
+            r#"--retries: bad value "\x1b[31m\xc3\xa9\r\"\\\n" (give a whole number from 0 to 255)"#,
+        );
+        refuses(lab, &[&format!("--{nasty}")], r#""--\x1b[31m\xc3\xa9\r\"\\\n": unknown option (see --help)"#);
+        let long = "x".repeat(61);
+        let cut = format!("\"{}\"...", "x".repeat(60));
+        refuses(lab, &[&long], &format!("operand {cut}: not an IP address (give IP addresses, not names)"));
+        refuses(
+            lab,
+            &[&long[1..]],
+            &format!("operand \"{}\": not an IP address (give IP addresses, not names)", &long[1..]),
+        );
+        refuses(lab, &["-r", &long], &format!("-r: bad value {cut} (give a whole number from 0 to 255)"));
+        refuses(
+            lab,
+            &["--file", &long],
+            &format!("list {cut}: No such file or directory (is it readable by this user?)"),
+        );
+        refuses(lab, &[&format!("--{long}")], &format!("\"--{}\"...: unknown option (see --help)", &long[..58]));
+        refuses(
+            lab,
+            &[&format!("--ipv4={long}")],
+            &format!("command line: --ipv4 takes no value, not {cut} (see --help)"),
+        );
+        refuses(lab, &["--ipv4=\u{e9}\x1b"], r#"command line: --ipv4 takes no value, not "\xc3\xa9\x1b" (see --help)"#);
+    });
+}
+
+#[test]
+fn arguments_need_not_be_text() {
+    lab::play(|lab| {
+        refuses(
+            lab,
+            &[OsStr::from_bytes(b"\xff\xfe")],
+            r#"operand "\xff\xfe": not an IP address (give IP addresses, not names)"#,
+        );
+        refuses(
+            lab,
+            &[OsStr::from_bytes(b"--retries=\xff")],
+            r#"--retries: bad value "\xff" (give a whole number from 0 to 255)"#,
+        );
+        refuses(
+            lab,
+            &[OsStr::from_bytes(b"--source=\xff")],
+            r#"--source: bad value "\xff" (give one address of this machine)"#,
+        );
+        refuses(
+            lab,
+            &[OsStr::from_bytes(b"--file=/\xff")],
+            r#"list "/\xff": No such file or directory (is it readable by this user?)"#,
+        );
+        // lexopt shows what is no text as U+FFFD.
+        refuses(lab, &[OsStr::from_bytes(b"--x\xff")], r#""--x\xef\xbf\xbd": unknown option (see --help)"#);
+        refuses(lab, &[OsStr::from_bytes(b"-\xff")], r#""-\xef\xbf\xbd": unknown option (see --help)"#);
+    });
+}
+
+// Exit codes.
+
+#[test]
+fn exit_codes_tell_of_hosts_only_when_asked_to() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for (list, asked) in [
+            ("10.0.0.1\n", 0),
+            ("10.0.0.7\n", 1),
+            ("10.0.0.1\n10.0.0.7\n", 1),
+            ("10.0.0.1\nrubbish\n", 2),
+            ("10.0.0.7\nrubbish\n", 2),
+            ("rubbish\n", 2),
+            ("# nobody\n\n", 0),
+            ("", 0),
+        ] {
+            succeeds(lab, &BRIEF, list);
+            for letter in [&[][..], &["-a"], &["-u"], &["-q"]] {
+                let outcome = lab.run(&[&["--exit-status"], letter, &BRIEF].concat(), list);
+                assert_eq!(outcome.code, Some(asked), "{list:?} {letter:?}: {outcome:?}");
+            }
+        }
+        // A label that is an address deserves a word, but the line is one.
+        assert_eq!(lab.run(&["--exit-status"], "10.0.0.1 10.0.0.2\n").code, Some(0));
+    });
+}
+
+#[test]
+fn failures_of_our_own_win_over_exit_codes_about_hosts() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        assert_eq!(lab.run(&["--exit-status", "--retries=x"], "rubbish\n").code, Some(3));
+        assert_eq!(lab.run(&["--exit-status", "rubbish"], "").code, Some(3));
+        let mut running = lab.start(lab.command().args(["--exit-status", "--timeout=100"]));
+        running.feed(format!("rubbish\n{SILENT}\n"));
+        running.close_stdin();
+        running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
+        running.signal(Signal::SIGTERM);
+        assert_eq!(running.finish(LIMIT).code, Some(4));
+        lab.ip(&["link", "set", "lab0", "down"]);
+        let outcome = lab.run(&["--exit-status", BRIEF[0], BRIEF[1]], format!("rubbish\n{SILENT}\n"));
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+    });
+}
+
+// What a refused caller may still be doing.
+
+#[test]
+fn a_parent_that_still_writes_its_list_is_heard_to_the_end() {
+    lab::play(|lab| {
+        for args in [&["--bogus"][..], &["--source=203.0.113.9"], &["--debug=/"]] {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+            let mut command = lab.command();
+            command.args(args).stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let running = lab.start_as_is(&mut command);
+            // The command holds the reading end as well; with it gone, the program is the only reader.
+            drop(command);
+            let written = thread::spawn(move || File::from(writer).write_all(&[b'\n'; 1 << 20]));
+            let outcome = running.finish(LIMIT);
+            assert_eq!(outcome.code, Some(3), "{outcome:?}");
+            assert!(written.join().is_ok_and(|written| written.is_ok()), "{args:?}: SIGPIPE for the parent");
+        }
+    });
+}
+
+#[test]
+fn a_parent_that_never_ends_its_list_is_not_waited_for_for_ever() {
+    lab::play(|lab| {
+        let mut running = lab.start(lab.command().arg("--bogus"));
+        running.wait_until(LIMIT, "says nothing", |running| !running.stderr_so_far().is_empty());
+        running.wait_until(LIMIT, "still waits", |running| running.status("State").is_none_or(|s| s.starts_with('Z')));
+        let outcome = running.finish(LIMIT);
+        assert_eq!(outcome.code, Some(3));
+        assert!(outcome.wall >= ms(4900), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_list_that_was_not_wanted_is_left_unread() {
+    lab::play(|lab| {
+        for args in [&["--source=203.0.113.9", ALIVE][..], &["--file=/nonexistent"], &["localhost"], &["--help"]] {
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
+            File::from(writer.try_clone().expect("a descriptor")).write_all(b"10.0.0.1\n").expect("room for a line");
+            let mut command = lab.command();
+            command.args(args).stdin(reader.try_clone().expect("a descriptor"));
+            let running = lab.start_as_is(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+            running.finish(LIMIT);
+            let mut left = [0; 64];
+            let count = File::from(reader).read(&mut left).expect("what was written");
+            assert_eq!(&left[..count], b"10.0.0.1\n", "{args:?}");
+        }
+    });
+}
+
+// The environment.
+
+#[test]
+fn no_environment_variable_changes_anything() {
+    const VARIABLES: [(&str, &str); 14] = [
+        ("FPINGOPTS", "-r 9"),
+        ("XYMONPING", "--bogus"),
+        ("XYMONPING_OPTS", "--bogus"),
+        ("XYMONHOME", "/nonexistent"),
+        ("LANG", "de_DE.UTF-8"),
+        ("LC_ALL", "de_DE.UTF-8"),
+        ("LC_MESSAGES", "de_DE.UTF-8"),
+        ("LANGUAGE", "de"),
+        ("TZ", "Asia/Kathmandu"),
+        ("POSIXLY_CORRECT", "1"),
+        ("COLUMNS", "10"),
+        ("RUST_BACKTRACE", "full"),
+        ("RUST_LOG", "trace"),
+        ("TMPDIR", "/nonexistent"),
+    ];
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for args in
+            [&["--help"][..], &["--bogus"], &["--retries=0", "--timeout=50ms", SILENT], &["--file=/nonexistent"]]
+        {
+            let run = |environment: &[(&str, &str)]| {
+                let mut command = lab.command();
+                command.args(args).env_clear().envs(environment.iter().copied());
+                let outcome = lab.start(&mut command).finish(LIMIT);
+                (outcome.code, outcome.stdout, outcome.stderr)
+            };
+            assert_eq!(run(&VARIABLES), run(&[]), "{args:?}");
+        }
+    });
+}
+
+#[test]
+fn no_source_file_asks_for_an_environment_variable() -> io::Result<()> {
+    let mut files = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut read = 0;
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                files.push(entry?.path());
+            }
+            continue;
+        }
+        read += 1;
+        let source = fs::read_to_string(&path)?;
+        for word in ["env::var", "var_os(", "option_env!", "getenv"] {
+            assert!(!source.contains(word), "{}: {word}", path.display());
+        }
+    }
+    assert!(read > 10, "{read} files");
+    Ok(())
+}
