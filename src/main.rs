@@ -105,7 +105,11 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let outcome = Outcome::of(&prober, signal);
     notes.failures.extend(outcome.failures.iter().map(Error::to_string));
     notes.warnings.splice(0..0, outcome.warnings.iter().map(Warning::to_string));
-    outcome.write(&mut out, &prober, options.lines).map_err(Error::WriteResults)?;
+    if let Err(error) = outcome.write(&mut out, &prober, options.lines) {
+        // Dropped as it is, the buffer would be written once more, and wait once more for a reader who does not read.
+        let _ = out.into_parts();
+        return Err(Error::WriteResults(error));
+    }
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
         None if options.exit_status && rejected => Exit::Rejected,
