@@ -124,12 +124,14 @@ pub fn probe(
     let mut jammed = None;
     loop {
         let round = now();
+        // Asked before the replies are read: what had arrived when the signal came still counts.
+        let signal = signals.poll();
         receive(link, prober, log, round);
         prober.handle_timeouts(round);
         if prober.is_done() {
             return None;
         }
-        if let Some(signal) = signals.poll().or_else(|| log.as_ref()?.signal) {
+        if let Some(signal) = signal.or_else(|| log.as_ref()?.signal) {
             return Some(signal);
         }
         let probes = prober.poll_send(round);
