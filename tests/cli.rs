@@ -662,7 +662,7 @@ fn a_list_that_cannot_be_had_is_an_error_and_not_an_empty_list() {
         let directory = directory("bad-lists");
         let unreadable = directory.join("unreadable");
         fs::write(&unreadable, "10.0.0.1\n").expect("our directory");
-        fs::set_permissions(&unreadable, Permissions::from_mode(0)).expect("our file");
+        fs::set_permissions(&unreadable, Permissions::from_mode(0o000)).expect("our file");
 
         let readable = "(is it readable by this user?)";
         refuses(lab, &["--file=/nonexistent"], &format!("list \"/nonexistent\": No such file or directory {readable}"));
