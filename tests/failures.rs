@@ -1,0 +1,551 @@
+//! Our own failure is never the hosts' failure.
+//!
+//! Xymon takes a ping tool that died of a signal for one that succeeded, and every host without a line for one that is
+//! down. So whatever is done to the program from outside (signals, full disks, readers that went away, memory that is not
+//! there, descriptors that are not what they should be) has to end in exit code 4, with the lines that are certain and
+//! with one line on stderr that says why; and never in a signal of the program's own making.
+
+mod lab;
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
+use nix::fcntl::OFlag;
+use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::pipe2;
+
+const ALIVE: &str = "10.0.0.1";
+const SILENT: &str = "10.0.0.7";
+
+/// Every signal that ends a process by default and can be blocked, but for those that tell of a fault of its own.
+const SIGNALS: [Signal; 14] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGTERM,
+    Signal::SIGSTKFLT,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGIO,
+    Signal::SIGPWR,
+];
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A list of `count` addresses, all different.
+fn list(count: usize) -> String {
+    (0..count).map(|n| format!("10.{}.{}.{}\n", 1 + n / 62_500, n / 250 % 250, n % 250 + 1)).collect()
+}
+
+/// Runs the program under a shell that first does something to it: `"$0" "$@"` is the program.
+fn shell(lab: &Lab, script: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(script).arg(lab.command().get_program()).args(args);
+    command
+}
+
+fn run(lab: &Lab, script: &str, args: &[&str], stdin: &str) -> Outcome {
+    let running = lab.start(&mut shell(lab, script, args));
+    running.feed(stdin);
+    running.finish(LIMIT)
+}
+
+/// The run failed, for this reason, and was no more than a failure.
+fn fails(outcome: &Outcome, words: &str) {
+    assert_eq!(outcome.code, Some(4), "{outcome:?}");
+    assert_eq!(outcome.complaint(), format!("xymonping: {words}"), "{outcome:?}");
+}
+
+fn verdicts(outcome: &Outcome) -> Vec<&str> {
+    outcome.lines().iter().map(|line| line.split(" (").next().unwrap_or("")).collect()
+}
+
+/// Waits until the program catches signals, which it does before it reads anything.
+fn catches_signals(running: &mut Running) {
+    running.wait_until(LIMIT, "does not catch signals", |running| {
+        let blocked = running.status("SigBlk").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        blocked.is_some_and(|mask| mask & 1 << (Signal::SIGUSR2 as i32 - 1) != 0)
+    });
+}
+
+/// Stops the program, does something to it behind its back, and lets it go on.
+fn behind_its_back(running: &mut Running, mut what: impl FnMut(&mut Running)) {
+    running.signal(Signal::SIGSTOP);
+    running.wait_until(LIMIT, "does not stop", |running| running.status("State").is_some_and(|s| s.starts_with('T')));
+    what(running);
+    running.signal(Signal::SIGCONT);
+}
+
+/// An empty file for one test.
+fn scratch(test: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    path
+}
+
+// Signals.
+
+#[test]
+fn a_signal_while_probing_prints_what_is_settled() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for signal in SIGNALS {
+            lab.forget();
+            let mut running =
+                lab.start(lab.command().args([ALIVE, SILENT, "10.0.0.2", "--timeout=100", "--max-pps=1000"]));
+            // What has been answered when the signal comes is settled, read or not.
+            running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 3 && lab.counts().answers == 2);
+            running.signal(signal);
+            let outcome = running.finish(LIMIT);
+            fails(&outcome, &format!("stopped by {signal}: 2 of 3 targets settled (the others have no line)"));
+            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.2 is alive"]);
+            assert_eq!(outcome.stderr.lines().count(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_second_signal_does_not_cost_the_results() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let mut running = lab.start(lab.command().args([ALIVE, SILENT, "--timeout=100"]));
+        running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 2 && lab.counts().answers == 1);
+        behind_its_back(&mut running, |running| {
+            running.signal(Signal::SIGINT);
+            running.signal(Signal::SIGTERM);
+        });
+        let outcome = running.finish(LIMIT);
+        fails(&outcome, "stopped by SIGINT: 1 of 2 targets settled (the others have no line)");
+        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
+    });
+}
+
+#[test]
+fn a_signal_is_not_lost_to_the_debug_log() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        lab.host(ALIVE, Behaviour::after(ms(200)));
+        let log = scratch("signal-log");
+        let flag = format!("--debug={}", log.display());
+        for debug in ["--debug", &flag] {
+            lab.forget();
+            let mut running = lab.start(lab.command().args([debug, ALIVE, SILENT, "--timeout=100"]));
+            running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() == 2);
+            // When it goes on, there is a reply to be written about, and a signal.
+            behind_its_back(&mut running, |running| {
+                thread::sleep(ms(300));
+                running.signal(Signal::SIGTERM);
+            });
+            let outcome = running.finish(LIMIT);
+            assert_eq!(outcome.code, Some(4), "{outcome:?}");
+            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
+        }
+    });
+}
+
+#[test]
+fn a_signal_ends_a_debug_log_that_nobody_reads() {
+    lab::play(|lab| {
+        let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let filled = stalled.try_clone().expect("a descriptor");
+        let mut command = lab.command();
+        command.args(["--debug", "--max-pps=unlimited", "--timeout=1"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(filled);
+        let mut running = lab.start_as_is(&mut command);
+        running.feed(list(5000));
+        running.close_stdin();
+        // A pipe holds 64 KiB, which is less than a thousand lines of the log.
+        running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() > 300);
+        drop(stalled);
+        running.signal(Signal::SIGTERM);
+        // Its last words on stderr may wait for a reader as well; without one there is nothing to wait for.
+        drop(command);
+        drop(unread);
+        assert_eq!(running.finish(LIMIT).code, Some(4));
+    });
+}
+
+#[test]
+fn a_signal_while_reading_ends_the_run_before_a_packet_leaves() {
+    lab::play(|lab| {
+        for signal in SIGNALS {
+            let mut running = lab.start(&mut lab.command());
+            running.feed("10.0.0.1\n10.0.0.2");
+            catches_signals(&mut running);
+            running.signal(signal);
+            running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
+            let outcome = running.finish(LIMIT);
+            fails(&outcome, &format!("reading the list: stopped by {signal} (nothing was probed)"));
+            assert_eq!(outcome.stdout, "");
+        }
+        assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn a_signal_ends_a_list_without_end() {
+    lab::play(|lab| {
+        let mut running = lab.start(lab.command().arg("--file=/dev/zero"));
+        catches_signals(&mut running);
+        running.signal(Signal::SIGTERM);
+        fails(&running.finish(LIMIT), "reading the list: stopped by SIGTERM (nothing was probed)");
+    });
+}
+
+#[test]
+fn a_signal_while_nobody_reads_the_results_ends_the_run() {
+    lab::play(|lab| {
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGALRM] {
+            let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+            let mut command = lab.command();
+            command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
+            let mut running = lab.start_as_is(&mut command);
+            drop(command);
+            // 5,000 lines are more than the 64 KiB that a pipe holds.
+            running.feed(list(5000));
+            running.close_stdin();
+            let mut unread = File::from(unread);
+            let mut first = [0];
+            unread.read_exact(&mut first).expect("the program writes");
+            running.signal(signal);
+            fails(&running.finish(LIMIT), &format!("writing results: stopped by {signal} (the output is incomplete)"));
+        }
+    });
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_start_stays_ignored() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for (names, signals) in [("HUP", &[Signal::SIGHUP][..]), ("INT QUIT", &[Signal::SIGINT, Signal::SIGQUIT])] {
+            lab.forget();
+            let script = format!("trap '' {names}; exec \"$0\" \"$@\"");
+            let args = ["--timeout=500ms", "--retries=2", SILENT];
+            let mut running = lab.start(&mut shell(lab, &script, &args));
+            running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
+            for &signal in signals {
+                running.signal(signal);
+            }
+            let outcome = running.finish(LIMIT);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+            assert_eq!(verdicts(&outcome), ["10.0.0.7 is unreachable"]);
+            assert_eq!(lab.seen().len(), 3);
+        }
+    });
+}
+
+#[test]
+fn nohup_keeps_a_run_alive() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let mut command = Command::new("nohup");
+        command.arg(lab.command().get_program()).args(["--timeout=500ms", "--retries=1", SILENT]);
+        let mut running = lab.start(&mut command);
+        running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
+        running.signal(Signal::SIGHUP);
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.7 is unreachable"]), "{outcome:?}");
+    });
+}
+
+// Where the results go.
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    lab::play(|lab| {
+        let words = "writing results: No space left on device (the output is incomplete)";
+        fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &[ALIVE], ""), words);
+        fails(
+            &run(lab, r#"exec "$0" "$@" > /dev/full"#, &["--exit-status", "--max-pps=unlimited"], &list(5000)),
+            words,
+        );
+        fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &["--help"], ""), words);
+        // There is nothing to write, so that nothing is missing.
+        assert_eq!(run(lab, r#"exec "$0" "$@" > /dev/full"#, &["-q", ALIVE], "").code, Some(0));
+        // With stderr gone as well the exit code is all there is.
+        assert_eq!(run(lab, r#"exec "$0" "$@" > /dev/full 2>&1"#, &[ALIVE], "").code, Some(4));
+        assert_eq!(run(lab, r#"exec "$0" "$@" 2> /dev/full"#, &["--bogus"], "").code, Some(3));
+        assert_eq!(run(lab, r#"exec "$0" "$@" 2> /dev/full"#, &["--debug", ALIVE], "").code, Some(0));
+    });
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_a_failure_and_no_sigxfsz() {
+    lab::play(|lab| {
+        let file = scratch("limited");
+        let script = format!("ulimit -f 1; exec \"$0\" \"$@\" > '{}'", file.display());
+        let outcome = run(lab, &script, &["--max-pps=unlimited"], &list(5000));
+        fails(&outcome, "writing results: File too large (the output is incomplete)");
+    });
+}
+
+#[test]
+fn a_reader_that_went_away_is_a_failure_and_no_sigpipe() {
+    lab::play(|lab| {
+        for (args, stdin) in [(&[ALIVE][..], String::new()), (&["--max-pps=unlimited"], list(5000))] {
+            let (unread, widow) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+            drop(unread);
+            let mut command = lab.command();
+            command.args(args).stdin(Stdio::piped()).stdout(widow).stderr(Stdio::piped());
+            let running = lab.start_as_is(&mut command);
+            running.feed(stdin);
+            fails(&running.finish(LIMIT), "writing results: Broken pipe (the output is incomplete)");
+        }
+    });
+}
+
+#[test]
+fn a_stdout_that_is_not_open_for_writing_is_a_failure() {
+    lab::play(|lab| {
+        let words = "writing results: Bad file descriptor (the output is incomplete)";
+        fails(&run(lab, r#"exec "$0" "$@" 1< /dev/null"#, &[ALIVE], ""), words);
+        fails(&run(lab, r#"exec "$0" "$@" 1< /dev/null"#, &["--version"], ""), words);
+        // The reading end of a pipe is never ready to be written to: this must not be waited for.
+        let (reader, _writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut command = lab.command();
+        let running = lab.start_as_is(command.arg(ALIVE).stdin(Stdio::null()).stdout(reader).stderr(Stdio::piped()));
+        fails(&running.finish(LIMIT), words);
+    });
+}
+
+#[test]
+fn a_stdout_that_does_not_block_is_waited_for() {
+    lab::play(|lab| {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
+        let mut command = lab.command();
+        command.arg("--max-pps=unlimited").stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
+        let mut running = lab.start_as_is(&mut command);
+        drop(command);
+        running.feed(list(10_000));
+        running.close_stdin();
+        let mut reader = File::from(reader);
+        let mut text = Vec::new();
+        let mut piece = [0; 1000];
+        loop {
+            match reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => text.extend(&piece[..count]),
+                Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock),
+            }
+            // Slower than the program writes, so that it finds the pipe full.
+            thread::sleep(Duration::from_micros(200));
+        }
+        assert_eq!(running.finish(LIMIT).code, Some(0));
+        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count();
+        assert_eq!(lines, 10_000);
+        assert_eq!(text.last(), Some(&b'\n'));
+    });
+}
+
+// Where the list comes from.
+
+#[test]
+fn a_stdin_that_is_not_open_for_reading_is_a_failure() {
+    lab::play(|lab| {
+        let words = "reading the list: Bad file descriptor (nothing was probed)";
+        fails(&run(lab, r#"exec "$0" "$@" 0> /dev/null"#, &[], ""), words);
+        let (_reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut command = lab.command();
+        let running = lab.start_as_is(command.stdin(writer).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        fails(&running.finish(LIMIT), words);
+        // Nobody asked for it to be read.
+        assert_eq!(run(lab, r#"exec "$0" "$@" 0> /dev/null"#, &[ALIVE], "").code, Some(0));
+    });
+}
+
+#[test]
+fn a_directory_is_no_list_and_nothing_is_an_empty_one() {
+    lab::play(|lab| {
+        let outcome = run(lab, r#"exec "$0" "$@" < /"#, &[], "");
+        fails(&outcome, "reading the list: Is a directory (nothing was probed)");
+        let outcome = run(lab, r#"exec "$0" "$@" < /dev/null"#, &["--exit-status"], "");
+        assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (Some(0), "", ""));
+    });
+}
+
+#[test]
+fn a_stdin_that_does_not_block_is_waited_for() {
+    lab::play(|lab| {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
+        let mut command = lab.command();
+        let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(command);
+        feed_slowly(running, writer);
+    });
+}
+
+#[test]
+fn a_slow_feeder_is_waited_for() {
+    lab::play(|lab| {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut command = lab.command();
+        let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(command);
+        let outcome = feed_slowly(running, writer);
+        assert!(outcome.wall >= ms(300), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_socket_is_a_stdin_like_any_other() {
+    lab::play(|lab| {
+        let (near, far) =
+            socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).expect("a pair");
+        let mut command = lab.command();
+        let running = lab.start_as_is(command.stdin(near).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(command);
+        feed_slowly(running, far);
+    });
+}
+
+/// Writes a list in pieces that end anywhere, with pauses.
+fn feed_slowly(mut running: Running, writer: OwnedFd) -> Outcome {
+    catches_signals(&mut running);
+    let mut writer = File::from(writer);
+    for piece in ["10.0", ".0.1", "\n", "10.0.0.2\n10.", "0.0.3"] {
+        writer.write_all(piece.as_bytes()).expect("the program reads");
+        thread::sleep(ms(60));
+    }
+    drop(writer);
+    let outcome = running.finish(LIMIT);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.2 is alive", "10.0.0.3 is alive"]);
+    outcome
+}
+
+#[test]
+fn a_terminal_gets_a_hint_and_is_read() {
+    lab::play(|lab| {
+        let Ok(pty) = openpty(None, None) else {
+            let reason = b"SKIPPED a_terminal_gets_a_hint_and_is_read: no pseudo-terminal can be had\n";
+            let _ = std::io::stderr().write_all(reason);
+            return;
+        };
+        let mut command = lab.command();
+        let mut running = lab.start_as_is(command.stdin(pty.slave).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(command);
+        let hint = "xymonping: reading addresses from the terminal, one a line (end with Ctrl-D)\n";
+        running.wait_until(LIMIT, "gives no hint", |running| running.stderr_so_far() == hint);
+        let mut keyboard = File::from(pty.master);
+        keyboard.write_all(b"10.0.0.1\n\x04").expect("the program reads");
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive"]));
+        assert_eq!(outcome.stderr, hint);
+    });
+}
+
+// Descriptors, memory and other things that run short.
+
+#[test]
+fn closed_descriptors_are_never_taken_by_sockets() {
+    lab::play(|lab| {
+        // What is closed at start is /dev/null before the program begins; it can then not be told from what the caller
+        // has sent there himself.
+        for (script, args) in [
+            (r#"exec "$0" "$@" <&-"#, &[ALIVE][..]),
+            (r#"exec "$0" "$@" >&-"#, &[ALIVE]),
+            (r#"exec "$0" "$@" 2>&-"#, &[ALIVE]),
+            (r#"exec "$0" "$@" <&- >&- 2>&-"#, &[ALIVE]),
+            (r#"exec "$0" "$@" <&- >&- 2>&-"#, &["--debug", ALIVE]),
+            (r#"exec "$0" "$@" <&-"#, &[]),
+        ] {
+            lab.forget();
+            let outcome = run(lab, script, args, "");
+            assert_eq!(outcome.code, Some(0), "{script}: {outcome:?}");
+            // Text for stdout or stderr that went into a socket would be on the wire.
+            assert_eq!(lab.seen().len(), args.iter().filter(|arg| **arg == ALIVE).count(), "{script}");
+            assert_eq!(lab.counts().damaged, 0);
+        }
+        let outcome = run(lab, r#"exec "$0" "$@" >&- 2>&-"#, &["--bogus"], "");
+        assert_eq!(outcome.code, Some(3));
+    });
+}
+
+#[test]
+fn too_few_descriptors_are_our_failure_and_no_hosts() {
+    lab::play(|lab| {
+        // From none that the program could open to enough.
+        let mut succeeded = false;
+        for limit in 3..12 {
+            let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+            let outcome = run(lab, &script, &["--retries=0", "--timeout=100ms", ALIVE, "fd00::1"], "");
+            match outcome.code {
+                Some(0) => {
+                    assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "fd00::1 is alive"]);
+                    succeeded = true;
+                }
+                // The dynamic linker opens files as well.
+                Some(127) => assert!(!succeeded),
+                _ => {
+                    fails(&outcome, "opening sockets: Too many open files");
+                    assert_eq!(outcome.stdout, "");
+                }
+            }
+        }
+        assert!(succeeded);
+    });
+}
+
+#[test]
+fn too_little_memory_for_a_list_is_said_and_no_abort() {
+    lab::play(|lab| {
+        let list = list(600_000);
+        let limited = |kib: u64, stdin: &str| {
+            run(lab, &format!("ulimit -v {kib}; exec \"$0\" \"$@\""), &["-q", "--max-pps=unlimited"], stdin)
+        };
+        // The least that the program needs for itself, its loader included.
+        let own = (1..400).map(|n| n * 256).find(|&kib| limited(kib, "").code == Some(0)).expect("100 MiB are enough");
+        for more in [1024, 2048, 4096] {
+            let outcome = limited(own + more, &list);
+            assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{own} + {more}: {outcome:?}");
+            let said = outcome.complaint();
+            assert!(said.starts_with("xymonping: out of memory at "), "{said}");
+            assert!(said.ends_with(" targets (split the list, or raise ulimit -v)"), "{said}");
+            assert_eq!(outcome.stdout, "");
+        }
+        assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn a_network_that_is_down_is_our_failure_and_no_hosts() {
+    lab::play(|lab| {
+        lab.ip(&["link", "set", "lab0", "down"]);
+        let outcome = lab.run(&["--retries=0", "--timeout=100ms"], "10.0.0.1\n10.0.0.2\n");
+        fails(&outcome, "no probe could be sent: Network is unreachable (is this machine's network up?)");
+        assert_eq!(outcome.stdout, "");
+    });
+}
+
+#[test]
+fn a_log_in_the_way_of_nothing_may_fail_without_harm() {
+    lab::play(|lab| {
+        // Whoever reads stderr may go away, or never have been there.
+        let (gone, widow) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        drop(gone);
+        let mut command = lab.command();
+        command.args(["--debug", ALIVE]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(widow);
+        let outcome = lab.start_as_is(&mut command).finish(LIMIT);
+        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive"]));
+        let read_only = OpenOptions::new().read(true).custom_flags(OFlag::O_CLOEXEC.bits()).open("/dev/null");
+        let mut command = lab.command();
+        command.arg("--bogus").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(read_only.expect("it is there"));
+        assert_eq!(lab.start_as_is(&mut command).finish(LIMIT).code, Some(3));
+    });
+}
