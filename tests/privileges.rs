@@ -1,0 +1,478 @@
+//! What the program may do while it probes, seen from outside: nothing that its caller may not.
+//!
+//! The program is setuid root on the machines that it is made for, so that everything it keeps is a gift to whoever finds
+//! a hole in it. It is started here by an ordinary user in every way in which it can be installed, at a host that never
+//! answers, and while it waits the kernel is asked what it still has. Its own checks are not believed: a process cannot be
+//! seen to fail at regaining root, but one whose four user ids are its caller's and whose sets are empty has nothing to
+//! regain it with (capabilities(7)).
+//!
+//! These tests need real root, which a user namespace does not have; elsewhere they are skipped.
+
+mod lab;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lab::caller::{self, ORDINARY, Rights, ordinary};
+use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::{mkfifo, pipe2};
+
+const ALIVE: &str = "10.0.0.1";
+const SILENT: &str = "10.0.0.7";
+
+const NO_RIGHT: &str = "xymonping: no permission to ping: Operation not permitted (as root: chmod u+s on this program, or \
+                        setcap cap_net_raw+p on it)";
+
+/// Starts the program at a host that never answers, and waits until it has probed.
+fn probing(lab: &Lab, command: &mut Command) -> Running {
+    lab.forget();
+    lab.host(SILENT, Behaviour::silent());
+    let mut running = lab.start(command.args(["--timeout=100", SILENT]));
+    running.wait_until(LIMIT, "has not probed", |_| !lab.seen_of(SILENT).is_empty());
+    running
+}
+
+/// Runs a command from start to end.
+fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Outcome {
+    let running = lab.start(command);
+    running.feed(stdin);
+    running.finish(LIMIT)
+}
+
+fn says_alive(outcome: &Outcome) {
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.stdout.starts_with(&format!("{ALIVE} is alive (")), "{outcome:?}");
+}
+
+/// The process has the ids of `user`, no capability, and no way to get one, and is closed to others.
+fn has_nothing(running: &Running, user: u32) {
+    let status = |field: &str| running.status(field).unwrap_or_else(|| panic!("no {field} in its status"));
+    // Real, effective, saved, and that of the file system.
+    let ids = format!("{user} {user} {user} {user}");
+    assert_eq!(status("Uid"), ids);
+    assert_eq!(status("Gid"), ids);
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(u64::from_str_radix(&status(set), 16), Ok(0), "{set}");
+    }
+    assert_eq!(status("NoNewPrivs"), "1");
+    assert_eq!(status("Threads"), "1");
+    // The kernel gives the files of a process that is not dumpable to root (proc(5)).
+    let owner = fs::metadata(format!("/proc/{}/environ", running.pid())).expect("it runs");
+    assert_eq!((owner.uid(), owner.gid()), (0, 0), "dumpable");
+    let core = limit(running, "Max core file size");
+    assert_eq!(core, ["0", "0"]);
+    let descriptors = limit(running, "Max open files");
+    assert_eq!(descriptors, ["3", "3"], "a new descriptor could be opened");
+    has_no_stranger_open(running);
+}
+
+/// The soft and the hard limit of this name.
+fn limit(running: &Running, name: &str) -> Vec<String> {
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.pid())).expect("it runs");
+    let line = limits.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.unwrap_or_else(|| panic!("no {name}:\n{limits}"));
+    line.split_whitespace().take(2).map(str::to_owned).collect()
+}
+
+/// Above 2 there are the sockets and the signals, one or two and one, and nothing else.
+fn has_no_stranger_open(running: &Running) {
+    let mut sockets = 0;
+    let mut signals = 0;
+    for entry in fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("it runs") {
+        let entry = entry.expect("it runs");
+        if matches!(entry.file_name().to_str(), Some("0" | "1" | "2")) {
+            continue;
+        }
+        let target = fs::read_link(entry.path()).expect("it runs");
+        match target.to_str() {
+            Some(target) if target.starts_with("socket:") => sockets += 1,
+            Some("anon_inode:[signalfd]") => signals += 1,
+            _ => panic!("{} is {}", entry.path().display(), target.display()),
+        }
+    }
+    assert!((1..=2).contains(&sockets) && signals == 1, "{sockets} sockets, {signals} for signals");
+}
+
+fn bounding_set(running: &Running) -> u64 {
+    let set = running.status("CapBnd").expect("it runs");
+    u64::from_str_radix(&set, 16).expect("a hexadecimal number")
+}
+
+// Every way to install it.
+
+#[test]
+fn setuid_root_leaves_nothing_while_it_probes() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let running = probing(lab, &mut ordinary(&program));
+        has_nothing(&running, ORDINARY);
+        assert_eq!(bounding_set(&running), 0);
+        drop(running);
+        says_alive(&run(lab, ordinary(&program).arg(ALIVE), ""));
+    });
+}
+
+#[test]
+fn setuid_root_keeps_the_group_and_the_groups_of_its_caller() {
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65533", "--regid=65532", "--groups=65531,65530"]).arg(&program);
+        let running = probing(lab, &mut command);
+        assert_eq!(running.status("Uid").as_deref(), Some("65533 65533 65533 65533"));
+        assert_eq!(running.status("Gid").as_deref(), Some("65532 65532 65532 65532"));
+        assert_eq!(running.status("Groups").as_deref(), Some("65530 65531"));
+    });
+}
+
+#[test]
+fn a_setgid_bit_is_given_up_as_well() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        fs::set_permissions(&program, PermissionsExt::from_mode(0o6755)).expect("our file");
+        has_nothing(&probing(lab, &mut ordinary(&program)), ORDINARY);
+    });
+}
+
+#[test]
+fn a_file_capability_is_enough_and_is_given_up() {
+    for capabilities in ["cap_net_raw+p", "cap_net_raw+ep", "cap_net_raw,cap_net_admin+p"] {
+        file_capability(capabilities);
+    }
+}
+
+fn file_capability(capabilities: &'static str) {
+    caller::play(&["setcap"], |lab, place| {
+        let program = place.install(Rights::Capabilities(capabilities));
+        // The bounding set stays: emptying it takes SETPCAP. Under no_new_privs nothing can be had from it.
+        has_nothing(&probing(lab, &mut ordinary(&program)), ORDINARY);
+        says_alive(&run(lab, ordinary(&program).arg(ALIVE), ""));
+    });
+}
+
+#[test]
+fn an_ambient_capability_is_enough_and_is_given_up() {
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
+        let command = || {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+            command.args(["--inh-caps=+net_raw", "--ambient-caps=+net_raw"]).arg(&program);
+            command
+        };
+        has_nothing(&probing(lab, &mut command()), ORDINARY);
+        says_alive(&run(lab, command().arg(ALIVE), ""));
+    });
+}
+
+#[test]
+fn root_keeps_its_uid_and_nothing_else() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::None);
+        let running = probing(lab, &mut Command::new(&program));
+        has_nothing(&running, 0);
+        assert_eq!(bounding_set(&running), 0);
+    });
+}
+
+#[test]
+fn datagram_sockets_do_where_the_system_lets_groups_ping() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::None);
+        lab.set_sysctl("net.ipv4.ping_group_range", &format!("{ORDINARY} {ORDINARY}"));
+        has_nothing(&probing(lab, &mut ordinary(&program)), ORDINARY);
+        let outcome =
+            run(lab, ordinary(&program).args(["--retries=0", "--timeout=200ms"]), "10.0.0.1\n10.0.0.7\nfd00::1\n");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let verdicts: Vec<_> = outcome.lines().iter().map(|line| line.split(" (").next().unwrap_or("")).collect();
+        assert_eq!(verdicts, ["10.0.0.1 is alive", "10.0.0.7 is unreachable", "fd00::1 is alive"]);
+        assert_eq!(outcome.stderr, "");
+    });
+}
+
+// No way at all.
+
+#[test]
+fn without_any_right_it_says_how_to_get_one() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::None);
+        lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
+        let outcome = run(lab, ordinary(&program).arg(ALIVE), "");
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert_eq!((outcome.stderr, outcome.stdout), (format!("{NO_RIGHT}\n"), String::new()));
+
+        // What a parent still writes is read, so that it does not die of SIGPIPE and takes our exit code for its own.
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut command = ordinary(&program);
+        let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(command);
+        let written = thread::spawn(move || File::from(writer).write_all(&[b'\n'; 1 << 20]));
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT));
+        assert!(written.join().is_ok_and(|written| written.is_ok()));
+        assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn help_and_usage_errors_need_no_right() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::None);
+        let outcome = run(lab, ordinary(&program).arg("--help"), "");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        assert!(outcome.stdout.starts_with("Usage: xymonping "));
+        let outcome = run(lab, ordinary(&program).arg("--version"), "");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        let outcome = run(lab, ordinary(&program).arg("--retries=x"), "");
+        assert_eq!(outcome.code, Some(3));
+        assert_eq!(outcome.complaint(), "xymonping: --retries: bad value \"x\" (give a whole number from 0 to 255)");
+    });
+}
+
+#[test]
+fn a_setuid_bit_that_does_not_count_is_no_right() {
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
+        // As under NoNewPrivileges= of systemd.
+        let outcome = run(lab, ordinary("setpriv").arg("--no-new-privs").arg(&program).arg(ALIVE), "");
+        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT), "{outcome:?}");
+        // As in a container without NET_RAW: uid 0 is had, and worth nothing.
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-net_raw"]);
+        let outcome = run(lab, command.arg(&program).arg(ALIVE), "");
+        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT), "{outcome:?}");
+        let mut command = Command::new("setpriv");
+        let outcome = run(lab, command.arg("--bounding-set=-net_raw").arg(&program).arg(ALIVE), "");
+        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT), "{outcome:?}");
+    });
+}
+
+// Closed to its caller.
+
+#[test]
+fn its_caller_cannot_look_into_it_or_trace_it() {
+    caller::play(&["sh", "sleep"], |lab, place| {
+        // Opening these files asks the same question as ptrace(2): for reading, and for attaching.
+        let opens = |pid: u32, file: &str| {
+            let mut shell = ordinary("sh");
+            shell.args(["-c", &format!("exec 3< /proc/{pid}/{file}")]).stderr(Stdio::null());
+            shell.status().expect("sh was found").success()
+        };
+        let sleeper = lab.start(ordinary("sleep").arg("60"));
+        let own = |file| opens(sleeper.pid(), file);
+        assert!(own("maps"), "the question itself is wrong");
+        // Where the system lets nobody attach to what is not his child, only one question is left.
+        let attachable = own("mem");
+
+        for rights in [Rights::Setuid, Rights::None] {
+            let program = place.install(rights);
+            lab.set_sysctl("net.ipv4.ping_group_range", &format!("{ORDINARY} {ORDINARY}"));
+            let running = probing(lab, &mut ordinary(&program));
+            for file in ["maps", "environ", "fd", "mem"] {
+                assert!(!opens(running.pid(), file), "{rights:?}: {file} (attaching is allowed here: {attachable})");
+            }
+            drop(running);
+            fs::remove_file(&program).expect("our file");
+        }
+    });
+}
+
+#[test]
+fn inherited_descriptors_are_closed_however_many_there_are() {
+    caller::play(&["bash"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // select(2) cannot speak of descriptors from 1024 on, and older programs of this kind wrote past its sets.
+        for leaked in [1, 7, 1100] {
+            let mut command = ordinary("bash");
+            let script = format!(
+                "ulimit -Sn 4096 && for ((n = 3; n < {}; n++)); do eval \"exec $n</dev/null\"; done; exec \"$0\" \"$@\"",
+                3 + leaked
+            );
+            let running = probing(lab, command.args(["-c", &script]).arg(&program));
+            has_nothing(&running, ORDINARY);
+            drop(running);
+            let mut command = ordinary("bash");
+            says_alive(&run(lab, command.args(["-c", &script]).arg(&program).arg(ALIVE), ""));
+        }
+    });
+}
+
+#[test]
+fn a_stdout_that_was_closed_is_a_failure_where_it_can_be_told() {
+    caller::play(&["sh"], |lab, place| {
+        // For a setuid program the C library opens what is closed the wrong way round, so that using it fails.
+        let program = place.install(Rights::Setuid);
+        let shell = |script: &str| {
+            let mut command = ordinary("sh");
+            command.args(["-c", script]).arg(&program).arg(ALIVE);
+            run(lab, &mut command, "")
+        };
+        let outcome = shell(r#"exec "$0" "$@" >&-"#);
+        assert!(matches!(outcome.code, Some(0 | 4)), "{outcome:?}");
+        if cfg!(target_env = "gnu") {
+            assert_eq!(outcome.code, Some(4), "{outcome:?}");
+            let words = "xymonping: writing results: Bad file descriptor (the output is incomplete)\n";
+            assert_eq!(outcome.stderr, words);
+        }
+        assert_eq!(shell(r#"exec "$0" "$@" <&- 2>&-"#).code, Some(0));
+    });
+}
+
+// Files are the caller's.
+
+#[test]
+fn a_list_is_opened_as_the_caller() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let secret = place.file("secret", 0, 0o600, "10.0.0.1\n");
+        let own = place.file("own", ORDINARY, 0o400, "10.0.0.1\n");
+        let outcome = run(lab, ordinary(&program).arg("--file").arg(&secret), "");
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert!(outcome.complaint().starts_with("xymonping: list \"/"), "{outcome:?}");
+        assert!(outcome.complaint().ends_with(": Permission denied (is it readable by this user?)"), "{outcome:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        says_alive(&run(lab, ordinary(&program).arg("--file").arg(&own), ""));
+        // A pipe belongs to whoever made it, which has to be the caller here.
+        let script = "echo 10.0.0.1 | \"$0\" --file=/dev/stdin";
+        says_alive(&run(lab, ordinary("sh").args(["-c", script]).arg(&program), ""));
+
+        // Root gives up its right to other users' files, and says so.
+        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("our file");
+        let outcome = run(lab, Command::new(&program).arg("--file").arg(&own), "");
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert!(outcome.complaint().ends_with(": Permission denied (is it readable by this user?)"), "{outcome:?}");
+        let hint = "xymonping: root's right to read other users' files was given up (use stdin: cat FILE | xymonping)";
+        assert_eq!(outcome.stderr.lines().nth(1), Some(hint));
+    });
+}
+
+#[test]
+fn a_debug_log_is_opened_as_the_caller_and_is_a_regular_file() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let directory = place.directory("logs");
+        let run = |log: &Path| {
+            let flag = format!("--debug={}", log.display());
+            run(lab, ordinary(&program).args([&flag, ALIVE]), "")
+        };
+        let refused = |log: &Path, why: &str| {
+            lab.forget();
+            let outcome = run(log);
+            assert_eq!(outcome.code, Some(3), "{}: {outcome:?}", log.display());
+            assert!(outcome.complaint().starts_with("xymonping: --debug=\"/"), "{outcome:?}");
+            let end = format!(": {why} (give a regular file that this user may write)");
+            assert!(outcome.complaint().ends_with(&end), "{outcome:?}");
+            assert!(lab.seen().is_empty());
+        };
+
+        let log = directory.join("log");
+        says_alive(&run(&log));
+        let made = fs::metadata(&log).expect("it was made");
+        assert_eq!((made.uid(), made.gid(), made.mode() & 0o7777), (ORDINARY, ORDINARY, 0o600));
+        let first = fs::read_to_string(&log).expect("it is text");
+        assert!(first.contains(&format!(" send {ALIVE} ")) && first.contains(&format!(" recv {ALIVE} ")), "{first}");
+        says_alive(&run(&log));
+        let both = fs::read_to_string(&log).expect("it is text");
+        assert!(both.starts_with(&first) && both.len() > first.len(), "it is appended to");
+
+        // In a directory where he may not, of a file that he may not, and through what is no file.
+        refused(&place.path("log"), "Permission denied");
+        refused(&place.file("roots", 0, 0o644, ""), "Permission denied");
+        let link = directory.join("link");
+        symlink(&log, &link).expect("our directory");
+        refused(&link, "Too many levels of symbolic links");
+        assert_eq!(fs::read_to_string(&log).ok().as_ref(), Some(&both), "nothing went through the link");
+        let dangling = directory.join("dangling");
+        symlink(directory.join("new"), &dangling).expect("our directory");
+        refused(&dangling, "Too many levels of symbolic links");
+        assert!(!directory.join("new").exists());
+        refused(Path::new("/dev/null"), "not a regular file");
+        refused(&directory, "Is a directory");
+        let fifo = place.path("fifo");
+        let everybody = Mode::from_bits_truncate(0o666);
+        mkfifo(&fifo, everybody).expect("our directory");
+        fs::set_permissions(&fifo, PermissionsExt::from_mode(0o666)).expect("our file");
+        refused(&fifo, "No such device or address");
+        let reader = OpenOptions::new().read(true).write(true).open(&fifo).expect("our file");
+        refused(&fifo, "not a regular file");
+        drop(reader);
+    });
+}
+
+// What ordinary users may ask for.
+
+#[test]
+fn ordinary_users_are_held_to_ten_thousand_packets_a_second() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        const LOWERED: &str =
+            "xymonping: --max-pps: lowered to 10000 packets a second (the limit for ordinary users)\n";
+        let list: String = (0..3000).map(|n| format!("10.1.{}.{}\n", n / 250, n % 250 + 1)).collect();
+        for rate in ["--max-pps=unlimited", "--max-pps=10001", "-i0"] {
+            let outcome = run(lab, ordinary(&program).args([rate, "--retries=0", "--timeout=2"]), &list);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED));
+            assert_eq!(outcome.lines().len(), 3000);
+            // 3,000 packets, of which a burst of 10 ms may go first.
+            assert!(outcome.wall >= Duration::from_millis(285), "{:?}", outcome.wall);
+        }
+        assert_eq!(run(lab, ordinary(&program).args(["--max-pps=10000", ALIVE]), "").stderr, "");
+        // By whom it was started counts, and not by what right.
+        assert_eq!(run(lab, Command::new(&program).args(["--max-pps=unlimited", ALIVE]), "").stderr, "");
+        let by_root_for_another = run(lab, Command::new(&program).uid(ORDINARY).args(["-i0", ALIVE]), "");
+        assert_eq!(by_root_for_another.stderr, LOWERED);
+    });
+}
+
+#[test]
+fn ordinary_users_leave_ten_milliseconds_between_probes_to_one_target() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let args = ["--responses=5", "--max-pps=10000", ALIVE];
+        let outcome = run(lab, ordinary(&program).args(args), "");
+        says_alive(&outcome);
+        assert_eq!(lab.seen_of(ALIVE).len(), 5);
+        assert!(outcome.wall >= Duration::from_millis(40), "{:?}", outcome.wall);
+    });
+}
+
+#[test]
+fn ordinary_users_reach_no_groups() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let groups = [
+            ("224.0.0.1", "multicast"),
+            ("239.255.255.255", "multicast"),
+            ("ff02::1%lab0", "multicast"),
+            ("ff05::1", "multicast"),
+            ("255.255.255.255", "broadcast"),
+            ("192.0.2.255", "broadcast"),
+        ];
+        for (group, kind) in groups {
+            let outcome = run(lab, ordinary(&program).arg(group), "");
+            assert_eq!(outcome.code, Some(3), "{outcome:?}");
+            let why = format!(": a {kind} address, for root only (give IP addresses, not names)");
+            assert_eq!(outcome.complaint(), format!("xymonping: operand \"{group}\"{why}"));
+        }
+        let list: String = groups.iter().map(|(group, _)| format!("{group}\n")).collect();
+        let outcome = run(lab, &mut ordinary(&program), &(list + ALIVE));
+        says_alive(&outcome);
+        assert_eq!(outcome.lines().len(), 1);
+        for (n, (group, kind)) in groups.iter().enumerate() {
+            let wanted = format!(
+                "xymonping: line {}: \"{group}\": a {kind} address, for root only (no line of output for it)",
+                n + 1
+            );
+            assert_eq!(outcome.stderr.lines().nth(n), Some(&*wanted));
+        }
+        assert_eq!(lab.seen().len(), 1, "{:?}", lab.seen());
+    });
+}
