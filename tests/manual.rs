@@ -1,0 +1,137 @@
+//! The manual says what the program does: neither more nor less.
+//!
+//! `xymonping.1` is mdoc(7) source. Its sections hold items, of which these count: in OPTIONS `.It Fl -name` for a long
+//! option and `.It Fl x` for a letter, each followed by what stands for its value; in EXIT STATUS `.It N`. They are held
+//! against the flag table both ways, so that an option that only one of them knows fails the test on either side.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::Command;
+
+use xymonping::cli::{FLAGS, LETTERS};
+use xymonping::error::Exit;
+use xymonping::plan::{Limits, Plan};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
+
+/// The words after `.It` of every item in a section, and the text below each.
+fn items(section: &str) -> Vec<(String, String)> {
+    let page = fs::read_to_string(PAGE).unwrap_or_else(|e| panic!("{PAGE}: {e}"));
+    let mut lines = page.lines().skip_while(|line| *line != format!(".Sh {section}"));
+    assert!(lines.next().is_some(), "the manual has no section {section}");
+    let mut items: Vec<(String, String)> = Vec::new();
+    for line in lines.take_while(|line| !line.starts_with(".Sh ")) {
+        match (line.strip_prefix(".It "), items.last_mut()) {
+            (Some(head), _) => items.push((head.to_owned(), String::new())),
+            (None, Some((_, text))) => *text = format!("{text}{line}\n"),
+            (None, None) => {}
+        }
+    }
+    items
+}
+
+/// What is documented as an option: its name, with one dash less than it is typed with, to what stands for its value
+/// and the text about it. The value of one that may be left out stands in brackets, as in the table.
+fn options() -> BTreeMap<String, (String, String)> {
+    let mut options = BTreeMap::new();
+    for (head, text) in items("OPTIONS") {
+        let words: Vec<_> = head.split(' ').collect();
+        let (name, value) = match words.as_slice() {
+            ["Fl", name] => (name, String::new()),
+            ["Fl", name, "Ar", value] if !name.starts_with('-') => (name, (*value).to_owned()),
+            ["Fl", name, "Ns", "=", "Ns", "Ar", value] if name.starts_with('-') => (name, (*value).to_owned()),
+            ["Fl", name, "Ns", "Oo", "=", "Ns", "Ar", value, "Oc"] if name.starts_with('-') => {
+                (name, format!("[{value}]"))
+            }
+            _ => panic!("the manual has an item that is no option: .It {head}"),
+        };
+        let known = options.insert((*name).to_owned(), (value, text));
+        assert!(known.is_none(), "the manual has {name} twice");
+    }
+    options
+}
+
+#[test]
+fn every_option_is_in_the_manual_and_every_option_in_the_manual_exists() {
+    let documented: BTreeMap<_, _> = options().into_iter().map(|(name, (value, _))| (name, value)).collect();
+    let long = FLAGS.iter().map(|flag| (format!("-{}", flag.long), flag.value.to_owned()));
+    let letters = LETTERS.iter().map(|letter| (letter.short.to_string(), letter.value.to_owned()));
+    let accepted: BTreeMap<_, _> = long.chain(letters).collect();
+    assert_eq!(accepted.len(), FLAGS.len() + LETTERS.len(), "the table has an option twice");
+    for (name, value) in &accepted {
+        assert_eq!(documented.get(name), Some(value), "-{name} in the manual");
+    }
+    for name in documented.keys() {
+        assert!(accepted.contains_key(name), "the manual knows -{name}, the program does not");
+    }
+}
+
+#[test]
+fn the_manual_states_the_defaults_that_hold() {
+    let options = options();
+    for flag in FLAGS {
+        let (_, text) = options.get(&format!("-{}", flag.long)).unwrap_or_else(|| panic!("no --{}", flag.long));
+        let stated = text.lines().find_map(|line| line.strip_prefix("The default is ")?.strip_suffix('.'));
+        let holds = flag.default.map(|default| default(&Plan::default()));
+        assert_eq!(stated, holds.as_deref(), "--{}", flag.long);
+    }
+}
+
+#[test]
+fn letters_that_stand_for_long_options_say_which() {
+    let options = options();
+    for letter in LETTERS {
+        let Some(long) = letter.help.strip_prefix("--") else { continue };
+        let long = long.split(',').next().unwrap_or(long);
+        let (_, text) = options.get(&letter.short.to_string()).unwrap_or_else(|| panic!("no -{}", letter.short));
+        assert!(FLAGS.iter().any(|flag| flag.long == long), "--{long}");
+        assert!(text.contains(&format!(".Fl -{long}")), "-{}: {text}", letter.short);
+    }
+}
+
+#[test]
+fn every_exit_code_is_in_the_manual_and_no_other() {
+    let codes = [Exit::Success, Exit::Unreachable, Exit::Rejected, Exit::Usage, Exit::Failure];
+    let documented: Vec<_> = items("EXIT STATUS").into_iter().map(|(head, _)| head).collect();
+    assert_eq!(documented, codes.map(|code| (code as u8).to_string()));
+}
+
+#[test]
+fn the_limits_of_ordinary_users_are_in_the_manual() {
+    let page = fs::read_to_string(PAGE).unwrap_or_else(|e| panic!("{PAGE}: {e}"));
+    let grouped = |number: usize| {
+        let digits = number.to_string().into_bytes();
+        let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
+        groups.join(",")
+    };
+    let limits = Limits::ORDINARY;
+    for words in [
+        format!("\n{} packets a second", grouped(limits.rate as usize)),
+        format!("\n{} milliseconds at least between two probes", limits.spacing.as_millis()),
+        format!("\n{} (2^24) accepted lines", grouped(limits.targets)),
+    ] {
+        assert!(page.contains(&words), "{words:?}");
+    }
+}
+
+#[test]
+fn mandoc_finds_nothing_to_complain_about() -> io::Result<()> {
+    assert!(Path::new(PAGE).exists(), "no {PAGE}");
+    match Command::new("mandoc").args(["-Tlint", PAGE]).output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            // Which other manuals are installed here says nothing about this one.
+            let elsewhere = ["referenced manual not found", "outdated mandoc.db"];
+            let complaints: Vec<_> =
+                said.lines().filter(|line| !elsewhere.iter().any(|words| line.contains(words))).collect();
+            assert!(complaints.is_empty(), "{complaints:#?}");
+            Ok(())
+        }
+        Err(e) => {
+            let reason = format!("SKIPPED mandoc_finds_nothing_to_complain_about: cannot run `mandoc`: {e}\n");
+            io::stderr().write_all(reason.as_bytes())
+        }
+    }
+}
