@@ -30,6 +30,8 @@ mod behaviour;
 pub mod caller;
 #[path = "lab/namespace.rs"]
 mod namespace;
+#[path = "lab/ordinary.rs"]
+mod ordinary;
 #[path = "lab/packet.rs"]
 pub mod packet;
 #[path = "lab/process.rs"]
@@ -46,9 +48,10 @@ use std::time::Duration;
 
 pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
 use namespace::Namespace;
+pub use ordinary::{Installed, NOBODY};
 pub use process::{Outcome, Running};
 use wire::Wire;
-pub use wire::{Counts, Seen, Stream};
+pub use wire::{Answered, Counts, Seen, Stream};
 
 /// The device that the program's packets leave by.
 pub const DEVICE: &str = "lab0";
@@ -131,8 +134,8 @@ fn test_name<Scene>() -> &'static str {
     path.split("::{{closure}}").next().unwrap_or(path)
 }
 
-/// Says so where libtest's capture cannot swallow it.
-fn skip(test: &str, reason: &str) {
+/// Says so where libtest's capture cannot swallow it. For scenes that find their lab lacking; [`play`] does the rest.
+pub fn skip(test: &str, reason: &str) {
     assert!(env::var_os(POLICY).is_none_or(|policy| policy != "required"), "{test} has no lab: {reason}");
     // In one write, so that parallel tests do not mix. Where stderr is closed there is nobody to tell.
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
@@ -245,6 +248,11 @@ impl Lab {
     pub fn seen_of(&self, net: &str) -> Vec<Seen> {
         let net: Net = net.parse().unwrap_or_else(|e| panic!("{e}"));
         self.wire.settled_book().seen.iter().filter(|seen| net.contains(seen.dst)).cloned().collect()
+    }
+
+    /// Every answer that the wire has sent, in that order.
+    pub fn answered(&self) -> Vec<Answered> {
+        self.wire.settled_book().answered.clone()
     }
 
     pub fn counts(&self) -> Counts {

@@ -42,6 +42,28 @@ impl Outcome {
         self.stdout.lines().collect()
     }
 
+    /// What the last line for an address says after `is`; empty if there is no line for it.
+    pub fn said_of(&self, address: &str) -> &str {
+        let of_it = |line: &'_ str| line.strip_prefix(address).is_some_and(|rest| rest.starts_with(" is "));
+        let line = self.stdout.lines().rev().find(|line| of_it(line));
+        line.map_or("", |line| &line[address.len() + " is ".len()..])
+    }
+
+    pub fn is_alive(&self, address: &str) -> bool {
+        self.said_of(address).starts_with("alive (")
+    }
+
+    /// The RTT on the last line for an address, if that calls it alive.
+    pub fn rtt_of(&self, address: &str) -> Option<Duration> {
+        let (number, unit) = self.said_of(address).strip_prefix("alive (")?.strip_suffix(')')?.split_once(' ')?;
+        let per_second = match unit {
+            "usec" => 1e6,
+            "ms" => 1e3,
+            _ => return None,
+        };
+        Some(Duration::from_secs_f64(number.parse::<f64>().ok()? / per_second))
+    }
+
     /// The first line of stderr, which is all that Xymon logs; empty if there is none.
     pub fn complaint(&self) -> &str {
         self.stderr.lines().next().unwrap_or("")

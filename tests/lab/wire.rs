@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::{IoSliceMut, PipeReader, PipeWriter, Read, Write};
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -69,6 +70,17 @@ pub struct Seen {
     pub data: Box<[u8]>,
 }
 
+/// One answer that the wire sent.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// Between which moments it was put on the wire: the kernel stamped its arrival in between.
+    pub time: Range<Instant>,
+    /// Who was probed.
+    pub host: IpAddr,
+    /// Which of the probes to this host it answers, from 1.
+    pub number: u32,
+}
+
 /// What the wire has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -91,6 +103,7 @@ pub struct Book {
     pub hosts: Hosts,
     pub keep_data: bool,
     pub seen: Vec<Seen>,
+    pub answered: Vec<Answered>,
     pub counts: Counts,
     probes: HashMap<IpAddr, u32>,
     waiting: Vec<Sender<()>>,
@@ -100,6 +113,7 @@ impl Book {
     /// Starts counting anew: the next probe of each host is its first.
     pub fn forget(&mut self) {
         self.seen.clear();
+        self.answered.clear();
         self.probes.clear();
         self.counts = Counts::default();
     }
@@ -236,6 +250,8 @@ fn put(socket: &OwnedFd, packet: &[u8]) {
 struct Answer {
     due: Instant,
     order: u64,
+    host: IpAddr,
+    number: u32,
     packet: Vec<u8>,
 }
 
@@ -288,13 +304,17 @@ impl Responder {
     }
 
     fn send_due(&mut self, now: Instant) {
-        let mut sent = 0;
+        let mut sent = Vec::new();
         while self.answers.peek().is_some_and(|answer| answer.due <= now) {
-            put(&self.socket, &self.answers.pop().expect("it was there").packet);
-            sent += 1;
+            let Answer { host, number, packet, .. } = self.answers.pop().expect("it was there");
+            let start = Instant::now();
+            put(&self.socket, &packet);
+            sent.push(Answered { time: start..Instant::now(), host, number });
         }
-        if sent > 0 {
-            self.book.lock().expect("no test panics while it holds the book").counts.answers += sent;
+        if !sent.is_empty() {
+            let mut book = self.book.lock().expect("no test panics while it holds the book");
+            book.counts.answers += sent.len() as u64;
+            book.answered.append(&mut sent);
         }
     }
 
@@ -340,7 +360,13 @@ impl Responder {
             let packet = behaviour.packet(&request);
             for copy in 0..behaviour.copies {
                 let due = time + behaviour.delay + behaviour.gap * copy;
-                self.answers.push(Answer { due, order: self.scheduled, packet: packet.clone() });
+                self.answers.push(Answer {
+                    due,
+                    order: self.scheduled,
+                    host: request.dst,
+                    number,
+                    packet: packet.clone(),
+                });
                 self.scheduled += 1;
             }
         }

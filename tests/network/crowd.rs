@@ -1,0 +1,166 @@
+//! Many hosts, strangers' traffic, a stopped process, full buffers, other runs on the same machine.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::lab::{self, Behaviour, Installed, Lab, Running, packet};
+use crate::{assert_all, assert_true_rtts, hosts, list, ms};
+
+/// Feeds a list to the program and leaves it running.
+fn start(lab: &Lab, args: &[&str], input: &str) -> Running {
+    let mut running = lab.start(lab.command().args(args));
+    running.feed(input);
+    running.close_stdin();
+    running
+}
+
+/// Stops it for two seconds.
+fn pause(running: &mut Running) {
+    running.signal(Signal::SIGSTOP);
+    std::thread::sleep(ms(2000));
+    running.signal(Signal::SIGCONT);
+}
+
+#[test]
+fn seventy_thousand_hosts_are_all_alive() {
+    lab::play(|lab| {
+        let all = [hosts(1, 60_000), hosts(2, 10_000)].concat();
+        let outcome = lab.run(&["--max-pps=unlimited"], list(&all));
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), all.len()), "{}", outcome.stderr);
+        let dead = outcome.lines().into_iter().filter(|line| !line.contains(" is alive (")).count();
+        assert_eq!(dead, 0, "{} {:?}", outcome.stderr, lab.counts());
+        let order = outcome.stdout.lines().zip(&all).all(|(line, host)| line.starts_with(&format!("{host} is ")));
+        assert!(order, "the lines stand in the order of the list");
+    });
+}
+
+#[test]
+fn a_flood_of_foreign_replies_costs_nobody_his_life_and_the_run_ends() {
+    lab::play(|lab| {
+        let (alive, silent) = (hosts(1, 300), hosts(2, 150));
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let _flood = lab.foreign_replies(20_000, 0x4242);
+        let args = ["--max-pps=1000", "--timeout=1", "--retries=1"];
+        let outcome = lab.run(&args, list(&[silent.as_slice(), &alive].concat()));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        assert_all(&outcome, &alive, true);
+        assert_all(&outcome, &silent, false);
+        assert_eq!(lab.seen().len(), 600, "nothing was lost, and so nothing sent again");
+    });
+}
+
+#[test]
+fn forged_replies_with_our_ident_are_told_apart() {
+    lab::play(|lab| {
+        let (alive, silent) = (hosts(1, 300), hosts(2, 150));
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let args = ["--max-pps=300", "--timeout=1", "--retries=1"];
+        let mut running = start(lab, &args, &list(&[silent.as_slice(), &alive].concat()));
+        running.wait_until(lab::LIMIT, "its first probe", |_| !lab.seen().is_empty());
+        let probe = lab.seen().swap_remove(0);
+        // Whoever watches the wire knows the ident. These pass the kernel's filter, and no token in them is right.
+        let forge = move |n| packet::echo_reply(probe.dst, probe.src, probe.ident, n as u16, &[n as u8; 56]);
+        let _flood = lab.stream(5000, forge);
+        let outcome = running.finish(lab::LIMIT);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        assert_all(&outcome, &alive, true);
+        assert_all(&outcome, &silent, false);
+    });
+}
+
+#[test]
+fn a_process_stopped_for_two_seconds_reports_the_same() {
+    lab::play(|lab| {
+        let (alive, silent) = (hosts(1, 30), hosts(2, 5));
+        lab.host("10.1.0.0/16", Behaviour::after(ms(300)));
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let args = ["--max-pps=20", "--timeout=1", "--retries=1"];
+        let mut running = start(lab, &args, &list(&[silent.as_slice(), &alive].concat()));
+        // Just after a probe has left, and 50 ms before the next: half a dozen are in flight, and half have not been sent.
+        running.wait_until(lab::LIMIT, "half of its probes", |_| lab.seen().len() >= 20);
+        pause(&mut running);
+        let outcome = running.finish(lab::LIMIT);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        assert_all(&outcome, &alive, true);
+        assert_all(&outcome, &silent, false);
+        assert_true_rtts(lab, &outcome, &alive);
+        for host in &alive {
+            assert_eq!(lab.seen_of(host).len(), 1, "{host} answered in time, if only we had looked");
+        }
+        for host in &silent {
+            assert_eq!(lab.seen_of(host).len(), 2, "{host}");
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_was_too_late_is_not_excused_by_a_stopped_process() {
+    lab::play(|lab| {
+        lab.host("10.0.0.1", Behaviour::after(ms(1500)));
+        lab.host("10.0.0.2", Behaviour::after(ms(500)));
+        let mut running = start(lab, &["--timeout=1", "--retries=0"], "10.0.0.1\n10.0.0.2\n");
+        running.wait_until(lab::LIMIT, "both probes", |_| lab.seen().len() == 2);
+        pause(&mut running);
+        let outcome = running.finish(lab::LIMIT);
+        assert_all(&outcome, &["10.0.0.1"], false);
+        assert_all(&outcome, &["10.0.0.2"], true);
+    });
+}
+
+/// How many bytes a small reply takes of a receive buffer on a veth pair.
+const REPLY: u64 = 832;
+
+#[test]
+fn replies_lost_in_a_full_buffer_are_asked_for_again() {
+    lab::play(|lab| {
+        let name = "replies_lost_in_a_full_buffer_are_asked_for_again";
+        // Without NET_ADMIN the buffer is as large as the system lets everybody have it: few enough replies to fill it.
+        let installed = match Installed::new(0o755) {
+            Ok(installed) => installed,
+            Err(reason) => return lab::skip(name, &reason),
+        };
+        let most = fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|text| text.trim().parse().ok());
+        let Some(most) = most else { return lab::skip(name, "net.core.rmem_max cannot be read") };
+        let buffer = u64::min(most, 4 << 20) * 2;
+        let count = buffer / REPLY * 3 / 2;
+        let all = hosts(1, count as u32);
+        // At 10,000 a second all of them are asked before the first one answers.
+        lab.others(Behaviour::after(Duration::from_millis(count / 5) + ms(2000)));
+        let args = ["--max-pps=10000", "--timeout=30", "--retries=0"];
+        let mut running = lab.start(installed.command(&["net_raw"]).args(args));
+        running.feed(list(&all));
+        running.close_stdin();
+        running.wait_until(lab::LIMIT, "all probes", |_| lab.counts().requests == count);
+        running.signal(Signal::SIGSTOP);
+        running.wait_until(lab::LIMIT, "all answers", |_| lab.counts().answers == count);
+        // The hosts are near now, so that the test does not last; what is in flight is not touched by that.
+        lab.others(Behaviour::default());
+        running.signal(Signal::SIGCONT);
+        let outcome = running.finish(3 * lab::LIMIT);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert!(lab.seen().len() > all.len(), "nothing was lost: {:?}", lab.counts());
+        assert_all(&outcome, &all, true);
+        assert!(outcome.complaint().contains("this machine lost replies"), "{}", outcome.stderr);
+    });
+}
+
+#[test]
+fn runs_at_the_same_time_never_credit_each_others_replies() {
+    lab::play(|lab| {
+        let (alive, silent) = (hosts(1, 300), hosts(2, 95));
+        lab.host("10.1.0.0/16", Behaviour::after(ms(50)));
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let args = ["--timeout=0.5", "--retries=2", "--max-pps=300"];
+        // Children of one parent, started in a row: their process ids are neighbours.
+        let runs: Vec<_> =
+            (0..4).map(|_| (start(lab, &args, &list(&alive)), start(lab, &args, &list(&silent)))).collect();
+        for (living, dead) in runs {
+            assert_all(&living.finish(lab::LIMIT), &alive, true);
+            assert_all(&dead.finish(lab::LIMIT), &silent, false);
+        }
+        let idents: std::collections::BTreeSet<u16> = lab.seen().iter().map(|seen| seen.ident).collect();
+        assert!(idents.len() > 4, "idents are random: {idents:x?}");
+    });
+}

@@ -1,0 +1,226 @@
+//! This machine's own troubles and manners: routes, devices, source addresses, sockets without privilege.
+
+use std::net::IpAddr;
+
+use crate::lab::{self, Answer, Behaviour, HOST4, HOST4_OTHER, HOST6, HOST6_OTHER, Installed, Lab};
+use crate::{assert_all, hosts, list};
+
+const FAST: [&str; 2] = ["--timeout=0.3", "--retries=1"];
+
+fn add_route(lab: &Lab) {
+    lab.ip(&["route", "add", "10.0.0.0/8", "via", "192.0.2.254", "dev", lab::DEVICE]);
+}
+
+#[test]
+fn a_source_address_is_where_probes_come_from() {
+    lab::play(|lab| {
+        let mut cases = vec![("10.0.0.1", IpAddr::from(HOST4)), ("10.0.0.1", HOST4_OTHER.into())];
+        if lab.has_ipv6() {
+            cases.extend([("fd00::1", IpAddr::from(HOST6)), ("fd00::1", HOST6_OTHER.into())]);
+        }
+        for (host, source) in cases {
+            lab.forget();
+            let outcome = lab.run(&[format!("--source={source}").as_str()], format!("{host}\n"));
+            assert_all(&outcome, &[host], true);
+            assert_eq!(lab.seen().iter().map(|seen| seen.src).collect::<Vec<_>>(), [source]);
+        }
+        if lab.has_ipv6() {
+            lab.forget();
+            let sources = [format!("--source={HOST4_OTHER}"), format!("--source={HOST6_OTHER}")];
+            let outcome = lab.run(&[&sources[0], &sources[1]], "10.0.0.1\nfd00::1\n");
+            assert_all(&outcome, &["10.0.0.1", "fd00::1"], true);
+            let sources: Vec<IpAddr> = lab.seen().iter().map(|seen| seen.src).collect();
+            assert_eq!(sources, [IpAddr::from(HOST4_OTHER), HOST6_OTHER.into()]);
+        }
+    });
+}
+
+#[test]
+fn an_address_that_is_not_ours_alone_is_no_source() {
+    lab::play(|lab| {
+        let wrong = [
+            "10.0.0.1",
+            "198.51.100.1",
+            "192.0.2.255",
+            "192.0.2.0",
+            "127.255.255.255",
+            "255.255.255.255",
+            "224.0.0.1",
+            "0.0.0.0",
+            "999.1.1.1",
+            "fd00::1",
+            "ff02::1%lab0",
+            "ff02::1",
+            "::",
+            "fe80::1",
+            "fe80::1%lab7",
+            "lab0",
+            "",
+        ];
+        for source in wrong {
+            let outcome = lab.run(&[&format!("--source={source}"), "--timeout=0.1"], "10.0.0.7\nfd00::7\n");
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(3), ""), "{source}: {outcome:?}");
+            assert!(outcome.complaint().contains("--source"), "{source}: {outcome:?}");
+        }
+        assert_eq!(lab.seen().len(), 0);
+    });
+}
+
+#[test]
+fn a_network_that_is_down_is_no_verdict_on_hosts() {
+    lab::play(|lab| {
+        lab.ip(&["link", "set", lab::DEVICE, "down"]);
+        let both = lab.run(&FAST, "10.0.0.1\n10.0.0.2\nfd00::1\n");
+        let one = lab.run(&FAST, "10.0.0.1\n");
+        for outcome in [both, one] {
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+            assert!(outcome.complaint().contains("no probe could be sent"), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_missing_route_is_no_verdict_on_hosts() {
+    lab::play(|lab| {
+        lab.ip(&["route", "del", "10.0.0.0/8"]);
+        let outcome = lab.run(&FAST, list(&hosts(1, 20)));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+        assert!(outcome.complaint().contains("Network is unreachable"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_network_that_breaks_in_mid_run_takes_nobody_down() {
+    lab::play(|lab| {
+        let all = hosts(1, 100);
+        let mut running = lab.start(lab.command().args(FAST).arg("--max-pps=50"));
+        running.feed(list(&all));
+        running.close_stdin();
+        running.wait_until(lab::LIMIT, "some answers", |_| lab.counts().answers >= 20);
+        // These have left the wire before the link goes down, and whoever was asked later may be caught in between.
+        let settled: Vec<String> = lab.answered().iter().map(|answer| answer.host.to_string()).collect();
+        lab.ip(&["link", "set", lab::DEVICE, "down"]);
+        let asked: Vec<String> = lab.seen().iter().map(|seen| seen.dst.to_string()).collect();
+        let outcome = running.finish(lab::LIMIT);
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert!(asked.len() < all.len(), "the run was over before the link went down");
+        assert_all(&outcome, &settled, true);
+        for host in all.iter().filter(|host| !asked.contains(host)) {
+            assert_eq!(outcome.said_of(host), "", "{host} was never asked");
+        }
+        assert!(outcome.complaint().contains("broke off"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn an_ipv6_line_does_not_void_the_run_of_an_ipv4_machine() {
+    lab::play(|lab| {
+        if lab.has_ipv6() {
+            lab.set_sysctl("net.ipv6.conf.all.disable_ipv6", "1");
+        }
+        let outcome = lab.run(&FAST, "10.0.0.1\nfd00::1\n10.0.0.2\n");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_all(&outcome, &["10.0.0.1", "10.0.0.2"], true);
+        assert_all(&outcome, &["fd00::1"], false);
+        assert!(outcome.stderr.contains("fd00::1"), "the reason is told: {outcome:?}");
+    });
+}
+
+#[test]
+fn hosts_without_a_route_are_unreachable_beside_others() {
+    lab::play(|lab| {
+        // 11.0.0.0/8 has no route here. Their retries come last, when there is nobody else left to be sent to.
+        let routed = hosts(1, 10);
+        let outcome = lab.run(&FAST, "11.0.0.1\n".to_owned() + &list(&routed) + "11.0.0.2\n10.0.0.1\n");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_all(&outcome, &routed, true);
+        assert_all(&outcome, &["11.0.0.1", "11.0.0.2"], false);
+        assert!(outcome.complaint().contains("Network is unreachable"), "{outcome:?}");
+        assert!(outcome.complaint().contains("11.0.0.1"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_route_that_is_missing_for_a_while_costs_an_attempt_and_no_host() {
+    lab::play(|lab| {
+        let all = hosts(1, 10);
+        lab.ip(&["route", "del", "10.0.0.0/8"]);
+        let mut running = lab.start(lab.command().args(["--debug", "--timeout=1", "--retries=2"]));
+        running.feed(list(&all) + "192.0.2.99\n");
+        running.close_stdin();
+        running.wait_until(lab::LIMIT, "its first refusal", |running| running.stderr_so_far().contains("refused"));
+        add_route(lab);
+        let outcome = running.finish(lab::LIMIT);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_all(&outcome, &all, true);
+        assert_all(&outcome, &["192.0.2.99"], true);
+    });
+}
+
+#[test]
+fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
+    lab::play(|lab| {
+        let installed = match Installed::new(0o755) {
+            Ok(installed) => installed,
+            Err(reason) => return lab::skip("ordinary_users_ping_without_privilege", &reason),
+        };
+        lab.host("10.0.0.2", Behaviour::silent());
+        lab.host("10.0.0.3", Behaviour::answering(Answer::BadChecksum));
+        lab.host("10.0.0.4", Behaviour::answering(Answer::ZeroedData));
+        lab.host("10.0.0.5", Behaviour { copies: 3, ..Behaviour::default() });
+        let from = Some("10.0.0.66".parse().expect("an address"));
+        lab.host("10.0.0.6", Behaviour { from, ..Behaviour::default() });
+        lab.host("fd00::2", Behaviour::silent());
+        let (mut alive, mut dead) =
+            (vec!["10.0.0.1", "10.0.0.5", "10.0.0.6"], vec!["10.0.0.2", "10.0.0.3", "10.0.0.4"]);
+        if lab.has_ipv6() {
+            alive.push("fd00::1");
+            dead.push("fd00::2");
+        }
+        let input = list(&alive) + &list(&dead);
+        let run = |args: &[&str]| {
+            let running = lab.start(installed.command(&[]).args(FAST).args(args));
+            running.feed(&input);
+            running.finish(lab::LIMIT)
+        };
+        lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
+        let refused = run(&[]);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(3), ""), "{refused:?}");
+        assert!(refused.complaint().contains("chmod u+s"), "{refused:?}");
+        assert_eq!(lab.seen().len(), 0);
+
+        lab.set_sysctl("net.ipv4.ping_group_range", "0 2147483647");
+        let outcome = run(&[]);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        assert_all(&outcome, &alive, true);
+        assert_all(&outcome, &dead, false);
+        assert_all(&run(&["--check-source"]), &["10.0.0.6"], false);
+        lab.forget();
+        assert_all(&run(&[&format!("--source={HOST4_OTHER}")]), &["10.0.0.1"], true);
+        assert!(lab.seen_of("10.0.0.0/8").iter().all(|seen| seen.src == IpAddr::from(HOST4_OTHER)));
+        let foreign = run(&["--source=198.51.100.1"]);
+        assert_eq!((foreign.code, foreign.stdout.as_str()), (Some(3), ""), "{foreign:?}");
+    });
+}
+
+#[test]
+fn a_raw_socket_is_all_an_ordinary_user_needs() {
+    lab::play(|lab| {
+        let installed = match Installed::new(0o755) {
+            Ok(installed) => installed,
+            Err(reason) => return lab::skip("a_raw_socket_is_all_an_ordinary_user_needs", &reason),
+        };
+        lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
+        lab.host("10.0.0.2", Behaviour::silent());
+        let running = lab.start(installed.command(&["net_raw"]).args(FAST).arg("--max-pps=20000"));
+        running.feed("10.0.0.1\n10.0.0.2\n192.0.2.255\n224.0.0.1\n255.255.255.255\n");
+        let outcome = running.finish(lab::LIMIT);
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 2), "{outcome:?}");
+        assert_all(&outcome, &["10.0.0.1"], true);
+        assert_all(&outcome, &["10.0.0.2"], false);
+        assert!(outcome.complaint().contains("10000 packets a second"), "{outcome:?}");
+        for rejected in ["192.0.2.255", "224.0.0.1", "255.255.255.255"] {
+            assert!(outcome.stderr.contains(rejected), "{outcome:?}");
+        }
+    });
+}

@@ -1,0 +1,138 @@
+//! What leaves when, by the kernel's stamps at the far end of the wire.
+
+use std::time::Duration;
+
+use crate::lab::{self, Behaviour, Lab, Lose};
+use crate::{assert_all, hosts, list, ms};
+
+/// How far the far end's clock may be off: it turns wall-clock stamps into monotonic ones.
+const BLUR: Duration = Duration::from_millis(1);
+
+/// Asserts that in any window no more packets were on the wire than the rate allows, plus a burst of one packet or of
+/// 10 ms worth. This is a bound from above on packets, so that a busy machine can only make it easier to keep.
+fn assert_pace(lab: &Lab, rate: f64) {
+    let seen = lab.seen();
+    let burst = 1.0 + f64::max(1.0, 0.01 * rate);
+    // Packet number i at time t is allowed if i - rate x t has risen by no more than the burst since any earlier one.
+    let mut least = f64::INFINITY;
+    for (number, probe) in seen.iter().enumerate() {
+        let credit = number as f64 - rate * (probe.time - seen[0].time).as_secs_f64();
+        least = least.min(credit);
+        let window = credit - least + 1.0 - rate * BLUR.as_secs_f64();
+        assert!(
+            window <= burst,
+            "packet {number} makes a window of {window:.2} above {rate} a second, {burst} allowed"
+        );
+    }
+}
+
+/// A list with a fifth of silent hosts, so that retries and first attempts mix.
+fn mixed(lab: &Lab, count: u32) -> (Vec<String>, Vec<String>) {
+    lab.host("10.2.0.0/16", Behaviour::silent());
+    (hosts(1, count - count / 5), hosts(2, count / 5))
+}
+
+#[test]
+fn fifty_a_second_are_never_more() {
+    lab::play(|lab| {
+        let (alive, silent) = mixed(lab, 50);
+        let input = list(&[silent.as_slice(), &alive].concat());
+        let outcome = lab.run(&["--timeout=0.2", "--retries=1"], input);
+        assert_all(&outcome, &alive, true);
+        assert_all(&outcome, &silent, false);
+        assert_eq!(lab.seen().len(), 60);
+        assert_pace(lab, 50.0);
+    });
+}
+
+#[test]
+fn a_thousand_a_second_are_never_more() {
+    lab::play(|lab| {
+        let (alive, silent) = mixed(lab, 2000);
+        let input = list(&[silent.as_slice(), &alive].concat());
+        let outcome = lab.run(&["--max-pps=1000", "--timeout=0.3", "--retries=2"], input);
+        assert_all(&outcome, &alive, true);
+        assert_all(&outcome, &silent, false);
+        assert_eq!(lab.seen().len(), 2800);
+        assert_pace(lab, 1000.0);
+    });
+}
+
+#[test]
+fn twenty_thousand_a_second_are_never_more() {
+    lab::play(|lab| {
+        let alive = hosts(1, 20_000);
+        let outcome = lab.run(&["--max-pps=20000"], list(&alive));
+        assert_all(&outcome, &alive, true);
+        assert_pace(lab, 20_000.0);
+    });
+}
+
+#[test]
+fn answers_follow_ups_keep_the_pace_as_well() {
+    lab::play(|lab| {
+        let alive = hosts(1, 20);
+        let outcome = lab.run(&["--max-pps=100", "--responses=5"], list(&alive));
+        assert_all(&outcome, &alive, true);
+        assert_eq!(lab.seen().len(), 100);
+        assert_pace(lab, 100.0);
+    });
+}
+
+#[test]
+fn a_stall_is_not_made_good() {
+    lab::play(|lab| {
+        let alive = hosts(1, 100);
+        let mut running = lab.start(lab.command().arg("--max-pps=100"));
+        running.feed(list(&alive));
+        running.close_stdin();
+        running.wait_until(lab::LIMIT, "some probes", |_| lab.seen().len() >= 20);
+        running.signal(nix::sys::signal::Signal::SIGSTOP);
+        std::thread::sleep(ms(500));
+        running.signal(nix::sys::signal::Signal::SIGCONT);
+        assert_all(&running.finish(lab::LIMIT), &alive, true);
+        assert_pace(lab, 100.0);
+    });
+}
+
+#[test]
+fn unlimited_is_as_fast_as_the_kernel_takes_it_and_asks_nobody_twice() {
+    lab::play(|lab| {
+        let alive = hosts(1, 5000);
+        let outcome = lab.run(&["--max-pps=unlimited", "--timeout=20"], list(&alive));
+        assert_all(&outcome, &alive, true);
+        assert_eq!(lab.seen().len(), alive.len());
+    });
+}
+
+#[test]
+fn first_attempts_go_first() {
+    lab::play(|lab| {
+        let all = hosts(1, 60);
+        lab.others(Behaviour { lose: Lose::First(1), ..Behaviour::default() });
+        // By the time the sixtieth is asked, a dozen others have fallen due again.
+        let outcome = lab.run(&["--max-pps=100", "--timeout=0.1", "--retries=1"], list(&all));
+        assert_all(&outcome, &all, true);
+        let numbers: Vec<u32> = lab.seen().iter().map(|seen| seen.number).collect();
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    });
+}
+
+#[test]
+fn at_most_one_probe_to_a_host_is_in_flight() {
+    lab::play(|lab| {
+        lab.host("10.0.0.1", Behaviour::silent());
+        lab.host("10.0.0.2", Behaviour::after(ms(150)));
+        let args = ["--max-pps=unlimited", "--timeout=0.2", "--retries=3", "--responses=3"];
+        let outcome = lab.run(&args, "10.0.0.1\n10.0.0.2\n");
+        assert_all(&outcome, &["10.0.0.1"], false);
+        assert_all(&outcome, &["10.0.0.2"], true);
+        for (host, gap, probes) in [("10.0.0.1", ms(200), 4), ("10.0.0.2", ms(150), 3)] {
+            let seen = lab.seen_of(host);
+            assert_eq!(seen.len(), probes, "{host}");
+            for pair in seen.windows(2) {
+                assert!(pair[1].time - pair[0].time + BLUR >= gap, "{host}: {:?}", pair[1].time - pair[0].time);
+            }
+        }
+    });
+}
