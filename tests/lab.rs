@@ -44,7 +44,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
 use namespace::Namespace;
@@ -206,7 +206,17 @@ impl Lab {
         }
         let script = if has_ipv6 { [NEAR_END, NEAR_END_V6].concat() } else { NEAR_END.to_owned() };
         lab.namespace.ip(&["-batch", "-"], &script).unwrap_or_else(|e| panic!("{e}"));
+        lab.await_far_end();
         Ok(lab)
+    }
+
+    /// The far end came up first and had nobody to talk to. That its peer is there it learns from a kernel worker, and
+    /// until then it drops what it is given without a word (`noop`): the first answers would be lost.
+    fn await_far_end(&self) {
+        let deadline = Instant::now() + LIMIT;
+        while self.ip(&["-o", "link", "show", "dev", "lab1"]).contains(" qdisc noop ") {
+            assert!(Instant::now() < deadline, "lab1 does not become ready");
+        }
     }
 
     /// False on a kernel without IPv6.
