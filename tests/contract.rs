@@ -121,14 +121,18 @@ enum Colour {
 }
 
 impl Remains {
+    /// The line that counts for an address.
+    fn line_of(&self, address: &str) -> Option<&str> {
+        self.stdout.lines().rfind(|line| four_numbers(line).is_some_and(|found| found == address))
+    }
+
     /// finish_ping_service: `sscanf("%d.%d.%d.%d ")`, then `strstr("is alive")`; the last line of an address counts.
     fn colour(&self, address: &str) -> Colour {
         // WIFSIGNALED is never looked at, and WEXITSTATUS is 0 then.
         if !matches!(self.code.unwrap_or(0), 0..=2) {
             return Colour::Clear;
         }
-        let lines = self.stdout.lines().filter(|line| four_numbers(line).is_some_and(|found| found == address));
-        match lines.last() {
+        match self.line_of(address) {
             Some(line) if line.contains("is alive") => Colour::Green,
             _ => Colour::Red,
         }
@@ -136,7 +140,7 @@ impl Remains {
 
     /// do_net_rrd: the seconds that are graphed for a line.
     fn graphed(&self, address: &str) -> Option<f64> {
-        let line = self.stdout.lines().rfind(|line| four_numbers(line).is_some_and(|found| found == address))?;
+        let line = self.line_of(address)?;
         assert!(!line.contains("time="), "this would win: {line}");
         let rest = line.split_once("alive (")?.1;
         let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());

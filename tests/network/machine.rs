@@ -162,7 +162,9 @@ fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
     lab::play(|lab| {
         let installed = match Installed::new(0o755) {
             Ok(installed) => installed,
-            Err(reason) => return lab::skip("ordinary_users_ping_without_privilege", &reason),
+            Err(reason) => {
+                return lab::skip("ordinary_users_ping_without_privilege_where_the_system_lets_them", &reason);
+            }
         };
         lab.host("10.0.0.2", Behaviour::silent());
         lab.host("10.0.0.3", Behaviour::answering(Answer::BadChecksum));

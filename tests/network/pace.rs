@@ -69,7 +69,7 @@ fn twenty_thousand_a_second_are_never_more() {
 }
 
 #[test]
-fn answers_follow_ups_keep_the_pace_as_well() {
+fn follow_ups_of_answers_keep_the_pace_as_well() {
     lab::play(|lab| {
         let alive = hosts(1, 20);
         let outcome = lab.run(&["--max-pps=100", "--responses=5"], list(&alive));
