@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
@@ -19,7 +20,7 @@ pub use crate::cli::flags::{FLAGS, Flag, LETTERS, Letter};
 use crate::cli::flags::Apply;
 use crate::cli::value::Bad;
 use crate::error::{Error, Quoted, Warning};
-use crate::plan::{Limits, Plan, Rate};
+use crate::plan::{Limits, Plan, Rate, Shape};
 use crate::report::Lines;
 use crate::wire::Family;
 
@@ -72,10 +73,16 @@ pub struct Source {
 pub struct Options {
     /// What every target is sent.
     pub plan: Plan,
+    /// What a probe looks like on the wire.
+    pub shape: Shape,
     /// The only family wanted, if only one is.
     pub only: Option<Family>,
     /// Where to send from, by family.
     pub sources: [Option<Source>; 2],
+    /// The interface to send from and to hear answers on.
+    pub interface: Option<String>,
+    /// How long the process may take.
+    pub deadline: Option<Duration>,
     /// Where the addresses come from.
     pub input: Input,
     /// Where packets are written about.
@@ -84,6 +91,8 @@ pub struct Options {
     pub lines: Lines,
     /// Whether the exit code tells of unreachable targets and rejected lines.
     pub exit_status: bool,
+    /// Whether the run is summed up on stderr.
+    pub summary: bool,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
     /// Whether no lines are written after all.
@@ -91,6 +100,10 @@ pub struct Options {
     /// Options of fping that mean nothing here.
     ignored: String,
 }
+
+/// What ordinary users may ask for: [`Limits::sizes`] in words.
+const SIZE: &str = "16 to 1452 bytes, or up to 1472 with --ipv4; more is for root";
+const SIZE_V4: &str = "16 to 1472 bytes; more is for root";
 
 /// Reads the command line, without the program's name, of a caller who is held to `limits`.
 pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Result<Request, Error> {
@@ -124,6 +137,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Resul
             Apply::Ignore if options.ignored.split(' ').any(|known| known == name) => {}
             Apply::Ignore if options.ignored.is_empty() => options.ignored = name,
             Apply::Ignore => options.ignored += &format!(" {name}"),
+            Apply::Switch(set) => set(&mut options),
             Apply::Set(set) => set(&mut options, &value).map_err(|bad| match bad {
                 Bad::Value(wanted) => Error::BadValue { option: name, value: value.as_bytes().into(), wanted },
                 Bad::Error(error) => error,
@@ -155,6 +169,12 @@ impl Options {
             (Some(Family::V6), [Some(_), _]) => return Err(Error::Conflict("--ipv6", "an IPv4 --source")),
             _ => {}
         }
+        let [v4, v6] = limits.sizes;
+        let (most, wanted) = if self.only == Some(Family::V4) { (v4, SIZE_V4) } else { (v6, SIZE) };
+        if self.shape.size > most {
+            let value = self.shape.size.to_string().as_bytes().into();
+            return Err(Error::BadValue { option: "--size".into(), value, wanted });
+        }
         if self.plan.rate.exceeds(limits.rate) && limits.rate.is_finite() {
             self.plan.rate = Rate::PerSecond(limits.rate);
             self.warnings.push(Warning::RateLowered(limits.rate));
@@ -177,14 +197,13 @@ impl Display for Help {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Usage: xymonping [OPTIONS] [ADDRESS...]")?;
         writeln!(f, "Ping the addresses given, or those of a list on standard input, one a line.\n")?;
-        let defaults = Plan::default();
         for Flag { long, value, help, default, .. } in FLAGS {
             let name = match value.strip_prefix('[') {
                 Some(value) => format!("--{long}[={value}"),
                 None if value.is_empty() => format!("--{long}"),
                 None => format!("--{long}={value}"),
             };
-            let default = default.map_or(String::new(), |default| format!(" [default: {}]", default(&defaults)));
+            let default = default.map_or(String::new(), |default| format!(" [default: {}]", default()));
             writeln!(f, "  {name:18} {help}{default}")?;
         }
         writeln!(f, "\nOf fping's options:")?;

@@ -4,6 +4,7 @@
 //! round to it. Nothing sleeps in the send path. While packets wait for their turn the sockets are not polled: replies
 //! are stamped by the kernel and lose nothing by being read at the next tick.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use crate::error::Error;
 use crate::net::{Arrival, Awaited, Departure, Link};
 use crate::privilege::Dropped;
 use crate::prober::{Fate, Probe, Prober};
-use crate::signal::Signals;
+use crate::report::End;
+use crate::signal::{Event, Signals};
 use crate::stdio::{Interrupted, Stream};
 use crate::targets::Reading;
 use crate::token::Token;
@@ -48,9 +50,10 @@ pub fn read_list(list: &mut impl Read, reading: &mut Reading) -> Result<(), Erro
     }
 }
 
-/// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads.
-pub fn drain_input<D: AsFd>(input: &mut Stream<D>) {
-    let end = now() + PATIENCE;
+/// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads; not beyond `deadline`.
+pub fn drain_input<D: AsFd>(input: &mut Stream<D>, deadline: Option<Instant>) {
+    let patience = now() + PATIENCE;
+    let end = deadline.map_or(patience, |deadline| deadline.min(patience));
     let mut piece = vec![0; 64 * 1024];
     loop {
         let left = end.saturating_duration_since(now()).as_millis() as u16;
@@ -64,24 +67,24 @@ pub fn drain_input<D: AsFd>(input: &mut Stream<D>) {
 pub struct Log<'a> {
     out: Box<dyn Write + 'a>,
     start: Instant,
-    /// The signal that ended the wait for a reader; from then on nothing more is written.
-    signal: Option<&'static str>,
+    /// What ended the wait for a reader; from then on nothing more is written.
+    event: Option<Event>,
 }
 
 impl<'a> Log<'a> {
     /// Writes to `out` from now on.
     pub fn new(out: impl Write + 'a) -> Self {
-        Log { out: Box::new(out), start: now(), signal: None }
+        Log { out: Box::new(out), start: now(), event: None }
     }
 
     /// Writes one line. A log that cannot be written is no reason to stop probing; a signal that comes meanwhile is.
     fn line(&mut self, at: Instant, what: std::fmt::Arguments) {
-        if self.signal.is_some() {
+        if self.event.is_some() {
             return;
         }
         let time = at.saturating_duration_since(self.start).as_secs_f64();
         let written = self.out.write_all(format!("{time:.6} {what}\n").as_bytes());
-        self.signal = written.err().as_ref().and_then(Interrupted::signal);
+        self.event = written.err().as_ref().and_then(Interrupted::event);
     }
 
     fn sent(&mut self, at: Instant, probe: &Probe, ident: u16) {
@@ -109,14 +112,79 @@ impl<'a> Log<'a> {
     }
 }
 
-/// Probes until every target is settled, or until a signal comes, whose name is returned.
-pub fn probe(
-    link: &mut Link,
-    prober: &mut Prober,
-    signals: &Signals,
-    log: &mut Option<Log>,
-    _: &Dropped,
-) -> Option<&'static str> {
+/// How far a run is: a line for a terminal, renewed every second and wiped at the end, or written once when a signal
+/// asks for it.
+pub struct Status<W> {
+    out: W,
+    /// When the line is to be renewed; never, where there is no terminal.
+    next: Option<Instant>,
+    shown: bool,
+}
+
+impl<W: Write> Status<W> {
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    /// A status line on `out`, which is a terminal or not.
+    pub fn new(out: W, terminal: bool) -> Self {
+        Status { out, next: terminal.then(|| now() + Self::PERIOD), shown: false }
+    }
+
+    fn renew(&mut self, prober: &Prober, round: Instant) {
+        if self.next.is_some_and(|next| next <= round) {
+            self.next = Some(round + Self::PERIOD);
+            self.shown = true;
+            let _ = write!(self.out, "\r{}\x1b[K", Progress { prober, round });
+        }
+    }
+
+    fn tell(&mut self, prober: &Prober, round: Instant) {
+        self.wipe();
+        let _ = writeln!(self.out, "xymonping: {}", Progress { prober, round });
+    }
+
+    fn wipe(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = self.out.write_all(b"\r\x1b[K");
+        }
+    }
+}
+
+struct Progress<'a> {
+    prober: &'a Prober,
+    round: Instant,
+}
+
+impl Display for Progress<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Progress { prober, round } = self;
+        let (alive, silent) = (prober.alive(), prober.settled() - prober.alive());
+        let left = prober.remaining(*round).as_secs_f64().ceil();
+        write!(f, "{} of {} probed, ", prober.tried(), prober.targets().len())?;
+        write!(f, "{alive} alive, {silent} silent, at most {left} s left")
+    }
+}
+
+/// What stands around the sockets and the state machine while they work.
+pub struct Frame<'a, W> {
+    /// The signals that may come.
+    pub signals: &'a Signals,
+    /// Where packets are written about, if anywhere.
+    pub log: Option<Log<'a>>,
+    /// How far we are.
+    pub status: Status<W>,
+    /// When to stop, whatever is settled.
+    pub deadline: Option<Instant>,
+}
+
+/// Probes until every target is settled, until a signal comes, or until time is over.
+pub fn probe<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame<W>, _: &Dropped) -> End {
+    let end = probe_until(link, prober, frame);
+    frame.status.wipe();
+    end
+}
+
+fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame<W>) -> End {
+    let Frame { signals, log, status, deadline } = frame;
     let idents = link.idents();
     let timeout = prober.plan().timeout;
     let tick = if prober.plan().rate.exceeds(COALESCED_RATE) { SHORTEST_TICK } else { Duration::ZERO };
@@ -125,18 +193,26 @@ pub fn probe(
     loop {
         let round = now();
         // Asked before the replies are read: what had arrived when the signal came still counts.
-        let signal = signals.poll();
+        let event = signals.poll();
         receive(link, prober, log, round);
         prober.handle_timeouts(round);
         if prober.is_done() {
-            return None;
+            return End::Complete;
         }
-        if let Some(signal) = signal.or_else(|| log.as_ref()?.signal) {
-            return Some(signal);
+        if deadline.is_some_and(|deadline| deadline <= round) {
+            return End::Deadline(prober.handle_deadline());
+        }
+        status.renew(prober, round);
+        match event.or_else(|| log.as_ref()?.event) {
+            None => {}
+            Some(Event::Status) => status.tell(prober, round),
+            Some(Event::Stop(signal)) => return End::Stopped(signal),
+            Some(Event::Alarm) => return End::Deadline(prober.handle_deadline()),
         }
         let probes = prober.poll_send(round);
         let Some(first) = probes.first() else {
-            wait(link, prober, signals, round, tick);
+            let until = [status.next, *deadline].into_iter().flatten().min();
+            wait(link, prober, signals, until, round, tick);
             continue;
         };
         let Departure { count, left, refusal } = link.send(probes);
@@ -185,9 +261,10 @@ fn receive(link: &mut Link, prober: &mut Prober, log: &mut Option<Log>, round: I
     }
 }
 
-/// Nothing may leave just now: waits until something may, or until something else is to be done.
-fn wait(link: &Link, prober: &Prober, signals: &Signals, round: Instant, tick: Duration) {
-    let wakeup = prober.poll_wakeup(round);
+/// Nothing may leave just now: waits until something may, or until something else is to be done, but at most until
+/// `until`.
+fn wait(link: &Link, prober: &Prober, signals: &Signals, until: Option<Instant>, round: Instant, tick: Duration) {
+    let wakeup = [prober.poll_wakeup(round), until].into_iter().flatten().min();
     match wakeup {
         Some(wakeup) if prober.has_work() && wakeup <= round + LONGEST_TICK => {
             link.wait(signals.as_fd(), Some(wakeup.max(round + tick)), Awaited::Nothing);

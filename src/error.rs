@@ -76,6 +76,17 @@ pub enum Error {
     WriteResults(io::Error),
     /// A signal asked us to stop: its name, and how many targets were settled, of how many.
     Stopped(&'static str, usize, usize),
+    /// The time was over.
+    Deadline {
+        /// How many targets were not settled by then.
+        unsettled: usize,
+        /// How many of them have no line.
+        without_line: usize,
+        /// How many there are in all.
+        targets: usize,
+    },
+    /// The kernel refused something that the command line asks of the sockets.
+    SocketOption(&'static str, io::Error),
     /// Not one probe left this machine.
     NothingSent(io::Error),
     /// Sends of one family worked and then failed for most of what remained: how many targets were never probed.
@@ -96,6 +107,7 @@ impl Error {
             | Error::Conflict(..)
             | Error::BadSource(..)
             | Error::SourceRefused(..)
+            | Error::SocketOption(..)
             | Error::BadOperand(..)
             | Error::OpenList(..)
             | Error::ClosedList(_)
@@ -108,6 +120,7 @@ impl Error {
             | Error::ReadList(_)
             | Error::WriteResults(_)
             | Error::Stopped(..)
+            | Error::Deadline { .. }
             | Error::NothingSent(_)
             | Error::Broke(..)
             | Error::Undecided(_)
@@ -153,8 +166,13 @@ impl Display for Error {
             Error::Stopped(signal, settled, all) => {
                 write!(f, "stopped by {signal}: {settled} of {all} targets settled (the others have no line)")
             }
+            Error::Deadline { unsettled, without_line, targets } => write!(
+                f,
+                "--deadline: over with {unsettled} of {targets} targets unsettled ({without_line} of them have no line)"
+            ),
+            Error::SocketOption(option, why) => write!(f, "{option}: {} (refused by the kernel)", Reason(why)),
             Error::NothingSent(why) => {
-                write!(f, "no probe could be sent: {} (is this machine's network up?)", Reason(why))
+                write!(f, "no probe could be sent: {} ({})", Reason(why), remedy(why))
             }
             Error::Broke(family, unsent, why) => write!(
                 f,
@@ -180,6 +198,8 @@ pub enum Warning {
     RootWithoutPowers,
     /// Remarks on lines beyond those that are kept word for word.
     MoreLines(u64),
+    /// The list is too long for the deadline: how many targets, and the least number of seconds that they take.
+    TooSlow(usize, f64),
     /// Targets of one family that were never sent to: how many, the first, and why.
     Unsent(usize, String, io::Error),
     /// Replies were lost in this machine's receive buffer, and their targets probed again.
@@ -197,13 +217,31 @@ impl Display for Warning {
                 write!(f, "root's right to read other users' files was given up (use stdin: cat FILE | xymonping)")
             }
             Warning::MoreLines(lines) => write!(f, "{lines} more lines like these"),
+            Warning::TooSlow(targets, seconds) => write!(
+                f,
+                "--deadline: too short for {targets} targets, which take {seconds:.1} s to be probed once \
+                 (raise --max-pps or --deadline)"
+            ),
             Warning::Unsent(targets, first, why) => {
-                write!(f, "{targets} targets could not be sent to, {first} first: {} (is there a route?)", Reason(why))
+                write!(f, "{targets} targets could not be sent to, {first} first: {} ({})", Reason(why), remedy(why))
             }
             Warning::Overflow(probes) => {
                 write!(f, "this machine lost replies: {probes} probes were sent again (lower --max-pps)")
             }
         }
+    }
+}
+
+/// Where to look when our own system refuses to send.
+fn remedy(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => "look at the firewall's rules for output",
+        io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "look at this machine's interfaces and routes"
+        }
+        io::ErrorKind::Unsupported => "look whether this machine has that kind of IP",
+        io::ErrorKind::InvalidInput => "look at --source and --interface",
+        _ => "look at --size and at this machine's network",
     }
 }
 

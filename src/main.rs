@@ -13,15 +13,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use xymonping::cli::{self, Debug, Help, Input, Options, Request};
-use xymonping::driver::{self, Log};
+use xymonping::driver::{self, Frame, Log, Status};
 use xymonping::error::{Error, Exit, Warning};
 use xymonping::net::{self, Link, Origin, RawSockets};
-use xymonping::plan::Limits;
+use xymonping::plan::{Limits, Plan, Rate};
 use xymonping::privilege::Suspended;
 use xymonping::prober::Prober;
-use xymonping::report::Outcome;
+use xymonping::report::{Outcome, Summary};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
 use xymonping::stdio::Stream;
@@ -35,6 +36,8 @@ struct Notes {
     warnings: Vec<String>,
     /// Whether a list is expected on stdin that has not been read to its end.
     awaiting_list: bool,
+    /// When the process has to be over.
+    deadline: Option<Instant>,
 }
 
 fn main() -> ExitCode {
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         say(&notes.failures);
         say(&notes.warnings);
         if exit >= Exit::Usage && notes.awaiting_list {
-            listen_to_the_end();
+            listen_to_the_end(notes.deadline);
         }
         exit
     })
@@ -61,9 +64,11 @@ fn main() -> ExitCode {
 }
 
 fn run(notes: &mut Notes) -> Result<Exit, Error> {
+    let start = driver::now();
+
     // 1. Set rights aside.
     let suspended = Suspended::begin()?;
-    let signals = Signals::block()?;
+    let mut signals = Signals::block()?;
     let caller_is_root = suspended.caller_is_root();
     let limits = if caller_is_root { &Limits::ROOT } else { &Limits::ORDINARY };
 
@@ -89,20 +94,29 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let dropped = privileged.drop()?;
 
     // 5. Make the sockets ready before targets are read: what came in between is drained before the first probe.
+    if let Some(deadline) = options.deadline {
+        notes.deadline = Some(start + deadline);
+        signals.set_alarm(deadline.saturating_sub(driver::now() - start))?;
+    }
     let secret = RandomState::new();
     let ident = secret.build_hasher().finish() as u16;
-    let mut link = Link::new(sockets?, ident, options.plan.size, caller_is_root, &dropped)?;
-    let mut log = open_log(&options.debug, &signals)?;
+    let mut link = Link::new(sockets?, ident, &options.shape, options.interface.as_deref(), caller_is_root, &dropped)?;
+    let log = open_log(&options.debug, &signals)?;
     let targets = read_targets(&options, limits, &signals, notes)?;
     notes.awaiting_list = false;
+    let deadline = options.deadline.map(|time| start + time - time_to_report(targets.len()).min(time / 2));
+    warn_of_deadline(&options.plan, targets.len(), deadline);
     let rejected = targets.rejected > 0;
+    let room = Summary::room(if options.summary { targets.len() } else { 0 })?;
     let mut out = BufWriter::with_capacity(64 * 1024, Stream::new(io::stdout(), Some(&signals)));
     let mut prober = Prober::new(options.plan, Key::new(secret), link.idents(), targets, driver::now())?;
+    let status = Status::new(Stream::new(io::stderr(), None), io::stderr().is_terminal());
+    let mut frame = Frame { signals: &signals, log, status, deadline };
 
     // 6. Close the door, probe, report.
     sandbox::enter(&dropped)?;
-    let signal = driver::probe(&mut link, &mut prober, &signals, &mut log, &dropped);
-    let outcome = Outcome::of(&prober, signal);
+    let end = driver::probe(&mut link, &mut prober, &mut frame, &dropped);
+    let outcome = Outcome::of(&prober, end);
     notes.failures.extend(outcome.failures.iter().map(Error::to_string));
     notes.warnings.splice(0..0, outcome.warnings.iter().map(Warning::to_string));
     if let Err(error) = outcome.write(&mut out, &prober, options.lines) {
@@ -110,12 +124,31 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         let _ = out.into_parts();
         return Err(Error::WriteResults(error));
     }
+    if options.summary {
+        notes.warnings.push(Summary::new(&prober, link.drops(), driver::now() - start, room).to_string());
+    }
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
         None if options.exit_status && rejected => Exit::Rejected,
         None if options.exit_status && outcome.unreachable => Exit::Unreachable,
         None => Exit::Success,
     })
+}
+
+/// How long before the deadline probing has to end so that the lines are out by then: ample for a file, and for a pipe
+/// that is read.
+fn time_to_report(targets: usize) -> Duration {
+    Duration::from_millis(20) + Duration::from_micros(targets as u64)
+}
+
+/// A list that cannot be probed in time is announced before the run, while there is time to interrupt it.
+fn warn_of_deadline(plan: &Plan, targets: usize, deadline: Option<Instant>) {
+    if let (Some(deadline), Rate::PerSecond(pps)) = (deadline, plan.rate) {
+        let needed = targets as f64 / pps;
+        if needed > deadline.saturating_duration_since(driver::now()).as_secs_f64() {
+            say(&[Warning::TooSlow(targets, needed).to_string()]);
+        }
+    }
 }
 
 /// Looks at the addresses to send from, as long as that needs no rights.
@@ -195,9 +228,9 @@ fn say(lines: &[String]) {
 }
 
 /// Reads what a parent is still writing to us.
-fn listen_to_the_end() {
+fn listen_to_the_end(deadline: Option<Instant>) {
     let mut input = Stream::new(io::stdin(), None);
     if input.has_peer() {
-        driver::drain_input(&mut input);
+        driver::drain_input(&mut input, deadline);
     }
 }

@@ -11,148 +11,34 @@
 //! wrong by 4 ms there. Batches above 16 gain nothing and blur the times.
 
 mod filter;
+mod port;
+mod raw;
 mod stamp;
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
-use nix::libc;
-use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use nix::sys::time::TimeSpec;
-use nix::{cmsg_space, getsockopt_impl, sockopt_impl};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::Type;
 
-use crate::cli::Source;
+pub use crate::net::raw::{Origin, RawSockets, interface};
+
 use crate::error::Error;
-use crate::net::stamp::Present;
-use crate::privilege::{Dropped, Privileged};
+use crate::net::port::Port;
+use crate::net::raw::{Opened, open};
+use crate::plan::Shape;
+use crate::privilege::Dropped;
 use crate::prober::{MAX_BATCH, Probe};
 use crate::targets::Address;
 use crate::token::Token;
-use crate::wire::{self, Echo, Family, HEADER, Malformed, Message};
-
-/// Room for replies that wait to be read, in bytes. A small reply takes 832 of them on a virtual device and two to four
-/// times that on real ones, and the kernel doubles the figure to make up for it.
-const BUFFER_OF_ROOT: usize = 32 << 20;
-const BUFFER_OF_OTHERS: usize = 4 << 20;
-
-/// How many packets are read in one system call.
-const READ_BATCH: usize = 64;
-
-/// The largest reply that is read whole: an IPv4 header with options, and a probe of the largest size.
-const MAX_REPLY: usize = 2048;
-
-/// From asm-generic/socket.h and linux/sock_diag.h; libc has neither.
-const SO_MEMINFO: libc::c_int = 55;
-const MEMINFO_RMEM_ALLOC: usize = 0;
-const MEMINFO_RCVBUF: usize = 1;
-const MEMINFO_DROPS: usize = 8;
-
-sockopt_impl!(
-    /// What a socket's buffers hold, and how many packets found no room in them.
-    MemInfo,
-    GetOnly,
-    libc::SOL_SOCKET,
-    SO_MEMINFO,
-    [u32; 9]
-);
-
-/// An address to send from that this machine may have: not a group, with its interface looked up.
-#[derive(Clone, Copy, Debug)]
-pub struct Origin(SocketAddr);
-
-impl Origin {
-    /// Looks at an address as closely as is possible without privilege. The kernel binds to broadcast addresses without
-    /// a murmur, but it does not let a UDP socket connect to one, which sends nothing.
-    pub fn check(source: &Source) -> Result<Self, Error> {
-        let address = match (source.ip, &source.zone) {
-            (IpAddr::V6(ip), Some(zone)) => {
-                let zone = interface(zone).ok_or(Error::BadSource(source.ip, "no such interface"))?;
-                SocketAddrV6::new(ip, 0, 0, zone).into()
-            }
-            (ip, _) => SocketAddr::new(ip, 0),
-        };
-        if address.is_ipv4() {
-            const DISCARD: u16 = 9;
-            let connected =
-                UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|udp| udp.connect((source.ip, DISCARD)));
-            if connected.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-                return Err(Error::BadSource(source.ip, "a broadcast address"));
-            }
-        }
-        Ok(Origin(address))
-    }
-
-    fn refused(self, error: io::Error) -> Error {
-        Error::SourceRefused(self.0.ip(), error)
-    }
-}
-
-/// What opening a family's socket came to.
-enum Opened {
-    NotWanted,
-    Raw(Socket),
-    Refused(io::Error),
-}
-
-/// Raw sockets, opened and bound; nothing has been sent or read yet.
-pub struct RawSockets {
-    opened: [Opened; 2],
-    origins: [Option<Origin>; 2],
-    buffer: usize,
-}
-
-impl RawSockets {
-    /// Opens one raw socket for each family wanted. A family that is refused is not yet lost: see [`Link::new`].
-    /// The receive buffer depends on nothing but whether the caller is real root.
-    pub fn open(
-        _: &Privileged,
-        only: Option<Family>,
-        origins: [Option<Origin>; 2],
-        caller_is_root: bool,
-    ) -> Result<Self, Error> {
-        let buffer = if caller_is_root { BUFFER_OF_ROOT } else { BUFFER_OF_OTHERS };
-        let mut opened = [Opened::NotWanted, Opened::NotWanted];
-        for family in Family::BOTH.into_iter().filter(|&family| only.is_none_or(|only| only == family)) {
-            opened[family.index()] = match open(family, Type::RAW) {
-                Ok(socket) => {
-                    // Forcing needs NET_ADMIN; without it Link::new asks within the system's limit.
-                    let _ = setsockopt(&socket, sockopt::RcvBufForce, &buffer);
-                    if let Some(origin) = origins[family.index()] {
-                        bind(&socket, origin.0).map_err(|error| origin.refused(error))?;
-                    }
-                    Opened::Raw(socket)
-                }
-                Err(error) => Opened::Refused(error),
-            };
-        }
-        Ok(RawSockets { opened, origins, buffer })
-    }
-}
-
-/// One family's socket, ready for use.
-struct Port {
-    family: Family,
-    socket: Socket,
-    /// Whether it is a datagram socket, whose packets have no IP header and whose checksums the kernel checks.
-    datagram: bool,
-    ident: u16,
-    /// The drop counter as of the last look at it.
-    drops: u32,
-    /// When the queue was last seen empty.
-    empty: Instant,
-    headers: MultiHeaders<SockaddrStorage>,
-}
+use crate::wire::{Echo, Family, HEADER, Malformed, Message};
 
 /// The open, filtered, time-stamping sockets.
 pub struct Link {
@@ -162,7 +48,7 @@ pub struct Link {
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
-    replies: Vec<[u8; MAX_REPLY]>,
+    replies: Vec<Vec<u8>>,
 }
 
 /// A packet that came in.
@@ -198,8 +84,15 @@ pub enum Awaited {
 
 impl Link {
     /// Makes the sockets ready: Identifier, filter, time stamps, buffer. For a family without a raw socket an ICMP
-    /// datagram socket is tried; if no family has either, that is the end. `size` is the length of a probe's data.
-    pub fn new(raw: RawSockets, ident: u16, size: usize, may_broadcast: bool, _: &Dropped) -> Result<Self, Error> {
+    /// datagram socket is tried; if no family has either, that is the end.
+    pub fn new(
+        raw: RawSockets,
+        ident: u16,
+        shape: &Shape,
+        interface: Option<&str>,
+        may_broadcast: bool,
+        _: &Dropped,
+    ) -> Result<Self, Error> {
         let mut refusal = None;
         let mut ports = [Err(Errno::EAFNOSUPPORT), Err(Errno::EAFNOSUPPORT)];
         for (family, opened) in Family::BOTH.into_iter().zip(raw.opened) {
@@ -216,6 +109,7 @@ impl Link {
                     if may_broadcast {
                         let _ = port.socket.set_broadcast(true);
                     }
+                    port.shape(shape, interface)?;
                     Ok(port)
                 }
                 Err(error) => {
@@ -238,13 +132,17 @@ impl Link {
                 _ => Error::System("opening sockets", refusal),
             });
         }
+        let size = shape.size;
         let mut data: Vec<u8> = (0..size).map(|place| place as u8).collect();
-        data[..Token::LEN].fill(0);
+        if !shape.pattern.is_empty() {
+            let pattern = shape.pattern.iter().cycle();
+            data[Token::LEN..].iter_mut().zip(pattern).for_each(|(byte, filler)| *byte = *filler);
+        }
         Ok(Link {
             ports,
             send_headers: MultiHeaders::preallocate(MAX_BATCH, None),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
-            replies: vec![[0; MAX_REPLY]; READ_BATCH],
+            replies: port::rooms(size),
             data,
         })
     }
@@ -252,6 +150,12 @@ impl Link {
     /// The Identifiers of probes and replies, by family.
     pub fn idents(&self) -> [u16; 2] {
         self.ports.each_ref().map(|port| port.as_ref().map_or(0, |port| port.ident))
+    }
+
+    /// How many packets the kernel has thrown away: replies without room, and damaged ICMPv6 packets of anybody. A lost
+    /// reply may count twice.
+    pub fn drops(&self) -> u64 {
+        self.ports.iter().flatten().map(|port| port.dropped).sum()
     }
 
     /// Sends probes, all of one family, in one system call.
@@ -312,144 +216,11 @@ impl Link {
     }
 }
 
-impl Port {
-    fn raw(socket: Socket, family: Family, ident: u16, buffer: usize) -> Result<Self, Error> {
-        filter::attach(&socket, family, ident).map_err(|error| Error::System("packet filter", error))?;
-        Self::new(socket, family, false, ident, buffer)
-    }
-
-    fn datagram(socket: Socket, family: Family, origin: Option<Origin>, buffer: usize) -> Result<Self, Error> {
-        let unspecified = match family {
-            Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        // The port is the Identifier. Port 0 lets the kernel choose one that nobody has: two sockets bound to the same
-        // one would take each other's replies.
-        bind(&socket, origin.map_or(unspecified, |origin| origin.0)).map_err(|error| match origin {
-            Some(origin) => origin.refused(error),
-            None => Error::System("bind", error),
-        })?;
-        let name = socket.local_addr().map_err(|error| Error::System("getsockname", error))?;
-        let ident = name.as_socket().map_or(0, |address| address.port());
-        Self::new(socket, family, true, ident, buffer)
-    }
-
-    fn new(socket: Socket, family: Family, datagram: bool, ident: u16, buffer: usize) -> Result<Self, Error> {
-        let failed = |what| move |errno: Errno| Error::System(what, io::Error::from(errno));
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(failed("receive time stamps"))?;
-        // The kernel doubles what it is asked for, and tells the double.
-        if socket.recv_buffer_size().is_ok_and(|size| size < 2 * buffer) {
-            let _ = socket.set_recv_buffer_size(buffer);
-        }
-        let headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
-        let mut port = Port { family, socket, datagram, ident, drops: 0, empty: Instant::now(), headers };
-        port.overflowed();
-        Ok(port)
-    }
-
-    /// Whether replies found no room since the last look. The counter rises for damaged ICMPv6 packets as well; those
-    /// are told by a buffer that is not even half full although nobody has read from it since.
-    fn overflowed(&mut self) -> bool {
-        let Ok(info) = getsockopt(&self.socket, MemInfo) else { return false };
-        let before = mem::replace(&mut self.drops, info[MEMINFO_DROPS]);
-        info[MEMINFO_DROPS] != before && info[MEMINFO_RMEM_ALLOC] >= info[MEMINFO_RCVBUF] / 2
-    }
-
-    /// See [`Link::receive`]. Only what had arrived when it began is sure to be read: a flood may not keep us here.
-    fn receive(&mut self, replies: &mut [[u8; MAX_REPLY]], each: &mut impl FnMut(Arrival)) -> bool {
-        let begin = Instant::now();
-        let overflowed = self.overflowed();
-        let mut before = begin;
-        loop {
-            let mut rooms = replies.iter_mut();
-            let mut slices: [_; READ_BATCH] =
-                std::array::from_fn(|_| [IoSliceMut::new(rooms.next().map_or(&mut [][..], |room| &mut room[..]))]);
-            let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-            let messages = match recvmmsg(fd, &mut self.headers, &mut slices, flags, None) {
-                Ok(messages) => messages,
-                Err(Errno::EINTR) => continue,
-                // Empty; or a stale error of the socket, which the next call no longer sees.
-                Err(_) => {
-                    self.empty = before;
-                    return overflowed;
-                }
-            };
-            let now = Instant::now();
-            let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let present = Present { now, wall, empty: self.empty };
-            let (mut count, mut last, mut blurred) = (0, None, false);
-            for message in messages {
-                count += 1;
-                let stamp = match message.cmsgs() {
-                    Ok(mut cmsgs) => cmsgs.find_map(|cmsg| match cmsg {
-                        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-                        _ => None,
-                    }),
-                    Err(_) => None,
-                };
-                blurred |= stamp.is_none();
-                last = stamp.and_then(|stamp| present.arrival(stamp));
-                let at = last.unwrap_or(now);
-                let bytes = message.iovs().next().unwrap_or_default();
-                let message_of = |icmp| Message::parse(self.family, icmp);
-                let parsed = match self.family {
-                    Family::V4 if !self.datagram => wire::strip_ipv4(bytes).and_then(message_of),
-                    _ => message_of(bytes),
-                };
-                if let Some(from) = message.address.as_ref().and_then(origin_of) {
-                    each(Arrival { from, message: parsed, at });
-                }
-            }
-            if blurred {
-                // nix does not restore a header's room for control messages, so one packet without a stamp would cost
-                // all later ones theirs.
-                self.headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
-            }
-            if count < READ_BATCH {
-                self.empty = before;
-                return overflowed;
-            }
-            if last.is_some_and(|last| last > begin) {
-                return overflowed;
-            }
-            before = now;
-        }
-    }
-}
-
-fn open(family: Family, kind: Type) -> io::Result<Socket> {
-    let (domain, protocol) = match family {
-        Family::V4 => (Domain::IPV4, Protocol::ICMPV4),
-        Family::V6 => (Domain::IPV6, Protocol::ICMPV6),
-    };
-    Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))
-}
-
-fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    socket.bind(&SockAddr::from(address))
-}
-
 fn destination(address: Address) -> SockaddrStorage {
     match address {
         Address::V4(ip) => SocketAddrV4::new(ip, 0).into(),
         Address::V6(ip, zone) => SocketAddrV6::new(ip, 0, 0, zone).into(),
     }
-}
-
-fn origin_of(from: &SockaddrStorage) -> Option<Address> {
-    match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
-        (Some(v4), _) => Some(Address::V4(v4.ip())),
-        (_, Some(v6)) => Some(Address::V6(v6.ip(), v6.scope_id())),
-        _ => None,
-    }
-}
-
-/// The index of the interface with this name or number, if there is one. A number has one spelling.
-pub fn interface(zone: &str) -> Option<u32> {
-    if_nametoindex(zone).ok().or_else(|| {
-        let index = zone.parse().ok().filter(|index: &u32| index.to_string() == zone)?;
-        if_indextoname(index).ok().map(|_| index)
-    })
 }
 
 /// The broadcast addresses of this machine's networks. Where they cannot be listed, the kernel still refuses to send to

@@ -42,8 +42,8 @@ pub struct Plan {
     pub spacing: Duration,
     /// Whether an answer counts only if it comes from the address that was probed.
     pub check_source: bool,
-    /// How many bytes of data a probe carries, the token included.
-    pub size: usize,
+    /// Whether targets are probed in a random order.
+    pub shuffle: bool,
 }
 
 impl Plan {
@@ -52,7 +52,7 @@ impl Plan {
 }
 
 impl Default for Plan {
-    /// The defaults of xymonping(1); the size is what the original and ping(8) send.
+    /// The defaults of xymonping(1).
     fn default() -> Self {
         Plan {
             retries: 2,
@@ -61,8 +61,38 @@ impl Default for Plan {
             rate: Rate::PerSecond(50.0),
             spacing: Duration::ZERO,
             check_source: false,
-            size: 56,
+            shuffle: false,
         }
+    }
+}
+
+/// What a probe looks like on the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// How many bytes of data a probe carries, the token included.
+    pub size: usize,
+    /// What the data after the token is filled with, again and again; empty: counting bytes, as ping(8) sends.
+    pub pattern: Vec<u8>,
+    /// Time To Live or Hop Limit, if not the system's.
+    pub ttl: Option<u8>,
+    /// Type Of Service or Traffic Class, if not the system's.
+    pub tos: Option<u8>,
+    /// Whether no router may fragment it.
+    pub dont_fragment: bool,
+}
+
+impl Shape {
+    /// The least and the most data of a probe, in bytes: a token, and what an IPv4 packet holds.
+    pub const SIZE: std::ops::RangeInclusive<usize> = 16..=65_507;
+
+    /// The longest pattern, in bytes, as in ping(8).
+    pub const PATTERN: usize = 16;
+}
+
+impl Default for Shape {
+    /// What the original and ping(8) send.
+    fn default() -> Self {
+        Shape { size: 56, pattern: Vec::new(), ttl: None, tos: None, dont_fragment: false }
     }
 }
 
@@ -76,14 +106,26 @@ pub struct Limits {
     pub targets: usize,
     /// Whether multicast and broadcast addresses may be probed.
     pub groups: bool,
+    /// The most data in a probe over IPv4 and over IPv6, in bytes.
+    pub sizes: [usize; 2],
 }
 
 impl Limits {
-    /// For ordinary users.
-    pub const ORDINARY: Limits =
-        Limits { rate: 10_000.0, spacing: Duration::from_millis(10), targets: 1 << 24, groups: false };
+    /// For ordinary users. The sizes are what fits into one Ethernet frame.
+    pub const ORDINARY: Limits = Limits {
+        rate: 10_000.0,
+        spacing: Duration::from_millis(10),
+        targets: 1 << 24,
+        groups: false,
+        sizes: [1_472, 1_452],
+    };
 
-    /// For root: only what the program itself can hold.
-    pub const ROOT: Limits =
-        Limits { rate: f64::INFINITY, spacing: Duration::ZERO, targets: (1 << 31) - 1, groups: true };
+    /// For root: only what the program itself and the packets can hold.
+    pub const ROOT: Limits = Limits {
+        rate: f64::INFINITY,
+        spacing: Duration::ZERO,
+        targets: (1 << 31) - 1,
+        groups: true,
+        sizes: [*Shape::SIZE.end(); 2],
+    };
 }

@@ -8,16 +8,21 @@
 //! [`Prober::handle_timeouts`] is called with that moment. Then it does not matter how late anybody looks: what counts
 //! is when a reply arrived.
 
+mod fate;
 mod inflight;
+mod order;
 mod pacer;
 
-use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+pub use crate::prober::fate::{Counts, Fate, Probe};
+
 use crate::error::Error;
 use crate::plan::Plan;
+use crate::prober::fate::same_source;
 use crate::prober::inflight::{Links, Queue};
+use crate::prober::order::Order;
 use crate::prober::pacer::Pacer;
 use crate::tally::{Phase, TICK, Tally, Verdict};
 use crate::targets::{Address, TargetId, Targets};
@@ -31,76 +36,6 @@ pub const MAX_BATCH: usize = 16;
 /// Below this rate batches are smaller still.
 const FULL_BATCH_RATE: f64 = 50_000.0;
 const SMALL_BATCH: usize = 8;
-
-/// One Echo Request that is to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
-    /// Whom it is for.
-    pub target: TargetId,
-    /// Where it goes.
-    pub address: Address,
-    /// What it carries.
-    pub token: Token,
-    /// Its Sequence Number: a running counter, for people who watch the wire.
-    pub seq: u16,
-}
-
-/// What a reply turned out to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The first valid answer to a probe in flight.
-    Answer {
-        /// Who was probed.
-        target: TargetId,
-        /// Which of its attempts this answers.
-        attempt: u32,
-        /// The round-trip delay (RFC 2681).
-        rtt: Duration,
-    },
-    /// A further answer to an answered probe.
-    Duplicate,
-    /// An answer to a probe that had timed out.
-    Late,
-    /// Its checksum or its token is wrong.
-    Damaged,
-    /// Not ours, or refused because of its source address.
-    Stray,
-}
-
-impl fmt::Display for Fate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fate::Answer { rtt, .. } => write!(f, "answer {:.1} usec", rtt.as_secs_f64() * 1e6),
-            Fate::Duplicate => f.write_str("duplicate"),
-            Fate::Late => f.write_str("late"),
-            Fate::Damaged => f.write_str("damaged"),
-            Fate::Stray => f.write_str("stray"),
-        }
-    }
-}
-
-/// What happened in a run, in packets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Probes that left.
-    pub sent: u64,
-    /// Probes that our own system refused to send.
-    pub refused: u64,
-    /// First valid answers.
-    pub replies: u64,
-    /// Answers that came from another address than the one probed.
-    pub elsewhere: u64,
-    /// See [`Fate::Duplicate`].
-    pub duplicates: u64,
-    /// See [`Fate::Late`].
-    pub late: u64,
-    /// See [`Fate::Damaged`].
-    pub damaged: u64,
-    /// See [`Fate::Stray`].
-    pub stray: u64,
-    /// Attempts given back because this machine may have lost their replies.
-    pub given_back: u64,
-}
 
 /// What is known of one family as a whole.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,16 +62,20 @@ pub struct Prober {
     links: Links,
     in_flight: Queue,
     due: Queue,
-    /// The first target that has not been tried yet.
-    fresh: u32,
+    order: Order,
+    /// How many targets have been tried, in that order.
+    tried: u32,
     pacer: Pacer,
     batch: Vec<Probe>,
     courses: [Course; 2],
     counts: Counts,
     settled: usize,
+    alive: usize,
     epoch: Instant,
     /// When the last probe left, in ticks from the epoch: what 32-bit moments are counted back from.
     last_ticks: u64,
+    /// When a target was last tried for the first time.
+    last_first: Instant,
     overflowing: Option<Instant>,
 }
 
@@ -150,14 +89,17 @@ impl Prober {
             links: Links::new(targets.len())?,
             in_flight: Queue::EMPTY,
             due: Queue::EMPTY,
-            fresh: 0,
+            order: Order::new(targets.of(Family::V4), targets.of(Family::V6), plan.shuffle),
+            tried: 0,
             pacer: Pacer::new(plan.rate, now),
             batch: Vec::with_capacity(MAX_BATCH),
             courses: idents.map(|ident| Course { ident, ..Course::default() }),
             counts: Counts::default(),
             settled: 0,
+            alive: 0,
             epoch: now,
             last_ticks: 0,
+            last_first: now,
             overflowing: None,
             plan,
             key,
@@ -180,9 +122,28 @@ impl Prober {
         &self.counts
     }
 
+    /// How many targets have been tried at least once.
+    pub fn tried(&self) -> usize {
+        self.tried as usize
+    }
+
     /// How many targets are settled.
     pub fn settled(&self) -> usize {
         self.settled
+    }
+
+    /// How many targets are known to be alive.
+    pub fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// How long the run will take from `now` on if nobody answers any more who has been silent so far.
+    pub fn remaining(&self, now: Instant) -> Duration {
+        let last_first = match self.targets.len() - self.tried() {
+            0 => self.last_first,
+            untried => now + self.pacer.duration(untried),
+        };
+        (last_first + self.plan.timeout * (u32::from(self.plan.retries) + 1)).saturating_duration_since(now)
     }
 
     /// Whether every target is settled.
@@ -211,10 +172,9 @@ impl Prober {
             let token = self.key.token(target.0, attempt, address);
             let seq = (self.counts.sent + self.batch.len() as u64) as u16;
             self.batch.push(Probe { target, address, token, seq });
-            next = if target.0 == self.fresh + self.batch.len() as u32 - 1 {
-                self.fresh_target(self.batch.len() as u32)
-            } else {
-                self.links.after(target).filter(|&target| self.is_spaced(target, now))
+            next = match self.tallies[target.index()].phase() {
+                Phase::Fresh => self.fresh_target(self.batch.len() as u32),
+                _ => self.links.after(target).filter(|&target| self.is_spaced(target, now)),
             };
         }
         &self.batch
@@ -319,6 +279,19 @@ impl Prober {
         }
     }
 
+    /// Nothing more will be sent or received. Whoever has answered at all is alive, and whoever has stayed silent at all
+    /// is unreachable; the others stay unsettled. Says how many targets were unsettled until now.
+    pub fn handle_deadline(&mut self) -> usize {
+        let unsettled = self.targets.len() - self.settled;
+        for number in 0..self.tallies.len() {
+            let tally = &self.tallies[number];
+            if tally.phase() != Phase::Settled && (tally.replies > 0 || tally.silences > 0) {
+                self.settle(TargetId(number as u32));
+            }
+        }
+        unsettled
+    }
+
     /// When to come back: the next moment at which there may be something to send or to give up. `None`: never.
     pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
         let deadline = self.in_flight.first().map(|target| self.sent_at(target) + self.plan.timeout);
@@ -354,8 +327,7 @@ impl Prober {
 
     /// The `nth` of the targets that have not been tried yet.
     fn fresh_target(&self, nth: u32) -> Option<TargetId> {
-        let target = TargetId(self.fresh + nth);
-        (target.index() < self.targets.len()).then_some(target)
+        self.order.at(self.tried + nth, &self.key)
     }
 
     /// Whether enough time has gone since the last probe to `target`.
@@ -369,10 +341,12 @@ impl Prober {
 
     /// The next probe to `target` is on its way, or as good as.
     fn take_off(&mut self, target: TargetId, at: Instant) {
-        if target.0 == self.fresh {
-            self.fresh += 1;
-        } else {
-            self.links.leave(&mut self.due, target);
+        match self.tallies[target.index()].phase() {
+            Phase::Fresh => {
+                self.tried += 1;
+                self.last_first = at;
+            }
+            _ => self.links.leave(&mut self.due, target),
         }
         let ticks = self.ticks(at).clamp(self.last_ticks, self.latest());
         self.last_ticks = ticks;
@@ -455,6 +429,7 @@ impl Prober {
             tally.ticks = mean as u32;
         }
         tally.enter(Phase::Settled);
+        self.alive += usize::from(tally.replies > 0);
         self.settled += 1;
     }
 
@@ -478,14 +453,6 @@ impl Prober {
 
     fn ticks(&self, at: Instant) -> u64 {
         (at.saturating_duration_since(self.epoch).as_nanos() / TICK.as_nanos()) as u64
-    }
-}
-
-/// Whether a reply from `from` comes from the address that was probed. A zone is compared where the target has one.
-fn same_source(target: Address, from: Address) -> bool {
-    match (target, from) {
-        (Address::V6(ip, 0), Address::V6(from, _)) => ip == from,
-        _ => target == from,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Warning};
 use crate::prober::Prober;
-use crate::tally::Verdict;
+use crate::tally::{TICK, Verdict};
 use crate::targets::Address;
 use crate::wire::Family;
 
@@ -25,6 +25,17 @@ pub enum Lines {
     None,
 }
 
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every target is settled.
+    Complete,
+    /// The signal of this name came.
+    Stopped(&'static str),
+    /// Time was over, with so many targets unsettled.
+    Deadline(usize),
+}
+
 /// What a run came to, beyond its lines.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -39,8 +50,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Judges a run that `signal` ended, or that ran to its end: whether its silence is the targets' or our own.
-    pub fn of(prober: &Prober, signal: Option<&'static str>) -> Self {
+    /// Judges a run that ended so: whether its silence is the targets' or our own.
+    pub fn of(prober: &Prober, end: End) -> Self {
         let mut outcome = Outcome::default();
         let mut undecided = 0;
         let mut unsent: Vec<Unsent> = Vec::new();
@@ -52,9 +63,14 @@ impl Outcome {
                 Verdict::Alive(_) | Verdict::Unsettled => {}
             }
         }
-        let targets = prober.targets();
-        if let Some(signal) = signal {
-            outcome.failures.push(Error::Stopped(signal, prober.settled(), targets.len()));
+        let targets = prober.targets().len();
+        match end {
+            End::Complete => {}
+            End::Stopped(signal) => outcome.failures.push(Error::Stopped(signal, prober.settled(), targets)),
+            End::Deadline(unsettled) => {
+                let without_line = targets - prober.settled();
+                outcome.failures.push(Error::Deadline { unsettled, without_line, targets });
+            }
         }
         for family in Family::BOTH {
             let of_family = || unsent.iter().filter(|unsent| unsent.first.family() == family);
@@ -125,6 +141,66 @@ impl Unsent {
     fn warning(&self) -> Warning {
         Warning::Unsent(self.count, self.first.to_string(), self.why())
     }
+}
+
+/// The run in figures, for people.
+pub struct Summary<'a> {
+    /// The run.
+    pub prober: &'a Prober,
+    /// How many replies or damaged packets the kernel threw away.
+    pub drops: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// The RTT of every alive target; sorted.
+    rtts: Vec<u32>,
+}
+
+impl<'a> Summary<'a> {
+    /// Sums up, in memory that was set aside before the run: see [`Summary::room`].
+    pub fn new(prober: &'a Prober, drops: u64, elapsed: Duration, mut room: Vec<u32>) -> Self {
+        room.extend(prober.targets().addresses().filter_map(|(target, _)| match prober.verdict(target) {
+            Verdict::Alive(rtt) => u32::try_from(rtt.as_nanos() / TICK.as_nanos()).ok(),
+            _ => None,
+        }));
+        room.sort_unstable();
+        Summary { prober, drops, elapsed, rtts: room }
+    }
+
+    /// The memory that a summary of so many targets takes.
+    pub fn room(targets: usize) -> Result<Vec<u32>, Error> {
+        let mut room = Vec::new();
+        room.try_reserve_exact(targets).map_err(|_| Error::Memory(targets))?;
+        Ok(room)
+    }
+
+    /// The RTT that this share of alive targets does not exceed (the nearest rank), in milliseconds.
+    fn quantile(&self, share: f64) -> f64 {
+        let rank = (share * self.rtts.len() as f64).ceil() as usize;
+        self.rtts.get(rank.max(1) - 1).map_or(0.0, |&ticks| milliseconds(ticks.into()))
+    }
+}
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Summary { prober, drops, elapsed, rtts } = self;
+        let (targets, settled, alive) = (prober.targets().len(), prober.settled(), prober.alive());
+        let counts = prober.counts();
+        write!(f, "{targets} targets, {alive} alive, {} silent, {} unsettled; ", settled - alive, targets - settled)?;
+        write!(f, "{} probes sent, {} replies, {} duplicates, ", counts.sent, counts.replies, counts.duplicates)?;
+        write!(f, "{} late, {} damaged, {} stray, ", counts.late, counts.damaged, counts.stray)?;
+        write!(f, "{} local send errors, {drops} kernel drops; {:.3} s", counts.refused, elapsed.as_secs_f64())?;
+        if !rtts.is_empty() {
+            let sum: u64 = rtts.iter().map(|&ticks| u64::from(ticks)).sum();
+            let mean = milliseconds(sum as f64 / rtts.len() as f64);
+            let [min, median, p99, max] = [0.0, 0.5, 0.99, 1.0].map(|share| self.quantile(share));
+            write!(f, "; RTT min/median/mean/p99/max {min:.3}/{median:.3}/{mean:.3}/{p99:.3}/{max:.3} ms")?;
+        }
+        Ok(())
+    }
+}
+
+fn milliseconds(ticks: f64) -> f64 {
+    ticks * TICK.as_secs_f64() * 1000.0
 }
 
 /// An RTT as Xymon reads it: whole microseconds below 3 ms, tenths of milliseconds from there on, halves rounded up.

@@ -6,9 +6,13 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::errno::Errno;
+use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
 
 use crate::error::Error;
 
@@ -31,8 +35,22 @@ const FATAL: [Signal; 14] = [
     Signal::SIGPWR,
 ];
 
-/// The signals that ask us to stop.
-pub struct Signals(SignalFd);
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// To stop, by the signal of this name.
+    Stop(&'static str),
+    /// To tell how far we are: SIGUSR1 or SIGQUIT, as in ping(8).
+    Status,
+    /// To be done: the time that was set by [`Signals::set_alarm`] is over.
+    Alarm,
+}
+
+/// The signals that came.
+pub struct Signals {
+    descriptor: SignalFd,
+    alarm: Option<Timer>,
+}
 
 impl Signals {
     /// Blocks them, from here on for good.
@@ -41,19 +59,44 @@ impl Signals {
         let signals: SigSet = FATAL.into_iter().filter(|&signal| ignored & bit(signal) == 0).collect();
         let failed = |errno| Error::System("signals", std::io::Error::from(errno));
         signals.thread_block().map_err(failed)?;
-        SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Signals).map_err(failed)
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let descriptor = SignalFd::with_flags(&signals, flags).map_err(failed)?;
+        Ok(Signals { descriptor, alarm: None })
     }
 
-    /// The name of a signal that has come, if one has. Each is told once.
-    pub fn poll(&self) -> Option<&'static str> {
-        let info = self.0.read_signal().ok()??;
-        Some(Signal::try_from(info.ssi_signo as i32).map_or("a signal", Signal::as_str))
+    /// Makes [`Event::Alarm`] come after `time`, whatever is being waited for then.
+    pub fn set_alarm(&mut self, time: Duration) -> Result<(), Error> {
+        let set = || {
+            let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
+            let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+            timer.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
+            Ok(timer)
+        };
+        let failed = |errno: Errno| Error::System("setting the deadline", errno.into());
+        self.alarm = Some(set().map_err(failed)?);
+        Ok(())
+    }
+
+    /// Whether the time set by [`Self::set_alarm`] is over, whoever was told.
+    pub fn time_is_over(&self) -> bool {
+        self.alarm.as_ref().is_some_and(|alarm| matches!(alarm.get(), Ok(None)))
+    }
+
+    /// A signal that has come, if one has. Each is told once.
+    pub fn poll(&self) -> Option<Event> {
+        let number = self.descriptor.read_signal().ok()??.ssi_signo;
+        Some(match Signal::try_from(number as i32) {
+            Ok(Signal::SIGUSR1 | Signal::SIGQUIT) => Event::Status,
+            Ok(Signal::SIGALRM) if self.alarm.is_some() => Event::Alarm,
+            Ok(signal) => Event::Stop(signal.as_str()),
+            Err(_) => Event::Stop("a signal"),
+        })
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 

@@ -4,6 +4,7 @@
 //! the middle of a list when the descriptor does not block. Here every error is an error, a descriptor that is not ready
 //! is waited for, and a signal ends the wait.
 
+use std::fmt::{self, Display, Formatter};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -16,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
 
-use crate::signal::Signals;
+use crate::signal::{Event, Signals};
 
 /// What a pipe takes at once when it says that it is ready to be written to (pipe(7), PIPE_BUF).
 const PIPE_BUF: usize = 4096;
@@ -87,12 +88,13 @@ impl<'a, D: AsFd> Stream<'a, D> {
         poll(&mut awaited, PollTimeout::NONE)?;
         // A list may have no end, so that a signal goes first. What can be written is written: a second signal must not
         // cost the results that the first one asked for.
-        if ready == PollFlags::POLLOUT && awaited[0].any() == Some(true) {
-            return Ok(());
-        }
-        match signals.poll() {
-            Some(signal) => Err(io::Error::other(Interrupted(signal))),
-            None => Ok(()),
+        let event = match awaited[0].any() {
+            Some(true) if ready == PollFlags::POLLOUT => signals.time_is_over().then_some(Event::Alarm),
+            _ => signals.poll(),
+        };
+        match event {
+            None | Some(Event::Status) => Ok(()),
+            Some(event) => Err(io::Error::other(Interrupted(event))),
         }
     }
 }
@@ -126,24 +128,28 @@ impl<D: AsFd> Write for Stream<'_, D> {
     }
 }
 
-/// The signal that ended a wait, inside an [`io::Error`].
+/// What ended a wait, inside an [`io::Error`].
 #[derive(Debug)]
-pub struct Interrupted(pub &'static str);
+pub struct Interrupted(Event);
 
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "stopped by {}", self.0)
+impl Interrupted {
+    /// What is inside `error`, if it comes from a wait that was ended.
+    pub fn event(error: &io::Error) -> Option<Event> {
+        error.get_ref()?.downcast_ref::<Interrupted>().map(|interrupted| interrupted.0)
+    }
+}
+
+impl Display for Interrupted {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Stop(signal) => write!(f, "stopped by {signal}"),
+            Event::Alarm => f.write_str("the deadline is over"),
+            Event::Status => f.write_str("asked for the status"),
+        }
     }
 }
 
 impl std::error::Error for Interrupted {}
-
-impl Interrupted {
-    /// The signal inside `error`, if it was one that ended a wait.
-    pub fn signal(error: &io::Error) -> Option<&'static str> {
-        error.get_ref()?.downcast_ref::<Interrupted>().map(|interrupted| interrupted.0)
-    }
-}
 
 /// What kind of file a descriptor is; nothing at all if it cannot be asked.
 fn kind(descriptor: impl AsFd) -> SFlag {

@@ -48,4 +48,9 @@ impl Key {
     pub fn token(&self, target: u32, attempt: u32, address: impl Hash) -> Token {
         Token { target, attempt, seal: self.0.hash_one((target, attempt, address)) }
     }
+
+    /// A number that nobody without the key can foretell from `what`.
+    pub fn number(&self, what: impl Hash) -> u64 {
+        self.0.hash_one(what)
+    }
 }

@@ -183,7 +183,7 @@ impl File {
             &["UNIX_EPOCH", "elapsed"],
             &["clock_gettime"],
             &["clock_getres"],
-            &["ClockId"],
+            &["ClockId", "now"],
             &["gettimeofday"],
         ]);
         // `Instant::elapsed` takes no argument.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use xymonping::error::Error;
 use xymonping::plan::{Limits, Plan, Rate};
 use xymonping::prober::Prober;
-use xymonping::report::{Lines, Outcome};
+use xymonping::report::{End, Lines, Outcome};
 use xymonping::targets::{Reading, Rules, Targets};
 use xymonping::token::Key;
 use xymonping::wire::{Echo, Family};
@@ -84,7 +84,7 @@ fn run(plan: Plan, list: &str, mut fortune: impl FnMut(&str, u32) -> Fortune) ->
 
 fn written(prober: &Prober, lines: Lines) -> String {
     let mut out = Vec::new();
-    Outcome::of(prober, None).write(&mut out, prober, lines).unwrap();
+    Outcome::of(prober, End::Complete).write(&mut out, prober, lines).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -271,7 +271,7 @@ fn a_target_that_was_never_sent_to_is_unreachable_where_others_were_sent_to() {
     assert_eq!(written(&prober, Lines::All), alive.to_owned() + "192.0.2.3 is unreachable\n");
     assert_eq!(written(&prober, Lines::Unreachable), "192.0.2.3 is unreachable\n");
     assert_eq!(written(&prober, Lines::Alive), alive);
-    let outcome = Outcome::of(&prober, None);
+    let outcome = Outcome::of(&prober, End::Complete);
     assert_eq!((outcome.failures.len(), outcome.warnings.len(), outcome.unreachable), (0, 1, true));
 }
 
@@ -279,7 +279,7 @@ fn a_target_that_was_never_sent_to_is_unreachable_where_others_were_sent_to() {
 fn a_run_in_which_nothing_could_be_sent_has_no_lines() {
     let prober = run(plan(), "192.0.2.1\n2001:db8::1\n", |_, _| Refused);
     assert_eq!(written(&prober, Lines::All), "");
-    let outcome = Outcome::of(&prober, None);
+    let outcome = Outcome::of(&prober, End::Complete);
     assert!(matches!(outcome.failures[..], [Error::NothingSent(_)]), "{outcome:?}");
 }
 
@@ -295,7 +295,7 @@ fn a_family_whose_sending_broke_off_has_no_lines_for_the_unsent_and_the_other_fa
     let lines = "192.0.2.1 is alive (5 usec)\n2001:db8::1 is alive (5 usec)\n2001:db8::2 is unreachable\n";
     assert_eq!(written(&prober, Lines::All), lines);
     assert_eq!(written(&prober, Lines::Unreachable), "2001:db8::2 is unreachable\n");
-    let outcome = Outcome::of(&prober, None);
+    let outcome = Outcome::of(&prober, End::Complete);
     assert!(matches!(outcome.failures[..], [Error::Broke("IPv4", 2, _)]), "{outcome:?}");
 }
 
@@ -346,7 +346,7 @@ fn whatever_cannot_be_written_or_flushed_is_an_error() {
     let all = written(&prober, Lines::All);
     for room in 0..=all.len() + 1 {
         let mut disk = FullDisk { room, taken: Vec::new() };
-        let result = Outcome::of(&prober, None).write(&mut disk, &prober, Lines::All);
+        let result = Outcome::of(&prober, End::Complete).write(&mut disk, &prober, Lines::All);
         assert_eq!(result.is_ok(), room > all.len(), "room for {room} of {} bytes", all.len());
         assert_eq!(disk.taken, all.as_bytes()[..room.min(all.len())]);
     }

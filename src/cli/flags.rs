@@ -6,12 +6,13 @@
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use crate::cli::value::{Bad, decimal, time, whole, within};
+use crate::cli::value::{Bad, decimal, digits, hex, time, whole, within};
 use crate::cli::{Debug, Input, Options, Source};
 use crate::error::Error;
-use crate::plan::{Plan, Rate};
+use crate::plan::{Plan, Rate, Shape};
 use crate::report::Lines;
 use crate::wire::Family;
 
@@ -24,7 +25,7 @@ pub struct Flag {
     /// What it does, for the help text.
     pub help: &'static str,
     /// What holds without it, where that is a value.
-    pub default: Option<fn(&Plan) -> String>,
+    pub default: Option<fn() -> String>,
     pub(super) apply: Apply,
 }
 
@@ -43,6 +44,8 @@ pub struct Letter {
 pub(super) enum Apply {
     Help,
     Version,
+    /// Changes the options.
+    Switch(fn(&mut Options)),
     /// Changes the options; the value is empty where the flag has none.
     Set(fn(&mut Options, &OsStr) -> Result<(), Bad>),
     /// What we do anyway.
@@ -57,14 +60,14 @@ pub const FLAGS: &[Flag] = &[
         long: "retries",
         value: "N",
         help: "send N further probes to a target that stays silent",
-        default: Some(|plan| plan.retries.to_string()),
+        default: Some(|| Plan::default().retries.to_string()),
         apply: Apply::Set(retries),
     },
     Flag {
         long: "timeout",
         value: "TIME",
         help: "how long a probe may stay unanswered: seconds, or with a unit (1.5s, 500ms)",
-        default: Some(|plan| plan.timeout.as_secs_f64().to_string()),
+        default: Some(|| Plan::default().timeout.as_secs_f64().to_string()),
         apply: Apply::Set(|options, value| {
             options.plan.timeout = within(time(value), Plan::TIMEOUT, "0.001 to 200 seconds, as in 5, 1.5s or 500ms")?;
             Ok(())
@@ -74,7 +77,7 @@ pub const FLAGS: &[Flag] = &[
         long: "responses",
         value: "N",
         help: "want N answers of each target and show their mean RTT",
-        default: Some(|plan| plan.responses.to_string()),
+        default: Some(|| Plan::default().responses.to_string()),
         apply: Apply::Set(|options, value| {
             options.plan.responses = whole(value, 1..=255, "a whole number from 1 to 255")?;
             Ok(())
@@ -84,7 +87,7 @@ pub const FLAGS: &[Flag] = &[
         long: "max-pps",
         value: "RATE",
         help: "packets a second, retries included, or `unlimited`",
-        default: Some(|plan| match plan.rate {
+        default: Some(|| match Plan::default().rate {
             Rate::PerSecond(pps) => pps.to_string(),
             Rate::Unlimited => "unlimited".into(),
         }),
@@ -98,6 +101,25 @@ pub const FLAGS: &[Flag] = &[
         }),
     },
     Flag {
+        long: "deadline",
+        value: "TIME",
+        help: "end by then, counted from the start, whatever is settled",
+        default: None,
+        apply: Apply::Set(|options, value| {
+            const WANTED: &str = "0.001 to 1000000 seconds, as in 60, 1.5s or 500ms";
+            let range = Duration::from_millis(1)..=Duration::from_secs(1_000_000);
+            options.deadline = Some(within(time(value), range, WANTED)?);
+            Ok(())
+        }),
+    },
+    Flag {
+        long: "shuffle",
+        value: "",
+        help: "probe in a random order; lines keep that of the input",
+        default: None,
+        apply: Apply::Switch(|options| options.plan.shuffle = true),
+    },
+    Flag {
         long: "source",
         value: "ADDRESS",
         help: "send from this address of this machine; once for each family",
@@ -109,10 +131,46 @@ pub const FLAGS: &[Flag] = &[
         value: "",
         help: "count an answer only if it comes from the address that was probed",
         default: None,
-        apply: Apply::Set(|options, _| {
-            options.plan.check_source = true;
+        apply: Apply::Switch(|options| options.plan.check_source = true),
+    },
+    Flag {
+        long: "interface",
+        value: "NAME",
+        help: "send from this interface, and hear answers only there",
+        default: None,
+        apply: Apply::Set(interface),
+    },
+    Flag {
+        long: "size",
+        value: "N",
+        help: "bytes of data in a probe",
+        default: Some(|| Shape::default().size.to_string()),
+        apply: Apply::Set(size),
+    },
+    Flag {
+        long: "pattern",
+        value: "HEX",
+        help: "fill the data, after its first 16 bytes, with these bytes (up to 16)",
+        default: None,
+        apply: Apply::Set(|options, value| {
+            options.shape.pattern = hex(value).ok_or(Bad::Value("1 to 16 bytes in hexadecimal, as in ff00"))?;
             Ok(())
         }),
+    },
+    Flag { long: "ttl", value: "N", help: "Time To Live, or Hop Limit", default: None, apply: Apply::Set(ttl) },
+    Flag {
+        long: "tos",
+        value: "N",
+        help: "Type Of Service, or Traffic Class: 0 to 255, or 0x00 to 0xff",
+        default: None,
+        apply: Apply::Set(tos),
+    },
+    Flag {
+        long: "dont-fragment",
+        value: "",
+        help: "let no router fragment a probe",
+        default: None,
+        apply: Apply::Switch(|options| options.shape.dont_fragment = true),
     },
     Flag {
         long: "ipv4",
@@ -140,10 +198,14 @@ pub const FLAGS: &[Flag] = &[
         value: "",
         help: "exit 1 if a target is unreachable, 2 if a line is no address",
         default: None,
-        apply: Apply::Set(|options, _| {
-            options.exit_status = true;
-            Ok(())
-        }),
+        apply: Apply::Switch(|options| options.exit_status = true),
+    },
+    Flag {
+        long: "summary",
+        value: "",
+        help: "sum the run up on standard error",
+        default: None,
+        apply: Apply::Switch(|options| options.summary = true),
     },
     Flag {
         long: "debug",
@@ -170,24 +232,26 @@ pub const LETTERS: &[Letter] = &[
         apply: Apply::Set(|o, _| lines(o, Lines::Alive)),
     },
     Letter { short: 'A', value: "", help: "print addresses (we always do)", apply: Apply::Nothing },
+    Letter { short: 'b', value: "N", help: "--size", apply: Apply::Set(size) },
     Letter { short: 'e', value: "", help: "print RTTs (we always do)", apply: Apply::Nothing },
     Letter { short: 'f', value: "PATH", help: "--file", apply: Apply::Set(file) },
     Letter { short: 'h', value: "", help: "--help", apply: Apply::Help },
+    Letter { short: 'H', value: "N", help: "--ttl", apply: Apply::Set(ttl) },
     Letter {
         short: 'i',
         value: "MS",
         help: "milliseconds between packets; 0 is unlimited",
         apply: Apply::Set(interval),
     },
+    Letter { short: 'I', value: "NAME", help: "--interface", apply: Apply::Set(interface) },
     Letter {
-        short: 'q',
+        short: 'M',
         value: "",
-        help: "print no lines",
-        apply: Apply::Set(|options, _| {
-            options.quiet = true;
-            Ok(())
-        }),
+        help: "--dont-fragment",
+        apply: Apply::Switch(|options| options.shape.dont_fragment = true),
     },
+    Letter { short: 'O', value: "N", help: "--tos", apply: Apply::Set(tos) },
+    Letter { short: 'q', value: "", help: "print no lines", apply: Apply::Switch(|options| options.quiet = true) },
     Letter { short: 'r', value: "N", help: "--retries", apply: Apply::Set(retries) },
     Letter { short: 'S', value: "ADDRESS", help: "--source", apply: Apply::Set(source) },
     Letter { short: 't', value: "MS", help: "--timeout, in milliseconds", apply: Apply::Set(milliseconds) },
@@ -198,14 +262,10 @@ pub const LETTERS: &[Letter] = &[
         apply: Apply::Set(|o, _| lines(o, Lines::Unreachable)),
     },
     Letter { short: 'v', value: "", help: "--version", apply: Apply::Version },
-    ignored('b', "N"),
     ignored('B', "N"),
     ignored('c', "N"),
     ignored('C', "N"),
-    ignored('H', "N"),
-    ignored('I', "NAME"),
     ignored('k', "N"),
-    ignored('O', "N"),
     ignored('p', "N"),
     ignored('Q', "N"),
     ignored('T', "N"),
@@ -217,7 +277,6 @@ pub const LETTERS: &[Letter] = &[
     ignored('J', ""),
     ignored('l', ""),
     ignored('m', ""),
-    ignored('M', ""),
     ignored('n', ""),
     ignored('N', ""),
     ignored('o', ""),
@@ -231,6 +290,35 @@ const fn ignored(short: char, value: &'static str) -> Letter {
 
 fn retries(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
     options.plan.retries = whole(value, 0..=255, "a whole number from 0 to 255")?;
+    Ok(())
+}
+
+fn interface(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    // The kernel's names are shorter than 16 bytes (IFNAMSIZ).
+    let name = value.to_str().filter(|name| (1..16).contains(&name.len()));
+    options.interface = Some(name.ok_or(Bad::Value("the name of an interface"))?.to_owned());
+    Ok(())
+}
+
+fn size(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    options.shape.size = within(digits(value), Shape::SIZE, "16 to 65507 bytes")?;
+    Ok(())
+}
+
+fn ttl(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    options.shape.ttl = Some(whole(value, 1..=255, "a whole number from 1 to 255")?);
+    Ok(())
+}
+
+fn tos(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
+    const WANTED: &str = "0 to 255, or 0x00 to 0xff";
+    options.shape.tos = Some(match value.as_bytes().strip_prefix(b"0x") {
+        None => whole(value, 0..=255, WANTED)?,
+        Some(digits) => match hex(OsStr::from_bytes(digits)).as_deref() {
+            Some(&[tos]) => tos,
+            _ => return Err(Bad::Value(WANTED)),
+        },
+    });
     Ok(())
 }
 

@@ -3,9 +3,12 @@
 
 use std::ffi::OsStr;
 use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::plan::Shape;
 
 /// Why a value cannot be had.
 pub(super) enum Bad {
@@ -34,8 +37,21 @@ pub(super) fn decimal(value: &OsStr) -> Option<f64> {
 }
 
 pub(super) fn whole(value: &OsStr, range: RangeInclusive<u8>, wanted: &'static str) -> Result<u8, Bad> {
-    let digits = value.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    within(digits.and_then(|digits| digits.parse().ok()), range, wanted)
+    within(digits(value), range, wanted)
+}
+
+/// A whole number without a sign.
+pub(super) fn digits<T: FromStr>(value: &OsStr) -> Option<T> {
+    value.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
+}
+
+/// Bytes in hexadecimal, two digits each, no more of them than a pattern may have.
+pub(super) fn hex(value: &OsStr) -> Option<Vec<u8>> {
+    let (pairs, odd) = value.as_bytes().as_chunks::<2>();
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    let bytes = pairs.iter().map(|&[high, low]| u8::try_from(nibble(high)? << 4 | nibble(low)?).ok());
+    let fits = odd.is_empty() && (1..=Shape::PATTERN).contains(&pairs.len());
+    if fits { bytes.collect() } else { None }
 }
 
 pub(super) fn within<T: PartialOrd>(

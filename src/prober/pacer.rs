@@ -67,6 +67,12 @@ impl Pacer {
         now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
+    /// How long as many packets take.
+    pub fn duration(&self, packets: usize) -> Duration {
+        let nanoseconds = packets as u128 * self.interval / PER_NANOSECOND;
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+
     /// Halves the rate, but never below a thirty-second of it. A rate that is unlimited is first taken to be what it
     /// was so far: `sent` packets since the start.
     pub fn slow_down(&mut self, sent: u64, now: Instant) {

@@ -57,6 +57,8 @@ pub struct Machine {
     pub lateness: Range<Duration>,
     /// When the process does not run at all.
     pub stops: Vec<Range<Duration>>,
+    /// How many bytes of data a probe carries.
+    pub size: usize,
     /// How long it takes to send one packet.
     pub cost: Range<Duration>,
     /// The odds that a system call takes only the first few packets of a batch.
@@ -76,6 +78,7 @@ impl Machine {
     pub const IDEAL: Machine = Machine {
         lateness: Duration::ZERO..Duration::ZERO,
         stops: Vec::new(),
+        size: 56,
         cost: Duration::ZERO..Duration::ZERO,
         partial: 0,
         full: 0,
@@ -324,7 +327,7 @@ impl Run<'_> {
         let cost = self.chance.within(&self.world.machine.cost);
         self.pass(cost / 2);
         let at = self.now;
-        let mut data = vec![0x5a; self.world.plan.size];
+        let mut data = vec![0x5a; self.world.machine.size];
         data[..Token::LEN].copy_from_slice(&token.emit());
         let ident = self.world.idents[address.family().index()];
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));

@@ -62,7 +62,7 @@ fn plan(chance: &mut Chance, count: u64) -> Plan {
         },
         spacing: chance.pick(&[Duration::ZERO, Duration::from_millis(10)]),
         check_source: chance.percent(20),
-        size: chance.pick(&[16, 17, 56, 56, 56, 120]),
+        shuffle: false, // by the key, which is another in every replay
     }
 }
 
@@ -179,6 +179,7 @@ fn machine(chance: &mut Chance, run: &Range<Duration>) -> Machine {
     Machine {
         lateness: nothing..chance.pick(&[nothing, short, long, long, long * 50]),
         stops: (0..stops).map(|_| stop(chance)).collect(),
+        size: chance.pick(&[16, 17, 56, 56, 56, 120]),
         cost: nothing..chance.pick(&[nothing, short, short, long]),
         partial: chance.pick(&[0, 20]),
         full: chance.pick(&[0, 0, 20]),

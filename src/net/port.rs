@@ -1,0 +1,239 @@
+//! One family's socket at work: made ready, and read from.
+
+use std::io::{self, IoSliceMut};
+use std::mem;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, setsockopt, sockopt,
+};
+use nix::{cmsg_space, getsockopt_impl, setsockopt_impl, sockopt_impl};
+use socket2::Socket;
+
+use crate::error::Error;
+use crate::net::raw::{Origin, bind};
+use crate::net::stamp::Present;
+use crate::net::{Arrival, filter};
+use crate::plan::Shape;
+use crate::targets::Address;
+use crate::wire::{self, Family, HEADER, Message};
+
+/// How many packets are read in one system call.
+const READ_BATCH: usize = 64;
+
+/// The longest header of an IPv4 packet (RFC 791 §3.1), in bytes.
+const MAX_HEADER: usize = 60;
+
+/// A probe with so much data fits into the smallest packet that every host must take, 576 bytes (RFC 791 §3.1). It is
+/// never fragmented, so the kernel need not find it a unique Identification, which is 3 % of the cost of sending it.
+const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
+
+/// From asm-generic/socket.h and linux/sock_diag.h; libc has neither.
+const SO_MEMINFO: libc::c_int = 55;
+const MEMINFO_RMEM_ALLOC: usize = 0;
+const MEMINFO_RCVBUF: usize = 1;
+const MEMINFO_DROPS: usize = 8;
+
+sockopt_impl!(
+    /// Whether routers may fragment, and whether the kernel believes what it heard of a path's MTU (ip(7)).
+    MtuDiscover,
+    SetOnly,
+    libc::IPPROTO_IP,
+    libc::IP_MTU_DISCOVER,
+    libc::c_int
+);
+sockopt_impl!(
+    /// The same for IPv6 (ipv6(7)).
+    MtuDiscoverV6,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_MTU_DISCOVER,
+    libc::c_int
+);
+sockopt_impl!(
+    /// What a socket's buffers hold, and how many packets found no room in them.
+    MemInfo,
+    GetOnly,
+    libc::SOL_SOCKET,
+    SO_MEMINFO,
+    [u32; 9]
+);
+
+/// One family's socket, ready for use.
+pub(super) struct Port {
+    pub(super) family: Family,
+    pub(super) socket: Socket,
+    /// Whether it is a datagram socket, whose packets have no IP header and whose checksums the kernel checks.
+    datagram: bool,
+    pub(super) ident: u16,
+    /// The drop counter as of the last look at it.
+    drops: u32,
+    /// What it has risen by since the start.
+    pub(super) dropped: u64,
+    /// When the queue was last seen empty.
+    empty: Instant,
+    headers: MultiHeaders<SockaddrStorage>,
+}
+
+/// Rooms for the replies to probes with `size` bytes of data, with any header.
+pub(super) fn rooms(size: usize) -> Vec<Vec<u8>> {
+    vec![vec![0; MAX_HEADER + HEADER + size]; READ_BATCH]
+}
+
+impl Port {
+    pub(super) fn raw(socket: Socket, family: Family, ident: u16, buffer: usize) -> Result<Self, Error> {
+        filter::attach(&socket, family, ident).map_err(|error| Error::System("packet filter", error))?;
+        Self::new(socket, family, false, ident, buffer)
+    }
+
+    pub(super) fn datagram(
+        socket: Socket,
+        family: Family,
+        origin: Option<Origin>,
+        buffer: usize,
+    ) -> Result<Self, Error> {
+        let unspecified = match family {
+            Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        // The port is the Identifier. Port 0 lets the kernel choose one that nobody has: two sockets bound to the same
+        // one would take each other's replies.
+        bind(&socket, origin.map_or(unspecified, |origin| origin.0)).map_err(|error| match origin {
+            Some(origin) => origin.refused(error),
+            None => Error::System("bind", error),
+        })?;
+        let name = socket.local_addr().map_err(|error| Error::System("getsockname", error))?;
+        let ident = name.as_socket().map_or(0, |address| address.port());
+        Self::new(socket, family, true, ident, buffer)
+    }
+
+    fn new(socket: Socket, family: Family, datagram: bool, ident: u16, buffer: usize) -> Result<Self, Error> {
+        let failed = |what| move |errno: Errno| Error::System(what, io::Error::from(errno));
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(failed("receive time stamps"))?;
+        // The kernel doubles what it is asked for, and tells the double.
+        if socket.recv_buffer_size().is_ok_and(|size| size < 2 * buffer) {
+            let _ = socket.set_recv_buffer_size(buffer);
+        }
+        let headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
+        let mut port = Port { family, socket, datagram, ident, drops: 0, dropped: 0, empty: Instant::now(), headers };
+        port.overflowed();
+        port.dropped = 0;
+        Ok(port)
+    }
+
+    /// Gives packets the shape that the command line asks for.
+    pub(super) fn shape(&self, shape: &Shape, interface: Option<&str>) -> Result<(), Error> {
+        let refused = |option| move |error| Error::SocketOption(option, error);
+        let socket = &self.socket;
+        let bound = interface.map_or(Ok(()), |name| socket.bind_device(Some(name.as_bytes())));
+        bound.map_err(refused("--interface"))?;
+        if let Some(ttl) = shape.ttl {
+            let set = match self.family {
+                Family::V4 => socket.set_ttl_v4(ttl.into()),
+                Family::V6 => socket.set_unicast_hops_v6(ttl.into()),
+            };
+            set.map_err(refused("--ttl"))?;
+        }
+        if let Some(tos) = shape.tos {
+            let set = match self.family {
+                Family::V4 => socket.set_tos_v4(tos.into()),
+                Family::V6 => socket.set_tclass_v6(tos.into()),
+            };
+            set.map_err(refused("--tos"))?;
+        }
+        let discovery = if shape.dont_fragment {
+            libc::IP_PMTUDISC_DO
+        } else if shape.size <= UNFRAGMENTED {
+            libc::IP_PMTUDISC_PROBE
+        } else {
+            return Ok(());
+        };
+        let set = match self.family {
+            Family::V4 => setsockopt(socket, MtuDiscover, &discovery),
+            Family::V6 => setsockopt(socket, MtuDiscoverV6, &discovery),
+        };
+        set.map_err(|errno| Error::SocketOption("--dont-fragment", errno.into()))
+    }
+
+    /// Whether replies found no room since the last look. The counter rises for damaged ICMPv6 packets as well; those
+    /// are told by a buffer that is not even half full although nobody has read from it since.
+    fn overflowed(&mut self) -> bool {
+        let Ok(info) = getsockopt(&self.socket, MemInfo) else { return false };
+        let before = mem::replace(&mut self.drops, info[MEMINFO_DROPS]);
+        self.dropped += u64::from(info[MEMINFO_DROPS].wrapping_sub(before));
+        info[MEMINFO_DROPS] != before && info[MEMINFO_RMEM_ALLOC] >= info[MEMINFO_RCVBUF] / 2
+    }
+
+    /// See [`super::Link::receive`]. Only what had arrived when it began is sure to be read: a flood may not keep us here.
+    pub(super) fn receive(&mut self, replies: &mut [Vec<u8>], each: &mut impl FnMut(Arrival)) -> bool {
+        let begin = Instant::now();
+        let overflowed = self.overflowed();
+        let mut before = begin;
+        loop {
+            let mut rooms = replies.iter_mut();
+            let mut slices: [_; READ_BATCH] =
+                std::array::from_fn(|_| [IoSliceMut::new(rooms.next().map_or(&mut [][..], |room| &mut room[..]))]);
+            let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+            let messages = match recvmmsg(fd, &mut self.headers, &mut slices, flags, None) {
+                Ok(messages) => messages,
+                Err(Errno::EINTR) => continue,
+                // Empty; or a stale error of the socket, which the next call no longer sees.
+                Err(_) => {
+                    self.empty = before;
+                    return overflowed;
+                }
+            };
+            let now = Instant::now();
+            let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let present = Present { now, wall, empty: self.empty };
+            let (mut count, mut last, mut blurred) = (0, None, false);
+            for message in messages {
+                count += 1;
+                let stamp = match message.cmsgs() {
+                    Ok(mut cmsgs) => cmsgs.find_map(|cmsg| match cmsg {
+                        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+                        _ => None,
+                    }),
+                    Err(_) => None,
+                };
+                blurred |= stamp.is_none();
+                last = stamp.and_then(|stamp| present.arrival(stamp));
+                let at = last.unwrap_or(now);
+                let bytes = message.iovs().next().unwrap_or_default();
+                let message_of = |icmp| Message::parse(self.family, icmp);
+                let parsed = match self.family {
+                    Family::V4 if !self.datagram => wire::strip_ipv4(bytes).and_then(message_of),
+                    _ => message_of(bytes),
+                };
+                if let Some(from) = message.address.as_ref().and_then(origin_of) {
+                    each(Arrival { from, message: parsed, at });
+                }
+            }
+            if blurred {
+                // nix does not restore a header's room for control messages, so one packet without a stamp would cost
+                // all later ones theirs.
+                self.headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
+            }
+            if count < READ_BATCH {
+                self.empty = before;
+                return overflowed;
+            }
+            if last.is_some_and(|last| last > begin) {
+                return overflowed;
+            }
+            before = now;
+        }
+    }
+}
+
+fn origin_of(from: &SockaddrStorage) -> Option<Address> {
+    match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+        (Some(v4), _) => Some(Address::V4(v4.ip())),
+        (_, Some(v6)) => Some(Address::V6(v6.ip(), v6.scope_id())),
+        _ => None,
+    }
+}
