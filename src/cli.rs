@@ -68,6 +68,15 @@ pub struct Source {
     pub zone: Option<String>,
 }
 
+impl Display for Source {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.zone {
+            Some(zone) => write!(f, "{}%{zone}", self.ip),
+            None => self.ip.fmt(f),
+        }
+    }
+}
+
 /// Everything that the command line says.
 #[derive(Debug, Default)]
 pub struct Options {

@@ -210,7 +210,7 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
             Some(Event::Alarm) => return End::Deadline(prober.handle_deadline()),
         }
         let probes = prober.poll_send(round);
-        let Some(first) = probes.first() else {
+        let Some(&first) = probes.first() else {
             let until = [status.next, *deadline].into_iter().flatten().min();
             wait(link, prober, signals, until, round, tick);
             continue;
@@ -234,12 +234,19 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
             }
             Some(errno) => {
                 if let Some(log) = log {
-                    log.refused(at, first, errno);
+                    log.refused(at, &first, errno);
                 }
-                prober.handle_refused(errno as i32 as u8, at);
+                let reached = prober.last_reached(first.address.family());
+                let only_here = is_about_routes(errno) && reached.is_some_and(|address| link.has_route(address));
+                prober.handle_refused(errno as i32 as u8, only_here, at);
             }
         }
     }
+}
+
+/// Whether the kernel refuses to send for want of a route, and not because of what is sent or who sends it.
+fn is_about_routes(errno: Errno) -> bool {
+    matches!(errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EACCES | Errno::EINVAL)
 }
 
 /// Hands over all that had arrived by `round`, and whether anything was lost.

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 /// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
 /// for the others, and keeps 98 and 99 for itself.
@@ -49,9 +49,9 @@ pub enum Error {
     /// Two options or operands that exclude each other.
     Conflict(&'static str, &'static str),
     /// The source address cannot be used at all.
-    BadSource(IpAddr, &'static str),
+    BadSource(String, &'static str),
     /// The kernel refused to bind to the source address.
-    SourceRefused(IpAddr, io::Error),
+    SourceRefused(SocketAddr, io::Error),
     /// An operand that is no address.
     BadOperand(Quoted, Reject),
     /// The list cannot be opened.
@@ -140,10 +140,15 @@ impl Display for Error {
                 write!(f, "--source={address}: {why} (give one address of this machine)")
             }
             Error::SourceRefused(address, why) => {
-                write!(f, "--source={address}: {} (give an address of this machine)", Reason(why))
+                write!(f, "--source={}: {} (give an address of this machine)", address.ip(), Reason(why))
             }
-            Error::BadOperand(operand, why) => write!(f, "operand {operand}: {why} (give IP addresses, not names)"),
-            Error::OpenList(path, why) => write!(f, "list {path}: {} (is it readable by this user?)", Reason(why)),
+            Error::BadOperand(operand, why @ Reject::NotAnAddress) => {
+                write!(f, "operand {operand}: {why} (give IP addresses, not names)")
+            }
+            Error::BadOperand(operand, why) => write!(f, "operand {operand}: {why}"),
+            Error::OpenList(path, why) => {
+                write!(f, "list {path}: {} (give a list that this user may read)", Reason(why))
+            }
             Error::ClosedList(path) => {
                 write!(f, "list {path}: inherited descriptors above 2 are closed at start (use stdin: --file=-)")
             }
@@ -152,7 +157,8 @@ impl Display for Error {
             }
             Error::NoPermission(why) => write!(
                 f,
-                "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p on it)",
+                "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p; \
+                 nosuid mounts, NoNewPrivileges= and containers may undo either)",
                 Reason(why)
             ),
             Error::Privilege(what, found) => write!(f, "privileges: {what}: {found} (refusing to go on)"),
@@ -211,7 +217,7 @@ impl Display for Warning {
         match self {
             Warning::Ignored(options) => write!(f, "{options}: ignored (options of fping that mean nothing here)"),
             Warning::RateLowered(pps) => {
-                write!(f, "--max-pps: lowered to {pps} packets a second (the limit for ordinary users)")
+                write!(f, "the rate was lowered to {pps} packets a second (the limit for ordinary users)")
             }
             Warning::RootWithoutPowers => {
                 write!(f, "root's right to read other users' files was given up (use stdin: cat FILE | xymonping)")
@@ -223,7 +229,12 @@ impl Display for Warning {
                  (raise --max-pps or --deadline)"
             ),
             Warning::Unsent(targets, first, why) => {
-                write!(f, "{targets} targets could not be sent to, {first} first: {} ({})", Reason(why), remedy(why))
+                write!(
+                    f,
+                    "could not send to {targets} of the targets, to {first} first: {} ({})",
+                    Reason(why),
+                    remedy(why)
+                )
             }
             Warning::Overflow(probes) => {
                 write!(f, "this machine lost replies: {probes} probes were sent again (lower --max-pps)")
@@ -280,7 +291,7 @@ impl Display for Reject {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Reject::NotAnAddress => f.write_str("not an IP address"),
-            Reject::DottedTail => f.write_str("not an IP address; two lines run together?"),
+            Reject::DottedTail => f.write_str("not an IP address; two lines run together, or a port?"),
             Reject::Mapped => f.write_str("an IPv4-mapped address; write it as IPv4"),
             Reject::Unspecified => f.write_str("the unspecified address"),
             Reject::Multicast => f.write_str("a multicast address, for root only"),

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use nix::sys::time::TimeSpec;
@@ -32,7 +32,7 @@ pub use crate::net::raw::{Origin, RawSockets, interface};
 
 use crate::error::Error;
 use crate::net::port::Port;
-use crate::net::raw::{Opened, open};
+use crate::net::raw::{Opened, open_icmp};
 use crate::plan::Shape;
 use crate::privilege::Dropped;
 use crate::prober::{MAX_BATCH, Probe};
@@ -99,13 +99,14 @@ impl Link {
             let port = match opened {
                 Opened::NotWanted => continue,
                 Opened::Raw(socket) => Ok(Port::raw(socket, family, ident, raw.buffer)?),
-                Opened::Refused(error) => match open(family, Type::DGRAM) {
+                Opened::Refused(error) => match open_icmp(family, Type::DGRAM) {
                     Ok(socket) => Ok(Port::datagram(socket, family, raw.origins[family.index()], raw.buffer)?),
                     Err(_) => Err(error),
                 },
             };
             ports[family.index()] = match port {
-                Ok(port) => {
+                Ok(mut port) => {
+                    port.take_compass(raw.origins[family.index()], interface);
                     if may_broadcast {
                         let _ = port.socket.set_broadcast(true);
                     }
@@ -194,6 +195,16 @@ impl Link {
         self.ports.each_mut().map(|port| port.as_mut().is_ok_and(|port| port.receive(replies, &mut each)))
     }
 
+    /// Whether the kernel knows a route to `address` now; nothing is sent to find out.
+    pub fn has_route(&self, address: Address) -> bool {
+        const DISCARD: u16 = 9;
+        let address = match address {
+            Address::V4(ip) => SocketAddrV4::new(ip, DISCARD).into(),
+            Address::V6(ip, zone) => SocketAddrV6::new(ip, DISCARD, 0, zone).into(),
+        };
+        self.ports.iter().flatten().any(|port| port.has_route(address))
+    }
+
     /// Waits until `until` or a signal, or for what else is awaited.
     pub fn wait(&self, signals: BorrowedFd, until: Option<Instant>, awaited: Awaited) {
         let flags = match awaited {
@@ -223,9 +234,19 @@ fn destination(address: Address) -> SockaddrStorage {
     }
 }
 
-/// The broadcast addresses of this machine's networks. Where they cannot be listed, the kernel still refuses to send to
-/// them: that needs a permission which only root's sockets are given.
+/// The broadcast addresses of this machine's networks, whether configured or following from the netmask (RFC 1122
+/// §3.2.1.3). Where they cannot be listed, the kernel still refuses to send to them: that needs a permission which only
+/// root's sockets are given.
 pub fn broadcasts() -> Vec<Ipv4Addr> {
     let Ok(interfaces) = getifaddrs() else { return Vec::new() };
-    interfaces.filter_map(|interface| Some(interface.broadcast?.as_sockaddr_in()?.ip())).collect()
+    let ip = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
+    let of_interface = |interface: InterfaceAddress| {
+        let computed = match (ip(interface.address), ip(interface.netmask)) {
+            // Networks of one or two hosts have no broadcast address (RFC 3021).
+            (Some(own), Some(mask)) if mask.to_bits().leading_ones() < 31 => Some(own | !mask),
+            _ => None,
+        };
+        [ip(interface.broadcast), computed].into_iter().flatten()
+    };
+    interfaces.flat_map(of_interface).collect()
 }

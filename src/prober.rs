@@ -46,6 +46,8 @@ struct Course {
     overflow: Option<Instant>,
     /// How many of its targets have had a probe leave.
     reached: usize,
+    /// Where the last probe went that left.
+    last_reached: Option<Address>,
     /// How many of its targets had none leave when sending began to fail, if it fails now; all of its targets, if it
     /// began to fail among the retries.
     left_when_broken: Option<usize>,
@@ -192,6 +194,7 @@ impl Prober {
             let tally = &mut self.tallies[target.index()];
             let course = &mut self.courses[self.batch[place].address.family().index()];
             course.reached += usize::from(!tally.left());
+            course.last_reached = Some(self.batch[place].address);
             course.left_when_broken = None;
             tally.mark_left();
         }
@@ -201,15 +204,16 @@ impl Prober {
     }
 
     /// Our own system refused to send the first probe of the last batch that has not left. The attempt is not the
-    /// target's fault: it stands until its ordinary timeout, and the reason is kept.
-    pub fn handle_refused(&mut self, errno: u8, now: Instant) {
+    /// target's fault: it stands until its ordinary timeout, and the reason is kept. `only_here`: targets that were
+    /// reached before could still be sent to, so that it is this one that has no route.
+    pub fn handle_refused(&mut self, errno: u8, only_here: bool, now: Instant) {
         let Some(&Probe { target, address, .. }) = self.batch.first() else { return };
         self.take_off(target, now);
         let tally = &mut self.tallies[target.index()];
         tally.errno = errno;
         let (family, left) = (address.family(), tally.left());
         let course = &mut self.courses[family.index()];
-        if course.left_when_broken.is_none() && !left && course.reached > 0 {
+        if course.left_when_broken.is_none() && !only_here && !left && course.reached > 0 {
             // In the queue of retries nobody else is left to be reached than those who were refused before, while
             // others were not: a few without a route would always be all of them. So they are held against all.
             let others = if tally.attempt() == 0 { course.reached } else { 0 };
@@ -304,6 +308,11 @@ impl Prober {
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
         let recovery = send.and(self.overflowing).map(|since| since + Self::CALM);
         [deadline, send, recovery].into_iter().flatten().min()
+    }
+
+    /// An address of `family` that could be sent to: where its last probe went.
+    pub fn last_reached(&self, family: Family) -> Option<Address> {
+        self.courses[family.index()].last_reached
     }
 
     /// Whether anything waits to be sent, now or once the pace allows.

@@ -36,6 +36,9 @@ impl<'a> Stream<'a, File> {
     pub fn open_list(path: &Path, signals: &'a Signals) -> io::Result<Self> {
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(Errno::EISDIR.into());
+        }
         Ok(Stream::new(file, Some(signals)))
     }
 

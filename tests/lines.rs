@@ -59,7 +59,7 @@ fn send(prober: &mut Prober, now: Instant, fortune: &mut impl FnMut(&str, u32) -
     while let Some(&probe) = prober.poll_send(now).first() {
         let ident = IDENTS[probe.address.family().index()];
         match fortune(&probe.address.to_string(), probe.token.attempt) {
-            Refused => prober.handle_refused(ENETUNREACH, now),
+            Refused => prober.handle_refused(ENETUNREACH, false, now),
             Silence => prober.handle_sent(1, now..now),
             Answered(rtt) => {
                 prober.handle_sent(1, now..now);

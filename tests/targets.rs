@@ -493,7 +493,7 @@ fn remarks_say_what_stands_where_and_what_comes_of_it() {
         [
             "line 1: \"127.1\": not an IP address (no line of output for it)",
             "line 2: \"192.0.2.1 192.0.2.2\": two addresses (only the first is probed)",
-            "line 3: \"2001:db8:18::abc3.1.1.1\": not an IP address; two lines run together? (no line of output for it)",
+            "line 3: \"2001:db8:18::abc3.1.1.1\": not an IP address; two lines run together, or a port? (no line of output for it)",
         ]
     );
 }

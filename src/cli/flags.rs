@@ -5,7 +5,7 @@
 //! consumed all the same, so that no value is ever taken for an address.
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -369,12 +369,12 @@ fn source(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
         None
     };
     if let Some(why) = why {
-        return Err(Bad::Error(Error::BadSource(ip, why)));
+        return Err(Bad::Error(Error::BadSource(ip.to_string(), why)));
     }
-    if zone.is_some() != matches!(ip, IpAddr::V6(ip) if Ipv6Addr::is_unicast_link_local(&ip)) {
+    if zone.is_some() != matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
         return Err(Bad::Error(Error::BadSource(
-            ip,
-            "link-local addresses, and only they, need an interface, as in fe80::1%eth0",
+            ip.to_string(),
+            "link-local addresses need an interface, others have none",
         )));
     }
     let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };

@@ -12,10 +12,10 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, setsockopt, sockopt,
 };
 use nix::{cmsg_space, getsockopt_impl, setsockopt_impl, sockopt_impl};
-use socket2::Socket;
+use socket2::{Protocol, Socket, Type};
 
 use crate::error::Error;
-use crate::net::raw::{Origin, bind};
+use crate::net::raw::{Origin, bind, open};
 use crate::net::stamp::Present;
 use crate::net::{Arrival, filter};
 use crate::plan::Shape;
@@ -77,6 +77,8 @@ pub(super) struct Port {
     /// When the queue was last seen empty.
     empty: Instant,
     headers: MultiHeaders<SockaddrStorage>,
+    /// A socket that never sends, to ask the kernel for routes with.
+    compass: Option<Socket>,
 }
 
 /// Rooms for the replies to probes with `size` bytes of data, with any header.
@@ -96,13 +98,9 @@ impl Port {
         origin: Option<Origin>,
         buffer: usize,
     ) -> Result<Self, Error> {
-        let unspecified = match family {
-            Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
         // The port is the Identifier. Port 0 lets the kernel choose one that nobody has: two sockets bound to the same
         // one would take each other's replies.
-        bind(&socket, origin.map_or(unspecified, |origin| origin.0)).map_err(|error| match origin {
+        bind(&socket, origin.map_or(unspecified(family), |origin| origin.0)).map_err(|error| match origin {
             Some(origin) => origin.refused(error),
             None => Error::System("bind", error),
         })?;
@@ -119,10 +117,31 @@ impl Port {
             let _ = socket.set_recv_buffer_size(buffer);
         }
         let headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
-        let mut port = Port { family, socket, datagram, ident, drops: 0, dropped: 0, empty: Instant::now(), headers };
+        let empty = Instant::now();
+        let mut port = Port { family, socket, datagram, ident, drops: 0, dropped: 0, empty, headers, compass: None };
         port.overflowed();
         port.dropped = 0;
         Ok(port)
+    }
+
+    /// Prepares to ask for routes from `origin` through `interface`. Without it nobody knows, and refusals weigh more.
+    pub(super) fn take_compass(&mut self, origin: Option<Origin>, interface: Option<&str>) {
+        let find = || {
+            let compass = open(self.family, Type::DGRAM, Protocol::UDP)?;
+            if let Some(origin) = origin {
+                bind(&compass, origin.0)?;
+            }
+            if let Some(name) = interface {
+                compass.bind_device(Some(name.as_bytes()))?;
+            }
+            Ok::<_, io::Error>(compass)
+        };
+        self.compass = find().ok();
+    }
+
+    /// Whether the kernel knows a route to `address` now. Connecting a UDP socket looks it up and sends nothing.
+    pub(super) fn has_route(&self, address: SocketAddr) -> bool {
+        self.compass.as_ref().is_some_and(|compass| compass.connect(&address.into()).is_ok())
     }
 
     /// Gives packets the shape that the command line asks for.
@@ -227,6 +246,14 @@ impl Port {
             }
             before = now;
         }
+    }
+}
+
+/// Any address of a family, with any port.
+fn unspecified(family: Family) -> SocketAddr {
+    match family {
+        Family::V4 => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
     }
 }
 

@@ -27,7 +27,7 @@ impl Origin {
     pub fn check(source: &Source) -> Result<Self, Error> {
         let address = match (source.ip, &source.zone) {
             (IpAddr::V6(ip), Some(zone)) => {
-                let zone = interface(zone).ok_or(Error::BadSource(source.ip, "no such interface"))?;
+                let zone = interface(zone).ok_or(Error::BadSource(source.to_string(), "no such interface"))?;
                 SocketAddrV6::new(ip, 0, 0, zone).into()
             }
             (ip, _) => SocketAddr::new(ip, 0),
@@ -37,14 +37,14 @@ impl Origin {
             let connected =
                 UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|udp| udp.connect((source.ip, DISCARD)));
             if connected.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-                return Err(Error::BadSource(source.ip, "a broadcast address"));
+                return Err(Error::BadSource(source.to_string(), "a broadcast address"));
             }
         }
         Ok(Origin(address))
     }
 
     pub(super) fn refused(self, error: io::Error) -> Error {
-        Error::SourceRefused(self.0.ip(), error)
+        Error::SourceRefused(self.0, error)
     }
 }
 
@@ -74,7 +74,7 @@ impl RawSockets {
         let buffer = if caller_is_root { BUFFER_OF_ROOT } else { BUFFER_OF_OTHERS };
         let mut opened = [Opened::NotWanted, Opened::NotWanted];
         for family in Family::BOTH.into_iter().filter(|&family| only.is_none_or(|only| only == family)) {
-            opened[family.index()] = match open(family, Type::RAW) {
+            opened[family.index()] = match open_icmp(family, Type::RAW) {
                 Ok(socket) => {
                     // Forcing needs NET_ADMIN; without it `Port::new` asks within the system's limit.
                     let _ = setsockopt(&socket, sockopt::RcvBufForce, &buffer);
@@ -90,11 +90,13 @@ impl RawSockets {
     }
 }
 
-pub(super) fn open(family: Family, kind: Type) -> io::Result<Socket> {
-    let (domain, protocol) = match family {
-        Family::V4 => (Domain::IPV4, Protocol::ICMPV4),
-        Family::V6 => (Domain::IPV6, Protocol::ICMPV6),
-    };
+/// A socket for ICMP of `family`, raw or not.
+pub(super) fn open_icmp(family: Family, kind: Type) -> io::Result<Socket> {
+    open(family, kind, if family == Family::V4 { Protocol::ICMPV4 } else { Protocol::ICMPV6 })
+}
+
+pub(super) fn open(family: Family, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let domain = if family == Family::V4 { Domain::IPV4 } else { Domain::IPV6 };
     Socket::new(domain, kind.nonblocking().cloexec(), Some(protocol))
 }
 

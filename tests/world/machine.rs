@@ -307,7 +307,7 @@ impl Run<'_> {
                         call: self.now..self.now,
                         refused: Some(errno),
                     });
-                    self.prober.handle_refused(errno, self.instant());
+                    self.prober.handle_refused(errno, false, self.instant());
                 }
             }
         }
