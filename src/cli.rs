@@ -110,10 +110,6 @@ pub struct Options {
     ignored: String,
 }
 
-/// What ordinary users may ask for: [`Limits::sizes`] in words.
-const SIZE: &str = "16 to 1452 bytes, or up to 1472 with --ipv4; more is for root";
-const SIZE_V4: &str = "16 to 1472 bytes; more is for root";
-
 /// Reads the command line, without the program's name, of a caller who is held to `limits`.
 pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Result<Request, Error> {
     let mut parser = Parser::from_args(args);
@@ -134,9 +130,24 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Resul
                 None => return Err(Error::UnknownOption(format!("-{short}").as_bytes().into())),
             },
         };
+        let long = name.starts_with("--");
         let value = match value.as_bytes() {
+            // A letter without a value is followed by further letters.
+            [] if long => match parser.optional_value() {
+                None => OsString::new(),
+                Some(value) => return Err(takes_no_value(&name, &value)),
+            },
             [] => OsString::new(),
-            [b'[', ..] => parser.optional_value().unwrap_or_default(),
+            [b'[', ..] => match parser.optional_value() {
+                Some(value) if value.is_empty() => {
+                    return Err(Error::BadValue {
+                        option: name,
+                        value: b"".as_slice().into(),
+                        wanted: "a file, or no =",
+                    });
+                }
+                value => value.unwrap_or_default(),
+            },
             _ => parser.value().map_err(usage)?,
         };
         match apply {
@@ -167,7 +178,7 @@ impl Options {
             self.input = Input::Operands(operands);
         }
         match &mut self.input {
-            Input::File(path) if path == "-" => self.input = Input::Stdin,
+            Input::File(path) if is_stdin(path) => self.input = Input::Stdin,
             Input::File(path) if is_closed_descriptor(path) => {
                 return Err(Error::ClosedList(path.as_bytes().into()));
             }
@@ -178,11 +189,10 @@ impl Options {
             (Some(Family::V6), [Some(_), _]) => return Err(Error::Conflict("--ipv6", "an IPv4 --source")),
             _ => {}
         }
-        let [v4, v6] = limits.sizes;
-        let (most, wanted) = if self.only == Some(Family::V4) { (v4, SIZE_V4) } else { (v6, SIZE) };
+        let family = self.only.unwrap_or(Family::V6);
+        let most = limits.sizes[family.index()];
         if self.shape.size > most {
-            let value = self.shape.size.to_string().as_bytes().into();
-            return Err(Error::BadValue { option: "--size".into(), value, wanted });
+            return Err(Error::TooMuchData(self.shape.size, most, family.name()));
         }
         if self.plan.rate.exceeds(limits.rate) && limits.rate.is_finite() {
             self.plan.rate = Rate::PerSecond(limits.rate);
@@ -227,12 +237,19 @@ impl Display for Help {
 
 /// lexopt's words for arguments that cannot be split, but for what they quote of the caller's.
 fn usage(error: lexopt::Error) -> Error {
-    Error::BadUsage(match error {
-        lexopt::Error::UnexpectedValue { option, value } => {
-            format!("{option} takes no value, not {}", Quoted::from(value.as_bytes()))
-        }
-        error => error.to_string(),
-    })
+    match error {
+        lexopt::Error::UnexpectedValue { option, value } => takes_no_value(&option, &value),
+        error => Error::BadUsage(error.to_string()),
+    }
+}
+
+fn takes_no_value(option: &str, value: &OsStr) -> Error {
+    Error::BadUsage(format!("{option} takes no value, not {}", Quoted::from(value.as_bytes())))
+}
+
+/// Whether a path names standard input: opened once more by that name, it might be refused.
+fn is_stdin(path: &OsStr) -> bool {
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].into_iter().any(|name| path == name)
 }
 
 /// Whether a path names a descriptor that is closed by the time the list is opened.

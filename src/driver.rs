@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use crate::error::Error;
 use crate::net::{Arrival, Awaited, Departure, Link};
 use crate::privilege::Dropped;
-use crate::prober::{Fate, Probe, Prober};
+use crate::prober::{Fate, Probe, Prober, left_at};
 use crate::report::End;
 use crate::signal::{Event, Signals};
 use crate::stdio::{Interrupted, Stream};
@@ -30,6 +30,10 @@ const SHORTEST_TICK: Duration = Duration::from_millis(1);
 
 /// Above how many packets a second.
 const COALESCED_RATE: f64 = 1000.0;
+
+/// How long our own queues may stay full without letting a single packet through. One that stays so for longer is one
+/// that nothing leaves any more, and a run has to end.
+const LONGEST_JAM: Duration = Duration::from_secs(30);
 
 /// How long a parent that is still writing its list is listened to after we have failed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -160,7 +164,7 @@ impl Display for Progress<'_> {
         let (alive, silent) = (prober.alive(), prober.settled() - prober.alive());
         let left = prober.remaining(*round).as_secs_f64().ceil();
         write!(f, "{} of {} probed, ", prober.tried(), prober.targets().len())?;
-        write!(f, "{alive} alive, {silent} silent, at most {left} s left")
+        write!(f, "{alive} alive, {silent} silent, about {left} s left")
     }
 }
 
@@ -186,7 +190,6 @@ pub fn probe<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame<W
 fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame<W>) -> End {
     let Frame { signals, log, status, deadline } = frame;
     let idents = link.idents();
-    let timeout = prober.plan().timeout;
     let tick = if prober.plan().rate.exceeds(COALESCED_RATE) { SHORTEST_TICK } else { Duration::ZERO };
     // Since when the kernel has had no room for a single packet.
     let mut jammed = None;
@@ -219,18 +222,18 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
         let at = left.end;
         if let Some(log) = log {
             let ident = idents[first.address.family().index()];
-            probes[..count].iter().for_each(|probe| log.sent(left.start, probe, ident));
+            for (place, probe) in probes[..count].iter().enumerate() {
+                log.sent(left_at(&left, place, count), probe, ident);
+            }
         }
         match refusal {
             None => {
                 jammed = None;
                 prober.handle_sent(count, left);
             }
-            // Nobody's fault, and over soon. A queue that stays full for as long as we would wait for an answer is one
-            // that nothing leaves any more.
-            Some(errno @ (Errno::EAGAIN | Errno::ENOBUFS)) if at < *jammed.get_or_insert(at) + timeout => {
-                let awaited = if errno == Errno::EAGAIN { Awaited::Room } else { Awaited::Nothing };
-                link.wait(signals.as_fd(), Some(at + SHORTEST_TICK), awaited);
+            // Nobody's fault, and over soon: silent neighbours, for example, hold what is sent to them for three seconds.
+            Some(Errno::EAGAIN | Errno::ENOBUFS) if at < *jammed.get_or_insert(at) + LONGEST_JAM => {
+                link.wait(signals.as_fd(), Some(at + SHORTEST_TICK), Awaited::Nothing);
             }
             Some(errno) => {
                 if let Some(log) = log {

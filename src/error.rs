@@ -46,6 +46,8 @@ pub enum Error {
         /// What the option takes.
         wanted: &'static str,
     },
+    /// More data in a probe than ordinary users may ask for: how much, the limit, and the family it is for.
+    TooMuchData(usize, usize, &'static str),
     /// Two options or operands that exclude each other.
     Conflict(&'static str, &'static str),
     /// The source address cannot be used at all.
@@ -104,6 +106,7 @@ impl Error {
             Error::UnknownOption(_)
             | Error::BadUsage(_)
             | Error::BadValue { .. }
+            | Error::TooMuchData(..)
             | Error::Conflict(..)
             | Error::BadSource(..)
             | Error::SourceRefused(..)
@@ -135,6 +138,9 @@ impl Display for Error {
             Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
             Error::BadValue { option, value, wanted } => write!(f, "{option}: bad value {value} (give {wanted})"),
+            Error::TooMuchData(size, most, family) => {
+                write!(f, "--size={size}: more than {most} bytes over {family} (the limit for ordinary users)")
+            }
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
             Error::BadSource(address, why) => {
                 write!(f, "--source={address}: {why} (give one address of this machine)")
@@ -250,9 +256,8 @@ fn remedy(why: &io::Error) -> &'static str {
         io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
             "look at this machine's interfaces and routes"
         }
-        io::ErrorKind::Unsupported => "look whether this machine has that kind of IP",
-        io::ErrorKind::InvalidInput => "look at --source and --interface",
-        _ => "look at --size and at this machine's network",
+        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => "look at --source and --interface",
+        _ => "look at this machine's network, and at --size",
     }
 }
 

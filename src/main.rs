@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 use std::env;
+use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic;
 use std::path::Path;
@@ -25,9 +27,12 @@ use xymonping::prober::Prober;
 use xymonping::report::{Outcome, Summary};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
-use xymonping::stdio::Stream;
+use xymonping::stdio::{Stream, Until};
 use xymonping::targets::{Reading, Rules, Targets};
 use xymonping::token::Key;
+
+/// How long nobody may read or write what is said and heard at the end: nothing is to hang then.
+const LAST_WORDS: Until = Until::Milliseconds(1000);
 
 /// What is said on stderr at the end: failures first, then warnings, then remarks on lines.
 #[derive(Default)]
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
     panic::catch_unwind(|| {
         let mut notes = Notes { awaiting_list: true, ..Notes::default() };
         let exit = run(&mut notes).unwrap_or_else(|error| {
+            notes.awaiting_list &= !matches!(error, Error::ReadList(_));
             notes.failures.insert(0, error.to_string());
             error.exit()
         });
@@ -81,6 +87,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
             return answer(&request, &signals);
         }
         Err(error) => {
+            // A command line that cannot be understood may still name an address: then nobody is writing us a list.
+            let is_address = |arg: OsString| arg.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok());
+            notes.awaiting_list = !env::args_os().skip(1).any(is_address);
             suspended.resume()?.drop()?;
             return Err(error);
         }
@@ -108,9 +117,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     warn_of_deadline(&options.plan, targets.len(), deadline);
     let rejected = targets.rejected > 0;
     let room = Summary::room(if options.summary { targets.len() } else { 0 })?;
-    let mut out = BufWriter::with_capacity(64 * 1024, Stream::new(io::stdout(), Some(&signals)));
+    let mut out = BufWriter::with_capacity(64 * 1024, Stream::new(io::stdout(), Until::Signal(&signals)));
     let mut prober = Prober::new(options.plan, Key::new(secret), link.idents(), targets, driver::now())?;
-    let status = Status::new(Stream::new(io::stderr(), None), io::stderr().is_terminal());
+    let status = Status::new(Stream::new(io::stderr(), Until::Milliseconds(0)), io::stderr().is_terminal());
     let mut frame = Frame { signals: &signals, log, status, deadline };
 
     // 6. Close the door, probe, report.
@@ -125,12 +134,13 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         return Err(Error::WriteResults(error));
     }
     if options.summary {
-        notes.warnings.push(Summary::new(&prober, link.drops(), driver::now() - start, room).to_string());
+        let summary = Summary::new(&prober, &outcome, link.drops(), driver::now() - start, room);
+        notes.warnings.push(summary.to_string());
     }
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
         None if options.exit_status && rejected => Exit::Rejected,
-        None if options.exit_status && outcome.unreachable => Exit::Unreachable,
+        None if options.exit_status && outcome.unreachable > 0 => Exit::Unreachable,
         None => Exit::Success,
     })
 }
@@ -168,14 +178,14 @@ fn answer(request: &Request, signals: &Signals) -> Result<Exit, Error> {
         Request::Help => Help.to_string(),
         _ => format!("xymonping {}\n", env!("CARGO_PKG_VERSION")),
     };
-    Stream::new(io::stdout(), Some(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)?;
+    Stream::new(io::stdout(), Until::Signal(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)?;
     Ok(Exit::Success)
 }
 
 fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, Error> {
     Ok(match debug {
         Debug::Off => None,
-        Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Some(signals)))),
+        Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Until::Signal(signals)))),
         Debug::File(path) => {
             let file = Stream::open_log(Path::new(path), signals);
             Some(Log::new(file.map_err(|error| Error::OpenDebug(path.as_bytes().into(), error))?))
@@ -207,7 +217,7 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
             if io::stdin().is_terminal() {
                 say(&["reading addresses from the terminal, one a line (end with Ctrl-D)".to_owned()]);
             }
-            driver::read_list(&mut Stream::new(io::stdin(), Some(signals)), &mut reading)?;
+            driver::read_list(&mut Stream::new(io::stdin(), Until::Signal(signals)), &mut reading)?;
         }
     }
     let targets = reading.finish()?;
@@ -221,7 +231,7 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
 
 /// Writes lines to stderr, each with the program's name. If that fails, nobody is left to be told.
 fn say(lines: &[String]) {
-    let mut out = Stream::new(io::stderr(), None);
+    let mut out = Stream::new(io::stderr(), LAST_WORDS);
     for line in lines {
         let _ = out.write_all(format!("xymonping: {line}\n").as_bytes());
     }
@@ -229,7 +239,7 @@ fn say(lines: &[String]) {
 
 /// Reads what a parent is still writing to us.
 fn listen_to_the_end(deadline: Option<Instant>) {
-    let mut input = Stream::new(io::stdin(), None);
+    let mut input = Stream::new(io::stdin(), LAST_WORDS);
     if input.has_peer() {
         driver::drain_input(&mut input, deadline);
     }

@@ -16,7 +16,7 @@ mod raw;
 mod stamp;
 
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
@@ -44,6 +44,8 @@ use crate::wire::{Echo, Family, HEADER, Malformed, Message};
 pub struct Link {
     /// A family that could not be opened is left with the reason, which then holds for every probe of that family.
     ports: [Result<Port, Errno>; 2],
+    /// The addresses of this machine.
+    own: Vec<IpAddr>,
     send_headers: MultiHeaders<SockaddrStorage>,
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
@@ -78,8 +80,6 @@ pub enum Awaited {
     Nothing,
     /// Replies.
     Replies,
-    /// Room to send.
-    Room,
 }
 
 impl Link {
@@ -141,6 +141,7 @@ impl Link {
         }
         Ok(Link {
             ports,
+            own: own_addresses(),
             send_headers: MultiHeaders::preallocate(MAX_BATCH, None),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             replies: port::rooms(size),
@@ -195,26 +196,23 @@ impl Link {
         self.ports.each_mut().map(|port| port.as_mut().is_ok_and(|port| port.receive(replies, &mut each)))
     }
 
-    /// Whether the kernel knows a route to `address` now; nothing is sent to find out.
+    /// Whether the kernel knows a route to `address` now that leaves this machine. Nothing is sent to find out.
     pub fn has_route(&self, address: Address) -> bool {
         const DISCARD: u16 = 9;
-        let address = match address {
+        let peer: SocketAddr = match address {
             Address::V4(ip) => SocketAddrV4::new(ip, DISCARD).into(),
             Address::V6(ip, zone) => SocketAddrV6::new(ip, DISCARD, 0, zone).into(),
         };
-        self.ports.iter().flatten().any(|port| port.has_route(address))
+        let leaves = !peer.ip().is_loopback() && !self.own.contains(&peer.ip());
+        leaves && self.ports[address.family().index()].as_ref().is_ok_and(|port| port.has_route(peer))
     }
 
     /// Waits until `until` or a signal, or for what else is awaited.
     pub fn wait(&self, signals: BorrowedFd, until: Option<Instant>, awaited: Awaited) {
-        let flags = match awaited {
-            Awaited::Nothing => PollFlags::empty(),
-            Awaited::Replies => PollFlags::POLLIN,
-            Awaited::Room => PollFlags::POLLOUT,
-        };
         let timeout = until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
         let mut wanted = [const { None }; 2];
-        if awaited != Awaited::Nothing {
+        if awaited == Awaited::Replies {
+            let flags = PollFlags::POLLIN;
             wanted = self.ports.each_ref().map(|port| Some(PollFd::new(port.as_ref().ok()?.socket.as_fd(), flags)));
         }
         let signals = PollFd::new(signals, PollFlags::POLLIN);
@@ -238,7 +236,6 @@ fn destination(address: Address) -> SockaddrStorage {
 /// §3.2.1.3). Where they cannot be listed, the kernel still refuses to send to them: that needs a permission which only
 /// root's sockets are given.
 pub fn broadcasts() -> Vec<Ipv4Addr> {
-    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
     let ip = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
     let of_interface = |interface: InterfaceAddress| {
         let computed = match (ip(interface.address), ip(interface.netmask)) {
@@ -248,5 +245,18 @@ pub fn broadcasts() -> Vec<Ipv4Addr> {
         };
         [ip(interface.broadcast), computed].into_iter().flatten()
     };
-    interfaces.flat_map(of_interface).collect()
+    interfaces().flat_map(of_interface).collect()
+}
+
+fn own_addresses() -> Vec<IpAddr> {
+    let ip = |interface: InterfaceAddress| {
+        let address = interface.address?;
+        let v6 = || Some(address.as_sockaddr_in6()?.ip().into());
+        address.as_sockaddr_in().map(|v4| v4.ip().into()).or_else(v6)
+    };
+    interfaces().filter_map(ip).collect()
+}
+
+fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
+    getifaddrs().into_iter().flatten()
 }

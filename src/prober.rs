@@ -25,7 +25,7 @@ use crate::prober::inflight::{Links, Queue};
 use crate::prober::order::Order;
 use crate::prober::pacer::Pacer;
 use crate::tally::{Phase, TICK, Tally, Verdict};
-use crate::targets::{Address, TargetId, Targets};
+use crate::targets::{Address, TargetId, Targets, filled};
 use crate::token::{Key, Token};
 use crate::wire::{Echo, Family};
 
@@ -64,6 +64,7 @@ pub struct Prober {
     links: Links,
     in_flight: Queue,
     due: Queue,
+    due_count: usize,
     order: Order,
     /// How many targets have been tried, in that order.
     tried: u32,
@@ -86,11 +87,12 @@ impl Prober {
     pub fn new(plan: Plan, key: Key, idents: [u16; 2], targets: Targets, now: Instant) -> Result<Self, Error> {
         let sums = if plan.responses > 1 { targets.len() } else { 0 };
         Ok(Prober {
-            tallies: filled(targets.len())?,
-            sums: filled(sums)?,
+            tallies: filled(targets.len(), Tally::default())?,
+            sums: filled(sums, 0)?,
             links: Links::new(targets.len())?,
             in_flight: Queue::EMPTY,
             due: Queue::EMPTY,
+            due_count: 0,
             order: Order::new(targets.of(Family::V4), targets.of(Family::V6), plan.shuffle),
             tried: 0,
             pacer: Pacer::new(plan.rate, now),
@@ -139,13 +141,16 @@ impl Prober {
         self.alive
     }
 
-    /// How long the run will take from `now` on if nobody answers any more who has been silent so far.
+    /// About how long the run will take from `now` on if nobody answers any more who has been silent so far.
     pub fn remaining(&self, now: Instant) -> Duration {
         let last_first = match self.targets.len() - self.tried() {
             0 => self.last_first,
             untried => now + self.pacer.duration(untried),
         };
-        (last_first + self.plan.timeout * (u32::from(self.plan.retries) + 1)).saturating_duration_since(now)
+        let all_silent = last_first + self.plan.timeout * (u32::from(self.plan.retries) + 1);
+        let waiting = self.targets.len() - self.tried() + self.due_count;
+        let all_sent = now + self.pacer.duration(waiting) + self.plan.timeout;
+        all_silent.max(all_sent).saturating_duration_since(now)
     }
 
     /// Whether every target is settled.
@@ -183,12 +188,11 @@ impl Prober {
     }
 
     /// The first `count` probes of the last batch left, the first of them not before the start and the last not after
-    /// the end of `left`. (Each is taken to have left at its proportional place in between.)
+    /// the end of `left`; see [`left_at`].
     pub fn handle_sent(&mut self, count: usize, left: Range<Instant>) {
         let count = count.min(self.batch.len());
-        let span = left.end.saturating_duration_since(left.start);
         for place in 0..count {
-            let at = left.start + span * (2 * place as u32 + 1) / (2 * count as u32);
+            let at = left_at(&left, place, count);
             let target = self.batch[place].target;
             self.take_off(target, at);
             let tally = &mut self.tallies[target.index()];
@@ -324,9 +328,11 @@ impl Prober {
     /// remained, or among the retries for more than half of all. (One last target without a route is no such break: half
     /// of one says nothing.)
     pub fn broke_off(&self, family: Family) -> bool {
-        let course = &self.courses[family.index()];
-        let unsent = self.targets.of(family) - course.reached;
-        course.left_when_broken.is_some_and(|left| left > 1 && unsent * 2 > left)
+        let unsent = |(target, address): &(TargetId, Address)| {
+            address.family() == family && matches!(self.verdict(*target), Verdict::Unsent(_))
+        };
+        let left = self.courses[family.index()].left_when_broken;
+        left.is_some_and(|left| left > 1 && self.targets.addresses().filter(unsent).count() * 2 > left)
     }
 
     /// The target to send to next, if its time has come.
@@ -355,7 +361,10 @@ impl Prober {
                 self.tried += 1;
                 self.last_first = at;
             }
-            _ => self.links.leave(&mut self.due, target),
+            _ => {
+                self.due_count -= 1;
+                self.links.leave(&mut self.due, target);
+            }
         }
         let ticks = self.ticks(at).clamp(self.last_ticks, self.latest());
         self.last_ticks = ticks;
@@ -428,6 +437,7 @@ impl Prober {
     fn fall_due(&mut self, target: TargetId) {
         self.tallies[target.index()].enter(Phase::Due);
         self.links.enter(&mut self.due, target);
+        self.due_count += 1;
     }
 
     fn settle(&mut self, target: TargetId) {
@@ -465,10 +475,11 @@ impl Prober {
     }
 }
 
-/// `count` default values; memory that cannot be had is an error, not an abort.
-fn filled<T: Clone + Default>(count: usize) -> Result<Vec<T>, Error> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count).map_err(|_| Error::Memory(count))?;
-    list.resize(count, T::default());
-    Ok(list)
+/// When the packet at `place` among `count` is taken to have left, of which the first left not before the start and the
+/// last not after the end of `left`: at its proportional place in between. A system call that took absurdly long was not
+/// busy sending for all that time: the process was stopped in it, after the packets had left as a rule.
+pub fn left_at(left: &Range<Instant>, place: usize, count: usize) -> Instant {
+    const LONGEST: Duration = Duration::from_micros(100);
+    let span = left.end.saturating_duration_since(left.start).min(LONGEST * count as u32);
+    left.start + span * (2 * place as u32 + 1) / (2 * count as u32)
 }

@@ -43,8 +43,8 @@ pub struct Outcome {
     pub failures: Vec<Error>,
     /// What the operator should know.
     pub warnings: Vec<Warning>,
-    /// Whether a target is called unreachable.
-    pub unreachable: bool,
+    /// How many targets are called unreachable.
+    pub unreachable: usize,
     /// Of which families targets that were never sent to get no line.
     silent: [bool; 2],
 }
@@ -57,7 +57,7 @@ impl Outcome {
         let mut unsent: Vec<Unsent> = Vec::new();
         for (target, address) in prober.targets().addresses() {
             match prober.verdict(target) {
-                Verdict::Unreachable => outcome.unreachable = true,
+                Verdict::Unreachable => outcome.unreachable += 1,
                 Verdict::Undecided => undecided += 1,
                 Verdict::Unsent(errno) => Unsent::count(&mut unsent, address, errno),
                 Verdict::Alive(_) | Verdict::Unsettled => {}
@@ -85,7 +85,7 @@ impl Outcome {
                 let count = of_family().map(|unsent| unsent.count).sum();
                 outcome.failures.push(Error::Broke(family.name(), count, first.why()));
             } else {
-                outcome.unreachable = true;
+                outcome.unreachable += of_family().map(|unsent| unsent.count).sum::<usize>();
                 outcome.warnings.extend(of_family().map(Unsent::warning));
             }
         }
@@ -147,6 +147,8 @@ impl Unsent {
 pub struct Summary<'a> {
     /// The run.
     pub prober: &'a Prober,
+    /// What it came to.
+    pub outcome: &'a Outcome,
     /// How many replies or damaged packets the kernel threw away.
     pub drops: u64,
     /// How long it took.
@@ -157,13 +159,13 @@ pub struct Summary<'a> {
 
 impl<'a> Summary<'a> {
     /// Sums up, in memory that was set aside before the run: see [`Summary::room`].
-    pub fn new(prober: &'a Prober, drops: u64, elapsed: Duration, mut room: Vec<u32>) -> Self {
+    pub fn new(prober: &'a Prober, outcome: &'a Outcome, drops: u64, elapsed: Duration, mut room: Vec<u32>) -> Self {
         room.extend(prober.targets().addresses().filter_map(|(target, _)| match prober.verdict(target) {
             Verdict::Alive(rtt) => u32::try_from(rtt.as_nanos() / TICK.as_nanos()).ok(),
             _ => None,
         }));
         room.sort_unstable();
-        Summary { prober, drops, elapsed, rtts: room }
+        Summary { prober, outcome, drops, elapsed, rtts: room }
     }
 
     /// The memory that a summary of so many targets takes.
@@ -182,11 +184,13 @@ impl<'a> Summary<'a> {
 
 impl Display for Summary<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Summary { prober, drops, elapsed, rtts } = self;
-        let (targets, settled, alive) = (prober.targets().len(), prober.settled(), prober.alive());
+        let Summary { prober, outcome, drops, elapsed, rtts } = self;
+        let (targets, alive, unreachable) = (prober.targets().len(), prober.alive(), outcome.unreachable);
         let counts = prober.counts();
-        write!(f, "{targets} targets, {alive} alive, {} silent, {} unsettled; ", settled - alive, targets - settled)?;
-        write!(f, "{} probes sent, {} replies, {} duplicates, ", counts.sent, counts.replies, counts.duplicates)?;
+        let unknown = targets - alive - unreachable;
+        write!(f, "{targets} targets, {alive} alive, {unreachable} unreachable, {unknown} without a line; ")?;
+        write!(f, "{} probes sent, {} replies ({} from elsewhere), ", counts.sent, counts.replies, counts.elsewhere)?;
+        write!(f, "{} duplicates, ", counts.duplicates)?;
         write!(f, "{} late, {} damaged, {} stray, ", counts.late, counts.damaged, counts.stray)?;
         write!(f, "{} local send errors, {drops} kernel drops; {:.3} s", counts.refused, elapsed.as_secs_f64())?;
         if !rtts.is_empty() {

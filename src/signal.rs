@@ -2,7 +2,8 @@
 //!
 //! Xymon never looks whether its ping tool died of a signal, and takes that for a success in which every host was down.
 //! So no signal that can be caught may kill us: each that would is blocked and read through a descriptor, and the run
-//! ends in order. A signal that was ignored at start stays ignored (nohup): blocked, it would be queued all the same.
+//! ends in order. A signal that was ignored at start stays ignored (nohup): blocked, it is queued all the same, so it is
+//! passed over when it is read.
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,23 +17,24 @@ use nix::time::ClockId;
 
 use crate::error::Error;
 
-/// Every signal that would end the process by default and can be blocked, but for those that tell of a fault in the
-/// program itself.
-const FATAL: [Signal; 14] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGTERM,
-    Signal::SIGSTKFLT,
-    Signal::SIGXCPU,
-    Signal::SIGXFSZ,
-    Signal::SIGVTALRM,
-    Signal::SIGPROF,
-    Signal::SIGIO,
-    Signal::SIGPWR,
+/// The signals that are left alone: they do not end a process by default, or tell of a fault in the program itself, or
+/// (SIGPIPE) are ignored by every Rust program.
+const LEFT_ALONE: [Signal; 15] = [
+    Signal::SIGABRT,
+    Signal::SIGBUS,
+    Signal::SIGCHLD,
+    Signal::SIGCONT,
+    Signal::SIGFPE,
+    Signal::SIGILL,
+    Signal::SIGPIPE,
+    Signal::SIGSEGV,
+    Signal::SIGSYS,
+    Signal::SIGTRAP,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGURG,
+    Signal::SIGWINCH,
 ];
 
 /// What a signal asks for.
@@ -49,6 +51,8 @@ pub enum Event {
 /// The signals that came.
 pub struct Signals {
     descriptor: SignalFd,
+    /// The signals that were ignored at start, a bit each.
+    ignored: u64,
     alarm: Option<Timer>,
 }
 
@@ -56,12 +60,13 @@ impl Signals {
     /// Blocks them, from here on for good.
     pub fn block() -> Result<Self, Error> {
         let ignored = ignored();
-        let signals: SigSet = FATAL.into_iter().filter(|&signal| ignored & bit(signal) == 0).collect();
+        let mut signals = SigSet::all();
+        LEFT_ALONE.into_iter().for_each(|signal| signals.remove(signal));
         let failed = |errno| Error::System("signals", std::io::Error::from(errno));
         signals.thread_block().map_err(failed)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let descriptor = SignalFd::with_flags(&signals, flags).map_err(failed)?;
-        Ok(Signals { descriptor, alarm: None })
+        Ok(Signals { descriptor, ignored, alarm: None })
     }
 
     /// Makes [`Event::Alarm`] come after `time`, whatever is being waited for then.
@@ -69,6 +74,8 @@ impl Signals {
         let set = || {
             let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
             let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+            // No time at all would disarm the timer.
+            let time = time.max(Duration::from_nanos(1));
             timer.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
             Ok(timer)
         };
@@ -84,13 +91,19 @@ impl Signals {
 
     /// A signal that has come, if one has. Each is told once.
     pub fn poll(&self) -> Option<Event> {
-        let number = self.descriptor.read_signal().ok()??.ssi_signo;
-        Some(match Signal::try_from(number as i32) {
-            Ok(Signal::SIGUSR1 | Signal::SIGQUIT) => Event::Status,
-            Ok(Signal::SIGALRM) if self.alarm.is_some() => Event::Alarm,
-            Ok(signal) => Event::Stop(signal.as_str()),
-            Err(_) => Event::Stop("a signal"),
-        })
+        while let Some(info) = self.descriptor.read_signal().ok()? {
+            let number = info.ssi_signo;
+            let event = match Signal::try_from(number as i32) {
+                Ok(Signal::SIGALRM) if self.time_is_over() => return Some(Event::Alarm),
+                Ok(Signal::SIGUSR1 | Signal::SIGQUIT) => Event::Status,
+                Ok(signal) => Event::Stop(signal.as_str()),
+                Err(_) => Event::Stop("a real-time signal"),
+            };
+            if self.ignored & 1 << (number - 1) == 0 {
+                return Some(event);
+            }
+        }
+        None
     }
 }
 
@@ -106,8 +119,4 @@ fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
-fn bit(signal: Signal) -> u64 {
-    1 << (signal as i32 - 1)
 }

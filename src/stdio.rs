@@ -27,7 +27,16 @@ pub struct Stream<'a, D> {
     descriptor: D,
     /// How much is written at once, so that no write waits for a reader.
     most: usize,
-    signals: Option<&'a Signals>,
+    until: Until<'a>,
+}
+
+/// How long a descriptor is waited for that is not ready.
+#[derive(Clone, Copy)]
+pub enum Until<'a> {
+    /// Until a signal comes.
+    Signal(&'a Signals),
+    /// So long.
+    Milliseconds(u16),
 }
 
 impl<'a> Stream<'a, File> {
@@ -39,7 +48,7 @@ impl<'a> Stream<'a, File> {
         if file.metadata()?.is_dir() {
             return Err(Errno::EISDIR.into());
         }
-        Ok(Stream::new(file, Some(signals)))
+        Ok(Stream::new(file, Until::Signal(signals)))
     }
 
     /// A file to append to, made for its owner alone. Links and anything but regular files are refused: the directory
@@ -50,15 +59,15 @@ impl<'a> Stream<'a, File> {
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        Ok(Stream::new(file, Some(signals)))
+        Ok(Stream::new(file, Until::Signal(signals)))
     }
 }
 
 impl<'a, D: AsFd> Stream<'a, D> {
-    /// Reads or writes `descriptor`, until a signal comes.
-    pub fn new(descriptor: D, signals: Option<&'a Signals>) -> Self {
+    /// Reads or writes `descriptor`, and waits for it so long.
+    pub fn new(descriptor: D, until: Until<'a>) -> Self {
         let most = if kind(&descriptor) == SFlag::S_IFREG { usize::MAX } else { PIPE_BUF };
-        Stream { descriptor, most, signals }
+        Stream { descriptor, most, until }
     }
 
     /// Whether somebody may be waiting at the other end for us to read.
@@ -80,24 +89,38 @@ impl<'a, D: AsFd> Stream<'a, D> {
         if mode == wrong { Err(Errno::EBADF.into()) } else { Ok(()) }
     }
 
+    /// Waits until the descriptor is ready, and not beyond what `until` allows.
     fn wait(&self, ready: PollFlags) -> io::Result<()> {
         self.check_open_for(ready)?;
-        let wanted = PollFd::new(self.descriptor.as_fd(), ready);
-        let Some(signals) = self.signals else {
-            poll(&mut [wanted], PollTimeout::NONE)?;
-            return Ok(());
+        let descriptor = PollFd::new(self.descriptor.as_fd(), ready);
+        let signals = match self.until {
+            Until::Signal(signals) => signals,
+            Until::Milliseconds(patience) => {
+                return match poll(&mut [descriptor], patience)? {
+                    0 => Err(io::ErrorKind::TimedOut.into()),
+                    _ => Ok(()),
+                };
+            }
         };
-        let mut awaited = [wanted, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-        poll(&mut awaited, PollTimeout::NONE)?;
-        // A list may have no end, so that a signal goes first. What can be written is written: a second signal must not
-        // cost the results that the first one asked for.
-        let event = match awaited[0].any() {
-            Some(true) if ready == PollFlags::POLLOUT => signals.time_is_over().then_some(Event::Alarm),
-            _ => signals.poll(),
-        };
-        match event {
-            None | Some(Event::Status) => Ok(()),
-            Some(event) => Err(io::Error::other(Interrupted(event))),
+        let mut awaited = [descriptor, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        loop {
+            match poll(&mut awaited, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            let is_ready = awaited[0].any() == Some(true);
+            // A list may have no end, so that a signal goes first. What can be written is written: a second signal must
+            // not cost the results that the first one asked for. Only the deadline stops that too.
+            let event = if is_ready && ready == PollFlags::POLLOUT {
+                signals.time_is_over().then_some(Event::Alarm)
+            } else {
+                signals.poll()
+            };
+            match event {
+                None | Some(Event::Status) if is_ready => return Ok(()),
+                None | Some(Event::Status) => {}
+                Some(event) => return Err(io::Error::other(Interrupted(event))),
+            }
         }
     }
 }

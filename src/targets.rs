@@ -392,22 +392,27 @@ fn push<T>(list: &mut Vec<T>, item: T) -> Result<u32, Error> {
     Ok(list.len() as u32 - 1)
 }
 
+/// `count` times `item`, in memory that is asked for like that of [`push`].
+pub(crate) fn filled<T: Clone>(count: usize, item: T) -> Result<Vec<T>, Error> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).map_err(|_| Error::Memory(count))?;
+    list.resize(count, item);
+    Ok(list)
+}
+
 /// Unites equal addresses, each at its first place. Returns the new place of each old one, or nothing if no two were
 /// equal. Sorting indices costs 4 bytes an address, and only for the moment; a hash map costs seven times that.
 fn unite<A: Ord + Copy>(addresses: &mut Vec<A>) -> Result<Vec<u32>, Error> {
     if addresses.is_sorted_by(|a, b| a < b) {
         return Ok(Vec::new());
     }
-    let mut order = Vec::new();
-    order.try_reserve_exact(addresses.len()).map_err(|_| Error::Memory(addresses.len()))?;
-    order.extend(0..addresses.len() as u32);
+    let mut order = filled(addresses.len(), 0)?;
+    order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
     order.sort_unstable_by_key(|&place| (addresses[place as usize], place));
     if order.windows(2).all(|pair| addresses[pair[0] as usize] != addresses[pair[1] as usize]) {
         return Ok(Vec::new());
     }
-    let mut places = Vec::new();
-    places.try_reserve_exact(addresses.len()).map_err(|_| Error::Memory(addresses.len()))?;
-    places.resize(addresses.len(), 0);
+    let mut places = filled(addresses.len(), 0_u32)?;
     for run in order.chunk_by(|&a, &b| addresses[a as usize] == addresses[b as usize]) {
         for &place in run {
             places[place as usize] = run[0];

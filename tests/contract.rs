@@ -261,7 +261,7 @@ fn lines_that_ran_together_are_rejected_and_named() {
         for line in junk.iter().chain(&[glued]) {
             assert!(remains.stderr.contains(&format!("\"{line}\"")), "{line} is named: {remains:?}");
         }
-        assert!(remains.stderr.contains("two lines run together?"), "{remains:?}");
+        assert!(remains.stderr.contains("two lines run together, or a port?"), "{remains:?}");
         assert_eq!(lab.seen().len(), 2, "nobody else is probed");
     });
 }

@@ -211,10 +211,10 @@ impl Lab {
     }
 
     /// The far end came up first and had nobody to talk to. That its peer is there it learns from a kernel worker, and
-    /// until then it drops what it is given without a word (`noop`): the first answers would be lost.
+    /// until then it drops what it is given without a word: the first answers would be lost.
     fn await_far_end(&self) {
         let deadline = Instant::now() + LIMIT;
-        while self.ip(&["-o", "link", "show", "dev", "lab1"]).contains(" qdisc noop ") {
+        while !self.ip(&["-o", "link", "show", "dev", "lab1"]).contains(" state UP ") {
             assert!(Instant::now() < deadline, "lab1 does not become ready");
         }
     }

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use xymonping::cli::{FLAGS, LETTERS};
 use xymonping::error::Exit;
-use xymonping::plan::{Limits, Plan};
+use xymonping::plan::Limits;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
 
@@ -74,7 +74,7 @@ fn the_manual_states_the_defaults_that_hold() {
     for flag in FLAGS {
         let (_, text) = options.get(&format!("-{}", flag.long)).unwrap_or_else(|| panic!("no --{}", flag.long));
         let stated = text.lines().find_map(|line| line.strip_prefix("The default is ")?.strip_suffix('.'));
-        let holds = flag.default.map(|default| default(&Plan::default()));
+        let holds = flag.default.map(|default| default());
         assert_eq!(stated, holds.as_deref(), "--{}", flag.long);
     }
 }

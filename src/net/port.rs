@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendto, setsockopt, sockopt,
 };
 use nix::{cmsg_space, getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::{Protocol, Socket, Type};
@@ -22,15 +22,24 @@ use crate::plan::Shape;
 use crate::targets::Address;
 use crate::wire::{self, Family, HEADER, Message};
 
+/// How many errors in a row are read over.
+const MAX_ERRORS: usize = 8;
+
 /// How many packets are read in one system call.
 const READ_BATCH: usize = 64;
 
 /// The longest header of an IPv4 packet (RFC 791 §3.1), in bytes.
 const MAX_HEADER: usize = 60;
 
+/// Room for a reply that is longer than its probe, as long as it fits into one frame.
+const LEAST_ROOM: usize = 2048;
+
 /// A probe with so much data fits into the smallest packet that every host must take, 576 bytes (RFC 791 §3.1). It is
 /// never fragmented, so the kernel need not find it a unique Identification, which is 3 % of the cost of sending it.
 const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
+
+/// From linux/socket.h; libc does not have it.
+const MSG_PROBE: libc::c_int = 0x10;
 
 /// From asm-generic/socket.h and linux/sock_diag.h; libc has neither.
 const SO_MEMINFO: libc::c_int = 55;
@@ -77,13 +86,13 @@ pub(super) struct Port {
     /// When the queue was last seen empty.
     empty: Instant,
     headers: MultiHeaders<SockaddrStorage>,
-    /// A socket that never sends, to ask the kernel for routes with.
+    /// A UDP socket that never sends, to ask the kernel for routes with.
     compass: Option<Socket>,
 }
 
-/// Rooms for the replies to probes with `size` bytes of data, with any header.
+/// Rooms for the replies to probes with `size` bytes of data, with any header, and for those of hosts that add to it.
 pub(super) fn rooms(size: usize) -> Vec<Vec<u8>> {
-    vec![vec![0; MAX_HEADER + HEADER + size]; READ_BATCH]
+    vec![vec![0; (MAX_HEADER + HEADER + size).max(LEAST_ROOM)]; READ_BATCH]
 }
 
 impl Port {
@@ -139,9 +148,12 @@ impl Port {
         self.compass = find().ok();
     }
 
-    /// Whether the kernel knows a route to `address` now. Connecting a UDP socket looks it up and sends nothing.
+    /// Whether the kernel knows a route to `address` now. An empty message with these two flags goes as far as that, and
+    /// is not sent (linux/socket.h).
     pub(super) fn has_route(&self, address: SocketAddr) -> bool {
-        self.compass.as_ref().is_some_and(|compass| compass.connect(&address.into()).is_ok())
+        let flags = MsgFlags::from_bits_retain(libc::MSG_CONFIRM | MSG_PROBE);
+        let ask = |compass: &Socket| sendto(compass.as_raw_fd(), &[], &SockaddrStorage::from(address), flags);
+        self.compass.as_ref().is_some_and(|compass| ask(compass).is_ok())
     }
 
     /// Gives packets the shape that the command line asks for.
@@ -175,7 +187,10 @@ impl Port {
             Family::V4 => setsockopt(socket, MtuDiscover, &discovery),
             Family::V6 => setsockopt(socket, MtuDiscoverV6, &discovery),
         };
-        set.map_err(|errno| Error::SocketOption("--dont-fragment", errno.into()))
+        match set {
+            Err(errno) if shape.dont_fragment => Err(Error::SocketOption("--dont-fragment", errno.into())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether replies found no room since the last look. The counter rises for damaged ICMPv6 packets as well; those
@@ -192,6 +207,7 @@ impl Port {
         let begin = Instant::now();
         let overflowed = self.overflowed();
         let mut before = begin;
+        let mut errors = 0;
         loop {
             let mut rooms = replies.iter_mut();
             let mut slices: [_; READ_BATCH] =
@@ -199,12 +215,16 @@ impl Port {
             let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
             let messages = match recvmmsg(fd, &mut self.headers, &mut slices, flags, None) {
                 Ok(messages) => messages,
-                Err(Errno::EINTR) => continue,
-                // Empty; or a stale error of the socket, which the next call no longer sees.
-                Err(_) => {
+                Err(Errno::EAGAIN) => {
                     self.empty = before;
                     return overflowed;
                 }
+                // An error that the socket had kept is told once, and says nothing of what is queued behind it.
+                Err(_) if errors < MAX_ERRORS => {
+                    errors += 1;
+                    continue;
+                }
+                Err(_) => return overflowed,
             };
             let now = Instant::now();
             let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

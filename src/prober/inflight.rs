@@ -6,7 +6,7 @@
 //! leaving from the middle and changing queues cost a few words each, and nothing is allocated while probing.
 
 use crate::error::Error;
-use crate::targets::TargetId;
+use crate::targets::{TargetId, filled};
 
 /// No target.
 const NONE: u32 = u32::MAX;
@@ -41,10 +41,7 @@ pub struct Links(Vec<Link>);
 impl Links {
     /// Links for as many targets.
     pub fn new(targets: usize) -> Result<Self, Error> {
-        let mut links = Vec::new();
-        links.try_reserve_exact(targets).map_err(|_| Error::Memory(targets))?;
-        links.resize(targets, Link { before: NONE, after: NONE });
-        Ok(Links(links))
+        filled(targets, Link { before: NONE, after: NONE }).map(Links)
     }
 
     /// `target`, who stands in no queue, enters `queue` at its end.
