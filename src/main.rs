@@ -10,6 +10,7 @@ use std::env;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::mem;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic;
@@ -113,6 +114,10 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let log = open_log(&options.debug, &signals)?;
     let targets = read_targets(&options, limits, &signals, notes)?;
     notes.awaiting_list = false;
+    if targets.len() > 1 {
+        // One target alone has nobody to compare its route with.
+        link.take_compass(origins, options.interface.as_deref());
+    }
     let deadline = options.deadline.map(|time| start + time - time_to_report(targets.len()).min(time / 2));
     warn_of_deadline(&options.plan, targets.len(), deadline);
     let rejected = targets.rejected > 0;
@@ -137,6 +142,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         let summary = Summary::new(&prober, &outcome, link.drops(), driver::now() - start, room);
         notes.warnings.push(summary.to_string());
     }
+    // The kernel takes everything back faster than we can give it piece by piece.
+    mem::forget((link, prober));
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
         None if options.exit_status && rejected => Exit::Rejected,
@@ -194,7 +201,8 @@ fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, 
 }
 
 fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<Targets, Error> {
-    let broadcasts = net::broadcasts();
+    // Root may ping them; then it is not worth while to ask.
+    let broadcasts = if limits.groups { Vec::new() } else { net::broadcasts() };
     let rules = Rules { only: options.only, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut reading = Reading::new(rules);
     match &options.input {

@@ -50,7 +50,8 @@ pub struct Link {
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
-    replies: Vec<Vec<u8>>,
+    /// Room for replies, in one piece: what is never written to costs nothing.
+    replies: Vec<u8>,
 }
 
 /// A packet that came in.
@@ -105,8 +106,7 @@ impl Link {
                 },
             };
             ports[family.index()] = match port {
-                Ok(mut port) => {
-                    port.take_compass(raw.origins[family.index()], interface);
+                Ok(port) => {
                     if may_broadcast {
                         let _ = port.socket.set_broadcast(true);
                     }
@@ -141,12 +141,20 @@ impl Link {
         }
         Ok(Link {
             ports,
-            own: own_addresses(),
+            own: Vec::new(),
             send_headers: MultiHeaders::preallocate(MAX_BATCH, None),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             replies: port::rooms(size),
             data,
         })
+    }
+
+    /// Prepares for [`Self::has_route`], while descriptors can still be opened.
+    pub fn take_compass(&mut self, origins: [Option<Origin>; 2], interface: Option<&str>) {
+        self.own = own_addresses();
+        for port in self.ports.iter_mut().flatten() {
+            port.take_compass(origins[port.family.index()], interface);
+        }
     }
 
     /// The Identifiers of probes and replies, by family.
@@ -196,7 +204,8 @@ impl Link {
         self.ports.each_mut().map(|port| port.as_mut().is_ok_and(|port| port.receive(replies, &mut each)))
     }
 
-    /// Whether the kernel knows a route to `address` now that leaves this machine. Nothing is sent to find out.
+    /// Whether the kernel knows a route to `address` now that leaves this machine. Nothing is sent to find out. Without a
+    /// compass nobody knows, and the answer is no.
     pub fn has_route(&self, address: Address) -> bool {
         const DISCARD: u16 = 9;
         let peer: SocketAddr = match address {

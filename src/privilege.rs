@@ -81,7 +81,7 @@ impl Privileged {
     /// Gives up every right there is, for good, and asks the kernel whether it is so.
     pub fn drop(self) -> Result<Dropped, Error> {
         // Without SETPCAP (a file capability, or nothing) this fails, and no_new_privs makes it no matter.
-        let _ = caps::clear(None, CapSet::Bounding);
+        let _ = caps::all().into_iter().try_for_each(|cap| caps::drop(None, CapSet::Bounding, cap));
         // Kernels older than 4.3 have no ambient set; the check below reads it where there is one.
         let _ = caps::clear(None, CapSet::Ambient);
         ask("clear inheritable capabilities", caps::clear(None, CapSet::Inheritable))?;
@@ -105,8 +105,9 @@ impl Privileged {
         for set in [CapSet::Permitted, CapSet::Effective, CapSet::Inheritable] {
             expect("capabilities", ask("read capabilities", caps::read(None, set))?, HashSet::new())?;
         }
-        if let Ok(ambient) = caps::read(None, CapSet::Ambient) {
-            expect("ambient capabilities", ambient, HashSet::new())?;
+        // Nothing else can be ambient: the kernel keeps this set within the permitted one, which was cut to these.
+        for cap in WANTED {
+            expect("ambient capabilities", caps::has_cap(None, CapSet::Ambient, cap).unwrap_or(false), false)?;
         }
         expect("no_new_privs", ask("get no_new_privs", prctl::get_no_new_privs())?, true)?;
         expect("dumpable", ask("get dumpable", prctl::get_dumpable())?, false)?;
@@ -145,6 +146,11 @@ fn close_inherited() {
 }
 
 fn inherited() -> Vec<RawFd> {
+    // Since Linux 6.2 the size of this directory is their number; before it was zero. Rust's start-up saw to it that the
+    // first three are there.
+    if fs::metadata("/proc/self/fd").is_ok_and(|list| list.len() == 3) {
+        return Vec::new();
+    }
     match fs::read_dir("/proc/self/fd") {
         Ok(list) => {
             let numbers = list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

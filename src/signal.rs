@@ -5,7 +5,8 @@
 //! ends in order. A signal that was ignored at start stays ignored (nohup): blocked, it is queued all the same, so it is
 //! passed over when it is read.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -116,7 +117,10 @@ impl AsFd for Signals {
 /// The signals that were ignored when the process began, as the kernel's mask (proc(5), SigIgn). Where that cannot be
 /// read, none is taken to be.
 fn ignored() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The kernel writes all of it at once, or as much as there is room for.
+    let mut status = [0; 4096];
+    let length = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or(0);
+    let status = str::from_utf8(&status[..length]).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

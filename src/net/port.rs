@@ -91,8 +91,8 @@ pub(super) struct Port {
 }
 
 /// Rooms for the replies to probes with `size` bytes of data, with any header, and for those of hosts that add to it.
-pub(super) fn rooms(size: usize) -> Vec<Vec<u8>> {
-    vec![vec![0; (MAX_HEADER + HEADER + size).max(LEAST_ROOM)]; READ_BATCH]
+pub(super) fn rooms(size: usize) -> Vec<u8> {
+    vec![0; (MAX_HEADER + HEADER + size).max(LEAST_ROOM) * READ_BATCH]
 }
 
 impl Port {
@@ -203,13 +203,13 @@ impl Port {
     }
 
     /// See [`super::Link::receive`]. Only what had arrived when it began is sure to be read: a flood may not keep us here.
-    pub(super) fn receive(&mut self, replies: &mut [Vec<u8>], each: &mut impl FnMut(Arrival)) -> bool {
+    pub(super) fn receive(&mut self, replies: &mut [u8], each: &mut impl FnMut(Arrival)) -> bool {
         let begin = Instant::now();
         let overflowed = self.overflowed();
         let mut before = begin;
         let mut errors = 0;
         loop {
-            let mut rooms = replies.iter_mut();
+            let mut rooms = replies.chunks_exact_mut(replies.len() / READ_BATCH);
             let mut slices: [_; READ_BATCH] =
                 std::array::from_fn(|_| [IoSliceMut::new(rooms.next().map_or(&mut [][..], |room| &mut room[..]))]);
             let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
