@@ -1,0 +1,334 @@
+//! The test bed of the benchmarks: two network namespaces with a wire between them, and a stopwatch.
+//!
+//! The far end answers for half a world: 10.0.0.0/9 and fd00::/17 are alive to the last address, the other halves,
+//! 10.128.0.0/9 and fd00:8000::/17, take every packet and stay silent. Nothing leaves this machine, and nothing is left
+//! behind: the namespaces end with the process, however it ends.
+//!
+//! A program runs in the near namespace, with a list for its stdin and a file for its stdout. It is started by a small
+//! process of its own (the benchmark itself, called with a role), because the kernel tells the peak memory of children
+//! only for all of them together. What is measured: from before the start to after the end, the processor times and the
+//! peak memory that the kernel accounts.
+//!
+//! Programs to compare with are given by the environment: `FPING=/path` and `XYMONPING_ORIGINAL=/path`.
+
+// Every benchmark uses its own part of this.
+#![allow(dead_code, unused_imports, clippy::exit, clippy::print_stdout)]
+
+#[path = "bed/bare.rs"]
+mod bare;
+#[path = "../tests/lab/namespace.rs"]
+mod namespace;
+#[path = "bed/report.rs"]
+mod report;
+#[path = "bed/stopwatch.rs"]
+mod stopwatch;
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::time::Duration;
+
+use nix::unistd::geteuid;
+
+pub use namespace::Namespace;
+pub use report::{Report, median, median_of, number, ratio};
+pub use stopwatch::Run;
+
+/// The devices at both ends.
+pub const NEAR: &str = "near0";
+pub const FAR: &str = "far0";
+
+/// The addresses at both ends.
+pub const NEAR4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const FAR4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+pub const NEAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+pub const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
+
+/// Neighbours are known from the start, so that no first packet waits for ARP.
+const NEAR_MAC: &str = "02:00:00:00:00:01";
+const FAR_MAC: &str = "02:00:00:00:00:02";
+
+/// A program that takes longer than this is killed, and the benchmark fails.
+pub const LIMIT: Duration = Duration::from_secs(170);
+
+const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The first thing that a benchmark calls: plays the role that it was started in, if it was started in one. Ends the
+/// process if there is nothing to measure with.
+pub fn begin() {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    match args.first().and_then(|role| role.to_str()) {
+        Some("--role=run") => process::exit(stopwatch::play(&args[1..])),
+        Some("--role=bare") => process::exit(bare::play(&args[1..])),
+        _ => {}
+    }
+    if !args.iter().any(|arg| arg == "--bench") {
+        println!("this is a benchmark: cargo bench --bench NAME");
+        process::exit(0);
+    }
+    if !geteuid().is_root() {
+        println!("SKIPPED: benchmarks make network namespaces and open raw sockets, so they need root");
+        process::exit(0);
+    }
+}
+
+/// The `n`th of the hosts that answer.
+pub fn alive4(n: u32) -> IpAddr {
+    assert!(n < 1 << 23);
+    Ipv4Addr::from_bits(0x0a00_0000 + n).into()
+}
+
+/// The `n`th of the hosts that answer.
+pub fn alive6(n: u32) -> IpAddr {
+    Ipv6Addr::from_bits((0xfd00 << 112) + u128::from(n)).into()
+}
+
+/// The `n`th of the hosts that stay silent.
+pub fn silent4(n: u32) -> IpAddr {
+    assert!(n < 1 << 23);
+    Ipv4Addr::from_bits(0x0a80_0000 + n).into()
+}
+
+/// The `n`th of the hosts that stay silent.
+pub fn silent6(n: u32) -> IpAddr {
+    Ipv6Addr::from_bits((0xfd00_8000 << 96) + u128::from(n)).into()
+}
+
+/// A program to be run, with what it is called in tables.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub name: String,
+    pub path: PathBuf,
+    pub args: Vec<String>,
+}
+
+impl Program {
+    pub fn new(name: &str, path: impl Into<PathBuf>, args: &[&str]) -> Program {
+        Program { name: name.to_owned(), path: path.into(), args: args.iter().map(|&arg| arg.to_owned()).collect() }
+    }
+
+    /// The program as `cargo build --release` makes it.
+    pub fn ours(args: &[&str]) -> Program {
+        Program::new("xymonping", env!("CARGO_BIN_EXE_xymonping"), args)
+    }
+
+    /// The static build, made here if it is not there yet. Only where that target is installed.
+    pub fn ours_static(args: &[&str]) -> Option<Program> {
+        match build_static() {
+            Ok(path) => Some(Program::new("xymonping, static", path, args)),
+            Err(reason) => {
+                println!("SKIPPED the static build: {reason}");
+                None
+            }
+        }
+    }
+
+    /// fping, where the environment names one.
+    pub fn fping(args: &[&str]) -> Option<Program> {
+        Some(Program::new("fping", peer("FPING")?, args))
+    }
+
+    /// Xymon's own xymonping, where the environment names one.
+    pub fn original(args: &[&str]) -> Option<Program> {
+        Some(Program::new("the original xymonping", peer("XYMONPING_ORIGINAL")?, args))
+    }
+
+    /// The bare system calls: `count` probes to [`alive4`] or [`alive6`] hosts, and their answers. `like_ours` sets the
+    /// socket options that the program sets.
+    pub fn bare(ipv6: bool, count: usize, like_ours: bool) -> Program {
+        let this = env::current_exe().expect("a benchmark knows its own binary");
+        let name = if like_ours { "bare loop, same socket options" } else { "bare loop" };
+        let family = if ipv6 { "6" } else { "4" };
+        let options = if like_ours { "like-ours" } else { "plain" };
+        Program::new(name, this, &["--role=bare", family, &count.to_string(), options])
+    }
+
+    pub fn named(mut self, name: &str) -> Program {
+        self.name = name.to_owned();
+        self
+    }
+}
+
+fn peer(variable: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).map(PathBuf::from);
+    match &path {
+        None => println!("SKIPPED a peer: {variable}=/path names none"),
+        Some(path) => assert!(path.is_file(), "{variable}={} is no file", path.display()),
+    }
+    path
+}
+
+fn build_static() -> Result<PathBuf, String> {
+    let libraries = Command::new("rustc").args(["--print=target-libdir", "--target", STATIC_TARGET]).output();
+    let libraries = libraries.map_err(|e| format!("rustc: {e}"))?.stdout;
+    if !Path::new(String::from_utf8_lossy(&libraries).trim()).is_dir() {
+        return Err(format!("{STATIC_TARGET} is not installed"));
+    }
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--offline", "--quiet", "--bin=xymonping", "--target", STATIC_TARGET])
+        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .arg("--target-dir")
+        .arg(target_dir())
+        .status()
+        .map_err(|e| format!("cargo: {e}"))?;
+    if !status.success() {
+        return Err("it cannot be built".to_owned());
+    }
+    Ok(target_dir().join(STATIC_TARGET).join("release/xymonping"))
+}
+
+/// Where cargo puts everything.
+pub fn target_dir() -> PathBuf {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    tmp.parent().expect("it is a folder of the target directory").to_owned()
+}
+
+/// A file with addresses, one a line. It goes when this goes.
+pub struct List {
+    path: PathBuf,
+    pub len: usize,
+}
+
+impl List {
+    pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> List {
+        let (mut text, mut len) = (String::new(), 0);
+        for address in addresses {
+            writeln!(text, "{address}").expect("a string takes everything");
+            len += 1;
+        }
+        let path = scratch("list");
+        fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        List { path, len }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A name for a file of this process, in memory where possible: the disk is not what is measured.
+pub fn scratch(what: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let memory = PathBuf::from("/dev/shm");
+    let folder = if memory.is_dir() { memory } else { env::temp_dir() };
+    folder.join(format!("xymonping-bench-{}-{}-{what}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Runs a program from start to end in the namespace of the calling thread, which may be another one than a bed's.
+pub fn run_here(program: &Program, list: Option<&List>) -> Run {
+    let out = scratch("out");
+    let run = stopwatch::run(program, list.map(List::path), &out);
+    let _ = fs::remove_file(&out);
+    run.unwrap_or_else(|e| panic!("{}: {e}", program.name))
+}
+
+/// Two namespaces and a wire.
+pub struct Bed {
+    near: Namespace,
+    far: Namespace,
+}
+
+impl Bed {
+    pub fn open() -> Bed {
+        Self::try_open().unwrap_or_else(|e| panic!("no test bed: {e}"))
+    }
+
+    fn try_open() -> Result<Bed, String> {
+        let (near, far) = (Namespace::new()?, Namespace::new()?);
+        for end in [&near, &far] {
+            // Kernels without IPv6 have none of the second kind; older ones keep the first kind for the whole machine.
+            for (name, value) in [
+                ("net.ipv4.icmp_ratelimit", "0"),
+                ("net.ipv4.icmp_msgs_per_sec", "1000000000"),
+                ("net.ipv6.icmp.ratelimit", "0"),
+                ("net.ipv6.conf.default.accept_dad", "0"),
+                ("net.ipv6.conf.default.accept_ra", "0"),
+            ] {
+                let _ = end.set_sysctl(name, value);
+            }
+        }
+        let far_file = far.inside(|| File::open("/proc/thread-self/ns/net")).map_err(|e| e.to_string())?;
+        let far_path = format!("/proc/{}/fd/{}", process::id(), far_file.as_raw_fd());
+        near.ip(
+            &["-batch", "-"],
+            &format!(
+                "link add {NEAR} address {NEAR_MAC} type veth peer name {FAR} address {FAR_MAC} netns {far_path}\n\
+                 link set lo up\nlink set {NEAR} up\n"
+            ),
+        )?;
+        far.ip(
+            &["-batch", "-"],
+            &format!(
+                "link set lo up\nlink set {FAR} up\n\
+                 addr add {FAR4}/24 dev {FAR}\nneigh add {NEAR4} lladdr {NEAR_MAC} dev {FAR} nud permanent\n\
+                 route add local 10.0.0.0/9 dev lo\n"
+            ),
+        )?;
+        near.ip(
+            &["-batch", "-"],
+            &format!(
+                "addr add {NEAR4}/24 dev {NEAR}\nneigh add {FAR4} lladdr {FAR_MAC} dev {NEAR} nud permanent\n\
+                 route add 10.0.0.0/8 via {FAR4}\n"
+            ),
+        )?;
+        if Path::new("/proc/sys/net/ipv6").exists() {
+            far.ip(
+                &["-batch", "-"],
+                &format!(
+                    "addr add {FAR6}/64 dev {FAR} nodad\n\
+                     neigh add {NEAR6} lladdr {NEAR_MAC} dev {FAR} nud permanent\n\
+                     route add local fd00::/17 dev lo\n"
+                ),
+            )?;
+            near.ip(
+                &["-batch", "-"],
+                &format!(
+                    "addr add {NEAR6}/64 dev {NEAR} nodad\n\
+                     neigh add {FAR6} lladdr {FAR_MAC} dev {NEAR} nud permanent\n\
+                     route add fd00::/16 via {FAR6}\n"
+                ),
+            )?;
+        }
+        Ok(Bed { near, far })
+    }
+
+    /// Where programs run.
+    pub fn near(&self) -> &Namespace {
+        &self.near
+    }
+
+    /// Where the hosts are.
+    pub fn far(&self) -> &Namespace {
+        &self.far
+    }
+
+    /// Runs a program from start to end, with a list to read or with nothing.
+    pub fn run(&self, program: &Program, list: Option<&List>) -> Run {
+        self.near.inside(|| run_here(program, list))
+    }
+
+    /// Runs programs in turn, A B C A B C ...: a list of runs for each. So whatever else goes on on this machine meets
+    /// them all alike, and ratios are taken within a round.
+    pub fn in_turn(&self, rounds: usize, programs: &[(&Program, Option<&List>)]) -> Vec<Vec<Run>> {
+        let mut runs = vec![Vec::new(); programs.len()];
+        for _ in 0..rounds {
+            for ((program, list), runs) in programs.iter().zip(&mut runs) {
+                runs.push(self.run(program, *list));
+            }
+        }
+        runs
+    }
+}
