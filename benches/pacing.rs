@@ -1,0 +1,132 @@
+//! Pacing: whether the packets on the wire keep to the rate that was asked for, and what keeping it costs.
+//!
+//! A capture on the wire stamps every Echo Request. From the stamps come the average rate, and the largest number of
+//! packets in any 10 ms: what may be there is 10 ms worth at the rate, a burst of as much (one packet at least), and one
+//! more for the edges of the window. A machine that is busy otherwise lets the program wait for a processor; credit beyond
+//! a burst is lost then, by design, and the longest gap shows it. Processor time is all that the program used from start to end, by packet; it holds
+//! the far end's part, because the answer is made within the system call that sends.
+
+mod bed;
+mod capture;
+mod figures;
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use bed::{Bed, List, NEAR, Program, Report, Run, alive4, begin, number, silent4};
+use capture::{Capture, Captured, Keep};
+use figures::{fullest_window, keep, rate};
+
+const WINDOW: Duration = Duration::from_millis(10);
+
+/// One program at one rate, and what the wire saw of it.
+struct Course {
+    program: Program,
+    asked: f64,
+    run: Run,
+    departures: Vec<Duration>,
+}
+
+struct Field {
+    bed: Bed,
+    report: Report,
+    raw: String,
+}
+
+fn main() {
+    begin();
+    let mut field = Field { bed: Bed::open(), report: Report::new("pacing"), raw: String::new() };
+
+    let mut courses = Vec::new();
+    for (pps, seconds) in [(50, 8), (1_000, 5), (10_000, 5), (100_000, 5)] {
+        let list = List::new((0..pps * seconds).map(alive4));
+        let programs = [
+            Some(Program::ours(&[&format!("--max-pps={pps}")])),
+            Program::original(&[&format!("--max-pps={pps}")]).filter(|_| pps < 100_000),
+            Program::fping(&["-e", "-i", &(1000.0 / f64::from(pps)).to_string()]).filter(|_| pps < 100_000),
+        ];
+        for program in programs.into_iter().flatten() {
+            courses.push(field.course(program, "alive", pps.into(), &list));
+        }
+    }
+    // More than it can pace, and less than "as fast as possible".
+    let list = List::new((0..50_000).map(alive4));
+    let programs = [Program::original(&["--max-pps=1000000"]), Some(Program::ours(&["--max-pps=1000000"]))];
+    for program in programs.into_iter().flatten() {
+        courses.push(field.course(program, "alive", 1e6, &list));
+    }
+    field.report.say("Alive hosts.\n");
+    field.table(&courses);
+
+    let list = List::new((0..60).map(silent4));
+    let programs = [
+        Program::fping(&["-i", "20", "-r", "3", "-t", "500"]),
+        Program::original(&["--max-pps=50", "--retries=3", "--timeout=1"]),
+        Some(Program::ours(&["--max-pps=50", "--retries=3", "--timeout=0.5"])),
+    ];
+    let courses: Vec<_> =
+        programs.into_iter().flatten().map(|program| field.course(program, "silent", 50.0, &list)).collect();
+    field.report.say("60 silent hosts, each asked four times, 20 ms between any two packets.\n");
+    field.gaps(&courses);
+
+    keep("pacing", "program\thosts\tasked_pps\tdeparture_s", &field.raw);
+    field.report.save();
+}
+
+impl Field {
+    fn course(&mut self, program: Program, what: &str, asked: f64, list: &List) -> Course {
+        let capture = self.bed.near().inside(|| Capture::start(NEAR, Keep::Requests));
+        let run = self.bed.run(&program, Some(list));
+        let departures = Captured::departures(&capture.finish());
+        self.report.raw(&format!("{what} {asked} pps"), &program, std::slice::from_ref(&run));
+        // A sample is enough to see the pattern, and a file of a million lines is not read.
+        let first = departures.first().copied().unwrap_or_default();
+        for departure in departures.iter().take(2000) {
+            let since = (*departure - first).as_secs_f64();
+            writeln!(self.raw, "{}\t{what}\t{asked}\t{since:.7}", program.name).expect("a string takes everything");
+        }
+        Course { program, asked, run, departures }
+    }
+
+    fn table(&mut self, courses: &[Course]) {
+        let heads = ["program", "asked pps", "packets", "pps", "off by %", "longest gap ms", "most in 10 ms", "allowed", "CPU us a packet"];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for Course { program, asked, run, departures } in courses {
+            let worth = asked * WINDOW.as_secs_f64();
+            let cpu = (run.user + run.system).as_secs_f64() * 1e6 / departures.len() as f64;
+            let average = rate(departures);
+            rows.push(vec![
+                program.name.clone(),
+                number(*asked, 0),
+                departures.len().to_string(),
+                number(average, 1),
+                number((average / asked - 1.0) * 100.0, 3),
+                number(gaps(departures).fold(0.0, f64::max), 1),
+                fullest_window(departures, WINDOW).to_string(),
+                number((worth + worth.max(1.0) + 1.0).floor(), 0),
+                number(cpu, 2),
+            ]);
+        }
+        self.report.table(&rows);
+    }
+
+    fn gaps(&mut self, courses: &[Course]) {
+        let heads = ["program", "packets", "gaps under 10 ms", "shortest gap ms", "most in a second"];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for Course { program, departures, .. } in courses {
+            rows.push(vec![
+                program.name.clone(),
+                departures.len().to_string(),
+                gaps(departures).filter(|gap| *gap < 10.0).count().to_string(),
+                number(gaps(departures).fold(f64::INFINITY, f64::min), 3),
+                fullest_window(departures, Duration::from_secs(1)).to_string(),
+            ]);
+        }
+        self.report.table(&rows);
+    }
+}
+
+/// Times between packets, in milliseconds.
+fn gaps(departures: &[Duration]) -> impl Iterator<Item = f64> {
+    departures.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3)
+}
