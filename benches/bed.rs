@@ -148,6 +148,10 @@ impl Program {
         Program::new(name, this, &["--role=bare", family, &count.to_string(), options])
     }
 
+    pub fn is_bare(&self) -> bool {
+        self.args.first().is_some_and(|arg| arg == "--role=bare")
+    }
+
     pub fn named(mut self, name: &str) -> Program {
         self.name = name.to_owned();
         self
