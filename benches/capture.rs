@@ -197,8 +197,7 @@ fn read(socket: &OwnedFd, buffers: &mut [[u8; KEPT]], packets: &mut Vec<Packet>)
     let mut arrived = Vec::with_capacity(buffers.len());
     {
         let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
-        let messages =
-            recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
+        let messages = recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
         let Ok(messages) = messages else { return false };
         arrived.extend(messages.map(|message| {
             let stamp = message.cmsgs().ok().and_then(|mut all| {

@@ -42,7 +42,8 @@ fn main() {
 
 fn flooded(bed: &Bed, report: &mut Report) {
     let list = List::new((0..HOSTS).map(alive4));
-    let heads = ["program", "strangers' replies/s", "alive", "unreachable", "no line", "wall s", "user ms", "system ms"];
+    let heads =
+        ["program", "strangers' replies/s", "alive", "unreachable", "no line", "wall s", "user ms", "system ms"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     let programs = [Some(Program::ours(&[])), Program::original(&[]), Program::fping(&["-e", "-i", "20"])];
     for program in programs.into_iter().flatten().map(patient) {

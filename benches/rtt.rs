@@ -5,6 +5,9 @@
 //! answers at once, after a few microseconds) or distant (a responder answers after 2 or 10 ms). Reported RTTs are what
 //! programs print: whole microseconds below 3 ms for both xymonpings, three digits for fping. For 10 ms that is too coarse;
 //! there our own figure is taken from `--debug=FILE`, which has tenths of microseconds (and a system call for each line).
+//!
+//! A near host's answer is made within the system call that sends the probe, so the call ends long after the probe has
+//! left: the harshest case for a program that reads the clock around the call, and one that no real network has.
 
 // The bed and the lab are made from the same namespaces.
 #![allow(clippy::duplicate_mod)]
@@ -52,7 +55,8 @@ fn main() {
     sheet.table();
 
     sheet.lab.others(Behaviour::after(Duration::from_millis(2)));
-    for (pps, hosts) in RATES {
+    // At full speed the responder falls behind, and beyond 3 ms what is printed is too coarse.
+    for (pps, hosts) in RATES.into_iter().filter(|(pps, _)| pps.is_some()) {
         for program in programs(pps) {
             sheet.distant(program, "2 ms away", pps, hosts);
         }
@@ -121,7 +125,15 @@ impl Sheet {
     }
 
     /// Compares what was reported, or noted in the debug file, with the truth.
-    fn row(&mut self, program: &Program, hosts: &str, pps: Option<u32>, run: &Run, truth: &Captured, debug: Option<&str>) {
+    fn row(
+        &mut self,
+        program: &Program,
+        hosts: &str,
+        pps: Option<u32>,
+        run: &Run,
+        truth: &Captured,
+        debug: Option<&str>,
+    ) {
         let pairs: Vec<(Duration, Duration)> = match debug {
             Some(debug) => {
                 let truth = truth.rtts();
