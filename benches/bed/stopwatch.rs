@@ -58,7 +58,9 @@ pub(super) fn run(program: &Program, list: Option<&Path>, out: &Path) -> io::Res
     let &[wall, user, system, peak_rss, code] = figures.as_slice() else {
         return Err(io::Error::other(format!("no figures: {said}{stderr}")));
     };
-    assert!(wall < LIMIT.as_nanos() as i64, "{} was killed after {LIMIT:?}", program.name);
+    if wall >= LIMIT.as_nanos() as i64 {
+        return Err(io::Error::other(format!("killed after {LIMIT:?}")));
+    }
     Ok(Run {
         wall: Duration::from_nanos(wall as u64),
         user: Duration::from_micros(user as u64),
