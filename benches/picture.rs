@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let programs = peers.chain([Program::ours(&[]).named("this xymonping")]);
 
     let mut report = Report::new("picture");
-    report.say(&format!("{HOSTS} hosts with RTTs from 0.1 to 50 ms, 50 packets a second. Error: reported - true RTT.\n"));
+    report
+        .say(&format!("{HOSTS} hosts with RTTs from 0.1 to 50 ms, 50 packets a second. Error: reported - true RTT.\n"));
     let mut rows = vec![["program", "hosts", "error: median ms", "p99 ms", "max ms"].map(str::to_owned).to_vec()];
     let mut raw = String::new();
     let mut runs = Vec::new();
