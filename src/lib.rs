@@ -16,7 +16,7 @@
 //! sockets asks for the proof that rights are in force; what probes ([`driver`]) asks for the proof that they are gone.
 //!
 //! A file may use those of the layers below it, and of its own layer those that stand before it:
-//! `error wire token plan tally`, then `targets prober report`, then `cli privilege sandbox signal stdio net`, then
+//! `error wire token plan tally`, then `targets prober report`, then `cli privilege signal stdio sandbox net`, then
 //! `driver`, then `main`.
 
 #![forbid(unsafe_code)]

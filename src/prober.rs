@@ -29,13 +29,9 @@ use crate::targets::{Address, TargetId, Targets, filled};
 use crate::token::{Key, Token};
 use crate::wire::{Echo, Family};
 
-/// The most probes that leave in one system call. Their times of leaving are interpolated, and larger batches would make
-/// RTTs less exact and nothing faster.
-pub const MAX_BATCH: usize = 16;
-
-/// Below this rate batches are smaller still.
-const FULL_BATCH_RATE: f64 = 50_000.0;
-const SMALL_BATCH: usize = 8;
+/// The most probes that leave in one system call. Their times of leaving are interpolated, so larger batches make RTTs
+/// less exact: beside busy processors, 16 made the error's 99th percentile fifty times that of 8, for 0.7 % of the time.
+pub const MAX_BATCH: usize = 8;
 
 /// What is known of one family as a whole.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,8 +163,7 @@ impl Prober {
     /// [`Self::handle_refused`] says what became of them, asking again gives the same ones.
     pub fn poll_send(&mut self, now: Instant) -> &[Probe] {
         self.batch.clear();
-        let most = if self.plan.rate.exceeds(FULL_BATCH_RATE) { MAX_BATCH } else { SMALL_BATCH };
-        let most = self.pacer.allows(now, most);
+        let most = self.pacer.allows(now, MAX_BATCH);
         let mut next = self.first_to_send(now);
         while let Some(target) = next
             && self.batch.len() < most
