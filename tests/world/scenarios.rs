@@ -165,7 +165,8 @@ fn a_stop_of_minutes_while_sending_loses_no_deadline() {
     let mut stopped = world(plan, hosts(32, &Host::SILENT));
     let cost = Duration::from_micros(10);
     stopped.machine.cost = cost..cost;
-    stopped.machine.stops = vec![20 * cost..460 * SECOND];
+    stopped.machine.batches = 1;
+    stopped.machine.stops = vec![12 * cost..460 * SECOND];
     let log = played(&stopped);
     assert!(all_are(&log, Verdict::Unreachable));
 }
