@@ -32,8 +32,8 @@ use xymonping::stdio::{Stream, Until};
 use xymonping::targets::{Reading, Rules, Targets};
 use xymonping::token::Key;
 
-/// How long nobody may read or write what is said and heard at the end: nothing is to hang then.
-const LAST_WORDS: Until = Until::Milliseconds(1000);
+/// For how many milliseconds nobody may read or write what is said and heard at the end: nothing is to hang then.
+const LAST_WORDS: u16 = 1000;
 
 /// What is said on stderr at the end: failures first, then warnings, then remarks on lines.
 #[derive(Default)]
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| {
         let place = bug.location().map_or(String::new(), |place| format!(" at {place}"));
         let what = bug.payload_as_str().unwrap_or("panic");
-        say(&[Error::Panic(format!("{what}{place}")).to_string()]);
+        say(&[Error::Panic(format!("{what}{place}")).to_string()], None);
     }));
     panic::catch_unwind(|| {
         let mut notes = Notes { awaiting_list: true, ..Notes::default() };
@@ -59,8 +59,8 @@ fn main() -> ExitCode {
             notes.failures.insert(0, error.to_string());
             error.exit()
         });
-        say(&notes.failures);
-        say(&notes.warnings);
+        notes.failures.append(&mut notes.warnings);
+        say(&notes.failures, notes.deadline);
         if exit >= Exit::Usage && notes.awaiting_list {
             listen_to_the_end(notes.deadline);
         }
@@ -163,7 +163,7 @@ fn warn_of_deadline(plan: &Plan, targets: usize, deadline: Option<Instant>) {
     if let (Some(deadline), Rate::PerSecond(pps)) = (deadline, plan.rate) {
         let needed = targets as f64 / pps;
         if needed > deadline.saturating_duration_since(driver::now()).as_secs_f64() {
-            say(&[Warning::TooSlow(targets, needed).to_string()]);
+            say(&[Warning::TooSlow(targets, needed).to_string()], Some(deadline));
         }
     }
 }
@@ -223,7 +223,7 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
         }
         Input::Stdin => {
             if io::stdin().is_terminal() {
-                say(&["reading addresses from the terminal, one a line (end with Ctrl-D)".to_owned()]);
+                say(&["reading addresses from the terminal, one a line (end with Ctrl-D)".to_owned()], notes.deadline);
             }
             driver::read_list(&mut Stream::new(io::stdin(), Until::Signal(signals)), &mut reading)?;
         }
@@ -237,17 +237,18 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
     Ok(targets)
 }
 
-/// Writes lines to stderr, each with the program's name. If that fails, nobody is left to be told.
-fn say(lines: &[String]) {
-    let mut out = Stream::new(io::stderr(), LAST_WORDS);
-    for line in lines {
-        let _ = out.write_all(format!("xymonping: {line}\n").as_bytes());
-    }
+/// Writes lines to stderr, each with the program's name. If that fails, nobody is left to be told, nor waited for again;
+/// and nobody is waited for beyond the deadline.
+fn say(lines: &[String], deadline: Option<Instant>) {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(driver::now()).as_millis());
+    let patience = left.map_or(LAST_WORDS, |left| left.min(LAST_WORDS.into()) as u16);
+    let mut out = Stream::new(io::stderr(), Until::Milliseconds(patience));
+    let _ = lines.iter().try_for_each(|line| out.write_all(format!("xymonping: {line}\n").as_bytes()));
 }
 
 /// Reads what a parent is still writing to us.
 fn listen_to_the_end(deadline: Option<Instant>) {
-    let mut input = Stream::new(io::stdin(), LAST_WORDS);
+    let mut input = Stream::new(io::stdin(), Until::Milliseconds(LAST_WORDS));
     if input.has_peer() {
         driver::drain_input(&mut input, deadline);
     }
