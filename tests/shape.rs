@@ -1,0 +1,326 @@
+//! What probes look like on the wire, and in which order they leave.
+//!
+//! A probe's size, filling, TTL and the like are asked for to find out about a network, so that what counts is what came
+//! out at the far end and not what was asked for. Whatever they look like, answers are told from strangers' as ever. And
+//! where our own system refuses to send such probes, no host is blamed.
+
+mod lab;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use lab::{Behaviour, DEVICE, Installed, LIMIT, Lab, Outcome, Seen};
+
+const ALIVE: [&str; 2] = ["10.0.0.1", "fd00::1"];
+
+/// The hosts that this kernel has a family for.
+fn hosts(lab: &Lab) -> &'static [&'static str] {
+    if lab.has_ipv6() { &ALIVE } else { &ALIVE[..1] }
+}
+
+/// Probes one live host of each family so, and gives what the wire saw of them.
+fn seen(lab: &Lab, args: &[&str]) -> Vec<Seen> {
+    lab.forget();
+    let outcome = lab.run(&[args, hosts(lab)].concat(), "");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{args:?}: {outcome:?}");
+    assert!(hosts(lab).iter().all(|host| outcome.is_alive(host)), "{args:?}: {outcome:?}");
+    let seen = lab.seen();
+    assert_eq!(seen.len(), hosts(lab).len(), "{args:?}");
+    seen
+}
+
+/// The run was refused with exit code 3, in these words, and no packet left.
+fn is_refused(lab: &Lab, outcome: &Outcome, words: &str) {
+    assert_eq!(outcome.code, Some(3), "{outcome:?}");
+    assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
+    assert_eq!(outcome.stdout, "");
+    assert!(lab.seen().is_empty());
+}
+
+// The order.
+
+#[test]
+fn shuffled_probes_leave_in_a_random_order_and_lines_stand_in_that_of_the_list() {
+    lab::play(|lab| {
+        let v4: Vec<String> = (1..=200).map(|n| format!("10.1.0.{n}")).collect();
+        let v6: Vec<String> = (1..=if lab.has_ipv6() { 200 } else { 0 }).map(|n| format!("fd00::{n:x}")).collect();
+        // Mixed in the list, so that the order of the list is not that of the families either.
+        let list: Vec<&str> =
+            (0..200).flat_map(|n| v6.get(n).into_iter().chain(v4.get(n))).map(String::as_str).collect();
+        let input = list.join("\n");
+        let order = |args: &[&str]| {
+            lab.forget();
+            let outcome = lab.run(&[&["--max-pps=2000"], args].concat(), &input);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+            let lines: Vec<&str> =
+                outcome.lines().iter().filter_map(|line| Some(line.split_once(" is alive (")?.0)).collect();
+            assert_eq!(lines, list, "{args:?}");
+            let order: Vec<IpAddr> = lab.seen().iter().map(|seen| seen.dst).collect();
+            assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), list.len(), "{args:?}");
+            assert_eq!(order.len(), list.len(), "{args:?}: one probe for each");
+            assert!(order.is_sorted_by_key(IpAddr::is_ipv6), "{args:?}: IPv4 goes before IPv6");
+            order
+        };
+        let (plain, one, other) = (order(&[]), order(&["--shuffle"]), order(&["--shuffle"]));
+        let listed: Vec<IpAddr> = v4.iter().chain(&v6).map(|host| host.parse().expect("an address")).collect();
+        assert_eq!(plain, listed);
+        // That 200 are shuffled into the same order once more will not happen.
+        assert_ne!(one, plain);
+        assert_ne!(other, plain);
+        assert_ne!(one, other);
+        let stayed = one.iter().zip(&plain).filter(|(one, plain)| one == plain).count();
+        assert!(stayed < list.len() / 4, "{stayed} of {} are where they were", list.len());
+    });
+}
+
+#[test]
+fn shuffled_targets_have_the_retries_and_the_verdicts_of_others() {
+    lab::play(|lab| {
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let (alive, silent): (Vec<_>, Vec<_>) =
+            (1..=40).map(|n| (format!("10.1.0.{n}"), format!("10.2.0.{n}"))).unzip();
+        let input = silent.iter().chain(&alive).map(|host| format!("{host}\n")).collect::<String>();
+        let outcome = lab.run(&["--shuffle", "--max-pps=1000", "--timeout=500ms", "--retries=2"], input);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(alive.iter().all(|host| outcome.is_alive(host) && lab.seen_of(host).len() == 1), "{outcome:?}");
+        assert!(silent.iter().all(|host| outcome.said_of(host) == "unreachable"), "{outcome:?}");
+        assert!(silent.iter().all(|host| lab.seen_of(host).len() == 3));
+    });
+}
+
+// The data.
+
+#[test]
+fn probes_are_as_long_as_asked_for() {
+    lab::play(|lab| {
+        for (args, size) in [
+            (&[][..], 56),
+            (&["--size=16"], 16),
+            (&["--size=17"], 17),
+            (&["--size=56"], 56),
+            (&["--size=1452"], 1452),
+            (&["--size=1472"], 1472),
+            (&["--size", "9000"], 9000),
+            (&["--size=65487"], 65_487),
+            (&["-b", "100"], 100),
+            (&["-b1000"], 1000),
+            (&["-Aeb24"], 24),
+        ] {
+            assert!(seen(lab, args).iter().all(|seen| seen.len == size), "{args:?}");
+        }
+        // What the longest IPv4 packet holds.
+        lab.forget();
+        let outcome = lab.run(&["--size=65507", "--ipv4", "10.0.0.1"], "");
+        assert_eq!(lab.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [65_507], "{outcome:?}");
+        assert!(outcome.is_alive("10.0.0.1"), "{outcome:?}");
+        lab.forget();
+        for size in ["15", "0", "65508", "-1", "", "1e3"] {
+            let outcome = lab.run(&[&format!("--size={size}"), "10.0.0.1"], "");
+            is_refused(lab, &outcome, &format!("--size: bad value \"{size}\" (give 16 to 65507 bytes)"));
+        }
+    });
+}
+
+#[test]
+fn ordinary_users_send_no_more_than_a_frame_holds() {
+    lab::play(|lab| {
+        let installed = match Installed::new(0o755) {
+            Ok(installed) => installed,
+            Err(reason) => return lab::skip("ordinary_users_send_no_more_than_a_frame_holds", &reason),
+        };
+        let run = |args: &[&str]| lab.start(installed.command(&["net_raw"]).args(args)).finish(LIMIT);
+        for (args, size, words) in [
+            (&["--size=1473", "--ipv4", "10.0.0.1"][..], 1473, "more than 1472 bytes over IPv4"),
+            (&["--size=1453", "--ipv6", "fd00::1"], 1453, "more than 1452 bytes over IPv6"),
+            (&["--size=1453", "10.0.0.1"], 1453, "more than 1452 bytes over IPv6"),
+            (&["-b65507", "10.0.0.1"], 65_507, "more than 1452 bytes over IPv6"),
+        ] {
+            is_refused(lab, &run(args), &format!("--size={size}: {words} (the limit for ordinary users)"));
+        }
+        for (args, size) in [(&["--size=1472", "-4", "10.0.0.1"][..], 1472), (&["--size=1452", "10.0.0.1"], 1452)] {
+            lab.forget();
+            let outcome = run(args);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+            assert_eq!(lab.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [size]);
+        }
+    });
+}
+
+#[test]
+fn a_pattern_fills_what_is_behind_the_token() {
+    lab::play(|lab| {
+        lab.keep_data();
+        let sixteen: Vec<u8> = (0x10..0x20).collect();
+        let hex = sixteen.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for (pattern, bytes) in
+            [("ff", &[0xff][..]), ("00", &[0]), ("DeadBeef", &[0xde, 0xad, 0xbe, 0xef]), (&hex, &sixteen)]
+        {
+            for seen in seen(lab, &[&format!("--pattern={pattern}"), "--size=61"]) {
+                let filling: Vec<u8> = bytes.iter().copied().cycle().take(61 - 16).collect();
+                assert_eq!(seen.data[16..], filling, "{pattern}");
+            }
+        }
+        // The token stays what it was, so that it is another one in another run.
+        let tokens = [0; 2].map(|_| seen(lab, &["--pattern=ff"])[0].data[..16].to_vec());
+        assert_ne!(tokens[0], tokens[1]);
+        // Without a pattern the bytes count, as those of ping(8).
+        assert_eq!(seen(lab, &[])[0].data[16..], (16..56).collect::<Vec<u8>>());
+        // Where there is nothing to be filled.
+        seen(lab, &["--pattern=ff", "--size=16"]);
+        lab.forget();
+        for pattern in ["", "f", "fff", "xy", "0x", &format!("{hex}00")] {
+            let outcome = lab.run(&[&format!("--pattern={pattern}"), "10.0.0.1"], "");
+            let words = "give 1 to 16 bytes in hexadecimal, as in ff00";
+            is_refused(lab, &outcome, &format!("--pattern: bad value \"{pattern}\" ({words})"));
+        }
+    });
+}
+
+// The header.
+
+#[test]
+fn probes_live_as_long_as_asked_for() {
+    lab::play(|lab| {
+        for (args, ttl) in [
+            (&["--ttl=1"][..], 1),
+            (&["--ttl=17"], 17),
+            (&["--ttl=255"], 255),
+            (&["-H", "3"], 3),
+            (&["-H200"], 200),
+            (&["-AeH9"], 9),
+        ] {
+            assert!(seen(lab, args).iter().all(|seen| seen.ttl == ttl), "{args:?}");
+        }
+        lab.forget();
+        for ttl in ["0", "256", "-1", "", "x"] {
+            let outcome = lab.run(&[&format!("--ttl={ttl}"), "10.0.0.1"], "");
+            is_refused(lab, &outcome, &format!("--ttl: bad value \"{ttl}\" (give a whole number from 1 to 255)"));
+        }
+    });
+}
+
+#[test]
+fn probes_of_both_families_have_the_service_asked_for() {
+    lab::play(|lab| {
+        assert!(seen(lab, &[]).iter().all(|seen| seen.tos == 0));
+        for (args, tos) in [
+            (&["--tos=16"][..], 16),
+            (&["--tos=0xb8"], 0xb8),
+            (&["--tos=184"], 184),
+            (&["--tos=255"], 255),
+            (&["--tos=0x00"], 0),
+            (&["-O", "0x2E"], 0x2e),
+            (&["-O8"], 8),
+        ] {
+            assert!(seen(lab, args).iter().all(|seen| seen.tos == tos), "{args:?}");
+        }
+        lab.forget();
+        for tos in ["256", "0x100", "0x1", "0x", "-1", "", "EF"] {
+            let outcome = lab.run(&[&format!("--tos={tos}"), "10.0.0.1"], "");
+            is_refused(lab, &outcome, &format!("--tos: bad value \"{tos}\" (give 0 to 255, or 0x00 to 0xff)"));
+        }
+    });
+}
+
+#[test]
+fn routers_may_fragment_only_where_that_was_not_forbidden() {
+    lab::play(|lab| {
+        // On such a machine packets are free to be fragmented, unless somebody says otherwise.
+        lab.set_sysctl("net.ipv4.ip_no_pmtu_disc", "1");
+        let forbidden = |args: &[&str]| seen(lab, args)[0].dont_fragment;
+        assert!(!forbidden(&["--size=1000"]));
+        assert!(forbidden(&["--size=1000", "--dont-fragment"]));
+        assert!(forbidden(&["--size=1000", "-M"]));
+        assert!(forbidden(&["-Meb", "1000"]));
+    });
+}
+
+#[test]
+fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fragmented() {
+    lab::play(|lab| {
+        // Not below what IPv6 asks of every device, or it would be gone.
+        lab.ip(&["link", "set", DEVICE, "mtu", "1500"]);
+        let few = ["--timeout=300ms", "--retries=1", "--size=1473", "--ipv4"];
+        for letter in ["--dont-fragment", "-M"] {
+            let outcome = lab.run(&[&few[..], &[letter]].concat(), "10.0.0.1\n10.0.0.2\n");
+            let words = "no probe could be sent: Message too long (look at this machine's network, and at --size)";
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+            assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
+        }
+        // Though some go by a way that is wide enough: they have their lines, and the others none.
+        let input = "127.0.0.1\n10.0.0.1\n10.0.0.2\n10.0.0.3\n192.0.2.1\n";
+        let outcome = lab.run(&[&few[..], &["-M"]].concat(), input);
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert!(outcome.complaint().contains("broke off: Message too long"), "{outcome:?}");
+        assert!(outcome.is_alive("127.0.0.1") && outcome.is_alive("192.0.2.1"), "{outcome:?}");
+        assert_eq!(outcome.lines().len(), 2, "{outcome:?}");
+        assert!(lab.seen().is_empty());
+        // One byte less fits, and without the option our own system fragments what is longer.
+        let outcome = lab.run(&["--size=1472", "-M4", "10.0.0.1"], "");
+        assert!(outcome.is_alive("10.0.0.1"), "{outcome:?}");
+        assert_eq!(lab.seen().len(), 1);
+        let before = lab.counts().others;
+        lab.run(&[&few[..], &["--retries=0", "10.0.0.1"]].concat(), "");
+        assert_eq!((lab.seen().len(), lab.counts().others - before), (1, 2), "two fragments are no probe to the lab");
+    });
+}
+
+// The device.
+
+#[test]
+fn an_interface_is_where_probes_leave_and_answers_come_in() {
+    lab::play(|lab| {
+        for args in
+            [&["--interface=lab0"][..], &["--interface", "lab0"], &["-I", "lab0"], &["-Ilab0"], &["-AeI", "lab0"]]
+        {
+            seen(lab, args);
+        }
+        // There is no way to them through the loopback device.
+        lab.forget();
+        let outcome = lab.run(&["--interface=lo", "--timeout=200ms", "--retries=0", "10.0.0.1"], "");
+        assert_ne!(outcome.said_of("10.0.0.1").split(' ').next(), Some("alive"), "{outcome:?}");
+        assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_refused() {
+    lab::play(|lab| {
+        for name in ["lab9", "no such one", "%", "10.0.0.1"] {
+            let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
+            is_refused(lab, &outcome, "--interface: No such device (refused by the kernel)");
+        }
+        for name in ["", "a-name-of-16-byt", "a-name-of-many-more-bytes"] {
+            let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
+            let words = "give the name of an interface";
+            is_refused(lab, &outcome, &format!("--interface: bad value \"{name}\" ({words})"));
+        }
+    });
+}
+
+#[test]
+fn ordinary_users_may_shape_their_probes_as_well() {
+    lab::play(|lab| {
+        let installed = match Installed::new(0o755) {
+            Ok(installed) => installed,
+            Err(reason) => return lab::skip("ordinary_users_may_shape_their_probes_as_well", &reason),
+        };
+        // With a raw socket, and with none.
+        for capabilities in [&["net_raw"][..], &[]] {
+            lab.set_sysctl("net.ipv4.ping_group_range", if capabilities.is_empty() { "0 2147483647" } else { "1 0" });
+            lab.forget();
+            let mut command = installed.command(capabilities);
+            command.args(["-b100", "-H9", "-O0x10", "-M", "-Ilab0", "--shuffle", "--pattern=a5"]).args(hosts(lab));
+            let outcome = lab.start(&mut command).finish(LIMIT);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{capabilities:?}: {outcome:?}");
+            assert_eq!(lab.seen().len(), hosts(lab).len());
+            for seen in lab.seen() {
+                assert_eq!(
+                    (seen.len, seen.ttl, seen.tos, seen.dont_fragment),
+                    (100, 9, 0x10, true),
+                    "{capabilities:?}"
+                );
+            }
+        }
+    });
+}
