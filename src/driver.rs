@@ -193,6 +193,8 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
     let tick = if prober.plan().rate.exceeds(COALESCED_RATE) { SHORTEST_TICK } else { Duration::ZERO };
     // Since when the kernel has had no room for a single packet.
     let mut jammed = None;
+    // By family, the last target beyond this machine that a probe left for: what reaches ourselves says nothing of routes.
+    let mut reached = [None; 2];
     loop {
         let round = now();
         // Asked before the replies are read: what had arrived when the signal came still counts.
@@ -220,8 +222,11 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
         };
         let Departure { count, left, refusal } = link.send(probes);
         let at = left.end;
+        let family = first.address.family().index();
+        let beyond = probes[..count].iter().rev().find(|probe| link.leaves(probe.address));
+        reached[family] = beyond.map(|probe| probe.address).or(reached[family]);
         if let Some(log) = log {
-            let ident = idents[first.address.family().index()];
+            let ident = idents[family];
             for (place, probe) in probes[..count].iter().enumerate() {
                 log.sent(left_at(&left, place, count), probe, ident);
             }
@@ -239,8 +244,8 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
                 if let Some(log) = log {
                     log.refused(at, &first, errno);
                 }
-                let reached = prober.last_reached(first.address.family());
-                let only_here = is_about_routes(errno) && reached.is_some_and(|address| link.has_route(address));
+                let only_here =
+                    is_about_routes(errno) && reached[family].is_some_and(|address| link.has_route(address));
                 prober.handle_refused(errno as i32 as u8, only_here, at);
             }
         }

@@ -203,16 +203,24 @@ impl Link {
         self.ports.each_mut().map(|port| port.as_mut().is_ok_and(|port| port.receive(replies, &mut each)))
     }
 
-    /// Whether the kernel knows a route to `address` now that leaves this machine. Nothing is sent to find out. Without a
-    /// compass nobody knows, and the answer is no.
+    /// Whether what is sent to `address` leaves this machine.
+    pub fn leaves(&self, address: Address) -> bool {
+        let ip = match address {
+            Address::V4(ip) => ip.into(),
+            Address::V6(ip, _) => ip.into(),
+        };
+        !IpAddr::is_loopback(&ip) && !self.own.contains(&ip)
+    }
+
+    /// Whether the kernel knows a route to `address` now. Nothing is sent to find out. Without a compass nobody knows, and
+    /// the answer is no.
     pub fn has_route(&self, address: Address) -> bool {
         const DISCARD: u16 = 9;
         let peer: SocketAddr = match address {
             Address::V4(ip) => SocketAddrV4::new(ip, DISCARD).into(),
             Address::V6(ip, zone) => SocketAddrV6::new(ip, DISCARD, 0, zone).into(),
         };
-        let leaves = !peer.ip().is_loopback() && !self.own.contains(&peer.ip());
-        leaves && self.ports[address.family().index()].as_ref().is_ok_and(|port| port.has_route(peer))
+        self.ports[address.family().index()].as_ref().is_ok_and(|port| port.has_route(peer))
     }
 
     /// Waits until `until` or a signal, or for what else is awaited.

@@ -42,8 +42,6 @@ struct Course {
     overflow: Option<Instant>,
     /// How many of its targets have had a probe leave.
     reached: usize,
-    /// Where the last probe went that left.
-    last_reached: Option<Address>,
     /// How many of its targets had none leave when sending began to fail, if it fails now; all of its targets, if it
     /// began to fail among the retries.
     left_when_broken: Option<usize>,
@@ -193,7 +191,6 @@ impl Prober {
             let tally = &mut self.tallies[target.index()];
             let course = &mut self.courses[self.batch[place].address.family().index()];
             course.reached += usize::from(!tally.left());
-            course.last_reached = Some(self.batch[place].address);
             course.left_when_broken = None;
             tally.mark_left();
         }
@@ -307,11 +304,6 @@ impl Prober {
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
         let recovery = send.and(self.overflowing).map(|since| since + Self::CALM);
         [deadline, send, recovery].into_iter().flatten().min()
-    }
-
-    /// An address of `family` that could be sent to: where its last probe went.
-    pub fn last_reached(&self, family: Family) -> Option<Address> {
-        self.courses[family.index()].last_reached
     }
 
     /// Whether anything waits to be sent, now or once the pace allows.
