@@ -1,10 +1,11 @@
 //! The real program on a network: what it says of hosts is what they did, in time and in kind.
 //!
-//! Four parts, each on a lab of its own for every test:
+//! Five parts, each on a lab of its own for every test:
 //! * `answers`: which answers count, what RTT is shown, and whom an answer is credited to;
 //! * `crowd`: many hosts, strangers' traffic, a stopped process, full buffers, other runs on the same machine;
 //! * `pace`: what leaves when, by the stamps of the wire's far end;
-//! * `machine`: this machine's own troubles and manners: routes, devices, source addresses, sockets without privilege.
+//! * `machine`: this machine's own troubles and manners: routes, devices, source addresses, sockets without privilege;
+//! * `routes`: whose failure it is that a packet cannot leave.
 //!
 //! RTTs are compared with what the wire did, not with what it was told to do: the far end knows when a probe came and
 //! when its answer left. A scheduler that runs somebody else between two readings of a clock can blur a single RTT, so a
@@ -20,6 +21,8 @@ mod crowd;
 mod machine;
 #[path = "network/pace.rs"]
 mod pace;
+#[path = "network/routes.rs"]
+mod routes;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
