@@ -168,6 +168,31 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Resul
     Ok(Request::Run(Box::new(options)))
 }
 
+/// Whether arguments that could not be understood name an address to probe, as far as can be told: then there is no list.
+pub fn names_an_address(args: impl IntoIterator<Item = OsString>) -> bool {
+    let mut parser = Parser::from_args(args);
+    loop {
+        let value = match parser.next() {
+            Ok(None) => return false,
+            Ok(Some(Arg::Value(operand))) => {
+                if operand.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()) {
+                    return true;
+                }
+                continue;
+            }
+            Ok(Some(Arg::Long(long))) => FLAGS.iter().find(|flag| flag.long == long).map(|flag| flag.value),
+            Ok(Some(Arg::Short(short))) => {
+                LETTERS.iter().find(|letter| letter.short == short).map(|letter| letter.value)
+            }
+            Err(_) => continue,
+        };
+        if value.is_some_and(|value| !value.is_empty() && !value.starts_with('[')) {
+            // Its value is no operand, whatever it looks like.
+            let _ = parser.value();
+        }
+    }
+}
+
 impl Options {
     /// Brings together what several arguments say, and holds it to the caller's limits.
     fn finish(&mut self, operands: Vec<OsString>, limits: &Limits) -> Result<(), Error> {

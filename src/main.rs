@@ -7,11 +7,9 @@
 #![forbid(unsafe_code)]
 
 use std::env;
-use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::mem;
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic;
 use std::path::Path;
@@ -89,8 +87,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         }
         Err(error) => {
             // A command line that cannot be understood may still name an address: then nobody is writing us a list.
-            let is_address = |arg: OsString| arg.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok());
-            notes.awaiting_list = !env::args_os().skip(1).any(is_address);
+            notes.awaiting_list = !cli::names_an_address(env::args_os().skip(1));
             suspended.resume()?.drop()?;
             return Err(error);
         }
