@@ -301,6 +301,7 @@ fn a_value_may_follow_an_equals_sign_or_stand_for_itself() {
 fn debug_takes_a_file_after_an_equals_sign_only() {
     assert_eq!(parsed(&["--debug"]).debug, Debug::Stderr);
     assert_eq!(parsed(&["--debug=x"]).debug, Debug::File("x".into()));
+    assert_eq!(refusal(&["--debug=", ALIVE]), "--debug: bad value \"\" (give a file, or no =)");
     let options = parsed(&["--debug", ALIVE]);
     assert_eq!(options.debug, Debug::Stderr);
     assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]));
@@ -370,7 +371,18 @@ fn unknown_long_options_are_refused_also_when_nearly_right() {
 #[test]
 fn an_option_without_a_value_takes_none() {
     lab::play(|lab| {
-        for option in ["--ipv4", "--ipv6", "--check-source", "--exit-status"] {
+        const SWITCHES: [&str; 9] = [
+            "--ipv4",
+            "--ipv6",
+            "--check-source",
+            "--exit-status",
+            "--summary",
+            "--shuffle",
+            "--dont-fragment",
+            "--help",
+            "--version",
+        ];
+        for option in SWITCHES {
             let words = format!("command line: {option} takes no value, not \"yes\" (see --help)");
             refuses(lab, &[&format!("{option}=yes"), ALIVE], &words);
         }
@@ -829,7 +841,16 @@ fn failures_of_our_own_win_over_exit_codes_about_hosts() {
 #[test]
 fn a_parent_that_still_writes_its_list_is_heard_to_the_end() {
     lab::play(|lab| {
-        for args in [&["--bogus"][..], &["--source=203.0.113.9"], &["--debug=/"]] {
+        for args in [
+            &["--bogus"][..],
+            &["--source=203.0.113.9"],
+            &["--debug=/"],
+            &["--help=x"],
+            // An address that is a value is no operand: there is a list to come.
+            &["-S", "192.0.2.1", "--bogus"],
+            &["--source", "192.0.2.1", "--bogus=x"],
+            &["-AeS192.0.2.1", "--bogus"],
+        ] {
             let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
             let mut command = lab.command();
             command.args(args).stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -859,13 +880,25 @@ fn a_parent_that_never_ends_its_list_is_not_waited_for_for_ever() {
 #[test]
 fn a_list_that_was_not_wanted_is_left_unread() {
     lab::play(|lab| {
-        for args in [&["--source=203.0.113.9", ALIVE][..], &["--file=/nonexistent"], &["localhost"], &["--help"]] {
+        for args in [
+            &["--source=203.0.113.9", ALIVE][..],
+            &["--file=/nonexistent"],
+            &["localhost"],
+            &["--help"],
+            // What cannot be understood may still name an address.
+            &["--bogus", ALIVE],
+            &[ALIVE, "--retries=x"],
+            &["--help=x", "fd00::1"],
+            &[ALIVE, "--max-pps"],
+        ] {
             let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
             File::from(writer.try_clone().expect("a descriptor")).write_all(b"10.0.0.1\n").expect("room for a line");
             let mut command = lab.command();
             command.args(args).stdin(reader.try_clone().expect("a descriptor"));
             let running = lab.start_as_is(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-            running.finish(LIMIT);
+            let outcome = running.finish(LIMIT);
+            // Somebody holds the other end open all the while: he would have been listened to for 5 seconds.
+            assert!(outcome.wall < ms(4900), "{args:?}: {outcome:?}");
             let mut left = [0; 64];
             let count = File::from(reader).read(&mut left).expect("what was written");
             assert_eq!(&left[..count], b"10.0.0.1\n", "{args:?}");
