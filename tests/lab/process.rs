@@ -149,6 +149,9 @@ impl Running {
         let deadline = Instant::now() + limit;
         while !condition(self) {
             let ended = self.try_wait().is_some();
+            if ended {
+                self.hear_out();
+            }
             // What was true at the very end counts.
             if ended && condition(self) {
                 return;
@@ -176,10 +179,7 @@ impl Running {
             thread::sleep(TICK);
         };
         let wall = self.started.elapsed();
-        let deadline = Instant::now() + LAST_WORDS;
-        while !(self.stdout.is_done() && self.stderr.is_done()) && Instant::now() < deadline {
-            thread::sleep(TICK);
-        }
+        self.hear_out();
         Outcome {
             code: status.code(),
             signal: status.signal(),
@@ -187,6 +187,14 @@ impl Running {
             stderr: self.stderr.text(),
             wall,
             peak_rss_kib: self.peak_rss_kib,
+        }
+    }
+
+    /// Once it has ended: waits until all that it has written is collected.
+    fn hear_out(&self) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while !(self.stdout.is_done() && self.stderr.is_done()) && Instant::now() < deadline {
+            thread::sleep(TICK);
         }
     }
 
