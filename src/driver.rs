@@ -43,13 +43,15 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Reads a list to its end.
-pub fn read_list(list: &mut impl Read, reading: &mut Reading) -> Result<(), Error> {
+/// Reads a list to its end. Who asks meanwhile how far we are is told how many lines there were so far.
+pub fn read_list(list: &mut impl Read, reading: &mut Reading, tell: impl Fn(usize)) -> Result<(), Error> {
     let mut piece = vec![0; 64 * 1024];
     loop {
-        match list.read(&mut piece).map_err(Error::ReadList)? {
-            0 => return Ok(()),
-            count => reading.feed(&piece[..count])?,
+        match list.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => reading.feed(&piece[..count])?,
+            Err(error) if Interrupted::event(&error) == Some(Event::Status) => tell(reading.accepted()),
+            Err(error) => return Err(Error::ReadList(error)),
         }
     }
 }
@@ -223,8 +225,9 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
         let Departure { count, left, refusal } = link.send(probes);
         let at = left.end;
         let family = first.address.family().index();
-        let beyond = probes[..count].iter().rev().find(|probe| link.leaves(probe.address));
-        reached[family] = beyond.map(|probe| probe.address).or(reached[family]);
+        if let Some(beyond) = probes[..count].iter().rev().find(|probe| link.leaves(probe.address)) {
+            reached[family] = Some(beyond.address);
+        }
         if let Some(log) = log {
             let ident = idents[family];
             for (place, probe) in probes[..count].iter().enumerate() {
@@ -235,6 +238,9 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
             None => {
                 jammed = None;
                 prober.handle_sent(count, left);
+                if reached != [None; 2] {
+                    prober.handle_network();
+                }
             }
             // Nobody's fault, and over soon: silent neighbours, for example, hold what is sent to them for three seconds.
             Some(Errno::EAGAIN | Errno::ENOBUFS) if at < *jammed.get_or_insert(at) + LONGEST_JAM => {

@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// The kernel refused something that the command line asks of the sockets.
     SocketOption(&'static str, io::Error),
-    /// Not one probe left this machine.
+    /// Not one probe left this machine, or only such as go no further than itself.
     NothingSent(io::Error),
     /// Sends of one family worked and then failed for most of what remained: how many targets were never probed.
     Broke(&'static str, usize, io::Error),
@@ -184,7 +184,7 @@ impl Display for Error {
             ),
             Error::SocketOption(option, why) => write!(f, "{option}: {} (refused by the kernel)", Reason(why)),
             Error::NothingSent(why) => {
-                write!(f, "no probe could be sent: {} ({})", Reason(why), remedy(why))
+                write!(f, "no probe could leave this machine: {} ({})", Reason(why), remedy(why))
             }
             Error::Broke(family, unsent, why) => write!(
                 f,

@@ -202,6 +202,8 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
     let broadcasts = if limits.groups { Vec::new() } else { net::broadcasts() };
     let rules = Rules { only: options.only, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut reading = Reading::new(rules);
+    let deadline = notes.deadline;
+    let tell = |lines| say(&[format!("reading the list, {lines} lines so far")], deadline);
     match &options.input {
         Input::Operands(operands) => {
             for operand in operands {
@@ -216,13 +218,13 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
                 }
                 Error::OpenList(path.as_bytes().into(), error)
             })?;
-            driver::read_list(&mut list, &mut reading)?;
+            driver::read_list(&mut list, &mut reading, tell)?;
         }
         Input::Stdin => {
             if io::stdin().is_terminal() {
                 say(&["reading addresses from the terminal, one a line (end with Ctrl-D)".to_owned()], notes.deadline);
             }
-            driver::read_list(&mut Stream::new(io::stdin(), Until::Signal(signals)), &mut reading)?;
+            driver::read_list(&mut Stream::new(io::stdin(), Until::Signal(signals)), &mut reading, tell)?;
         }
     }
     let targets = reading.finish()?;

@@ -66,6 +66,7 @@ pub struct Prober {
     batch: Vec<Probe>,
     courses: [Course; 2],
     counts: Counts,
+    networked: bool,
     settled: usize,
     alive: usize,
     epoch: Instant,
@@ -93,6 +94,7 @@ impl Prober {
             batch: Vec::with_capacity(MAX_BATCH),
             courses: idents.map(|ident| Course { ident, ..Course::default() }),
             counts: Counts::default(),
+            networked: false,
             settled: 0,
             alive: 0,
             epoch: now,
@@ -220,6 +222,11 @@ impl Prober {
         self.batch.clear();
     }
 
+    /// A probe has left this machine, and not only for itself.
+    pub fn handle_network(&mut self) {
+        self.networked = true;
+    }
+
     /// An Echo Reply arrived from `from` at `at`.
     pub fn handle_reply(&mut self, from: Address, reply: &Echo, at: Instant) -> Fate {
         let fate = self.fate(from, reply, at);
@@ -309,6 +316,11 @@ impl Prober {
     /// Whether anything waits to be sent, now or once the pace allows.
     pub fn has_work(&self) -> bool {
         self.fresh_target(0).is_some() || self.due.first().is_some()
+    }
+
+    /// Whether any probe has left this machine: what goes no further says nothing of its network.
+    pub fn is_networked(&self) -> bool {
+        self.networked
     }
 
     /// Whether sending to `family` broke off in mid-run: it had worked, and then failed for more than half of what

@@ -117,8 +117,10 @@ impl<'a, D: AsFd> Stream<'a, D> {
                 signals.poll()
             };
             match event {
-                None | Some(Event::Status) if is_ready => return Ok(()),
-                None | Some(Event::Status) => {}
+                None if is_ready => return Ok(()),
+                None => {}
+                // Only who reads a list can tell how far he is.
+                Some(Event::Status) if ready == PollFlags::POLLOUT => {}
                 Some(event) => return Err(io::Error::other(Interrupted(event))),
             }
         }
@@ -170,7 +172,7 @@ impl Display for Interrupted {
         match self.0 {
             Event::Stop(signal) => write!(f, "stopped by {signal}"),
             Event::Alarm => f.write_str("the deadline is over"),
-            Event::Status => f.write_str("asked for the status"),
+            Event::Status => f.write_str("asked how far we are"),
         }
     }
 }

@@ -294,6 +294,11 @@ impl<'a> Reading<'a> {
         self.accept(address, zone)
     }
 
+    /// How many lines were accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.found.lines.len()
+    }
+
     /// The list is complete.
     pub fn finish(mut self) -> Result<Targets, Error> {
         if !self.partial.is_empty() {

@@ -335,7 +335,7 @@ fn warnings_come_after_the_failure() {
         let options = ["-Ae", "-m", "--timeout=0.3", "--retries=0"];
         let remains = Task::run(lab, &options, &["junk", "10.0.0.1", "10.0.0.1.1"]);
         assert_eq!((remains.code, remains.stdout.as_str()), (Some(4), ""), "{remains:?}");
-        remains.assert_story(&["no probe could be sent"]);
+        remains.assert_story(&["no probe could leave this machine"]);
         assert!(remains.stderr.contains("\"junk\"") && remains.stderr.contains("-m"), "{remains:?}");
         assert!(remains.stderr.lines().all(|line| line.starts_with("xymonping: ")), "{remains:?}");
     });

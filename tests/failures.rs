@@ -530,7 +530,7 @@ fn a_network_that_is_down_is_our_failure_and_no_hosts() {
         let outcome = lab.run(&["--retries=0", "--timeout=100ms"], "10.0.0.1\n10.0.0.2\n");
         fails(
             &outcome,
-            "no probe could be sent: Network is unreachable (look at this machine's interfaces and routes)",
+            "no probe could leave this machine: Network is unreachable (look at this machine's interfaces and routes)",
         );
         assert_eq!(outcome.stdout, "");
     });

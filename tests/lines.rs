@@ -60,9 +60,13 @@ fn send(prober: &mut Prober, now: Instant, fortune: &mut impl FnMut(&str, u32) -
         let ident = IDENTS[probe.address.family().index()];
         match fortune(&probe.address.to_string(), probe.token.attempt) {
             Refused => prober.handle_refused(ENETUNREACH, false, now),
-            Silence => prober.handle_sent(1, now..now),
+            Silence => {
+                prober.handle_sent(1, now..now);
+                prober.handle_network();
+            }
             Answered(rtt) => {
                 prober.handle_sent(1, now..now);
+                prober.handle_network();
                 let data = probe.token.emit();
                 prober.handle_reply(probe.address, &Echo { ident, seq: probe.seq, data: &data }, now + rtt);
             }

@@ -243,7 +243,8 @@ fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fra
         let few = ["--timeout=300ms", "--retries=1", "--size=1473", "--ipv4"];
         for letter in ["--dont-fragment", "-M"] {
             let outcome = lab.run(&[&few[..], &[letter]].concat(), "10.0.0.1\n10.0.0.2\n");
-            let words = "no probe could be sent: Message too long (look at this machine's network, and at --size)";
+            let words =
+                "no probe could leave this machine: Message too long (look at this machine's network, and at --size)";
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
             assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
         }
@@ -251,7 +252,7 @@ fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fra
         let input = "127.0.0.1\n10.0.0.1\n10.0.0.2\n10.0.0.3\n192.0.2.1\n";
         let outcome = lab.run(&[&few[..], &["-M"]].concat(), input);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        assert!(outcome.complaint().contains("broke off: Message too long"), "{outcome:?}");
+        assert!(outcome.complaint().contains("leave this machine: Message too long"), "{outcome:?}");
         assert!(outcome.is_alive("127.0.0.1") && outcome.is_alive("192.0.2.1"), "{outcome:?}");
         assert_eq!(outcome.lines().len(), 2, "{outcome:?}");
         assert!(lab.seen().is_empty());

@@ -111,3 +111,17 @@ fn many_silent_neighbours_hold_up_nobody_else() {
         assert_eq!(lab.seen().len(), 62, "nobody who answers was asked twice");
     });
 }
+
+#[test]
+fn without_a_network_a_host_beside_ourselves_is_our_own_trouble() {
+    lab::play(|lab| {
+        lab.ip(&["link", "set", "lab0", "down"]);
+        for list in ["10.0.0.1\n127.0.0.1\n", "127.0.0.1\n10.0.0.1\n", "10.0.0.1\n192.0.2.1\n10.0.0.2\n127.0.0.1\n"] {
+            let outcome = lab.run(&["--max-pps=1000", "--timeout=0.2", "--retries=1"], list);
+            assert_eq!(outcome.code, Some(4), "{list:?}: {outcome:?}");
+            let complaint = "xymonping: no probe could leave this machine: Network is unreachable";
+            assert!(outcome.complaint().starts_with(complaint), "{list:?}: {outcome:?}");
+            assert!(outcome.lines().iter().all(|line| line.contains(" is alive (")), "{list:?}: {outcome:?}");
+        }
+    });
+}
