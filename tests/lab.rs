@@ -15,7 +15,7 @@
 //! * Root is enough, and so is a user namespace: without root the test is run again inside `unshare -Urn`. Where
 //!   neither can be had, the test prints `SKIPPED name: reason` and passes, unless `XYMONPING_LAB=required` says that
 //!   skipping is failing, as it should on the machine that decides.
-//! * `XYMONPING_UNDER_TEST=/path` plays the same scenes against another program.
+//! * `XYMONPING_UNDER_TEST=/path` plays the same scenes against another program; `lab/peer.rs` speaks to fping.
 //! * Tests may run in parallel, in threads or processes. No test thread ever changes its namespace.
 //! * Assert what is certain: lower bounds of times, orders, counts, categories. Never an upper bound on a wall clock.
 //!
@@ -34,6 +34,8 @@ mod namespace;
 mod ordinary;
 #[path = "lab/packet.rs"]
 pub mod packet;
+#[path = "lab/peer.rs"]
+mod peer;
 #[path = "lab/process.rs"]
 mod process;
 #[path = "lab/wire.rs"]
@@ -49,6 +51,7 @@ use std::time::{Duration, Instant};
 pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
 use namespace::Namespace;
 pub use ordinary::{Installed, NOBODY};
+pub use peer::spelled;
 pub use process::{Outcome, Running};
 use wire::Wire;
 pub use wire::{Answered, Counts, Seen, Stream};
@@ -318,7 +321,7 @@ impl Lab {
 
     // The program.
 
-    /// The program under test, to be given arguments and then to [`Lab::start`].
+    /// The program under test, to be given arguments ([`spelled`]) and then to [`Lab::start`].
     pub fn command(&self) -> Command {
         Command::new(program())
     }
@@ -337,7 +340,7 @@ impl Lab {
 
     /// Runs the program under test from start to end.
     pub fn run(&self, args: &[&str], stdin: impl AsRef<[u8]>) -> Outcome {
-        let running = self.start(self.command().args(args));
+        let running = self.start(self.command().args(spelled(args)));
         running.feed(stdin);
         running.finish(LIMIT)
     }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
+use super::peer::is_fping;
+
 /// How often a process is looked at while somebody waits for it.
 const TICK: Duration = Duration::from_millis(1);
 /// How long the pipes of an ended process may stay open (a grandchild may hold them).
@@ -37,6 +39,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// True if the run completed, whatever the hosts said: exit 0, and for fping 1 (unreachable) and 2 (no address) too.
+    pub fn is_complete(&self) -> bool {
+        self.code.is_some_and(|code| code == 0 || is_fping() && (1..=2).contains(&code))
+    }
+
     /// The lines of stdout.
     pub fn lines(&self) -> Vec<&str> {
         self.stdout.lines().collect()

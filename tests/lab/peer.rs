@@ -1,0 +1,50 @@
+//! Other programs in the place of ours: what has to be said in their words.
+//!
+//! The original takes our options as they are, but whole seconds only. fping takes single letters and milliseconds, and
+//! a program called `fping` is given those. What it has no letter for it is given as it stands, and refuses; `--debug`
+//! alone is left out.
+
+use std::path::Path;
+
+use super::program;
+
+/// The arguments in the spelling of the program under test.
+pub fn spelled<S: AsRef<str>>(args: &[S]) -> Vec<String> {
+    let args: Vec<String> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
+    if is_fping() { fpings(args) } else { args }
+}
+
+/// True if the program under test is fping. Its runs may complete with exit code 1 or 2.
+pub fn is_fping() -> bool {
+    Path::new(&program()).file_name().is_some_and(|name| name == "fping")
+}
+
+fn fpings(args: Vec<String>) -> Vec<String> {
+    // Addresses and RTTs, which we print always.
+    let mut spelled = vec!["-Ae".to_owned()];
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let (name, value) = arg.split_once('=').map_or((arg.as_str(), None), |(name, value)| (name, Some(value)));
+        let letter = match name {
+            "--debug" => continue,
+            "--retries" => "-r",
+            "--timeout" => "-t",
+            "--max-pps" => "-i",
+            "--source" => "-S",
+            "--file" => "-f",
+            _ => {
+                spelled.push(arg);
+                continue;
+            }
+        };
+        let value = value.map(str::to_owned).or_else(|| args.next()).unwrap_or_default();
+        let value = match (letter, value.parse::<f64>()) {
+            ("-t", Ok(seconds)) => (seconds * 1000.0).to_string(),
+            ("-i", Ok(pps)) if pps > 0.0 => (1000.0 / pps).to_string(),
+            ("-i", _) if value == "unlimited" => "0".to_owned(),
+            _ => value,
+        };
+        spelled.extend([letter.to_owned(), value]);
+    }
+    spelled
+}
