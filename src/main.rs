@@ -111,6 +111,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let log = open_log(&options.debug, &signals)?;
     let targets = read_targets(&options, limits, &signals, notes)?;
     notes.awaiting_list = false;
+    link.keep_only(|family| targets.of(family) > 0);
     if targets.len() > 1 {
         // One target alone has nobody to compare its route with.
         link.take_compass(origins, options.interface.as_deref());

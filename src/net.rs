@@ -148,6 +148,13 @@ impl Link {
         })
     }
 
+    /// Closes the socket of a family that has no targets: it would only cost a look for every round.
+    pub fn keep_only(&mut self, has_targets: impl Fn(Family) -> bool) {
+        for family in Family::BOTH.into_iter().filter(|&family| !has_targets(family)) {
+            self.ports[family.index()] = Err(Errno::EAFNOSUPPORT);
+        }
+    }
+
     /// Prepares for [`Self::has_route`], while descriptors can still be opened.
     pub fn take_compass(&mut self, origins: [Option<Origin>; 2], interface: Option<&str>) {
         self.own = own_addresses();
