@@ -35,7 +35,7 @@ const MAX_HEADER: usize = 60;
 const LEAST_ROOM: usize = 2048;
 
 /// A probe with so much data fits into the smallest packet that every host must take, 576 bytes (RFC 791 §3.1). It is
-/// never fragmented, so the kernel need not find it a unique Identification, which is 3 % of the cost of sending it.
+/// never fragmented, so the kernel need not spend time on finding it a unique Identification.
 const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
 
 /// From linux/socket.h; libc does not have it.

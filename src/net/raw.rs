@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::privilege::Privileged;
 use crate::wire::Family;
 
-/// Room for replies that wait to be read, in bytes. A small reply takes 832 of them on a virtual device and two to four
-/// times that on real ones, and the kernel doubles the figure to make up for it.
+/// Room for replies that wait to be read, in bytes. The kernel accounts for more than a reply's own length (832 bytes for a
+/// small one on a virtual device; real ones may take more), and doubles the figure to make up for it.
 const BUFFER_OF_ROOT: usize = 32 << 20;
 const BUFFER_OF_OTHERS: usize = 4 << 20;
 
