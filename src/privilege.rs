@@ -7,7 +7,6 @@
 //! The program may run setuid root, with the file capability `cap_net_raw`, with an ambient capability, as plain root, or
 //! with nothing at all; the same steps are right for each.
 
-use std::collections::HashSet;
 use std::fmt::Debug;
 use std::fs;
 use std::os::fd::RawFd;
@@ -31,6 +30,8 @@ const MOST_DESCRIPTORS: u64 = 65_536;
 pub struct Suspended {
     uids: ResUid,
     gids: ResGid,
+    /// What may be raised again.
+    permitted: CapsHashSet,
 }
 
 /// Rights are in force again.
@@ -50,15 +51,19 @@ impl Suspended {
         ask("set no_new_privs", prctl::set_no_new_privs())?;
         let uids = ask("getresuid", getresuid())?;
         let gids = ask("getresgid", getresgid())?;
-        keep_only(&WANTED)?;
         ask("setegid", setegid(gids.real))?;
         ask("seteuid", seteuid(uids.real))?;
+        // Effective ones first: the kernel refuses a permitted set that lacks what is effective. Those that are ambient
+        // go with those that are inheritable.
         ask("clear effective capabilities", caps::clear(None, CapSet::Effective))?;
+        ask("clear inheritable capabilities", caps::clear(None, CapSet::Inheritable))?;
+        let permitted = among_wanted(CapSet::Permitted)?;
+        ask("cut capabilities", caps::set(None, CapSet::Permitted, &permitted))?;
         undumpable()?;
         // A piped core_pattern ignores this limit; that is what the dumpable flag is for.
         ask("set RLIMIT_CORE", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
         close_inherited();
-        Ok(Suspended { uids, gids })
+        Ok(Suspended { uids, gids, permitted })
     }
 
     /// Whether the caller is real root, and so beyond the limits for ordinary users.
@@ -71,8 +76,7 @@ impl Suspended {
         ask("seteuid", seteuid(self.uids.effective))?;
         ask("setegid", setegid(self.gids.effective))?;
         undumpable()?;
-        let permitted = ask("read permitted capabilities", caps::read(None, CapSet::Permitted))?;
-        ask("raise capabilities", caps::set(None, CapSet::Effective, &permitted))?;
+        ask("raise capabilities", caps::set(None, CapSet::Effective, &self.permitted))?;
         Ok(Privileged { uids: self.uids, gids: self.gids })
     }
 }
@@ -82,9 +86,6 @@ impl Privileged {
     pub fn drop(self) -> Result<Dropped, Error> {
         // Without SETPCAP (a file capability, or nothing) this fails, and no_new_privs makes it no matter.
         let _ = caps::all().into_iter().try_for_each(|cap| caps::drop(None, CapSet::Bounding, cap));
-        // Kernels older than 4.3 have no ambient set; the check below reads it where there is one.
-        let _ = caps::clear(None, CapSet::Ambient);
-        ask("clear inheritable capabilities", caps::clear(None, CapSet::Inheritable))?;
         // The group first: without root's user id it could no longer be changed. All three ids: a saved one brings the
         // others back.
         let (uid, gid) = (self.uids.real, self.gids.real);
@@ -102,12 +103,10 @@ impl Privileged {
         expect("user ids", [real, effective, saved], [uid; 3])?;
         let ResGid { real, effective, saved } = ask("getresgid", getresgid())?;
         expect("group ids", [real, effective, saved], [gid; 3])?;
-        for set in [CapSet::Permitted, CapSet::Effective, CapSet::Inheritable] {
-            expect("capabilities", ask("read capabilities", caps::read(None, set))?, HashSet::new())?;
-        }
-        // Nothing else can be ambient: the kernel keeps this set within the permitted one, which was cut to these.
-        for cap in WANTED {
-            expect("ambient capabilities", caps::has_cap(None, CapSet::Ambient, cap).unwrap_or(false), false)?;
+        // Nothing else can be in them: the permitted set was cut to these and can only shrink, the effective and ambient
+        // ones are kept within it, and nothing becomes inheritable by itself.
+        for set in [CapSet::Permitted, CapSet::Effective, CapSet::Inheritable, CapSet::Ambient] {
+            expect("capabilities", among_wanted(set)?, CapsHashSet::new())?;
         }
         expect("no_new_privs", ask("get no_new_privs", prctl::get_no_new_privs())?, true)?;
         expect("dumpable", ask("get dumpable", prctl::get_dumpable())?, false)?;
@@ -123,13 +122,21 @@ impl Privileged {
     }
 }
 
-/// Cuts the permitted capabilities down to `wanted`, as far as they were permitted.
-fn keep_only(wanted: &[Capability]) -> Result<(), Error> {
-    let permitted = ask("read permitted capabilities", caps::read(None, CapSet::Permitted))?;
-    let kept: CapsHashSet = wanted.iter().copied().filter(|cap| permitted.contains(cap)).collect();
-    // Effective first: the kernel refuses a permitted set that lacks what is effective.
-    ask("cut capabilities", caps::set(None, CapSet::Effective, &kept))?;
-    ask("cut capabilities", caps::set(None, CapSet::Permitted, &kept))
+/// Which of the wanted capabilities are in `set`. They are asked for one by one: `caps::read` makes a list of all that
+/// there are, for as much time as forty questions.
+fn among_wanted(set: CapSet) -> Result<CapsHashSet, Error> {
+    let mut found = CapsHashSet::new();
+    for cap in WANTED {
+        let answer = match set {
+            // Kernels older than 4.3 have no ambient set.
+            CapSet::Ambient => caps::has_cap(None, set, cap).unwrap_or(false),
+            _ => ask("read capabilities", caps::has_cap(None, set, cap))?,
+        };
+        if answer {
+            found.insert(cap);
+        }
+    }
+    Ok(found)
 }
 
 /// Nobody may trace us or read our memory. Every change of ids resets this, so it is said after each.
