@@ -26,7 +26,7 @@ use crate::wire::{self, Family, HEADER, Message};
 const MAX_ERRORS: usize = 8;
 
 /// How many packets are read in one system call.
-const READ_BATCH: usize = 64;
+const READ_BATCH: usize = 16;
 
 /// The longest header of an IPv4 packet (RFC 791 §3.1), in bytes.
 const MAX_HEADER: usize = 60;
