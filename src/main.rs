@@ -100,7 +100,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let sockets = RawSockets::open(&privileged, options.only, origins, caller_is_root);
     let dropped = privileged.drop()?;
 
-    // 5. Make the sockets ready before targets are read: what came in between is drained before the first probe.
+    // 5. Shut the sockets before targets are read, open them after: what came in between is drained before the first
+    // probe.
     if let Some(deadline) = options.deadline {
         notes.deadline = Some(start + deadline);
         signals.set_alarm(deadline.saturating_sub(driver::now() - start))?;
@@ -111,7 +112,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let log = open_log(&options.debug, &signals)?;
     let targets = read_targets(&options, limits, &signals, notes)?;
     notes.awaiting_list = false;
-    link.keep_only(|family| targets.of(family) > 0);
+    link.listen(|family| targets.of(family) > 0)?;
     if targets.len() > 1 {
         // One target alone has nobody to compare its route with.
         link.take_compass(origins, options.interface.as_deref());

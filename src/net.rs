@@ -83,8 +83,8 @@ pub enum Awaited {
 }
 
 impl Link {
-    /// Makes the sockets ready: Identifier, filter, time stamps, buffer. For a family without a raw socket an ICMP
-    /// datagram socket is tried; if no family has either, that is the end.
+    /// Makes the sockets ready to send, and deaf: nothing is to pile up while the list is read, however long that takes.
+    /// For a family without a raw socket an ICMP datagram socket is tried; if no family has either, that is the end.
     pub fn new(
         raw: RawSockets,
         ident: u16,
@@ -148,11 +148,17 @@ impl Link {
         })
     }
 
-    /// Closes the socket of a family that has no targets: it would only cost a look for every round.
-    pub fn keep_only(&mut self, has_targets: impl Fn(Family) -> bool) {
-        for family in Family::BOTH.into_iter().filter(|&family| !has_targets(family)) {
-            self.ports[family.index()] = Err(Errno::EAFNOSUPPORT);
+    /// Lets replies in, to families that have targets. The socket of one that has none is closed: it would only cost a
+    /// look for every round.
+    pub fn listen(&mut self, has_targets: impl Fn(Family) -> bool) -> Result<(), Error> {
+        for (family, port) in Family::BOTH.into_iter().zip(&mut self.ports) {
+            match port {
+                Ok(port) if has_targets(family) => port.listen()?,
+                Ok(_) => *port = Err(Errno::EAFNOSUPPORT),
+                Err(_) => {}
+            }
         }
+        Ok(())
     }
 
     /// Prepares for [`Self::has_route`], while descriptors can still be opened.

@@ -79,6 +79,8 @@ pub(super) struct Port {
     /// Whether it is a datagram socket, whose packets have no IP header and whose checksums the kernel checks.
     datagram: bool,
     pub(super) ident: u16,
+    /// How large its receive buffer is to be, before the kernel doubles it.
+    buffer: usize,
     /// The drop counter as of the last look at it.
     drops: u32,
     /// What it has risen by since the start.
@@ -97,8 +99,8 @@ pub(super) fn rooms(size: usize) -> Vec<u8> {
 
 impl Port {
     pub(super) fn raw(socket: Socket, family: Family, ident: u16, buffer: usize) -> Result<Self, Error> {
-        filter::attach(&socket, family, ident).map_err(|error| Error::System("packet filter", error))?;
-        Self::new(socket, family, false, ident, buffer)
+        filter::shut(&socket, family).map_err(|error| Error::System("packet filter", error))?;
+        Ok(Self::new(socket, family, false, ident, buffer))
     }
 
     pub(super) fn datagram(
@@ -115,22 +117,30 @@ impl Port {
         })?;
         let name = socket.local_addr().map_err(|error| Error::System("getsockname", error))?;
         let ident = name.as_socket().map_or(0, |address| address.port());
-        Self::new(socket, family, true, ident, buffer)
+        Ok(Self::new(socket, family, true, ident, buffer))
     }
 
-    fn new(socket: Socket, family: Family, datagram: bool, ident: u16, buffer: usize) -> Result<Self, Error> {
-        let failed = |what| move |errno: Errno| Error::System(what, io::Error::from(errno));
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(failed("receive time stamps"))?;
+    fn new(socket: Socket, family: Family, datagram: bool, ident: u16, buffer: usize) -> Self {
+        let (empty, headers) = (Instant::now(), MultiHeaders::preallocate(0, None));
+        Port { family, socket, datagram, ident, buffer, drops: 0, dropped: 0, empty, headers, compass: None }
+    }
+
+    /// Prepares for replies: filter, time stamps, buffer. A family that turns out to have no targets is spared it.
+    pub(super) fn listen(&mut self) -> Result<(), Error> {
+        let failed = |what| move |error| Error::System(what, error);
+        let stamps = setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true);
+        stamps.map_err(io::Error::from).map_err(failed("receive time stamps"))?;
         // The kernel doubles what it is asked for, and tells the double.
-        if socket.recv_buffer_size().is_ok_and(|size| size < 2 * buffer) {
-            let _ = socket.set_recv_buffer_size(buffer);
+        if self.socket.recv_buffer_size().is_ok_and(|size| size < 2 * self.buffer) {
+            let _ = self.socket.set_recv_buffer_size(self.buffer);
         }
-        let headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
-        let empty = Instant::now();
-        let mut port = Port { family, socket, datagram, ident, drops: 0, dropped: 0, empty, headers, compass: None };
-        port.overflowed();
-        port.dropped = 0;
-        Ok(port)
+        self.headers = headers();
+        if !self.datagram {
+            filter::open(&self.socket, self.family, self.ident).map_err(failed("packet filter"))?;
+        }
+        self.overflowed();
+        self.dropped = 0;
+        Ok(())
     }
 
     /// Prepares to ask for routes from `origin` through `interface`. Without it nobody knows, and refusals weigh more.
@@ -255,7 +265,7 @@ impl Port {
             if blurred {
                 // nix does not restore a header's room for control messages, so one packet without a stamp would cost
                 // all later ones theirs.
-                self.headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
+                self.headers = headers();
             }
             if count < READ_BATCH {
                 self.empty = before;
@@ -267,6 +277,11 @@ impl Port {
             before = now;
         }
     }
+}
+
+/// Headers for a batch, with room for the time stamps.
+fn headers() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)))
 }
 
 /// Any address of a family, with any port.
