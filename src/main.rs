@@ -142,7 +142,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         notes.warnings.push(summary.to_string());
     }
     // The kernel takes everything back faster than we can give it piece by piece.
-    mem::forget((link, prober));
+    mem::forget((link, prober, out));
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
         None if options.exit_status && rejected => Exit::Rejected,
