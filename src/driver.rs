@@ -45,7 +45,7 @@ pub fn now() -> Instant {
 
 /// Reads a list to its end. Who asks meanwhile how far we are is told how many lines there were so far.
 pub fn read_list(list: &mut impl Read, reading: &mut Reading, tell: impl Fn(usize)) -> Result<(), Error> {
-    let mut piece = vec![0; 64 * 1024];
+    let mut piece = vec![0; 16 * 1024];
     loop {
         match list.read(&mut piece) {
             Ok(0) => return Ok(()),

@@ -121,7 +121,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     warn_of_deadline(&options.plan, targets.len(), deadline);
     let rejected = targets.rejected > 0;
     let room = Summary::room(if options.summary { targets.len() } else { 0 })?;
-    let mut out = BufWriter::with_capacity(64 * 1024, Stream::new(io::stdout(), Until::Signal(&signals)));
+    let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Until::Signal(&signals)));
     let mut prober = Prober::new(options.plan, Key::new(secret), link.idents(), targets, driver::now())?;
     let status = Status::new(Stream::new(io::stderr(), Until::Milliseconds(0)), io::stderr().is_terminal());
     let mut frame = Frame { signals: &signals, log, status, deadline };
