@@ -16,7 +16,8 @@ use std::process::{self, Command};
 use std::time::Duration;
 use std::{env, fs};
 
-use lab::{Answer, Behaviour, HOST4, IcmpError, Installed, Lab, Outcome, Running};
+use lab::caller::{self, ORDINARY, Rights, ordinary};
+use lab::{Answer, Behaviour, HOST4, IcmpError, Lab, Outcome, Running};
 use nix::sys::signal::Signal;
 
 /// Silence is told soon. The original knows whole seconds only.
@@ -331,22 +332,19 @@ fn an_address_is_what_it_looks_like() {
 /// SIGABRT, which xymonnet takes for a success without lines; a file capability did not help.
 #[test]
 fn without_privilege_it_says_what_is_missing() {
-    lab::play(|lab| {
-        let installed = match Installed::new(0o755) {
-            Ok(installed) => installed,
-            Err(reason) => return lab::skip("without_privilege_it_says_what_is_missing", &reason),
-        };
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         let run = |command: &mut Command| {
             let running = lab.start(command.args(lab::spelled(&FAST)));
             running.feed("10.0.0.1\n");
             running.finish(lab::LIMIT)
         };
-        let outcome = run(&mut installed.command(&[]));
+        let outcome = run(&mut ordinary(&program));
         assert_eq!((outcome.code, outcome.signal, outcome.stdout.as_str()), (Some(3), None, ""), "{outcome:?}");
         assert!(outcome.complaint().contains("no permission to ping"), "{outcome:?}");
         assert!(outcome.complaint().contains("chmod u+s") && outcome.complaint().contains("setcap"), "{outcome:?}");
-        let outcome = run(&mut installed.command(&["net_raw"]));
+        let outcome = run(&mut caller::with_net_raw(&program));
         assert!(outcome.is_alive("10.0.0.1"), "one capability is enough: {outcome:?}");
     });
 }
@@ -354,18 +352,15 @@ fn without_privilege_it_says_what_is_missing() {
 /// `Uid: 65534 65534 0 65534`: root was one call away for the whole run.
 #[test]
 fn privilege_is_gone_for_good_while_it_probes() {
-    lab::play(|lab| {
-        let installed = match Installed::new(0o4755) {
-            Ok(installed) => installed,
-            Err(reason) => return lab::skip("privilege_is_gone_for_good_while_it_probes", &reason),
-        };
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::Setuid);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         lab.others(Behaviour::after(ms(500)));
-        let mut running = lab.start(installed.command(&[]).args(lab::spelled(&["--timeout=30"])));
+        let mut running = lab.start(ordinary(&program).args(lab::spelled(&["--timeout=30"])));
         running.feed("10.0.0.1\n");
         running.close_stdin();
         running.wait_until(lab::LIMIT, "its probe", |_| lab.seen().len() == 1);
-        let nobody = [lab::NOBODY.to_string().as_str(); 4].join(" ");
+        let nobody = [ORDINARY.to_string().as_str(); 4].join(" ");
         let none = "0".repeat(16);
         for (field, value) in [
             ("Uid", &nobody),

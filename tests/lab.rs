@@ -30,8 +30,6 @@ mod behaviour;
 pub mod caller;
 #[path = "lab/namespace.rs"]
 mod namespace;
-#[path = "lab/ordinary.rs"]
-mod ordinary;
 #[path = "lab/packet.rs"]
 pub mod packet;
 #[path = "lab/peer.rs"]
@@ -50,7 +48,6 @@ use std::time::{Duration, Instant};
 
 pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
 use namespace::Namespace;
-pub use ordinary::{Installed, NOBODY};
 pub use peer::spelled;
 pub use process::{Outcome, Running};
 use wire::Wire;

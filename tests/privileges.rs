@@ -163,14 +163,8 @@ fn file_capability(capabilities: &'static str) {
 fn an_ambient_capability_is_enough_and_is_given_up() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
-        let command = || {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-            command.args(["--inh-caps=+net_raw", "--ambient-caps=+net_raw"]).arg(&program);
-            command
-        };
-        has_nothing(&probing(lab, &mut command()), ORDINARY);
-        says_alive(&run(lab, command().arg(ALIVE), ""));
+        has_nothing(&probing(lab, &mut caller::with_net_raw(&program)), ORDINARY);
+        says_alive(&run(lab, caller::with_net_raw(&program).arg(ALIVE), ""));
     });
 }
 

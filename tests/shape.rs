@@ -9,7 +9,8 @@ mod lab;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use lab::{Behaviour, DEVICE, Installed, LIMIT, Lab, Outcome, Seen};
+use lab::caller::{self, Rights, ordinary};
+use lab::{Behaviour, DEVICE, LIMIT, Lab, Outcome, Seen};
 
 const ALIVE: [&str; 2] = ["10.0.0.1", "fd00::1"];
 
@@ -123,12 +124,9 @@ fn probes_are_as_long_as_asked_for() {
 
 #[test]
 fn ordinary_users_send_no_more_than_a_frame_holds() {
-    lab::play(|lab| {
-        let installed = match Installed::new(0o755) {
-            Ok(installed) => installed,
-            Err(reason) => return lab::skip("ordinary_users_send_no_more_than_a_frame_holds", &reason),
-        };
-        let run = |args: &[&str]| lab.start(installed.command(&["net_raw"]).args(args)).finish(LIMIT);
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
+        let run = |args: &[&str]| lab.start(caller::with_net_raw(&program).args(args)).finish(LIMIT);
         for (args, size, words) in [
             (&["--size=1473", "--ipv4", "10.0.0.1"][..], 1473, "more than 1472 bytes over IPv4"),
             (&["--size=1453", "--ipv6", "fd00::1"], 1453, "more than 1452 bytes over IPv6"),
@@ -301,26 +299,18 @@ fn an_interface_that_is_not_there_is_refused() {
 
 #[test]
 fn ordinary_users_may_shape_their_probes_as_well() {
-    lab::play(|lab| {
-        let installed = match Installed::new(0o755) {
-            Ok(installed) => installed,
-            Err(reason) => return lab::skip("ordinary_users_may_shape_their_probes_as_well", &reason),
-        };
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
         // With a raw socket, and with none.
-        for capabilities in [&["net_raw"][..], &[]] {
-            lab.set_sysctl("net.ipv4.ping_group_range", if capabilities.is_empty() { "0 2147483647" } else { "1 0" });
+        for (mut command, groups) in [(caller::with_net_raw(&program), "1 0"), (ordinary(&program), "0 2147483647")] {
+            lab.set_sysctl("net.ipv4.ping_group_range", groups);
             lab.forget();
-            let mut command = installed.command(capabilities);
             command.args(["-b100", "-H9", "-O0x10", "-M", "-Ilab0", "--shuffle", "--pattern=a5"]).args(hosts(lab));
             let outcome = lab.start(&mut command).finish(LIMIT);
-            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{capabilities:?}: {outcome:?}");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{groups}: {outcome:?}");
             assert_eq!(lab.seen().len(), hosts(lab).len());
             for seen in lab.seen() {
-                assert_eq!(
-                    (seen.len, seen.ttl, seen.tos, seen.dont_fragment),
-                    (100, 9, 0x10, true),
-                    "{capabilities:?}"
-                );
+                assert_eq!((seen.len, seen.ttl, seen.tos, seen.dont_fragment), (100, 9, 0x10, true), "{groups}");
             }
         }
     });

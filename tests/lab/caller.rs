@@ -52,6 +52,14 @@ pub fn ordinary(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// The same for an ordinary user who has been handed the one capability that raw sockets need. It takes `setpriv`.
+pub fn with_net_raw(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.arg(format!("--reuid={ORDINARY}")).arg(format!("--regid={ORDINARY}")).arg("--clear-groups");
+    command.args(["--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"]).arg(program);
+    command
+}
+
 /// A directory of this scene alone, which any user can reach and on whose file system setuid counts. It is removed with
 /// all that is in it.
 pub struct Place {

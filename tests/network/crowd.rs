@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{self, Behaviour, Installed, Lab, Running, packet};
+use crate::lab::caller::{self, Rights};
+use crate::lab::{self, Behaviour, Lab, Running, packet};
 use crate::{assert_all, assert_true_rtts, hosts, list, ms};
 
 /// Feeds a list to the program and leaves it running.
@@ -115,13 +116,10 @@ const REPLY: u64 = 832;
 
 #[test]
 fn replies_lost_in_a_full_buffer_are_asked_for_again() {
-    lab::play(|lab| {
+    caller::play(&["setpriv"], |lab, place| {
         let name = "replies_lost_in_a_full_buffer_are_asked_for_again";
         // Without NET_ADMIN the buffer is as large as the system lets everybody have it: few enough replies to fill it.
-        let installed = match Installed::new(0o755) {
-            Ok(installed) => installed,
-            Err(reason) => return lab::skip(name, &reason),
-        };
+        let program = place.install(Rights::None);
         let most = fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|text| text.trim().parse().ok());
         let Some(most) = most else { return lab::skip(name, "net.core.rmem_max cannot be read") };
         let buffer = u64::min(most, 4 << 20) * 2;
@@ -130,7 +128,7 @@ fn replies_lost_in_a_full_buffer_are_asked_for_again() {
         // At 10,000 a second all of them are asked before the first one answers.
         lab.others(Behaviour::after(Duration::from_millis(count / 5) + ms(2000)));
         let args = ["--max-pps=10000", "--timeout=30", "--retries=0"];
-        let mut running = lab.start(installed.command(&["net_raw"]).args(args));
+        let mut running = lab.start(caller::with_net_raw(&program).args(args));
         running.feed(list(&all));
         running.close_stdin();
         running.wait_until(lab::LIMIT, "all probes", |_| lab.counts().requests == count);

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::lab::{self, Answer, Behaviour, HOST4, HOST4_OTHER, HOST6, HOST6_OTHER, Installed, Lab};
+use crate::lab::caller::{self, Rights, ordinary};
+use crate::lab::{self, Answer, Behaviour, HOST4, HOST4_OTHER, HOST6, HOST6_OTHER, Lab};
 use crate::{assert_all, hosts, list};
 
 const FAST: [&str; 2] = ["--timeout=0.3", "--retries=1"];
@@ -159,13 +160,8 @@ fn a_route_that_is_missing_for_a_while_costs_an_attempt_and_no_host() {
 
 #[test]
 fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
-    lab::play(|lab| {
-        let installed = match Installed::new(0o755) {
-            Ok(installed) => installed,
-            Err(reason) => {
-                return lab::skip("ordinary_users_ping_without_privilege_where_the_system_lets_them", &reason);
-            }
-        };
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
         lab.host("10.0.0.2", Behaviour::silent());
         lab.host("10.0.0.3", Behaviour::answering(Answer::BadChecksum));
         lab.host("10.0.0.4", Behaviour::answering(Answer::ZeroedData));
@@ -181,7 +177,7 @@ fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
         }
         let input = list(&alive) + &list(&dead);
         let run = |args: &[&str]| {
-            let running = lab.start(installed.command(&[]).args(FAST).args(args));
+            let running = lab.start(ordinary(&program).args(FAST).args(args));
             running.feed(&input);
             running.finish(lab::LIMIT)
         };
@@ -202,27 +198,5 @@ fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
         assert!(lab.seen_of("10.0.0.0/8").iter().all(|seen| seen.src == IpAddr::from(HOST4_OTHER)));
         let foreign = run(&["--source=198.51.100.1"]);
         assert_eq!((foreign.code, foreign.stdout.as_str()), (Some(3), ""), "{foreign:?}");
-    });
-}
-
-#[test]
-fn a_raw_socket_is_all_an_ordinary_user_needs() {
-    lab::play(|lab| {
-        let installed = match Installed::new(0o755) {
-            Ok(installed) => installed,
-            Err(reason) => return lab::skip("a_raw_socket_is_all_an_ordinary_user_needs", &reason),
-        };
-        lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
-        lab.host("10.0.0.2", Behaviour::silent());
-        let running = lab.start(installed.command(&["net_raw"]).args(FAST).arg("--max-pps=20000"));
-        running.feed("10.0.0.1\n10.0.0.2\n192.0.2.255\n224.0.0.1\n255.255.255.255\n");
-        let outcome = running.finish(lab::LIMIT);
-        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 2), "{outcome:?}");
-        assert_all(&outcome, &["10.0.0.1"], true);
-        assert_all(&outcome, &["10.0.0.2"], false);
-        assert!(outcome.complaint().contains("10000 packets a second"), "{outcome:?}");
-        for rejected in ["192.0.2.255", "224.0.0.1", "255.255.255.255"] {
-            assert!(outcome.stderr.contains(rejected), "{outcome:?}");
-        }
     });
 }
