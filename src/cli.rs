@@ -102,6 +102,8 @@ pub struct Options {
     pub exit_status: bool,
     /// Whether the run is summed up on stderr.
     pub summary: bool,
+    /// Whether nothing is probed, but only looked at what there is to probe with.
+    pub check: bool,
     /// What the caller should know.
     pub warnings: Vec<Warning>,
     /// Whether no lines are written after all.
@@ -168,8 +170,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Resul
     Ok(Request::Run(Box::new(options)))
 }
 
-/// Whether arguments that could not be understood name an address to probe, as far as can be told: then there is no list.
-pub fn names_an_address(args: impl IntoIterator<Item = OsString>) -> bool {
+/// Whether arguments that could not be understood name an address to probe, or ask for none to be probed, as far as can
+/// be told: then there is no list.
+pub fn needs_no_list(args: impl IntoIterator<Item = OsString>) -> bool {
     let mut parser = Parser::from_args(args);
     loop {
         let value = match parser.next() {
@@ -180,6 +183,7 @@ pub fn names_an_address(args: impl IntoIterator<Item = OsString>) -> bool {
                 }
                 continue;
             }
+            Ok(Some(Arg::Long("check"))) => return true,
             Ok(Some(Arg::Long(long))) => FLAGS.iter().find(|flag| flag.long == long).map(|flag| flag.value),
             Ok(Some(Arg::Short(short))) => {
                 LETTERS.iter().find(|letter| letter.short == short).map(|letter| letter.value)

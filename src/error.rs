@@ -335,7 +335,7 @@ impl Display for Quoted {
 }
 
 /// The system's words for an error, without the number that std appends.
-struct Reason<'a>(&'a io::Error);
+pub(crate) struct Reason<'a>(pub(crate) &'a io::Error);
 
 impl Display for Reason<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -12,11 +12,11 @@
 //! the lines ([`report`]).
 //!
 //! *Rights are used once.* The edges each talk to one thing outside: the command line ([`cli`]), the kernel's idea of our
-//! rights ([`privilege`], [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]) and sockets ([`net`]). What opens
+//! rights ([`privilege`], [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]) and sockets ([`net`]); [`check`] tells what they got. What opens
 //! sockets asks for the proof that rights are in force; what probes ([`driver`]) asks for the proof that they are gone.
 //!
 //! A file may use those of the layers below it, and of its own layer those that stand before it:
-//! `error wire token plan tally`, then `targets prober report`, then `cli privilege signal stdio sandbox net`, then
+//! `error wire token plan tally`, then `targets prober report`, then `cli privilege signal stdio sandbox net check`, then
 //! `driver`, then `main`.
 
 #![forbid(unsafe_code)]
@@ -31,6 +31,7 @@ pub mod prober;
 pub mod report;
 pub mod targets;
 
+pub mod check;
 pub mod cli;
 pub mod net;
 pub mod privilege;

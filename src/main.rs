@@ -16,6 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use xymonping::check;
 use xymonping::cli::{self, Debug, Help, Input, Options, Request};
 use xymonping::driver::{self, Frame, Log, Status};
 use xymonping::error::{Error, Exit, Warning};
@@ -86,16 +87,17 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
             return answer(&request, &signals);
         }
         Err(error) => {
-            // A command line that cannot be understood may still name an address: then nobody is writing us a list.
-            notes.awaiting_list = !cli::names_an_address(env::args_os().skip(1));
+            // A command line that cannot be understood may still tell that nobody is writing us a list.
+            notes.awaiting_list = !cli::needs_no_list(env::args_os().skip(1));
             suspended.resume()?.drop()?;
             return Err(error);
         }
     };
-    notes.awaiting_list = options.input == Input::Stdin;
+    notes.awaiting_list = options.input == Input::Stdin && !options.check;
     notes.warnings.extend(options.warnings.iter().map(Warning::to_string));
 
     // 3. Use them, once. 4. Give them up.
+    let right = options.check.then(|| suspended.right());
     let privileged = suspended.resume()?;
     let sockets = RawSockets::open(&privileged, options.only, origins, caller_is_root);
     let dropped = privileged.drop()?;
@@ -108,7 +110,16 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     let secret = RandomState::new();
     let ident = secret.build_hasher().finish() as u16;
-    let mut link = Link::new(sockets?, ident, &options.shape, options.interface.as_deref(), caller_is_root, &dropped)?;
+    let make_ready =
+        |sockets| Link::new(sockets, ident, &options.shape, options.interface.as_deref(), caller_is_root, &dropped);
+    let link = sockets.and_then(make_ready);
+    if let Some(right) = right {
+        let link = link.and_then(|mut link| link.listen(|_| true).map(|()| link));
+        let (report, end) = check::look(right, options.only, link, limits, &dropped);
+        print(&report, &signals)?;
+        return end.map(|()| Exit::Success);
+    }
+    let mut link = link?;
     let log = open_log(&options.debug, &signals)?;
     let targets = read_targets(&options, limits, &signals, notes)?;
     notes.awaiting_list = false;
@@ -184,8 +195,13 @@ fn answer(request: &Request, signals: &Signals) -> Result<Exit, Error> {
         Request::Help => Help.to_string(),
         _ => format!("xymonping {}\n", env!("CARGO_PKG_VERSION")),
     };
-    Stream::new(io::stdout(), Until::Signal(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)?;
+    print(&text, signals)?;
     Ok(Exit::Success)
+}
+
+/// Writes to stdout what is no result.
+fn print(text: &str, signals: &Signals) -> Result<(), Error> {
+    Stream::new(io::stdout(), Until::Signal(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)
 }
 
 fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, Error> {

@@ -27,6 +27,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use nix::sys::time::TimeSpec;
 use socket2::Type;
 
+pub use crate::net::port::Given;
 pub use crate::net::raw::{Origin, RawSockets, interface};
 
 use crate::error::Error;
@@ -159,6 +160,11 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// What the kernel gave for each family, or why it gave nothing. The sockets are of no more use afterwards.
+    pub fn given(self) -> [Result<Given, Errno>; 2] {
+        self.ports.map(|port| port.map(Port::given))
     }
 
     /// Prepares for [`Self::has_route`], while descriptors can still be opened.

@@ -32,6 +32,10 @@ pub struct Suspended {
     gids: ResGid,
     /// What may be raised again.
     permitted: CapsHashSet,
+    /// Whether no_new_privs was set by whoever started us.
+    was_confined: bool,
+    /// Whether the caller had handed the right to raw sockets down.
+    was_ambient: bool,
 }
 
 /// Rights are in force again.
@@ -45,14 +49,35 @@ pub struct Privileged {
 #[derive(Debug)]
 pub struct Dropped(());
 
+/// By what right raw sockets are opened, or what stands in the way of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// The caller is root.
+    Root,
+    /// The program file is setuid root.
+    Setuid,
+    /// The program file has the capability.
+    FileCapability,
+    /// The caller has handed the capability down.
+    AmbientCapability,
+    /// None: the capability is not in the bounding set, so that no program file can give it.
+    OutOfBounds,
+    /// None: started with no_new_privs, under which no program file gives any right.
+    Confined,
+    /// None: the program file gives none.
+    None,
+}
+
 impl Suspended {
     /// Sets rights aside, before anything that the caller supplied is looked at.
     pub fn begin() -> Result<Self, Error> {
+        let was_confined = ask("get no_new_privs", prctl::get_no_new_privs())?;
         ask("set no_new_privs", prctl::set_no_new_privs())?;
         let uids = ask("getresuid", getresuid())?;
         let gids = ask("getresgid", getresgid())?;
         ask("setegid", setegid(gids.real))?;
         ask("seteuid", seteuid(uids.real))?;
+        let was_ambient = caps::has_cap(None, CapSet::Ambient, Capability::CAP_NET_RAW).unwrap_or(false);
         // Effective ones first: the kernel refuses a permitted set that lacks what is effective. Those that are ambient
         // go with those that are inheritable.
         ask("clear effective capabilities", caps::clear(None, CapSet::Effective))?;
@@ -63,12 +88,30 @@ impl Suspended {
         // A piped core_pattern ignores this limit; that is what the dumpable flag is for.
         ask("set RLIMIT_CORE", setrlimit(Resource::RLIMIT_CORE, 0, 0))?;
         close_inherited();
-        Ok(Suspended { uids, gids, permitted })
+        Ok(Suspended { uids, gids, permitted, was_confined, was_ambient })
     }
 
     /// Whether the caller is real root, and so beyond the limits for ordinary users.
     pub fn caller_is_root(&self) -> bool {
         self.uids.real.is_root()
+    }
+
+    /// By what right raw sockets can be opened.
+    pub fn right(&self) -> Right {
+        let has = |set, cap| caps::has_cap(None, set, cap).unwrap_or(false);
+        let raw = Capability::CAP_NET_RAW;
+        // To a file that is setuid and has capabilities the kernel grants the capabilities only.
+        let all = || WANTED.iter().all(|&cap| has(CapSet::Permitted, cap) || !has(CapSet::Bounding, cap));
+        match has(CapSet::Permitted, raw) {
+            true if self.uids.real.is_root() => Right::Root,
+            true if self.uids.effective.is_root() && all() => Right::Setuid,
+            // A program file that has capabilities of its own, or is setuid, clears the ambient ones.
+            true if self.was_ambient => Right::AmbientCapability,
+            true => Right::FileCapability,
+            false if !has(CapSet::Bounding, raw) => Right::OutOfBounds,
+            false if self.was_confined => Right::Confined,
+            false => Right::None,
+        }
     }
 
     /// Brings rights back, as far as there are any, for the one thing they are for.

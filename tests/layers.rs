@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &["error", "wire", "token", "plan", "tally"],
     &["targets", "prober", "report"],
-    &["cli", "privilege", "signal", "stdio", "sandbox", "net"],
+    &["cli", "privilege", "signal", "stdio", "sandbox", "net", "check"],
     &["driver"],
     &["lib", "main"],
 ];

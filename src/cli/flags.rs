@@ -208,6 +208,13 @@ pub const FLAGS: &[Flag] = &[
         apply: Apply::Switch(|options| options.summary = true),
     },
     Flag {
+        long: "check",
+        value: "",
+        help: "send nothing: say what a run would have to work with",
+        default: None,
+        apply: Apply::Switch(|options| options.check = true),
+    },
+    Flag {
         long: "debug",
         value: "[FILE]",
         help: "write a line for every packet to standard error, or append it to FILE",

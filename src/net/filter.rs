@@ -7,8 +7,8 @@
 use std::io;
 
 use nix::libc;
-use nix::sys::socket::setsockopt;
-use nix::{setsockopt_impl, sockopt_impl};
+use nix::sys::socket::{getsockopt, setsockopt};
+use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::{SockFilter, Socket};
 
 use crate::wire::Family;
@@ -20,7 +20,7 @@ const ICMP6_FILTER: libc::c_int = 1;
 sockopt_impl!(
     /// The types of ICMP messages that are kept away, a bit each (raw(7)).
     IcmpFilter,
-    SetOnly,
+    Both,
     libc::SOL_RAW,
     ICMP_FILTER,
     u32
@@ -28,7 +28,7 @@ sockopt_impl!(
 sockopt_impl!(
     /// The types of ICMPv6 messages that are kept away, a bit each (RFC 3542 §3.2).
     Icmp6Filter,
-    SetOnly,
+    Both,
     libc::IPPROTO_ICMPV6,
     ICMP6_FILTER,
     [u32; 8]
@@ -45,6 +45,14 @@ const RETURN: u16 = 0x06;
 
 /// Where the Identifier stands in an Echo message.
 const IDENT: u32 = 4;
+
+/// All types but Echo Reply.
+const OTHERS_V4: u32 = !1;
+const OTHERS_V6: [u32; 8] = {
+    let mut others = [u32::MAX; 8];
+    others[ECHO_REPLY_V6 / 32] &= !(1 << (ECHO_REPLY_V6 % 32));
+    others
+};
 
 /// Lets nothing through to a raw socket, but for IPv4 types that nobody uses: this filter knows the first 32 only.
 pub(super) fn shut(socket: &Socket, family: Family) -> io::Result<()> {
@@ -69,15 +77,22 @@ pub(super) fn open(socket: &Socket, family: Family, ident: u16) -> io::Result<()
             let [a, b] = load;
             let [c, d, e] = ours;
             socket.attach_filter(&[a, b, c, d, e])?;
-            setsockopt(socket, IcmpFilter, &!1)?;
+            setsockopt(socket, IcmpFilter, &OTHERS_V4)?;
         }
         Family::V6 => {
             let [c, d, e] = ours;
             socket.attach_filter(&[SockFilter::new(LOAD_HALF, 0, 0, IDENT), c, d, e])?;
-            let mut blocked = [u32::MAX; 8];
-            blocked[ECHO_REPLY_V6 / 32] &= !(1 << (ECHO_REPLY_V6 % 32));
-            setsockopt(socket, Icmp6Filter, &blocked)?;
+            setsockopt(socket, Icmp6Filter, &OTHERS_V6)?;
         }
     }
     Ok(())
+}
+
+/// Whether both filters are in place. The program cannot be read back; it is taken off, which fails where there is none.
+pub(super) fn detach(socket: &Socket, family: Family) -> bool {
+    let knows_types = match family {
+        Family::V4 => getsockopt(socket, IcmpFilter) == Ok(OTHERS_V4),
+        Family::V6 => getsockopt(socket, Icmp6Filter) == Ok(OTHERS_V6),
+    };
+    socket.detach_filter().is_ok() && knows_types
 }

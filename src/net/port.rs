@@ -92,6 +92,20 @@ pub(super) struct Port {
     compass: Option<Socket>,
 }
 
+/// What the kernel gave for one family.
+pub struct Given {
+    /// Whether the socket is a datagram socket, which hears nothing but answers to its own requests.
+    pub datagram: bool,
+    /// Whether only our own answers get through.
+    pub filter: bool,
+    /// Whether what arrives is stamped with the time.
+    pub stamps: bool,
+    /// Whether the kernel tells of replies that found no room.
+    pub drop_counter: bool,
+    /// How many bytes there are for replies that wait to be read, and how many were asked for.
+    pub buffer: [usize; 2],
+}
+
 /// Rooms for the replies to probes with `size` bytes of data, with any header, and for those of hosts that add to it.
 pub(super) fn rooms(size: usize) -> Vec<u8> {
     vec![0; (MAX_HEADER + HEADER + size).max(LEAST_ROOM) * READ_BATCH]
@@ -200,6 +214,18 @@ impl Port {
         match set {
             Err(errno) if shape.dont_fragment => Err(Error::SocketOption("--dont-fragment", errno.into())),
             _ => Ok(()),
+        }
+    }
+
+    /// Asks the kernel what it gave.
+    pub(super) fn given(self) -> Given {
+        let socket = &self.socket;
+        Given {
+            datagram: self.datagram,
+            filter: self.datagram || filter::detach(socket, self.family),
+            stamps: getsockopt(socket, sockopt::ReceiveTimestampns) == Ok(true),
+            drop_counter: getsockopt(socket, MemInfo).is_ok(),
+            buffer: [socket.recv_buffer_size().unwrap_or(0) / 2, self.buffer],
         }
     }
 
