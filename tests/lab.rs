@@ -65,6 +65,9 @@ pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 pub const ROUTER4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
 
+/// How far the far end's clock may be off: it turns wall-clock stamps into monotonic ones.
+pub const BLUR: Duration = Duration::from_millis(1);
+
 /// How long [`Lab::run`] lets the program run before the test fails.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
@@ -269,6 +272,24 @@ impl Lab {
         let mut counts = self.wire.settled_book().counts;
         counts.overflowed += self.namespace.inside(dropped_on_the_wire);
         counts
+    }
+
+    /// Asserts that in any window no more packets were on the wire than `rate` a second allows, plus a burst of one packet
+    /// or of 10 ms worth. This is a bound from above on packets, so that a busy machine can only make it easier to keep.
+    pub fn assert_pace(&self, rate: f64) {
+        let seen = self.seen();
+        let burst = 1.0 + f64::max(1.0, 0.01 * rate);
+        // Packet number i at time t is allowed if i - rate x t has risen by no more than the burst since any earlier one.
+        let mut least = f64::INFINITY;
+        for (number, probe) in seen.iter().enumerate() {
+            let credit = number as f64 - rate * (probe.time - seen[0].time).as_secs_f64();
+            least = least.min(credit);
+            let window = credit - least + 1.0 - rate * BLUR.as_secs_f64();
+            assert!(
+                window <= burst,
+                "packet {number} makes a window of {window:.2} above {rate} a second, {burst} allowed"
+            );
+        }
     }
 
     /// Forget what was seen and begin every script anew. What hosts do stays, and so do drops on the wire.

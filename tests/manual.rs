@@ -12,7 +12,6 @@ use std::process::Command;
 
 use xymonping::cli::{FLAGS, LETTERS};
 use xymonping::error::Exit;
-use xymonping::plan::Limits;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
 
@@ -96,24 +95,6 @@ fn every_exit_code_is_in_the_manual_and_no_other() {
     let codes = [Exit::Success, Exit::Unreachable, Exit::Rejected, Exit::Usage, Exit::Failure];
     let documented: Vec<_> = items("EXIT STATUS").into_iter().map(|(head, _)| head).collect();
     assert_eq!(documented, codes.map(|code| (code as u8).to_string()));
-}
-
-#[test]
-fn the_limits_of_ordinary_users_are_in_the_manual() {
-    let page = fs::read_to_string(PAGE).unwrap_or_else(|e| panic!("{PAGE}: {e}"));
-    let grouped = |number: usize| {
-        let digits = number.to_string().into_bytes();
-        let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
-        groups.join(",")
-    };
-    let limits = Limits::ORDINARY;
-    for words in [
-        format!("\n{} packets a second", grouped(limits.rate as usize)),
-        format!("\n{} milliseconds at least between two probes", limits.spacing.as_millis()),
-        format!("\n{} (2^24) accepted lines", grouped(limits.targets)),
-    ] {
-        assert!(page.contains(&words), "{words:?}");
-    }
 }
 
 #[test]

@@ -13,11 +13,9 @@ mod lab;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
 use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
@@ -406,74 +404,5 @@ fn a_debug_log_is_opened_as_the_caller_and_is_a_regular_file() {
         let reader = OpenOptions::new().read(true).write(true).open(&fifo).expect("our file");
         refused(&fifo, "not a regular file");
         drop(reader);
-    });
-}
-
-// What ordinary users may ask for.
-
-#[test]
-fn ordinary_users_are_held_to_ten_thousand_packets_a_second() {
-    caller::play(&[], |lab, place| {
-        let program = place.install(Rights::Setuid);
-        const LOWERED: &str =
-            "xymonping: the rate was lowered to 10000 packets a second (the limit for ordinary users)\n";
-        let list: String = (0..3000).map(|n| format!("10.1.{}.{}\n", n / 250, n % 250 + 1)).collect();
-        for rate in ["--max-pps=unlimited", "--max-pps=10001", "-i0"] {
-            let outcome = run(lab, ordinary(&program).args([rate, "--retries=0", "--timeout=2"]), &list);
-            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED));
-            assert_eq!(outcome.lines().len(), 3000);
-            // 3,000 packets, of which a burst of 10 ms may go first.
-            assert!(outcome.wall >= Duration::from_millis(285), "{:?}", outcome.wall);
-        }
-        assert_eq!(run(lab, ordinary(&program).args(["--max-pps=10000", ALIVE]), "").stderr, "");
-        // By whom it was started counts, and not by what right.
-        assert_eq!(run(lab, Command::new(&program).args(["--max-pps=unlimited", ALIVE]), "").stderr, "");
-        let by_root_for_another = run(lab, Command::new(&program).uid(ORDINARY).args(["-i0", ALIVE]), "");
-        assert_eq!(by_root_for_another.stderr, LOWERED);
-    });
-}
-
-#[test]
-fn ordinary_users_leave_ten_milliseconds_between_probes_to_one_target() {
-    caller::play(&[], |lab, place| {
-        let program = place.install(Rights::Setuid);
-        let args = ["--responses=5", "--max-pps=10000", ALIVE];
-        let outcome = run(lab, ordinary(&program).args(args), "");
-        says_alive(&outcome);
-        assert_eq!(lab.seen_of(ALIVE).len(), 5);
-        assert!(outcome.wall >= Duration::from_millis(40), "{:?}", outcome.wall);
-    });
-}
-
-#[test]
-fn ordinary_users_reach_no_groups() {
-    caller::play(&[], |lab, place| {
-        let program = place.install(Rights::Setuid);
-        let groups = [
-            ("224.0.0.1", "multicast"),
-            ("239.255.255.255", "multicast"),
-            ("ff02::1%lab0", "multicast"),
-            ("ff05::1", "multicast"),
-            ("255.255.255.255", "broadcast"),
-            ("192.0.2.255", "broadcast"),
-        ];
-        for (group, kind) in groups {
-            let outcome = run(lab, ordinary(&program).arg(group), "");
-            assert_eq!(outcome.code, Some(3), "{outcome:?}");
-            let why = format!(": a {kind} address, for root only");
-            assert_eq!(outcome.complaint(), format!("xymonping: operand \"{group}\"{why}"));
-        }
-        let list: String = groups.iter().map(|(group, _)| format!("{group}\n")).collect();
-        let outcome = run(lab, &mut ordinary(&program), &(list + ALIVE));
-        says_alive(&outcome);
-        assert_eq!(outcome.lines().len(), 1);
-        for (n, (group, kind)) in groups.iter().enumerate() {
-            let wanted = format!(
-                "xymonping: line {}: \"{group}\": a {kind} address, for root only (no line of output for it)",
-                n + 1
-            );
-            assert_eq!(outcome.stderr.lines().nth(n), Some(&*wanted));
-        }
-        assert_eq!(lab.seen().len(), 1, "{:?}", lab.seen());
     });
 }

@@ -123,28 +123,6 @@ fn probes_are_as_long_as_asked_for() {
 }
 
 #[test]
-fn ordinary_users_send_no_more_than_a_frame_holds() {
-    caller::play(&["setpriv"], |lab, place| {
-        let program = place.install(Rights::None);
-        let run = |args: &[&str]| lab.start(caller::with_net_raw(&program).args(args)).finish(LIMIT);
-        for (args, size, words) in [
-            (&["--size=1473", "--ipv4", "10.0.0.1"][..], 1473, "more than 1472 bytes over IPv4"),
-            (&["--size=1453", "--ipv6", "fd00::1"], 1453, "more than 1452 bytes over IPv6"),
-            (&["--size=1453", "10.0.0.1"], 1453, "more than 1452 bytes over IPv6"),
-            (&["-b65507", "10.0.0.1"], 65_507, "more than 1452 bytes over IPv6"),
-        ] {
-            is_refused(lab, &run(args), &format!("--size={size}: {words} (the limit for ordinary users)"));
-        }
-        for (args, size) in [(&["--size=1472", "-4", "10.0.0.1"][..], 1472), (&["--size=1452", "10.0.0.1"], 1452)] {
-            lab.forget();
-            let outcome = run(args);
-            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-            assert_eq!(lab.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [size]);
-        }
-    });
-}
-
-#[test]
 fn a_pattern_fills_what_is_behind_the_token() {
     lab::play(|lab| {
         lab.keep_data();

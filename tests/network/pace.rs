@@ -1,30 +1,7 @@
 //! What leaves when, by the kernel's stamps at the far end of the wire.
 
-use std::time::Duration;
-
 use crate::lab::{self, Behaviour, Lab, Lose};
 use crate::{assert_all, hosts, list, ms};
-
-/// How far the far end's clock may be off: it turns wall-clock stamps into monotonic ones.
-const BLUR: Duration = Duration::from_millis(1);
-
-/// Asserts that in any window no more packets were on the wire than the rate allows, plus a burst of one packet or of
-/// 10 ms worth. This is a bound from above on packets, so that a busy machine can only make it easier to keep.
-fn assert_pace(lab: &Lab, rate: f64) {
-    let seen = lab.seen();
-    let burst = 1.0 + f64::max(1.0, 0.01 * rate);
-    // Packet number i at time t is allowed if i - rate x t has risen by no more than the burst since any earlier one.
-    let mut least = f64::INFINITY;
-    for (number, probe) in seen.iter().enumerate() {
-        let credit = number as f64 - rate * (probe.time - seen[0].time).as_secs_f64();
-        least = least.min(credit);
-        let window = credit - least + 1.0 - rate * BLUR.as_secs_f64();
-        assert!(
-            window <= burst,
-            "packet {number} makes a window of {window:.2} above {rate} a second, {burst} allowed"
-        );
-    }
-}
 
 /// A list with a fifth of silent hosts, so that retries and first attempts mix.
 fn mixed(lab: &Lab, count: u32) -> (Vec<String>, Vec<String>) {
@@ -41,7 +18,7 @@ fn fifty_a_second_are_never_more() {
         assert_all(&outcome, &alive, true);
         assert_all(&outcome, &silent, false);
         assert_eq!(lab.seen().len(), 60);
-        assert_pace(lab, 50.0);
+        lab.assert_pace(50.0);
     });
 }
 
@@ -54,7 +31,7 @@ fn a_thousand_a_second_are_never_more() {
         assert_all(&outcome, &alive, true);
         assert_all(&outcome, &silent, false);
         assert_eq!(lab.seen().len(), 2800);
-        assert_pace(lab, 1000.0);
+        lab.assert_pace(1000.0);
     });
 }
 
@@ -64,7 +41,7 @@ fn twenty_thousand_a_second_are_never_more() {
         let alive = hosts(1, 20_000);
         let outcome = lab.run(&["--max-pps=20000"], list(&alive));
         assert_all(&outcome, &alive, true);
-        assert_pace(lab, 20_000.0);
+        lab.assert_pace(20_000.0);
     });
 }
 
@@ -75,7 +52,7 @@ fn follow_ups_of_answers_keep_the_pace_as_well() {
         let outcome = lab.run(&["--max-pps=100", "--responses=5"], list(&alive));
         assert_all(&outcome, &alive, true);
         assert_eq!(lab.seen().len(), 100);
-        assert_pace(lab, 100.0);
+        lab.assert_pace(100.0);
     });
 }
 
@@ -91,7 +68,7 @@ fn a_stall_is_not_made_good() {
         std::thread::sleep(ms(500));
         running.signal(nix::sys::signal::Signal::SIGCONT);
         assert_all(&running.finish(lab::LIMIT), &alive, true);
-        assert_pace(lab, 100.0);
+        lab.assert_pace(100.0);
     });
 }
 
@@ -131,7 +108,7 @@ fn at_most_one_probe_to_a_host_is_in_flight() {
             let seen = lab.seen_of(host);
             assert_eq!(seen.len(), probes, "{host}");
             for pair in seen.windows(2) {
-                assert!(pair[1].time - pair[0].time + BLUR >= gap, "{host}: {:?}", pair[1].time - pair[0].time);
+                assert!(pair[1].time - pair[0].time + lab::BLUR >= gap, "{host}: {:?}", pair[1].time - pair[0].time);
             }
         }
     });

@@ -1,0 +1,340 @@
+//! What ordinary users may not ask for, since the program may be setuid: each limit of `plan.rs`, tried from a setuid
+//! binary by a user who is not root.
+//!
+//! | what | limit | beyond it |
+//! |---|---|---|
+//! | packets in a second, retries and follow-ups included | 10,000 | lowered, with a warning |
+//! | time between two probes to one target | 10 ms | later |
+//! | data in a probe | 1,472 bytes with `--ipv4`, else 1,452 | exit 3 |
+//! | multicast and broadcast targets | none | rejected, line by line; as an operand exit 3 |
+//! | accepted lines | 2^24 | exit 4 |
+//! | firewall mark | none | there is no such option; fping's `-k` is ignored, with a warning |
+//!
+//! What holds for everybody (ranges of timeouts, retries, responses) is in `cli.rs`; that it holds here too is tried once.
+//! By whom the program was started counts, and not by what right it pings. These tests need real root to install it;
+//! elsewhere they are skipped.
+
+mod lab;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use lab::caller::{self, ORDINARY, Rights, ordinary};
+use lab::{BLUR, Behaviour, DEVICE, LIMIT, Lab, Outcome};
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use xymonping::plan::Limits;
+
+const ALIVE: &str = "10.0.0.1";
+const LIMITS: Limits = Limits::ORDINARY;
+const LOWERED: &str = "xymonping: the rate was lowered to 10000 packets a second (the limit for ordinary users)\n";
+
+fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Outcome {
+    lab.forget();
+    let running = lab.start(command);
+    running.feed(stdin);
+    running.finish(LIMIT)
+}
+
+/// Exit 3 with these words alone, and not a probe.
+fn is_refused(lab: &Lab, outcome: &Outcome, words: &str) {
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(3), ""), "{outcome:?}");
+    assert_eq!(outcome.stderr, format!("xymonping: {words}\n"));
+    assert!(lab.seen().is_empty(), "{:?}", lab.seen());
+}
+
+/// Every way in which a user who is not root can come to ping.
+fn ways(lab: &Lab, place: &caller::Place, each: impl Fn(&mut Command)) {
+    for way in ["setuid", "setuid, by root for him", "file capabilities", "ambient capability", "datagram sockets"] {
+        let (rights, groups) = match way {
+            "setuid" | "setuid, by root for him" => (Rights::Setuid, "1 0"),
+            "file capabilities" => (Rights::Capabilities("cap_net_raw,cap_net_admin+p"), "1 0"),
+            "ambient capability" => (Rights::None, "1 0"),
+            _ => (Rights::None, "0 2147483647"),
+        };
+        lab.set_sysctl("net.ipv4.ping_group_range", groups);
+        let program = place.install(rights);
+        let mut command = match way {
+            "setuid, by root for him" => Command::new(&program),
+            "ambient capability" => caller::with_net_raw(&program),
+            _ => ordinary(&program),
+        };
+        if way == "setuid, by root for him" {
+            command.uid(ORDINARY);
+        }
+        each(&mut command);
+        fs::remove_file(&program).expect("our file");
+    }
+}
+
+// The rate.
+
+#[test]
+fn no_more_than_ten_thousand_packets_leave_in_a_second() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // A fifth of them is silent, so that retries count as well.
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let host = |n: u32| format!("10.{}.{}.{}\n", if n.is_multiple_of(5) { 2 } else { 1 }, n / 250, n % 250 + 1);
+        let list: String = (0..3000).map(host).collect();
+        for rate in ["--max-pps=unlimited", "--max-pps=10000.01", "--max-pps=10000000", "-i0", "-i0.0001"] {
+            let outcome = run(lab, ordinary(&program).args([rate, "--retries=2", "--timeout=0.05"]), &list);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED), "{rate}");
+            assert_eq!(outcome.lines().len(), 3000, "{rate}");
+            assert!(lab.seen().len() >= 2400 + 3 * 600, "{rate}: {}", lab.seen().len());
+            lab.assert_pace(LIMITS.rate);
+        }
+        // Answers' follow-ups as well.
+        let alive: String = (0..1000).map(|n| format!("10.1.{}.{}\n", n / 250, n % 250 + 1)).collect();
+        let outcome = run(lab, ordinary(&program).args(["-i0", "--responses=3"]), &alive);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED));
+        assert!(lab.seen().len() >= 3000);
+        lab.assert_pace(LIMITS.rate);
+    });
+}
+
+#[test]
+fn ten_thousand_packets_a_second_may_be_asked_for() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        for rate in ["--max-pps=10000", "-i0.1"] {
+            let outcome = run(lab, ordinary(&program).args([rate, ALIVE]), "");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{rate}");
+        }
+    });
+}
+
+#[test]
+fn the_limits_are_the_callers_by_whatever_right_he_pings() {
+    caller::play(&["setpriv", "setcap"], |lab, place| {
+        ways(lab, place, |command| {
+            let outcome = run(lab, command.args(["-i0", ALIVE, "--responses=3"]), "");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED), "{command:?}");
+            has_spacing(lab, ALIVE, 3);
+        });
+        ways(lab, place, |command| {
+            is_refused(lab, &run(lab, command.arg("224.0.0.1"), ""), &for_root_only("224.0.0.1"))
+        });
+        // Root has none, and the program's being setuid changes nothing in that.
+        let program = place.install(Rights::Setuid);
+        let args = ["-i0", "--size=1473", "-4", ALIVE];
+        let outcome = run(lab, Command::new(&program).args(args), "");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        assert_eq!(lab.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [1473]);
+    });
+}
+
+fn for_root_only(group: &str) -> String {
+    format!("operand \"{group}\": a multicast address, for root only")
+}
+
+// The time between two probes to one target.
+
+/// `host` got so many probes, no two of them too close.
+fn has_spacing(lab: &Lab, host: &str, probes: usize) {
+    let times: Vec<_> = lab.seen_of(host).iter().map(|seen| seen.time).collect();
+    assert_eq!(times.len(), probes, "{host}");
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] + BLUR >= LIMITS.spacing, "{host}: {:?}", pair[1] - pair[0]);
+    }
+}
+
+#[test]
+fn a_target_is_left_alone_for_ten_milliseconds() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        lab.host("10.0.0.7", Behaviour::silent());
+        // After answers, after silence, and where one address stands in several lines.
+        let args = ["--responses=5", "--retries=4", "--timeout=0.001", "--max-pps=10000"];
+        let outcome = run(lab, ordinary(&program).args(args), "10.0.0.7\n10.0.0.7\n");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        has_spacing(lab, "10.0.0.7", 5);
+        let args = ["--responses=5", "--max-pps=10000", "--timeout=20"];
+        let outcome = run(lab, ordinary(&program).args(args), "10.0.0.1\n10.0.0.1\nfd00::1\n10.0.0.1\n");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
+        has_spacing(lab, ALIVE, 5);
+        has_spacing(lab, "fd00::1", 5);
+    });
+}
+
+// The data.
+
+#[test]
+fn a_probe_is_no_larger_than_a_frame() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        for (args, size, words) in [
+            (&["--size=1473", "--ipv4", ALIVE][..], 1473, "more than 1472 bytes over IPv4"),
+            (&["--size=1453", "--ipv6", "fd00::1"], 1453, "more than 1452 bytes over IPv6"),
+            (&["--size=1453", ALIVE], 1453, "more than 1452 bytes over IPv6"),
+            (&["-b65507", ALIVE], 65_507, "more than 1452 bytes over IPv6"),
+        ] {
+            let outcome = run(lab, ordinary(&program).args(args), "");
+            is_refused(lab, &outcome, &format!("--size={size}: {words} (the limit for ordinary users)"));
+        }
+        for (args, size) in [(&["--size=1472", "-4", ALIVE][..], 1472), (&["--size=1452", ALIVE, "fd00::1"], 1452)] {
+            let outcome = run(lab, ordinary(&program).args(args), "");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+            assert!(lab.seen().iter().all(|seen| seen.len == size) && !lab.seen().is_empty(), "{:?}", lab.seen());
+        }
+    });
+}
+
+// Groups.
+
+#[test]
+fn groups_are_rejected_line_by_line() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // A network that has no broadcast address configured has one all the same.
+        lab.ip(&["addr", "add", "198.18.4.1/23", "dev", DEVICE]);
+        // And one may be configured that does not follow from the netmask.
+        lab.ip(&["addr", "add", "198.18.8.1/24", "brd", "198.18.8.99", "dev", DEVICE]);
+        let groups = [
+            ("224.0.0.1", "multicast"),
+            ("239.255.255.255", "multicast"),
+            ("ff02::1%lab0", "multicast"),
+            ("ff05::1", "multicast"),
+            ("255.255.255.255", "broadcast"),
+            ("192.0.2.255", "broadcast"),
+            ("198.18.5.255", "broadcast"),
+            ("198.18.8.99", "broadcast"),
+            ("198.18.8.255", "broadcast"),
+            ("127.255.255.255", "broadcast"),
+        ];
+        for (group, kind) in groups {
+            let outcome = run(lab, ordinary(&program).arg(group), "");
+            is_refused(lab, &outcome, &format!("operand \"{group}\": a {kind} address, for root only"));
+        }
+        let list: String = groups.iter().map(|(group, _)| format!("{group}\n")).collect();
+        let outcome = run(lab, &mut ordinary(&program), &(list + ALIVE));
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 1), "{outcome:?}");
+        assert!(outcome.is_alive(ALIVE), "{outcome:?}");
+        let why = |n: usize, (group, kind): (&str, &str)| {
+            let line = n + 1;
+            format!("xymonping: line {line}: \"{group}\": a {kind} address, for root only (no line of output for it)\n")
+        };
+        let wanted: String = groups.into_iter().enumerate().map(|(n, group)| why(n, group)).collect();
+        assert_eq!(outcome.stderr, wanted);
+        assert_eq!(lab.seen().len(), 1, "{:?}", lab.seen());
+    });
+}
+
+#[test]
+fn the_kernel_refuses_what_no_list_of_interfaces_knows() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // A broadcast address by route alone.
+        lab.ip(&["route", "add", "broadcast", "198.18.9.255", "dev", DEVICE, "table", "local"]);
+        let outcome = run(lab, ordinary(&program).args(["--timeout=0.05", "198.18.9.255", ALIVE]), "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.complaint().contains("198.18.9.255 first: Permission denied"), "{outcome:?}");
+        assert!(lab.seen_of("198.18.9.255").is_empty());
+        // Root may.
+        run(lab, Command::new(&program).args(["--timeout=0.05", "--retries=0", "198.18.9.255"]), "");
+        assert_eq!(lab.seen_of("198.18.9.255").len(), 1);
+    });
+}
+
+// Lines. That exactly so many are accepted is tried in `targets.rs`, with a smaller limit.
+
+#[test]
+fn a_list_of_more_than_sixteen_million_lines_is_refused() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut command = ordinary(&program);
+        let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        drop(command);
+        let piece = b"10.0.0.1\n".repeat(1 << 14);
+        let pieces = LIMITS.targets / (1 << 14) + 1;
+        // It may end before it has read everything.
+        let mut list = File::from(writer);
+        thread::spawn(move || (0..pieces).try_for_each(|_| list.write_all(&piece)));
+        let outcome = running.finish(Duration::from_secs(120));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+        assert_eq!(outcome.stderr, "xymonping: list: more than 16777216 lines (split the list)\n");
+        assert!(lab.seen().is_empty());
+    });
+}
+
+// What there is not.
+
+#[test]
+fn there_is_no_firewall_mark() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // A packet with this mark would find no route.
+        lab.ip(&["rule", "add", "fwmark", "0x5/0xffffffff", "unreachable"]);
+        for args in [&["-k5"][..], &["-k", "5"]] {
+            let outcome = run(lab, ordinary(&program).args(args).arg(ALIVE), "");
+            assert!(outcome.is_alive(ALIVE), "{outcome:?}");
+            assert_eq!(outcome.stderr, "xymonping: -k: ignored (options of fping that mean nothing here)\n");
+        }
+        for mark in ["--fwmark=5", "--mark=5", "--set-mark=5"] {
+            let outcome = run(lab, ordinary(&program).args([mark, ALIVE]), "");
+            let name = mark.split('=').next().unwrap_or(mark);
+            is_refused(lab, &outcome, &format!("\"{name}\": unknown option (see --help)"));
+        }
+    });
+}
+
+#[test]
+fn what_nobody_may_ask_for_ordinary_users_may_not_either() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        for (arg, words) in [
+            ("--timeout=0", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
+            ("--timeout=0.0009", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
+            ("--timeout=200.1", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
+            ("--retries=256", "give a whole number from 0 to 255"),
+            ("--responses=0", "give a whole number from 1 to 255"),
+            ("--responses=256", "give a whole number from 1 to 255"),
+            ("--max-pps=0", "give 0.01 to 10000000 packets a second, or unlimited"),
+            ("--max-pps=10000001", "give 0.01 to 10000000 packets a second, or unlimited"),
+            ("--size=15", "give 16 to 65507 bytes"),
+        ] {
+            let (name, value) = arg.split_once('=').expect("it has a value");
+            let outcome = run(lab, ordinary(&program).args([arg, ALIVE]), "");
+            is_refused(lab, &outcome, &format!("{name}: bad value \"{value}\" ({words})"));
+        }
+    });
+}
+
+// What is said of them.
+
+#[test]
+fn the_documents_state_the_limits_that_hold() {
+    let read = |name: &str| {
+        let text = fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).expect("it is there");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let grouped = |number: usize| {
+        let digits = number.to_string().into_bytes();
+        let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
+        groups.join(",")
+    };
+    let Limits { rate, spacing, targets, groups, sizes: [v4, v6] } = LIMITS;
+    let (rate, ms, lines) = (grouped(rate as usize), spacing.as_millis(), grouped(targets));
+    let (v4, v6) = (grouped(v4), grouped(v6));
+    assert!(targets == 1 << 24 && !groups);
+    let (page, readme) = (read("xymonping.1"), read("README.md"));
+    for (document, words) in [
+        (&page, format!("{rate} packets a second;")),
+        (&page, format!("{ms} milliseconds at least between two probes to one target")),
+        (&page, format!("{lines} (2^24) accepted lines in a list; more end the program with status 4")),
+        (&page, format!("{v4} bytes of data in a probe with .Fl -ipv4 , {v6} otherwise")),
+        (&page, "no multicast and no broadcast targets".to_owned()),
+        (&readme, format!("at most {rate} packets a second in all")),
+        (&readme, format!("{ms} ms between two probes to one target")),
+        (&readme, format!("{lines} (2^24) accepted lines")),
+        (&readme, format!("({v4} bytes with `--ipv4`, else {v6})")),
+        (&readme, "no multicast and no broadcast targets".to_owned()),
+    ] {
+        assert!(document.contains(&words), "{words:?}");
+    }
+}
