@@ -8,9 +8,11 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
@@ -18,19 +20,13 @@ use nix::time::ClockId;
 
 use crate::error::Error;
 
-/// The signals that are left alone: they do not end a process by default, or tell of a fault in the program itself, or
-/// (SIGPIPE) are ignored by every Rust program.
-const LEFT_ALONE: [Signal; 15] = [
-    Signal::SIGABRT,
-    Signal::SIGBUS,
+/// The signals that are left alone: they do not end a process by default, or (SIGPIPE) are ignored by every Rust program.
+/// Those that tell of a fault (SIGSEGV and the like) are not among them: when it is a fault indeed, the kernel kills
+/// however they are blocked, and when they were sent, there is none.
+const LEFT_ALONE: [Signal; 8] = [
     Signal::SIGCHLD,
     Signal::SIGCONT,
-    Signal::SIGFPE,
-    Signal::SIGILL,
     Signal::SIGPIPE,
-    Signal::SIGSEGV,
-    Signal::SIGSYS,
-    Signal::SIGTRAP,
     Signal::SIGTSTP,
     Signal::SIGTTIN,
     Signal::SIGTTOU,
@@ -60,6 +56,7 @@ pub struct Signals {
 impl Signals {
     /// Blocks them, from here on for good.
     pub fn block() -> Result<Self, Error> {
+        be_told_of_the_limit_on_time();
         let ignored = ignored();
         let mut signals = SigSet::all();
         LEFT_ALONE.into_iter().for_each(|signal| signals.remove(signal));
@@ -96,6 +93,8 @@ impl Signals {
             let number = info.ssi_signo;
             let event = match Signal::try_from(number as i32) {
                 Ok(Signal::SIGALRM) if self.time_is_over() => return Some(Event::Alarm),
+                // Ours, and the write that was too long has failed and said so.
+                Ok(Signal::SIGXFSZ) if info.ssi_pid == process::id() => continue,
                 Ok(Signal::SIGUSR1 | Signal::SIGQUIT) => Event::Status,
                 Ok(signal) => Event::Stop(signal.as_str()),
                 Err(_) => Event::Stop("a real-time signal"),
@@ -111,6 +110,19 @@ impl Signals {
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+/// At its hard limit on processor time the kernel kills a process; at its soft one it tells it, and `ulimit -t` sets both
+/// to the same. So the soft one goes down by a second.
+fn be_told_of_the_limit_on_time() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_CPU)
+        && hard != RLIM_INFINITY
+        && soft >= hard
+        && hard > 1
+    {
+        // Lowering a limit needs no right. If it is refused all the same, the limit is as it was.
+        let _ = setrlimit(Resource::RLIMIT_CPU, hard - 1, hard);
     }
 }
 

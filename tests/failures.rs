@@ -26,8 +26,15 @@ use nix::unistd::pipe2;
 const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
-/// Every signal that ends a process by default and can be blocked, but for those that tell of a fault of its own.
-const SIGNALS: [Signal; 12] = [
+/// Every signal that ends a process by default and can be blocked.
+const SIGNALS: [Signal; 19] = [
+    Signal::SIGABRT,
+    Signal::SIGBUS,
+    Signal::SIGFPE,
+    Signal::SIGILL,
+    Signal::SIGSEGV,
+    Signal::SIGSYS,
+    Signal::SIGTRAP,
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGUSR2,
