@@ -68,7 +68,7 @@ pub enum Error {
     Privilege(&'static str, String),
     /// A system call that must not fail did.
     System(&'static str, io::Error),
-    /// No memory for this many targets.
+    /// No memory for this many lines of the list; for none: not even to begin.
     Memory(usize),
     /// More lines than the caller may have.
     TooMany(usize),
@@ -169,8 +169,12 @@ impl Display for Error {
             ),
             Error::Privilege(what, found) => write!(f, "privileges: {what}: {found} (refusing to go on)"),
             Error::System(what, why) => write!(f, "{what}: {}", Reason(why)),
-            Error::Memory(targets) => {
-                write!(f, "out of memory at {targets} targets (split the list, or raise ulimit -v)")
+            Error::Memory(0) => f.write_str("out of memory before the list was read (raise ulimit -v, -d or -s)"),
+            Error::Memory(lines) => {
+                write!(
+                    f,
+                    "out of memory at {lines} lines (split the list, or allow more: ulimit -v, or the control group)"
+                )
             }
             Error::TooMany(limit) => write!(f, "list: more than {limit} lines (split the list)"),
             Error::ReadList(why) => write!(f, "reading the list: {} (nothing was probed)", Reason(why)),

@@ -8,21 +8,23 @@
 //!
 //! *The core is clockwork.* [`prober::Prober`] decides everything and touches nothing: packets and moments are handed to
 //! it, and it hands out probes and the moment to come back. It runs in a virtual world as it runs on the wire. Around it
-//! stand the formats ([`wire`], [`token`]), the policy ([`plan`]), the accounts ([`tally`]), the list ([`targets`]) and
+//! stand the formats ([`wire`], [`token`]), the policy ([`plan`]), the accounts ([`tally`]), memory ([`room`]), the list ([`targets`]) and
 //! the lines ([`report`]).
 //!
 //! *Rights are used once.* The edges each talk to one thing outside: the command line ([`cli`]), the kernel's idea of our
-//! rights ([`privilege`], [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]) and sockets ([`net`]); [`check`] tells what they got. What opens
-//! sockets asks for the proof that rights are in force; what probes ([`driver`]) asks for the proof that they are gone.
+//! rights ([`privilege`], [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]), memory ([`memory`]) and sockets
+//! ([`net`]); [`check`] tells what they got. What opens sockets asks for the proof that rights are in force; what probes
+//! ([`driver`]) asks for the proof that they are gone.
 //!
 //! A file may use those of the layers below it, and of its own layer those that stand before it:
-//! `error wire token plan tally`, then `targets prober report`, then `cli privilege signal stdio sandbox net check`, then
-//! `driver`, then `main`.
+//! `error wire token plan tally room`, then `targets prober report`, then
+//! `cli privilege signal stdio memory sandbox net check`, then `driver`, then `main`.
 
 #![forbid(unsafe_code)]
 
 pub mod error;
 pub mod plan;
+pub mod room;
 pub mod tally;
 pub mod token;
 pub mod wire;
@@ -33,6 +35,7 @@ pub mod targets;
 
 pub mod check;
 pub mod cli;
+pub mod memory;
 pub mod net;
 pub mod privilege;
 pub mod sandbox;

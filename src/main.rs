@@ -8,7 +8,7 @@
 
 use std::env;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Cursor, IsTerminal, Write};
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::panic;
@@ -20,9 +20,10 @@ use xymonping::check;
 use xymonping::cli::{self, Debug, Help, Input, Options, Request};
 use xymonping::driver::{self, Frame, Log, Status};
 use xymonping::error::{Error, Exit, Warning};
+use xymonping::memory;
 use xymonping::net::{self, Link, Origin, RawSockets};
 use xymonping::plan::{Limits, Plan, Rate};
-use xymonping::privilege::Suspended;
+use xymonping::privilege::{self, Suspended};
 use xymonping::prober::Prober;
 use xymonping::report::{Outcome, Summary};
 use xymonping::sandbox;
@@ -51,6 +52,9 @@ fn main() -> ExitCode {
         let what = bug.payload_as_str().unwrap_or("panic");
         say(&[Error::Panic(format!("{what}{place}")).to_string()], None);
     }));
+    if let Err(error) = memory::prepare() {
+        return refuse(&error);
+    }
     panic::catch_unwind(|| {
         let mut notes = Notes { awaiting_list: true, ..Notes::default() };
         let exit = run(&mut notes).unwrap_or_else(|error| {
@@ -67,6 +71,16 @@ fn main() -> ExitCode {
     })
     .unwrap_or(Exit::Failure)
     .into()
+}
+
+/// Ends the program where there is not even the memory to begin.
+fn refuse(error: &Error) -> ExitCode {
+    let mut line = Cursor::new([0; 256]);
+    if privilege::forsake().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {
+        let said = &line.get_ref()[..line.position() as usize];
+        let _ = Stream::new(io::stderr(), Until::Milliseconds(LAST_WORDS)).write_all(said);
+    }
+    Exit::Failure.into()
 }
 
 fn run(notes: &mut Notes) -> Result<Exit, Error> {
@@ -219,7 +233,7 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
     // Root may ping them; then it is not worth while to ask.
     let broadcasts = if limits.groups { Vec::new() } else { net::broadcasts() };
     let rules = Rules { only: options.only, limits, broadcasts: &broadcasts, interface: &net::interface };
-    let mut reading = Reading::new(rules);
+    let mut reading = Reading::new(rules).within(&memory::available);
     let deadline = notes.deadline;
     let tell = |lines| say(&[format!("reading the list, {lines} lines so far")], deadline);
     match &options.input {

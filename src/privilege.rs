@@ -15,7 +15,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{ResGid, ResUid, Uid, close, getresgid, getresuid, setegid, seteuid, setresgid, setresuid};
+use nix::unistd::{Gid, ResGid, ResUid, Uid, close, getresgid, getresuid, setegid, seteuid, setresgid, setresuid};
 
 use crate::error::Error;
 
@@ -66,6 +66,14 @@ pub enum Right {
     Confined,
     /// None: the program file gives none.
     None,
+}
+
+/// Gives up root's ids where something failed before rights could be set aside in order. Nothing is asked for by it,
+/// not even memory.
+pub fn forsake() -> Result<(), Error> {
+    let (uid, gid) = (Uid::current(), Gid::current());
+    ask("setresgid", setresgid(gid, gid, gid))?;
+    ask("setresuid", setresuid(uid, uid, uid))
 }
 
 impl Suspended {

@@ -24,8 +24,9 @@ use crate::prober::fate::same_source;
 use crate::prober::inflight::{Links, Queue};
 use crate::prober::order::Order;
 use crate::prober::pacer::Pacer;
+use crate::room::filled;
 use crate::tally::{Phase, TICK, Tally, Verdict};
-use crate::targets::{Address, TargetId, Targets, filled};
+use crate::targets::{Address, TargetId, Targets};
 use crate::token::{Key, Token};
 use crate::wire::{Echo, Family};
 

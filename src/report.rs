@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Warning};
 use crate::prober::Prober;
+use crate::room::reserved;
 use crate::tally::{TICK, Verdict};
 use crate::targets::Address;
 use crate::wire::Family;
@@ -170,9 +171,7 @@ impl<'a> Summary<'a> {
 
     /// The memory that a summary of so many targets takes.
     pub fn room(targets: usize) -> Result<Vec<u32>, Error> {
-        let mut room = Vec::new();
-        room.try_reserve_exact(targets).map_err(|_| Error::Memory(targets))?;
-        Ok(room)
+        reserved(targets)
     }
 
     /// The RTT that this share of alive targets does not exceed (the nearest rank), in milliseconds.

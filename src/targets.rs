@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::{Error, Quoted, Reject};
 use crate::plan::Limits;
+use crate::room::{filled, push};
 use crate::wire::Family;
 
 /// The longest line that is read, in bytes.
@@ -21,6 +22,16 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// As much of a line as shows that it is too long, even behind a byte order mark.
 const ENOUGH: usize = BYTE_ORDER_MARK.len() + MAX_LINE + 1;
+
+/// After so many lines the machine is asked for the first time whether it has the memory for as many again.
+const MANY: usize = 1 << 20;
+
+/// What a line takes at most while it is read, in bytes: its address, its target, its zone.
+const WHILE_READING: usize = size_of::<(Ipv6Addr, u32)>() + size_of::<u32>() + size_of::<(u32, u32)>();
+
+/// What it takes later, which is more than finding equal addresses does: a tally, a link, a sum of RTTs and a place in the
+/// summary.
+const LATER: usize = 8 + 8 + 8 + 4;
 
 /// How many rejected lines, and how many remarks on lines, are kept word for word.
 const KEPT: usize = 10;
@@ -259,12 +270,22 @@ pub struct Reading<'a> {
     /// The line that is not yet complete, as far as [`ENOUGH`].
     partial: Vec<u8>,
     number: u64,
+    /// Tells how many bytes of memory can still be had, if anybody can.
+    memory: Option<&'a dyn Fn() -> u64>,
+    /// For how many lines there is memory, as far as that was asked.
+    enough_for: usize,
 }
 
 impl<'a> Reading<'a> {
     /// Nothing has been read yet.
     pub fn new(rules: Rules<'a>) -> Self {
-        Reading { rules, found: Targets::default(), partial: Vec::with_capacity(ENOUGH), number: 0 }
+        let partial = Vec::with_capacity(ENOUGH);
+        Reading { rules, found: Targets::default(), partial, number: 0, memory: None, enough_for: MANY }
+    }
+
+    /// The same within what `memory` says can still be had: a list for which that is too little is refused.
+    pub fn within(self, memory: &'a dyn Fn() -> u64) -> Self {
+        Reading { memory: Some(memory), ..self }
     }
 
     /// Takes the next piece of a list, which may end anywhere.
@@ -367,6 +388,13 @@ impl<'a> Reading<'a> {
         if found.lines.len() >= self.rules.limits.targets {
             return Err(Error::TooMany(self.rules.limits.targets));
         }
+        if found.lines.len() >= self.enough_for {
+            self.enough_for += MANY;
+            let needed = (MANY * WHILE_READING + self.enough_for * LATER) as u64;
+            if self.memory.is_some_and(|memory| memory() < needed) {
+                return Err(Error::Memory(found.lines.len()));
+            }
+        }
         let line = found.lines.len() as u32;
         if let Some(zone) = zone {
             let known = found.spellings.iter().position(|spelling| spelling == zone);
@@ -388,21 +416,6 @@ impl<'a> Reading<'a> {
             self.found.remarks.push(Remark { line: self.number, text: line.into(), reject });
         }
     }
-}
-
-/// Appends `item` and says at which place; memory that cannot be had is an error, not an abort.
-fn push<T>(list: &mut Vec<T>, item: T) -> Result<u32, Error> {
-    list.try_reserve(1).map_err(|_| Error::Memory(list.len()))?;
-    list.push(item);
-    Ok(list.len() as u32 - 1)
-}
-
-/// `count` times `item`, in memory that is asked for like that of [`push`].
-pub(crate) fn filled<T: Clone>(count: usize, item: T) -> Result<Vec<T>, Error> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(count).map_err(|_| Error::Memory(count))?;
-    list.resize(count, item);
-    Ok(list)
 }
 
 /// Unites equal addresses, each at its first place. Returns the new place of each old one, or nothing if no two were

@@ -523,7 +523,8 @@ fn too_little_memory_for_a_list_is_said_and_no_abort() {
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{own} + {more}: {outcome:?}");
             let said = outcome.complaint();
             assert!(said.starts_with("xymonping: out of memory at "), "{said}");
-            assert!(said.ends_with(" targets (split the list, or raise ulimit -v)"), "{said}");
+            let hint = " lines (split the list, or allow more: ulimit -v, or the control group)";
+            assert!(said.ends_with(hint), "{said}");
             assert_eq!(outcome.stdout, "");
         }
         assert!(lab.seen().is_empty());

@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the ground up, and the files of each in the order in which they may use each other.
 const LAYERS: [&[&str]; 5] = [
-    &["error", "wire", "token", "plan", "tally"],
+    &["error", "wire", "token", "plan", "tally", "room"],
     &["targets", "prober", "report"],
-    &["cli", "privilege", "signal", "stdio", "sandbox", "net", "check"],
+    &["cli", "privilege", "signal", "stdio", "memory", "sandbox", "net", "check"],
     &["driver"],
     &["lib", "main"],
 ];

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xymonping::error::{Error, Reject};
@@ -660,6 +661,30 @@ fn as_many_lines_as_the_limit_are_accepted_and_one_more_is_refused() {
         assert_eq!(read_in_pieces(rules(&limits), line.repeat(3).as_bytes(), 7).unwrap().lines.len(), 3);
         let error = read_in_pieces(rules(&limits), line.repeat(4).as_bytes(), 7).unwrap_err();
         assert!(matches!(error, Error::TooMany(3)), "{error}");
+    }
+}
+
+#[test]
+fn a_long_list_is_held_to_the_memory_there_is_and_a_short_one_does_not_ask() {
+    const MANY: usize = 1 << 20;
+    let asked = Cell::new(0);
+    for (left, accepted) in [(0, MANY), (100 << 20, MANY + 1), (100 << 20, 2 * MANY)] {
+        asked.set(0);
+        let memory = || {
+            asked.set(asked.get() + 1);
+            left
+        };
+        let mut reading = Reading::new(rules(&Limits::ORDINARY)).within(&memory);
+        let line = |n: usize| format!("{}\n", Ipv4Addr::from_bits(0x0a00_0000 + n as u32));
+        (0..accepted).for_each(|n| reading.feed(line(n).as_bytes()).expect("there is memory for it"));
+        assert_eq!(asked.get(), (accepted - 1) / MANY);
+        let next = reading.feed(line(accepted).as_bytes());
+        // There are 100 MiB for two million lines, and not for three.
+        if left == 0 || accepted == 2 * MANY {
+            assert!(matches!(next, Err(Error::Memory(lines)) if lines == accepted), "{next:?}");
+        } else {
+            assert!(next.is_ok(), "{next:?}");
+        }
     }
 }
 

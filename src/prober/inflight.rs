@@ -6,7 +6,8 @@
 //! leaving from the middle and changing queues cost a few words each, and nothing is allocated while probing.
 
 use crate::error::Error;
-use crate::targets::{TargetId, filled};
+use crate::room::filled;
+use crate::targets::TargetId;
 
 /// No target.
 const NONE: u32 = u32::MAX;
