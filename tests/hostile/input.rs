@@ -1,0 +1,182 @@
+//! Lists: any bytes, any length, and more lines than there is memory for.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::lab::caller::{self, ORDINARY, Rights, ordinary};
+use crate::lab::{LIMIT, Lab, Outcome, Running, skip};
+use crate::{ALIVE, run, says_alive};
+
+/// Feeds a list that begins so, and goes on with `piece` again and again: `times`, or for as long as it is read.
+fn feed(lab: &Lab, command: &mut Command, start: &str, piece: &[u8], times: usize) -> Outcome {
+    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    // The pipe has to have one reader, so that it breaks with him.
+    command.stdin(Stdio::null());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let _ = writer.write_all(start.as_bytes());
+            (0..times).try_for_each(|_| writer.write_all(piece))
+        });
+        running.finish(LIMIT)
+    })
+}
+
+#[test]
+fn any_bytes_and_any_length() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let every: Vec<u8> = (0..=255).collect();
+        let reversed: Vec<u8> = (0..=255).rev().collect();
+        let blanks = |length: usize| format!("{ALIVE}{:1$}", "", length - ALIVE.len()).into_bytes();
+        let utf16: Vec<u8> = ALIVE.bytes().flat_map(|byte| [byte, 0]).collect();
+        let cases: [(&str, Vec<u8>, usize); 10] = [
+            ("every byte", every, 0),
+            ("every byte, backwards", reversed, 0),
+            ("NULs", vec![0; 5000], 0),
+            ("a NUL behind an address", format!("{ALIVE}\0").into_bytes(), 0),
+            ("UTF-16", utf16, 0),
+            ("escapes", b"\x1b[2J\x1b]0;title\x07\r".to_vec(), 0),
+            ("1,023 bytes", blanks(1023), 1),
+            ("1,024 bytes", blanks(1024), 1),
+            ("1,025 bytes", blanks(1025), 0),
+            ("a quoted format", b"%s%n%x".to_vec(), 0),
+        ];
+        for (name, line, lines) in cases {
+            let list = [&line[..], b"\n", ALIVE.as_bytes(), b"\n"].concat();
+            let outcome = run(lab, &mut ordinary(&program), list);
+            says_alive(&outcome, name);
+            assert_eq!(outcome.lines().len(), lines + 1, "{name}: {outcome:?}");
+            let clean = |text: &str| text.bytes().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+            assert!(clean(&outcome.stdout) && clean(&outcome.stderr), "{name}: {outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_hundred_megabytes_without_a_newline_are_one_line() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let piece = vec![b'1'; 1 << 20];
+        let outcome = feed(lab, &mut ordinary(&program), "10.0.0.1\n", &piece, 100);
+        says_alive(&outcome, "the line before");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+        assert!(outcome.stderr.ends_with("\"...: line too long (no line of output for it)\n"), "{outcome:?}");
+        assert!(outcome.peak_rss_kib < 32 << 10, "{} KiB", outcome.peak_rss_kib);
+    });
+}
+
+#[test]
+fn one_byte_at_a_time() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let mut command = ordinary(&program);
+        let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        for byte in "10.0.0.1 first\r\n# 10.0.0.2\n\n10.0.0.3".bytes() {
+            writer.write_all(&[byte]).expect("the program reads");
+        }
+        drop(writer);
+        let outcome = running.finish(LIMIT);
+        says_alive(&outcome, "one byte at a time");
+        assert_eq!((outcome.lines().len(), outcome.stderr.as_str()), (2, ""), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_writer_that_stops_in_the_middle_of_a_line() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let mut running: Running = lab.start(ordinary(&program).arg("--deadline=500ms"));
+        running.feed("10.0.0.1\n10.0.0");
+        running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
+        crate::fails(&running.finish(LIMIT), "reading the list: the deadline is over (nothing was probed)");
+        assert!(lab.seen().is_empty());
+    });
+}
+
+// Lines until memory ends.
+
+/// The run was refused for want of memory: not killed, and without a word about any host.
+fn is_out_of_memory(lab: &Lab, outcome: &Outcome) {
+    assert_eq!((outcome.code, outcome.signal, outcome.stdout.as_str()), (Some(4), None, ""), "{outcome:?}");
+    let said = outcome.complaint();
+    assert!(said.starts_with("xymonping: out of memory at "), "{outcome:?}");
+    assert!(said.ends_with(" lines (split the list, or allow more: ulimit -v, or the control group)"), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
+    assert!(lab.seen().is_empty());
+}
+
+/// Many lines, of one address: what a line costs does not depend on it until the list is complete.
+fn endless(lab: &Lab, command: &mut Command, line: &str) -> Outcome {
+    feed(lab, command, "", line.repeat(100_000).as_bytes(), usize::MAX)
+}
+
+#[test]
+fn lines_until_a_limit_on_memory() {
+    caller::play(&["prlimit"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // Of each, 33 MiB are spare; and a zone is looked up for every line.
+        for (mib, line) in [(48, "10.0.0.1\n"), (64, "10.0.0.1\n"), (48, "fd00::1\n"), (42, "fe80::1%1\n")] {
+            let mut command = Command::new("prlimit");
+            // Root's own list has no lower limit than memory.
+            command.args([format!("--as={}", mib << 20), format!("--data={}", mib << 20)]).arg(&program);
+            is_out_of_memory(lab, &endless(lab, &mut command, line));
+        }
+    });
+}
+
+/// A control group of the caller's, limited in memory, for as long as this lives.
+struct Group(PathBuf);
+
+impl Group {
+    /// Under the first hierarchy that has memory in it: version 2, or version 1.
+    fn new(bytes: u64) -> Result<Group, String> {
+        let name = format!("xymonping-lab-{}-{bytes}", std::process::id());
+        let mut refusal = "no control group can be made".to_owned();
+        for (root, limit) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
+            let group = Group(PathBuf::from(root).join(&name));
+            let made = fs::create_dir(&group.0).and_then(|()| {
+                // A file that is not there is none of a control group, and must not become one of another kind.
+                fs::metadata(group.0.join(limit)).and_then(|_| fs::write(group.0.join(limit), bytes.to_string()))
+            });
+            match made {
+                Ok(()) => return Ok(group),
+                Err(error) => refusal = format!("{root}: {error}"),
+            }
+        }
+        Err(refusal)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn lines_until_the_kernels_killer_would_come() {
+    caller::play(&["sh", "setpriv"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        for (mib, line) in [(80, "10.0.0.1\n"), (120, "10.0.0.1\n"), (100, "fd00::1\n")] {
+            let group = match Group::new(mib << 20) {
+                Ok(group) => group,
+                Err(refusal) => return skip("lines_until_the_kernels_killer_would_come", &refusal),
+            };
+            let mut command = Command::new("sh");
+            let user = format!("--reuid={ORDINARY}");
+            let script = "echo $$ > \"$0/cgroup.procs\" && shift 0 && exec setpriv \"$@\"";
+            command.args(["-c", script]).arg(&group.0).args([&user, "--clear-groups"]).arg(&program);
+            is_out_of_memory(lab, &endless(lab, &mut command, line));
+            // A list that fits does not ask.
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).arg(&group.0).args([&user, "--clear-groups"]).arg(&program).arg(ALIVE);
+            says_alive(&run(lab, &mut command, ""), "a short list");
+            lab.forget();
+        }
+    });
+}

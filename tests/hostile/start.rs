@@ -1,0 +1,254 @@
+//! What a caller hands down: descriptors, arguments, environment; and what he holds in his hand, a debugger.
+
+use std::env;
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::io::{self, Write};
+use std::iter::repeat_n;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, execve};
+use xymonping::cli::{FLAGS, LETTERS};
+
+use crate::lab::caller::{self, Place, Rights, ordinary};
+use crate::lab::{Behaviour, LIMIT};
+use crate::{ALIVE, SILENT, ends_well, run, says_alive};
+
+#[test]
+fn closed_descriptors_in_every_combination() {
+    caller::play(&["sh"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        for closed in 0..8 {
+            let closing: String = (0..3).filter(|fd| closed & 1 << fd != 0).map(|fd| format!(" {fd}>&-")).collect();
+            for args in [&[ALIVE][..], &["--debug", ALIVE], &["--file=-"], &["--help"], &["--bogus"]] {
+                lab.forget();
+                let script = format!("exec \"$0\" \"$@\"{closing}");
+                let outcome = run(lab, ordinary("sh").args(["-c", &script]).arg(&program).args(args), "");
+                // Where stderr is closed there is nothing to begin with.
+                assert!(matches!(outcome.code, Some(0 | 3 | 4)), "{closing} {args:?}: {outcome:?}");
+                // Text for stdout or stderr that went into a socket would be on the wire.
+                assert_eq!(lab.seen().len(), args.iter().filter(|arg| **arg == ALIVE).count(), "{closing} {args:?}");
+                assert_eq!(lab.counts().damaged, 0);
+            }
+        }
+    });
+}
+
+#[test]
+fn absurd_arguments() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let refused = |args: &[&OsStr], why: &str| {
+            let outcome = run(lab, ordinary(&program).args(args), "");
+            ends_well(&outcome, why);
+            assert_eq!(outcome.code, Some(3), "{why}: {outcome:?}");
+            assert!(outcome.stderr.len() < 1000, "{why}: {} bytes", outcome.stderr.len());
+        };
+        // The kernel takes no argument of more than 128 KiB (execve(2)).
+        let long = |byte: u8| vec![byte; (128 << 10) - 1];
+        for byte in [b'1', b'-', b'\n', b'%', b'\x1b', b'\xff'] {
+            let long = long(byte);
+            let long = OsStr::from_bytes(&long);
+            refused(&[long], "one long one");
+            refused(&[long; 8], "a megabyte");
+            refused(&[OsStr::new("--retries"), long], "a long value");
+        }
+        refused(&vec![OsStr::new("x"); 100_000], "a hundred thousand");
+        refused(&[OsStr::new("--"), OsStr::new("")], "an empty one");
+        refused(&[OsStr::from_bytes(b"--ret\xffries=\xfe")], "no text");
+        let outcome = run(lab, ordinary(&program).args(repeat_n(ALIVE, 100_000)), "");
+        says_alive(&outcome, "one address");
+        assert_eq!(outcome.lines().len(), 100_000);
+    });
+}
+
+#[test]
+fn every_option_with_rubbish() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let digits = "9".repeat(100_000);
+        let rubbish = ["", "\u{fffd}\n", "-1", "1e999", "0x", "%s%n", "../../etc/shadow", &digits].map(OsStr::new);
+        let rubbish = rubbish.into_iter().chain([OsStr::from_bytes(b"\xff\xfe")]);
+        for value in rubbish {
+            let letters = LETTERS.iter().map(|letter| format!("-{}", letter.short));
+            let flags = FLAGS.iter().map(|flag| format!("--{}", flag.long));
+            for option in letters.chain(flags) {
+                let outcome = run(lab, ordinary(&program).arg(&option).arg(value), "");
+                ends_well(&outcome, &format!("{option} {value:.20?}"));
+            }
+        }
+        // Nothing of it was an address, and no file was one to read.
+        assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn a_hostile_environment() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // A library that the linker would choke on, if it looked at it.
+        let libraries = place.directory("libraries");
+        let broken = libraries.join("libc.so.6");
+        fs::write(&broken, "no library").expect("our directory");
+        let (libraries, broken) = (libraries.as_os_str(), broken.as_os_str());
+        let long = "x".repeat(100_000);
+        let long = OsStr::new(&long);
+        let many: Vec<String> = (0..14).map(|n| format!("LD_LONG_{n}")).collect();
+        let text = OsStr::new;
+        let worlds: [(&str, Vec<(&str, &OsStr)>); 8] = [
+            ("none, as cron", vec![]),
+            ("linker", vec![("LD_PRELOAD", broken), ("LD_LIBRARY_PATH", libraries), ("LD_AUDIT", broken)]),
+            ("linker's words", ["LD_DEBUG", "LD_SHOW_AUXV", "LD_WARN", "LD_BIND_NOW"].map(|v| (v, text("all"))).into()),
+            (
+                "malloc",
+                vec![
+                    ("MALLOC_CHECK_", text("3")),
+                    ("MALLOC_PERTURB_", text("7")),
+                    ("MALLOC_TOP_PAD_", text("9999999999")),
+                ],
+            ),
+            (
+                "tunables",
+                vec![(
+                    "GLIBC_TUNABLES",
+                    text("glibc.malloc.check=3:glibc.malloc.check=3:glibc.malloc.mxfast=9999999999:="),
+                )],
+            ),
+            (
+                "Rust",
+                vec![("RUST_BACKTRACE", text("full")), ("RUST_LOG", text("trace")), ("RUST_MIN_STACK", text("x"))],
+            ),
+            (
+                "places and languages",
+                ["PATH", "PWD", "HOME", "TMPDIR", "TZ", "TZDIR", "LANG", "LC_ALL", "LOCPATH", "NLSPATH", "GCONV_PATH"]
+                    .map(|variable| (variable, libraries))
+                    .into(),
+            ),
+            ("a megabyte of it", many.iter().map(|name| (name.as_str(), long)).collect()),
+        ];
+        for (name, world) in worlds {
+            let outcome = run(lab, ordinary(&program).arg(ALIVE).env_clear().envs(world.iter().copied()), "");
+            says_alive(&outcome, name);
+            assert_eq!((outcome.lines().len(), outcome.stderr.as_str()), (1, ""), "{name}");
+            // What reads files and addresses of names in other programs, and their messages.
+            let outcome = run(lab, ordinary(&program).arg("--file=/nonexistent").env_clear().envs(world), "");
+            let words =
+                "xymonping: list \"/nonexistent\": No such file or directory (give a list that this user may read)\n";
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), words), "{name}");
+        }
+    });
+}
+
+// What safe code cannot do in a child before it executes, it does in this program once more, copied to where the
+// ordinary user may start it.
+
+/// Says to [`accomplice`] what it is to do.
+const DEED: &str = "XYMONPING_LAB_DEED";
+
+/// A copy of this test program that does a deed to `object`, started by the ordinary user.
+fn accomplice_to(place: &Place, deed: &str, object: impl AsRef<OsStr>) -> Command {
+    let copy = accomplice_path(place);
+    let mut command = ordinary(copy);
+    command.args(["--exact", "start::accomplice", "--nocapture"]).env(DEED, deed).env("OBJECT", object);
+    command
+}
+
+fn accomplice_path(place: &Place) -> PathBuf {
+    let copy = place.path("accomplice");
+    if !copy.exists() {
+        let this = env::current_exe().expect("a test knows its own binary");
+        let copied = Command::new("cp").arg(this).arg(&copy).status();
+        assert!(copied.is_ok_and(|status| status.success()), "cannot copy this test");
+        fs::set_permissions(&copy, PermissionsExt::from_mode(0o755)).expect("our file");
+    }
+    copy
+}
+
+/// No test, unless it is told to be one: see [`accomplice_to`].
+#[test]
+fn accomplice() {
+    let (Ok(deed), Some(object)) = (env::var(DEED), env::var_os("OBJECT")) else { return };
+    match deed.as_str() {
+        "start it without a name" => {
+            let path = CString::new(object.as_bytes()).expect("a path");
+            let error = execve::<&CStr, &CStr>(&path, &[], &[]);
+            panic!("{error:?}");
+        }
+        "attach to it" => {
+            let pid = object.to_str().and_then(|pid| pid.parse().ok()).expect("a process");
+            assert_eq!(ptrace::attach(Pid::from_raw(pid)), Err(Errno::EPERM));
+        }
+        "trace it" => trace(Path::new(&object)),
+        _ => panic!("{deed}?"),
+    }
+}
+
+/// Attaches to a shell of its own, lets it become the program, and ends with the program's exit code.
+#[expect(clippy::exit, reason = "the exit code of the program is to be its own")]
+#[expect(clippy::zombie_processes, reason = "a tracer waits by waitpid")]
+fn trace(program: &Path) {
+    let mut shell = Command::new("sh");
+    let mut shell = shell.args(["-c", "read go; exec \"$0\" \"$1\""]).arg(program).arg(ALIVE);
+    shell = shell.stdin(Stdio::piped());
+    let mut child = shell.spawn().expect("sh was found");
+    let pid = Pid::from_raw(child.id().cast_signed());
+    if let Err(refusal) = ptrace::attach(pid) {
+        // 77: tracing is not for ordinary users here.
+        let _ = child.kill();
+        let _ = writeln!(io::stderr(), "ptrace: {refusal}");
+        process::exit(77);
+    }
+    child.stdin.take().expect("a pipe").write_all(b"go\n").expect("sh reads");
+    loop {
+        match waitpid(pid, None).expect("our child") {
+            WaitStatus::Exited(_, code) => process::exit(code),
+            WaitStatus::Signaled(_, signal, _) => panic!("it died of {signal}"),
+            // What stops it is the tracing itself.
+            _ => ptrace::cont(pid, None).expect("our child"),
+        }
+    }
+}
+
+#[test]
+fn no_arguments_at_all_not_even_a_name() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let outcome = run(lab, &mut accomplice_to(place, "start it without a name", &program), "10.0.0.1\n");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        // Before it there are libtest's own words.
+        assert!(outcome.stdout.contains("10.0.0.1 is alive ("), "{outcome:?}");
+    });
+}
+
+#[test]
+fn nobody_attaches_to_it_and_who_traces_its_start_gets_no_rights() {
+    caller::play(&["sh"], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
+        lab.host(SILENT, Behaviour::silent());
+        let mut running = lab.start(ordinary(&program).args(["--timeout=100", SILENT]));
+        running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
+        let outcome = run(lab, &mut accomplice_to(place, "attach to it", running.pid().to_string()), "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        drop(running);
+
+        lab.forget();
+        let outcome = run(lab, &mut accomplice_to(place, "trace it", &program), "");
+        if outcome.code == Some(77) {
+            return crate::lab::skip(
+                "nobody_attaches_to_it_and_who_traces_its_start_gets_no_rights",
+                outcome.complaint(),
+            );
+        }
+        // The kernel ignores the setuid bit then.
+        assert_eq!(outcome.code, Some(3), "{outcome:?}");
+        assert!(outcome.complaint().starts_with("xymonping: no permission to ping: "), "{outcome:?}");
+        assert!(lab.seen().is_empty());
+    });
+}
