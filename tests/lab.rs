@@ -209,16 +209,33 @@ impl Lab {
         }
         let script = if has_ipv6 { [NEAR_END, NEAR_END_V6].concat() } else { NEAR_END.to_owned() };
         lab.namespace.ip(&["-batch", "-"], &script).unwrap_or_else(|e| panic!("{e}"));
-        lab.await_far_end();
+        lab.await_link();
+        if has_ipv6 {
+            lab.await_addresses();
+        }
         Ok(lab)
     }
 
-    /// The far end came up first and had nobody to talk to. That its peer is there it learns from a kernel worker, and
-    /// until then it drops what it is given without a word: the first answers would be lost.
-    fn await_far_end(&self) {
+    /// Waits until both ends may send. The one that came up first learns from a kernel worker that it has a peer, and
+    /// until then it drops what it is given without a word.
+    pub fn await_link(&self) {
+        let is_up = |end: &str| self.ip(&["-o", "link", "show", "dev", end]).contains(" state UP ");
+        self.wait_until("both ends are up", || is_up(DEVICE) && is_up("lab1"));
+    }
+
+    /// Waits until the kernel takes packets to our IPv6 addresses for its own, which another worker sees to.
+    fn await_addresses(&self) {
+        let is_local = |routes: &str, ip| routes.contains(&format!("local {ip} dev {DEVICE} "));
+        self.wait_until("our addresses are ours", || {
+            let routes = self.ip(&["-6", "route", "show", "table", "local"]);
+            [LINK_LOCAL, HOST6, HOST6_OTHER].into_iter().all(|ip| is_local(&routes, ip))
+        });
+    }
+
+    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + LIMIT;
-        while !self.ip(&["-o", "link", "show", "dev", "lab1"]).contains(" state UP ") {
-            assert!(Instant::now() < deadline, "lab1 does not become ready");
+        while !is_so() {
+            assert!(Instant::now() < deadline, "waited in vain until {what}");
         }
     }
 

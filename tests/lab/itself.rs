@@ -664,12 +664,14 @@ fn the_machine_can_break_in_mid_run() {
         lab.ip(&["link", "set", lab::DEVICE, "down"]);
         assert!(send("10.0.0.1").is_err());
         lab.ip(&["link", "set", lab::DEVICE, "up"]);
+        lab.await_link();
         lab.ip(&["route", "add", "10.0.0.0/8", "via", "192.0.2.254", "dev", lab::DEVICE]);
         asker.ask("10.0.0.1", 3);
         assert_eq!(seq(&asker.hear().message), 3);
         // The far end going away is the cable pulled: nothing fails here, and nothing arrives.
         lab.ip(&["link", "set", "lab1", "down"]);
         lab.ip(&["link", "set", "lab1", "up"]);
+        lab.await_link();
         asker.ask("10.0.0.1", 4);
         assert_eq!(seq(&asker.hear().message), 4);
     });
