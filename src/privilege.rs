@@ -14,7 +14,7 @@ use std::os::fd::RawFd;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::{Gid, ResGid, ResUid, Uid, close, getresgid, getresuid, setegid, seteuid, setresgid, setresuid};
 
 use crate::error::Error;
@@ -23,7 +23,7 @@ use crate::error::Error;
 const WANTED: [Capability; 3] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN, Capability::CAP_SETPCAP];
 
 /// Where the limit on descriptors is not to be trusted, as far up as inherited ones are looked for without /proc.
-const MOST_DESCRIPTORS: u64 = 65_536;
+const MOST_DESCRIPTORS: rlim_t = 65_536;
 
 /// Rights are set aside: effective ids are the caller's, no capability is effective.
 #[derive(Debug)]
