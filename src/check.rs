@@ -16,7 +16,7 @@ use crate::error::{Error, Reason};
 use crate::net::{Given, Link};
 use crate::plan::Limits;
 use crate::privilege::{Dropped, Right};
-use crate::sandbox;
+use crate::sandbox::{self, Seccomp};
 use crate::wire::Family;
 
 /// Who asks this for a file reads the file that is running, whatever became of its name.
@@ -55,9 +55,9 @@ pub fn look(
     };
     report.line("rights left", "none: the caller's ids, no capability, no_new_privs, not dumpable");
     let shut = sandbox::enter(dropped);
-    report.sandbox(shut.as_ref().err());
+    report.sandbox(&shut);
     report.limits(limits);
-    let end = end.and(shut);
+    let end = end.and(shut.map(drop));
     report.verdict(&end);
     (report.text, end)
 }
@@ -173,11 +173,22 @@ impl Report {
     }
 
     /// Whether the door is shut is tried.
-    fn sandbox(&mut self, failure: Option<&Error>) {
-        match (failure, File::open("/")) {
-            (Some(error), _) => self.line("sandbox", error),
-            (None, Ok(_)) => self.line("sandbox", "none: files can still be opened"),
-            (None, Err(why)) => self.line("sandbox", format_args!("no file or socket can be opened: {}", Reason(&why))),
+    fn sandbox(&mut self, shut: &Result<Seccomp, Error>) {
+        match (shut, File::open("/")) {
+            (Err(error), _) => self.line("sandbox", error),
+            (Ok(_), Ok(_)) => self.line("sandbox", "none: files can still be opened"),
+            (Ok(_), Err(why)) => {
+                self.line("sandbox", format_args!("no file or socket can be opened: {}", Reason(&why)))
+            }
+        }
+        match shut {
+            Err(_) => {}
+            Ok(Seccomp::On) => self.line("seccomp", "system calls that a run does not need are refused"),
+            Ok(Seccomp::Refused(why)) => {
+                self.line("seccomp", format_args!("none: {}", Reason(why)));
+                self.line("  why", "this kernel has no filters, or whoever started the program forbids them");
+            }
+            Ok(Seccomp::Absent) => self.line("seccomp", "none for this architecture"),
         }
         self.line("Landlock", "not used: nothing is left that it could forbid");
     }

@@ -66,7 +66,11 @@ impl<'a> Stream<'a, File> {
 impl<'a, D: AsFd> Stream<'a, D> {
     /// Reads or writes `descriptor`, and waits for it so long.
     pub fn new(descriptor: D, until: Until<'a>) -> Self {
-        let most = if kind(&descriptor) == SFlag::S_IFREG { usize::MAX } else { PIPE_BUF };
+        // Who has so little time has little to say, and says it where nobody can be asked any more what it is said to.
+        let most = match until {
+            Until::Signal(_) if kind(&descriptor) == SFlag::S_IFREG => usize::MAX,
+            _ => PIPE_BUF,
+        };
         Stream { descriptor, most, until }
     }
 

@@ -237,6 +237,33 @@ fn a_signal_while_nobody_reads_the_results_ends_the_run() {
 }
 
 #[test]
+fn a_stop_while_nobody_reads_the_results_ends_nothing() {
+    lab::play(|lab| {
+        let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let mut command = lab.command();
+        command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
+        let mut running = lab.start_as_is(&mut command);
+        drop(command);
+        running.feed(list(5000));
+        running.close_stdin();
+        let mut unread = File::from(unread);
+        let mut first = [0];
+        unread.read_exact(&mut first).expect("the program writes");
+        for _ in 0..3 {
+            running.wait_until(LIMIT, "does not wait", |running| {
+                running.status("State").is_some_and(|state| state.starts_with('S'))
+            });
+            behind_its_back(&mut running, |_| ());
+        }
+        let mut rest = String::new();
+        unread.read_to_string(&mut rest).expect("the program writes text");
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
+        assert_eq!(rest.lines().count(), 5000);
+    });
+}
+
+#[test]
 fn a_signal_that_was_ignored_at_start_stays_ignored() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());

@@ -131,7 +131,7 @@ pub fn play<Scene: FnOnce(&Lab)>(scene: Scene) {
 }
 
 /// The libtest name of the function that holds this closure: `crate::module::test::{{closure}}` without its ends.
-fn test_name<Scene>() -> &'static str {
+pub fn test_name<Scene>() -> &'static str {
     let full = std::any::type_name::<Scene>();
     let path = full.split_once("::").map_or(full, |(_, path)| path);
     path.split("::{{closure}}").next().unwrap_or(path)

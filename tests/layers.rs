@@ -28,7 +28,8 @@ const CORE: [usize; 2] = [0, 1];
 const CLOCKS: [&str; 2] = ["driver", "net"];
 
 /// Runtime crates that are for certain files only. (nix is for every edge and for the driver.)
-const CRATES: [(&str, &[&str]); 3] = [("lexopt", &["cli"]), ("caps", &["privilege"]), ("socket2", &["net"])];
+const CRATES: [(&str, &[&str]); 4] =
+    [("lexopt", &["cli"]), ("caps", &["privilege"]), ("socket2", &["net"]), ("seccompiler", &["sandbox"])];
 
 /// Above this a file is to be split.
 const MAX_LINES: usize = 500;
@@ -211,7 +212,7 @@ impl File {
             &["TcpListener"],
             &["ToSocketAddrs"],
         ]);
-        found.extend(self.sees(&[&["nix"], &["libc"], &["caps"], &["socket2"], &["lexopt"]]));
+        found.extend(self.sees(&[&["nix"], &["libc"], &["caps"], &["socket2"], &["lexopt"], &["seccompiler"]]));
         found
     }
 

@@ -1,0 +1,237 @@
+//! What the process may still do once it probes: what probing and reporting need, and nothing else.
+//!
+//! Each scene is played in a process of its own, which is this test run again: it gives up its rights as `main` does, goes
+//! into the very same sandbox, and tries. Where the kernel has no seccomp, or whoever starts the program refuses it, the
+//! limit on descriptors is all there is; that is tried as well, behind a filter that refuses filters.
+
+mod lab;
+
+use std::env;
+use std::fs::File;
+use std::hint::black_box;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{self, Command};
+
+use lab::{Behaviour, LIMIT, Outcome, Running};
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::unistd::{Pid, dup, execv, getppid, getuid, pipe, setuid};
+use xymonping::error::Error;
+use xymonping::privilege::Suspended;
+use xymonping::sandbox::{self, Seccomp};
+
+/// Set in the environment of a test that is run again to go into the sandbox.
+const INSIDE: &str = "XYMONPING_SANDBOX_INSIDE";
+
+const ALIVE: &str = "10.0.0.1";
+const SILENT: &str = "10.0.0.7";
+
+/// Goes into the sandbox as `main` does.
+fn enter() -> Seccomp {
+    let enter = || -> Result<Seccomp, Error> { sandbox::enter(&Suspended::begin()?.resume()?.drop()?) };
+    enter().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The exit code of a scene that was played to its end, which is nobody else's.
+const PLAYED: i32 = 42;
+
+/// Plays a scene in a process of its own, and says what became of it. Like that of [`lab::play`], the closure must be
+/// written in the test function itself.
+fn alone<Scene: FnOnce()>(scene: Scene) -> Outcome {
+    if env::var_os(INSIDE).is_some() {
+        let played = catch_unwind(AssertUnwindSafe(scene)).is_ok();
+        // libtest has given the scene a thread, and the sandbox knows no end of a thread, but only that of the process.
+        #[expect(clippy::exit, reason = "that of the process")]
+        process::exit(if played { PLAYED } else { 1 });
+    }
+    let mut command = Command::new(env::current_exe().expect("a test knows its own binary"));
+    command.args(["--exact", lab::test_name::<Scene>(), "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    let running = Running::start(&mut command).unwrap_or_else(|e| panic!("cannot start the test again: {e}"));
+    running.finish(LIMIT)
+}
+
+fn succeeds(outcome: &Outcome) {
+    assert_eq!(outcome.code, Some(PLAYED), "{outcome:#?}");
+}
+
+/// How what needs a descriptor fails.
+fn refusal(seccomp: &Seccomp) -> Errno {
+    if matches!(seccomp, Seccomp::On) { Errno::EPERM } else { Errno::EMFILE }
+}
+
+#[test]
+fn nothing_can_be_opened() {
+    succeeds(&alone(|| {
+        let refusal = refusal(&enter());
+        for path in ["/dev/null", "/proc/self/status", "/nonexistent"] {
+            let error = File::open(path).expect_err("it has been opened");
+            assert_eq!(error.raw_os_error(), Some(refusal as i32), "{path}");
+        }
+        assert_eq!(pipe().map(drop), Err(refusal));
+        assert_eq!(dup(std::io::stdin()).map(drop), Err(refusal));
+    }));
+}
+
+#[test]
+fn no_socket_can_be_opened() {
+    succeeds(&alone(|| {
+        let refusal = refusal(&enter());
+        for family in [AddressFamily::Inet, AddressFamily::Inet6, AddressFamily::Unix, AddressFamily::Netlink] {
+            for kind in [SockType::Datagram, SockType::Raw] {
+                let opened = socket(family, kind, SockFlag::empty(), None);
+                assert_eq!(opened.map(drop), Err(refusal), "{family:?}, {kind:?}");
+            }
+        }
+    }));
+}
+
+#[test]
+fn nothing_can_be_started() {
+    succeeds(&alone(|| {
+        let seccomp = enter();
+        // By way of a pipe and a new process.
+        let error = Command::new("/bin/true").status().expect_err("it has been started");
+        assert_eq!(error.raw_os_error(), Some(refusal(&seccomp) as i32));
+        if matches!(seccomp, Seccomp::On) {
+            // In our own place.
+            assert_eq!(execv(c"/bin/true", &[c"true"]), Err(Errno::EPERM));
+        }
+    }));
+}
+
+#[test]
+fn nobody_can_be_traced_and_nobodys_rights_be_taken() {
+    succeeds(&alone(|| {
+        let seccomp = enter();
+        let answers = [setuid(getuid()), ptrace::cont(getppid(), None)];
+        assert_eq!(answers, if matches!(seccomp, Seccomp::On) { [Err(Errno::EPERM); 2] } else { ELSEWHERE });
+        let asked = nix::sys::signal::kill(Pid::this(), None);
+        assert_eq!(asked, if matches!(seccomp, Seccomp::On) { Err(Errno::EPERM) } else { Ok(()) });
+    }));
+}
+
+/// What the kernel says without a filter of anybody who wants to be who he is, and to trace somebody whom he does not.
+const ELSEWHERE: [nix::Result<()>; 2] = [Ok(()), Err(Errno::ESRCH)];
+
+#[test]
+fn no_limit_can_be_raised() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    succeeds(&alone(|| {
+        let seccomp = enter();
+        assert!(setrlimit(Resource::RLIMIT_NOFILE, 4, 4).is_err());
+        assert!(!matches!(seccomp, Seccomp::On) || getrlimit(Resource::RLIMIT_NOFILE) == Err(Errno::EPERM));
+    }));
+}
+
+// How it may end.
+
+#[test]
+fn a_panic_is_caught() {
+    succeeds(&alone(|| {
+        enter();
+        assert!(catch_unwind(|| black_box(Vec::<u8>::new())[0]).is_err());
+    }));
+}
+
+/// Whatever signal it is.
+fn dies(outcome: &Outcome) {
+    assert!(outcome.signal.is_some(), "{outcome:#?}");
+}
+
+#[test]
+fn an_abort_ends_it() {
+    dies(&alone(|| {
+        enter();
+        process::abort();
+    }));
+}
+
+#[test]
+fn a_fault_ends_it() {
+    fn deeper(depth: u64) -> u64 {
+        black_box(depth) + if depth == u64::MAX { 0 } else { deeper(depth + 1) }
+    }
+    dies(&alone(|| {
+        enter();
+        deeper(0);
+    }));
+}
+
+// The program itself.
+
+#[test]
+fn the_program_probes_inside() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let mut running = lab.start(lab.command().args(["--timeout=100", SILENT]));
+        running.wait_until(LIMIT, "has not probed", |_| !lab.seen_of(SILENT).is_empty());
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.pid())).expect("it runs");
+        let descriptors = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or("");
+        assert_eq!(descriptors.split_whitespace().take(2).collect::<Vec<_>>(), ["3", "3"]);
+        if let Some(mode) = running.status("Seccomp") {
+            assert_eq!(mode, if KNOWN { "2" } else { "0" }, "2 is a filter (proc(5))");
+        }
+    });
+}
+
+/// Whether there is a filter for this architecture.
+const KNOWN: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"));
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+mod where_filters_are_refused {
+    use std::env::consts::ARCH;
+
+    use nix::libc;
+    use seccompiler::{SeccompAction, SeccompFilter, apply_filter};
+
+    use super::*;
+
+    const REFUSALS: [Errno; 3] = [Errno::ENOSYS, Errno::EPERM, Errno::EINVAL];
+
+    /// From here on, this thread and what it starts gets this error for every filter that it wants to set.
+    fn refuse_filters(errno: Errno) {
+        let rules = [(libc::SYS_seccomp, vec![])].into();
+        let refuse = SeccompAction::Errno(errno as i32 as u32);
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCH.try_into().expect("it is known"));
+        let program: Vec<_> = filter.and_then(TryInto::try_into).expect("a filter");
+        apply_filter(&program).expect("the kernel takes filters");
+    }
+
+    #[test]
+    fn the_limit_on_descriptors_is_left() {
+        succeeds(&alone(|| {
+            refuse_filters(Errno::ENOSYS);
+            let seccomp = enter();
+            assert!(matches!(&seccomp, Seccomp::Refused(why) if why.raw_os_error() == Some(libc::ENOSYS)));
+            let error = File::open("/dev/null").expect_err("it has been opened");
+            assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+            let opened = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None);
+            assert_eq!(opened.map(drop), Err(Errno::EMFILE));
+            // So it is the filter that refuses them elsewhere.
+            assert_eq!([setuid(getuid()), ptrace::cont(getppid(), None)], ELSEWHERE);
+        }));
+    }
+
+    #[test]
+    fn the_program_pings_all_the_same() {
+        lab::play(|lab| {
+            lab.host(SILENT, Behaviour::silent());
+            for errno in REFUSALS {
+                let run = |args: &[&str]| {
+                    let running = lab.inside(|| {
+                        refuse_filters(errno);
+                        Running::start(lab.command().args(args)).expect("the program can be started")
+                    });
+                    running.finish(LIMIT)
+                };
+                let told = run(&["--check"]).stdout;
+                assert!(told.contains(&format!("seccomp      none: {}", errno.desc())), "{told}");
+                let outcome = run(&["--retries=1", "--timeout=200ms", ALIVE, SILENT]);
+                assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{errno}");
+                assert!(outcome.is_alive(ALIVE), "{outcome:?}");
+                assert_eq!(outcome.said_of(SILENT), "unreachable");
+            }
+        });
+    }
+}
