@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeVal;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, close};
 
 use super::{LIMIT, Program};
 
@@ -76,6 +76,7 @@ pub(super) fn run(program: &Program, list: Option<&Path>, out: &Path) -> io::Res
 /// of its children is what it says of the program.
 pub(super) fn play(args: &[OsString]) -> i32 {
     let [list, out, program, args @ ..] = args else { return 2 };
+    close_inherited();
     let files = File::open(list).and_then(|list| Ok((list, File::create(out)?)));
     let (list, out) = files.unwrap_or_else(|e| panic!("list or output: {e}"));
     let mut command = Command::new(program);
@@ -105,4 +106,13 @@ pub(super) fn play(args: &[OsString]) -> i32 {
         status.code().unwrap_or(-1),
     );
     0
+}
+
+/// Closes what a shell or a terminal may have left open: a program that closes it itself would be charged for it.
+fn close_inherited() {
+    let names = fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name()));
+    let numbers: Vec<i32> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|&number| number > 2) {
+        let _ = close(number);
+    }
 }
