@@ -321,6 +321,11 @@ impl Lab {
         self.wire.inject(packet);
     }
 
+    /// Sends many IP packets of one family, as fast as the wire takes them.
+    pub fn inject_all(&self, packets: &[Vec<u8>]) {
+        self.wire.inject_all(packets);
+    }
+
     /// Echo replies to somebody else's ping, at an even rate until the result is dropped. They come from 10.99.99.99.
     pub fn foreign_replies(&self, per_second: u32, ident: u16) -> Stream {
         let from = Ipv4Addr::new(10, 99, 99, 99).into();

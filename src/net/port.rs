@@ -85,6 +85,8 @@ pub(super) struct Port {
     drops: u32,
     /// What it has risen by since the start.
     pub(super) dropped: u64,
+    /// Whether the buffer was at least a quarter full at that look.
+    crowded: bool,
     /// When the queue was last seen empty.
     empty: Instant,
     headers: MultiHeaders<SockaddrStorage>,
@@ -136,7 +138,8 @@ impl Port {
 
     fn new(socket: Socket, family: Family, datagram: bool, ident: u16, buffer: usize) -> Self {
         let (empty, headers) = (Instant::now(), MultiHeaders::preallocate(0, None));
-        Port { family, socket, datagram, ident, buffer, drops: 0, dropped: 0, empty, headers, compass: None }
+        let (drops, dropped, crowded) = (0, 0, false);
+        Port { family, socket, datagram, ident, buffer, drops, dropped, crowded, empty, headers, compass: None }
     }
 
     /// Prepares for replies: filter, time stamps, buffer. A family that turns out to have no targets is spared it.
@@ -229,13 +232,17 @@ impl Port {
         }
     }
 
-    /// Whether replies found no room since the last look. The counter rises for damaged ICMPv6 packets as well; those
-    /// are told by a buffer that is not even half full although nobody has read from it since.
+    /// Whether replies found no room since the last look. With IPv6 the counter rises for damaged packets as well; those
+    /// are told by a buffer that was not even a quarter full, neither now nor when reading last began. (A buffer that
+    /// fills up while it is being read holds at least what came since, or else it was crowded before.)
     fn overflowed(&mut self) -> bool {
         let Ok(info) = getsockopt(&self.socket, MemInfo) else { return false };
         let before = mem::replace(&mut self.drops, info[MEMINFO_DROPS]);
-        self.dropped += u64::from(info[MEMINFO_DROPS].wrapping_sub(before));
-        info[MEMINFO_DROPS] != before && info[MEMINFO_RMEM_ALLOC] >= info[MEMINFO_RCVBUF] / 2
+        let lost = info[MEMINFO_DROPS].wrapping_sub(before);
+        self.dropped += u64::from(lost);
+        let crowded = info[MEMINFO_RMEM_ALLOC] >= info[MEMINFO_RCVBUF] / 4;
+        let was_crowded = mem::replace(&mut self.crowded, crowded);
+        lost > 0 && (self.family == Family::V4 || crowded || was_crowded)
     }
 
     /// See [`super::Link::receive`]. Only what had arrived when it began is sure to be read: a flood may not keep us here.

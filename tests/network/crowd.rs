@@ -114,15 +114,19 @@ fn an_answer_that_was_too_late_is_not_excused_by_a_stopped_process() {
 /// How many bytes a small reply takes of a receive buffer on a veth pair.
 const REPLY: u64 = 832;
 
+/// The size of the receive buffer without NET_ADMIN: what the system lets everybody have, which few enough replies fill.
+fn ordinary_buffer() -> Option<u64> {
+    let most: u64 = fs::read_to_string("/proc/sys/net/core/rmem_max").ok()?.trim().parse().ok()?;
+    Some(most.min(4 << 20) * 2)
+}
+
 #[test]
 fn replies_lost_in_a_full_buffer_are_asked_for_again() {
     caller::play(&["setpriv"], |lab, place| {
-        let name = "replies_lost_in_a_full_buffer_are_asked_for_again";
-        // Without NET_ADMIN the buffer is as large as the system lets everybody have it: few enough replies to fill it.
         let program = place.install(Rights::None);
-        let most = fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|text| text.trim().parse().ok());
-        let Some(most) = most else { return lab::skip(name, "net.core.rmem_max cannot be read") };
-        let buffer = u64::min(most, 4 << 20) * 2;
+        let Some(buffer) = ordinary_buffer() else {
+            return lab::skip("replies_lost_in_a_full_buffer_are_asked_for_again", "no net.core.rmem_max");
+        };
         let count = buffer / REPLY * 3 / 2;
         let all = hosts(1, count as u32);
         // At 10,000 a second all of them are asked before the first one answers.
@@ -141,6 +145,50 @@ fn replies_lost_in_a_full_buffer_are_asked_for_again() {
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         assert!(lab.seen().len() > all.len(), "nothing was lost: {:?}", lab.counts());
         assert_all(&outcome, &all, true);
+        assert!(outcome.complaint().contains("this machine lost replies"), "{}", outcome.stderr);
+    });
+}
+
+/// How many bytes wait in the receive buffer of the one raw socket of this network.
+fn waiting(lab: &Lab) -> u64 {
+    let sockets = lab.inside(|| fs::read_to_string("/proc/thread-self/net/raw")).expect("/proc is mounted");
+    // sl local_address rem_address st tx_queue:rx_queue ...
+    let queues = sockets.lines().nth(1).and_then(|line| line.split_whitespace().nth(4)).expect("it has a socket");
+    let (_, bytes) = queues.split_once(':').expect("two numbers");
+    u64::from_str_radix(bytes, 16).expect("a number")
+}
+
+#[test]
+fn replies_lost_while_the_buffer_is_being_read_are_asked_for_again() {
+    caller::play(&["setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
+        let Some(buffer) = ordinary_buffer() else {
+            let name = "replies_lost_while_the_buffer_is_being_read_are_asked_for_again";
+            return lab::skip(name, "no net.core.rmem_max");
+        };
+        lab.keep_data();
+        lab.script("10.0.0.1", vec![Behaviour::silent(), Behaviour::default()]);
+        let mut running = lab.start(caller::with_net_raw(&program).args(["--timeout=5", "--retries=0"]));
+        running.feed("10.0.0.1\n");
+        running.close_stdin();
+        running.wait_until(lab::LIMIT, "its probe", |_| !lab.seen().is_empty());
+        let probe = lab.seen().swap_remove(0);
+        let forged = |share| {
+            let packet = packet::echo_reply(probe.dst, probe.src, probe.ident, 0, &[0; 56]);
+            lab.inject_all(&vec![packet; (buffer * share / 100 / REPLY) as usize]);
+        };
+        // It finds its buffer nearly full, and nothing lost yet.
+        running.signal(Signal::SIGSTOP);
+        forged(90);
+        running.signal(Signal::SIGCONT);
+        while running.is_running() && waiting(lab) > buffer * 88 / 100 {}
+        // While it reads, the rest fills up, and the answer finds no room.
+        running.signal(Signal::SIGSTOP);
+        forged(110);
+        lab.inject(&packet::echo_reply(probe.dst, probe.src, probe.ident, probe.seq, &probe.data));
+        running.signal(Signal::SIGCONT);
+        let outcome = running.finish(lab::LIMIT);
+        assert_all(&outcome, &["10.0.0.1"], true);
         assert!(outcome.complaint().contains("this machine lost replies"), "{}", outcome.stderr);
     });
 }
