@@ -28,6 +28,8 @@
 mod behaviour;
 #[path = "lab/caller.rs"]
 pub mod caller;
+#[path = "lab/judge.rs"]
+mod judge;
 #[path = "lab/namespace.rs"]
 mod namespace;
 #[path = "lab/packet.rs"]
@@ -47,6 +49,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
+pub use judge::{assert_all, assert_true_rtts, hosts, list, ms};
 use namespace::Namespace;
 pub use peer::spelled;
 pub use process::{Outcome, Running};
