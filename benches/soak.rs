@@ -1,0 +1,138 @@
+//! A soak: run after run for as long as the environment says (`XYMONPING_SOAK_MINUTES`), each a process of its own, and
+//! every line judged by what the wire saw; beside them one long run after another, looked at while it lasts.
+//!
+//! What is wanted: no false line, and nothing that grows: neither the memory and descriptors of one process over its run,
+//! nor those of the process that starts them all, nor the sockets that the kernel has in their networks.
+
+// The bed and the lab are made from the same namespaces.
+#![allow(clippy::duplicate_mod)]
+
+mod bed;
+#[path = "../tests/lab.rs"]
+mod lab;
+#[path = "soak/long.rs"]
+mod long;
+#[path = "soak/short.rs"]
+mod short;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bed::{Report, begin, number};
+use lab::{Installed, Lab};
+use long::Long;
+use short::Short;
+
+/// How many processes are at work at any time besides the long one. They wait for most of their time.
+const AT_ONCE: u64 = 4;
+const LIMIT: Duration = Duration::from_secs(300);
+
+fn main() {
+    begin();
+    let minutes = env::var("XYMONPING_SOAK_MINUTES").map_or(1.0, |minutes| minutes.parse().expect("minutes"));
+    let start = Instant::now();
+    let end = start + Duration::from_secs_f64(60.0 * minutes);
+    let setuid = Installed::new(0o4755).unwrap_or_else(|e| panic!("no setuid copy: {e}"));
+    let labs: Vec<Lab> = (0..=AT_ONCE).map(|_| Lab::open().unwrap_or_else(|e| panic!("no lab: {e}"))).collect();
+    let (mut shorts, mut longs) = (Short::default(), Vec::new());
+    // After the first long run, whatever a first time costs has been spent.
+    play(&labs, &setuid, 1, Instant::now(), &mut shorts, &mut longs);
+    let before = Held::now(&labs);
+    play(&labs, &setuid, 1001, end, &mut shorts, &mut longs);
+    let held = [before, Held::now(&labs)];
+    let lasted = start.elapsed();
+
+    let mut report = Report::new("soak");
+    let lasted = number(lasted.as_secs_f64() / 60.0, 1);
+    report.say(&format!("Short runs, {AT_ONCE} at a time, for {lasted} minutes.\n"));
+    report.table(&shorts.table());
+    report.say("Long runs, one after the other, looked at every 100 ms from the first second on.\n");
+    report.table(&Long::table(&longs));
+    let said: Vec<String> = longs.iter().map(|long| format!("    {}", long.said.trim_end())).collect();
+    report.say(&format!("What the long runs said on stderr:\n\n{}\n", said.join("\n")));
+    report.say("The process that started them, and the sockets in their networks: all/raw+raw IPv6.\n");
+    report.table(&Held::table(&held));
+    shorts.complaints.iter().chain(longs.iter().flat_map(|long| &long.complaints)).for_each(|line| report.say(line));
+    report.save();
+    let is_well = shorts.is_well() && longs.iter().all(Long::is_well) && held[0].sockets == held[1].sockets;
+    assert!(is_well, "see above");
+}
+
+/// Plays long runs in the first lab until `end`, at least one, and short runs in all others as long as they last.
+fn play(labs: &[Lab], setuid: &Installed, seed: u64, end: Instant, shorts: &mut Short, longs: &mut Vec<Long>) {
+    let over = AtomicBool::new(false);
+    let (first, others) = labs.split_first().expect("there are several");
+    thread::scope(|scope| {
+        let player = |(seed, lab)| {
+            let over = &over;
+            scope.spawn(move || short::runs(lab, setuid, seed, over))
+        };
+        let players: Vec<_> = (seed..).zip(others).map(player).collect();
+        loop {
+            longs.push(long::run(first));
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        over.store(true, Ordering::Relaxed);
+        players.into_iter().for_each(|player| shorts.add(player.join().expect("a soak ends well")));
+    });
+}
+
+/// What the process that starts all others holds, and the kernel for it.
+struct Held {
+    rss_kib: u64,
+    descriptors: usize,
+    threads: usize,
+    sockets: Vec<String>,
+}
+
+impl Held {
+    fn now(labs: &[Lab]) -> Held {
+        let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+        Held {
+            rss_kib: kib(&status, "VmRSS:"),
+            descriptors: count("/proc/self/fd"),
+            threads: count("/proc/self/task"),
+            sockets: labs.iter().map(|lab| lab.inside(sockets)).collect(),
+        }
+    }
+
+    fn table(held: &[Held]) -> Vec<Vec<String>> {
+        let row = |(when, held): (&str, &Held)| {
+            let sockets = held.sockets.join(", ");
+            vec![when.into(), held.rss_kib.to_string(), held.descriptors.to_string(), held.threads.to_string(), sockets]
+        };
+        let heads = ["when", "RSS, KiB", "descriptors", "threads", "sockets in each network"].map(str::to_owned);
+        [heads.to_vec()]
+            .into_iter()
+            .chain(["after the first long run", "at the end"].into_iter().zip(held).map(row))
+            .collect()
+    }
+}
+
+/// How many sockets the calling thread's network has, and how many of them are raw.
+fn sockets() -> String {
+    let read = |name: &str| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
+    let (v4, v6) = (read("sockstat"), read("sockstat6"));
+    let number = |text: &str, head: &str| {
+        let words = text.lines().find_map(|line| line.strip_prefix(head));
+        words.and_then(|words| words.split(' ').nth(2)).unwrap_or("0").to_owned()
+    };
+    format!("{}/{}+{}", number(&v4, "sockets:"), number(&v4, "RAW:"), number(&v6, "RAW6:"))
+}
+
+/// A field of /proc/PID/status that is in kB.
+fn kib(status: &str, field: &str) -> u64 {
+    let value = status.lines().find_map(|line| line.strip_prefix(field));
+    value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0)
+}
+
+/// How many entries a directory of /proc has; 0 if the process has ended.
+fn count(directory: impl AsRef<Path>) -> usize {
+    fs::read_dir(directory).map_or(0, Iterator::count)
+}

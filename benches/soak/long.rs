@@ -1,0 +1,105 @@
+//! Long runs, each a minute of 255 responses, in bad company: copies, late answers, strangers' replies and forged ones.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::bed::number;
+use crate::lab::{Behaviour, HOST4, Lab, hosts, list, packet};
+use crate::{LIMIT, count, kib};
+
+const HOSTS: u32 = 400;
+/// A fifth is alive and answers twice, a tenth answers too late, and another is silent.
+const ARGS: [&str; 5] = ["--responses=255", "--retries=5", "--timeout=1", "--max-pps=1600", "--summary"];
+const LATE: Duration = Duration::from_millis(1500);
+const PERIOD: Duration = Duration::from_millis(100);
+/// What it costs to begin is not what may grow.
+const BEGIN: Duration = Duration::from_secs(1);
+/// What is set aside for replies, and costs nothing before many come at once.
+const ROOM_KIB: u64 = 128;
+/// Forged replies and strangers' ones a second.
+const FLOOD: u32 = 2000;
+
+/// What became of one run.
+pub struct Long {
+    wall: Duration,
+    /// After [`BEGIN`]: in KiB, and in number.
+    rss_kib: Vec<u64>,
+    descriptors: Vec<usize>,
+    /// What it said on stderr: its summary.
+    pub said: String,
+    pub complaints: Vec<String>,
+}
+
+impl Long {
+    /// No line was wrong, and nothing grew.
+    pub fn is_well(&self) -> bool {
+        let first_and_last = [self.rss_kib.first(), self.rss_kib.last()];
+        let [Some(first), Some(last)] = first_and_last else { return false };
+        let descriptors = self.descriptors.iter().all(|count| Some(count) == self.descriptors.first());
+        self.complaints.is_empty() && last.saturating_sub(*first) <= ROOM_KIB && descriptors
+    }
+
+    pub fn table(longs: &[Long]) -> Vec<Vec<String>> {
+        let heads = ["run", "s", "RSS after 1 s, KiB", "at the end", "least", "most", "descriptors", "wrong"];
+        let range = |values: &[usize]| match (values.iter().min(), values.iter().max()) {
+            (Some(least), Some(most)) if least == most => least.to_string(),
+            (least, most) => format!("{least:?} {most:?}"),
+        };
+        let figure = |value: Option<&u64>| value.map_or("none".to_owned(), u64::to_string);
+        let row = |(place, long): (usize, &Long)| {
+            let rss = &long.rss_kib;
+            vec![
+                (place + 1).to_string(),
+                number(long.wall.as_secs_f64(), 1),
+                figure(rss.first()),
+                figure(rss.last()),
+                figure(rss.iter().min()),
+                figure(rss.iter().max()),
+                range(&long.descriptors),
+                long.complaints.len().to_string(),
+            ]
+        };
+        [heads.map(str::to_owned).to_vec()].into_iter().chain(longs.iter().enumerate().map(row)).collect()
+    }
+}
+
+/// Plays one run.
+pub fn run(lab: &Lab) -> Long {
+    lab.host("10.1.0.0/16", Behaviour { delay: Duration::from_millis(5), copies: 2, ..Behaviour::default() });
+    lab.host("10.2.0.0/16", Behaviour::after(LATE));
+    lab.host("10.3.0.0/16", Behaviour::silent());
+    let (alive, late, silent) = (hosts(1, HOSTS * 8 / 10), hosts(2, HOSTS / 10), hosts(3, HOSTS / 10));
+    let _strangers = lab.foreign_replies(FLOOD, 0x4242);
+    let mut running = lab.start(lab.command().args(ARGS));
+    running.feed(list(&[alive.as_slice(), &late, &silent].concat()));
+    running.close_stdin();
+    running.wait_until(LIMIT, "its first probe", |_| lab.counts().requests > 0);
+    let start = Instant::now();
+    let probe = lab.seen().swap_remove(0);
+    let forged = packet::echo_reply(probe.dst, HOST4.into(), probe.ident, probe.seq, &[0; 56]);
+    let _forger = lab.stream(FLOOD, move |_| forged.clone());
+    let (mut rss_kib, mut descriptors) = (Vec::new(), Vec::new());
+    while running.is_running() {
+        let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap_or_default();
+        let (rss, open) = (kib(&status, "VmRSS:"), count(format!("/proc/{}/fd", running.pid())));
+        // A process that has ended has neither.
+        if start.elapsed() > BEGIN && rss > 0 && open > 0 {
+            rss_kib.push(rss);
+            descriptors.push(open);
+        }
+        thread::sleep(PERIOD);
+    }
+    let outcome = running.finish(LIMIT);
+    lab.forget();
+    let mut complaints = Vec::new();
+    for (hosts, is_alive) in [(&alive, true), (&late, false), (&silent, false)] {
+        for host in hosts.iter().filter(|host| outcome.is_alive(host) != is_alive || outcome.said_of(host).is_empty()) {
+            complaints.push(format!("{host} {}: {}", outcome.said_of(host), outcome.stderr));
+        }
+    }
+    if outcome.code != Some(0) {
+        complaints.push(format!("exit {:?}: {}", outcome.code, outcome.stderr));
+    }
+    Long { wall: outcome.wall, rss_kib, descriptors, said: outcome.stderr, complaints }
+}

@@ -1,0 +1,230 @@
+//! Short runs with options, hosts and callers drawn by lot, each judged line by line.
+//!
+//! The judge knows what hosts were told to do, and when the wire had probes and answers: on a busy machine an answer may
+//! leave later than it was told to, and then it is the wire that is right. Where an answer came within 20 ms of the
+//! timeout, either line will do.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::LIMIT;
+use crate::lab::{Answer, Answered, Behaviour, IcmpError, Installed, Lab, Lose, Outcome, Seen, list};
+
+const DOUBT: Duration = Duration::from_millis(20);
+/// A run has other hosts than the ones before: what these still answer is not for it.
+const NETWORKS: usize = 100;
+const MOST_HOSTS: usize = 200;
+const MOST_COMPLAINTS: usize = 20;
+
+/// What became of all short runs.
+#[derive(Default)]
+pub struct Short {
+    runs: [usize; 2],
+    targets: usize,
+    probes: usize,
+    alive: usize,
+    unreachable: usize,
+    either: usize,
+    wrong: usize,
+    missing: usize,
+    other_ends: usize,
+    lost: u64,
+    peak_rss_kib: u64,
+    pub complaints: Vec<String>,
+}
+
+impl Short {
+    pub fn add(&mut self, other: Short) {
+        for (runs, others) in self.runs.iter_mut().zip(other.runs) {
+            *runs += others;
+        }
+        self.targets += other.targets;
+        self.probes += other.probes;
+        self.alive += other.alive;
+        self.unreachable += other.unreachable;
+        self.either += other.either;
+        self.wrong += other.wrong;
+        self.missing += other.missing;
+        self.other_ends += other.other_ends;
+        self.lost += other.lost;
+        self.peak_rss_kib = self.peak_rss_kib.max(other.peak_rss_kib);
+        self.complaints.extend(other.complaints);
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.wrong + self.missing + self.other_ends == 0
+    }
+
+    pub fn table(&self) -> Vec<Vec<String>> {
+        let rows = [
+            ("runs by root".to_owned(), self.runs[0].to_string()),
+            ("runs by an ordinary user, setuid".to_owned(), self.runs[1].to_string()),
+            ("targets".to_owned(), self.targets.to_string()),
+            ("probes on the wire".to_owned(), self.probes.to_string()),
+            ("lines: alive".to_owned(), self.alive.to_string()),
+            ("lines: unreachable".to_owned(), self.unreachable.to_string()),
+            (format!("of these, within {DOUBT:?} of the timeout"), self.either.to_string()),
+            ("wrong lines".to_owned(), self.wrong.to_string()),
+            ("missing lines".to_owned(), self.missing.to_string()),
+            ("unexpected exit code or words".to_owned(), self.other_ends.to_string()),
+            ("packets lost by the lab".to_owned(), self.lost.to_string()),
+            ("largest peak RSS, KiB".to_owned(), self.peak_rss_kib.to_string()),
+        ];
+        let heads = ("what".to_owned(), "figure".to_owned());
+        [heads].into_iter().chain(rows).map(|(what, figure)| vec![what, figure]).collect()
+    }
+
+    fn complain(&mut self, what: String) {
+        if self.complaints.len() < MOST_COMPLAINTS {
+            self.complaints.push(what);
+        }
+    }
+}
+
+/// Numbers by lot, the same for the same seed.
+struct Lot(u64);
+
+impl Lot {
+    fn draw(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.draw(of.len() as u64) as usize]
+    }
+}
+
+/// What is asked of one run.
+struct Task {
+    args: Vec<String>,
+    by_root: bool,
+    timeout: Duration,
+    exit_status: bool,
+    /// Each host, and whether its answers count if they come in time.
+    hosts: Vec<(String, bool)>,
+}
+
+/// Plays runs until all is over.
+pub fn runs(lab: &Lab, setuid: &Installed, seed: u64, over: &AtomicBool) -> Short {
+    let (mut lot, mut short) = (Lot(seed), Short::default());
+    // The lab remembers every host that it has been told of, so all of them are told of now.
+    for (network, n) in (1..=NETWORKS).flat_map(|network| (1..=MOST_HOSTS).map(move |n| (network, n))) {
+        addresses(network, n).iter().for_each(|host| lab.host(host, Behaviour::default()));
+    }
+    for number in 0.. {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let task = task(lab, 1 + number % NETWORKS, &mut lot);
+        let mut command = if task.by_root { lab.command() } else { setuid.command(&[]) };
+        let running = lab.start(command.args(&task.args));
+        let addresses: Vec<&str> = task.hosts.iter().map(|(host, _)| host.as_str()).collect();
+        running.feed(list(&addresses));
+        judge(&mut short, lab, &task, &running.finish(LIMIT));
+        lab.forget();
+    }
+    short
+}
+
+/// A host's addresses, by family.
+fn addresses(network: usize, n: usize) -> [String; 2] {
+    [format!("10.9.{network}.{n}"), format!("fd00:9:{network:x}::{n:x}")]
+}
+
+fn task(lab: &Lab, network: usize, lot: &mut Lot) -> Task {
+    let by_root = lot.draw(3) > 0;
+    let timeout = Duration::from_millis(lot.one_of(&[200, 300, 500, 1000]));
+    let check_source = lot.draw(4) == 0;
+    let exit_status = lot.draw(4) == 0;
+    let mut args = vec![
+        format!("--timeout={}ms", timeout.as_millis()),
+        format!("--retries={}", lot.draw(3)),
+        format!("--responses={}", lot.one_of(&[1, 1, 1, 2, 3])),
+        format!("--size={}", lot.one_of(&[16, 56, 56, 500, 1400])),
+    ];
+    args.push(match lot.draw(if by_root { 5 } else { 4 }) {
+        4 => "--max-pps=unlimited".to_owned(),
+        n => format!("--max-pps={}", [100, 500, 2000, 10_000][n as usize]),
+    });
+    let drawn = [("--check-source", check_source), ("--exit-status", exit_status), ("--shuffle", lot.draw(3) == 0)];
+    args.extend(drawn.iter().filter(|(_, is_drawn)| *is_drawn).map(|(arg, _)| (*arg).to_owned()));
+    let families = lot.one_of(&[&[0][..], &[1], &[0, 1]]);
+    let families = if lab.has_ipv6() { families } else { &[0] };
+    if let [family] = families {
+        args.push(["--ipv4", "--ipv6"][*family].to_owned());
+    }
+    let count = lot.one_of(&[1, 2, 10, 50, MOST_HOSTS]);
+    let hosts = (1..=count).map(|n| {
+        let family = families[n % families.len()];
+        let host = addresses(network, n)[family].clone();
+        let (behaviour, counts) = behaviour(lot, family, timeout, check_source);
+        lab.host(&host, behaviour);
+        (host, counts)
+    });
+    Task { hosts: hosts.collect(), args, by_root, timeout, exit_status }
+}
+
+/// What a host does, and whether its answers count if they come in time.
+fn behaviour(lot: &mut Lot, family: usize, timeout: Duration, check_source: bool) -> (Behaviour, bool) {
+    let near = Behaviour::default();
+    let elsewhere: IpAddr = ["10.200.0.1", "fd00:200::1"][family].parse().expect("an address");
+    match lot.draw(16) {
+        0..=5 => (near, true),
+        6 | 7 => (Behaviour::after(timeout * lot.draw(7) as u32 / 10), true),
+        8 => (Behaviour::silent(), true),
+        9 => (Behaviour::after(timeout * 3 / 2), true),
+        10 => (Behaviour { lose: Lose::First(1 + lot.draw(3) as u32), ..near }, true),
+        11 => (Behaviour { copies: 4, gap: timeout / 10, ..near }, true),
+        12 => (Behaviour { from: Some(elsewhere), ..near }, !check_source),
+        13 => (Behaviour::answering(Answer::BadChecksum), false),
+        14 => (Behaviour::answering(Answer::FlippedByte(lot.draw(16) as usize)), false),
+        _ => (Behaviour::answering(Answer::Error(IcmpError::HostUnreachable)), false),
+    }
+}
+
+fn judge(short: &mut Short, lab: &Lab, task: &Task, outcome: &Outcome) {
+    let (seen, answered) = (lab.seen(), lab.answered());
+    short.runs[usize::from(!task.by_root)] += 1;
+    short.targets += task.hosts.len();
+    short.probes += seen.len();
+    short.lost += lab.counts().overflowed;
+    short.peak_rss_kib = short.peak_rss_kib.max(outcome.peak_rss_kib);
+    let probes: HashMap<(IpAddr, u32), &Seen> = seen.iter().map(|seen| ((seen.dst, seen.number), seen)).collect();
+    let mut answers: HashMap<IpAddr, Vec<&Answered>> = HashMap::new();
+    answered.iter().for_each(|answer| answers.entry(answer.host).or_default().push(answer));
+    let lines = outcome.lines();
+    let mut unreachable = 0;
+    for (place, (host, counts)) in task.hosts.iter().enumerate() {
+        let ip: IpAddr = host.parse().expect("an address");
+        let answers = answers.get(&ip).filter(|_| *counts).map_or(&[][..], Vec::as_slice);
+        let age = |answer: &&Answered| {
+            let probe = probes[&(answer.host, answer.number)];
+            answer.time.start - probe.time..answer.time.end - probe.time
+        };
+        let ages = || answers.iter().map(age);
+        let alive = ages().any(|age| age.end + DOUBT <= task.timeout);
+        let silent = ages().all(|age| age.start >= task.timeout + DOUBT);
+        let said = lines.get(place).and_then(|line| line.strip_prefix(host.as_str())).unwrap_or("");
+        let says_alive = said.starts_with(" is alive (");
+        match (says_alive, said == " is unreachable") {
+            (true, _) => short.alive += 1,
+            (_, true) => short.unreachable += 1,
+            _ => short.missing += 1,
+        }
+        unreachable += usize::from(said == " is unreachable");
+        short.either += usize::from(!alive && !silent);
+        if (says_alive && silent) || (!says_alive && alive) {
+            short.wrong += 1;
+            let ages: Vec<_> = ages().collect();
+            short.complain(format!("{host}{said}, answers after {ages:?}: {:?} {}", task.args, outcome.stderr));
+        }
+    }
+    let code = if task.exit_status && unreachable > 0 { 1 } else { 0 };
+    if outcome.code != Some(code) || !outcome.stderr.is_empty() || lines.len() != task.hosts.len() {
+        short.other_ends += 1;
+        short.complain(format!("exit {:?}, not {code}: {:?} {}", outcome.code, task.args, outcome.stderr));
+    }
+}
