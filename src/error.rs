@@ -51,7 +51,7 @@ pub enum Error {
     /// Two options or operands that exclude each other.
     Conflict(&'static str, &'static str),
     /// The source address cannot be used at all.
-    BadSource(String, &'static str),
+    BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
     SourceRefused(SocketAddr, io::Error),
     /// An operand that is no address.

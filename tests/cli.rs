@@ -614,16 +614,15 @@ fn a_source_that_cannot_be_one_is_refused() {
             ("127.255.255.255", "a broadcast address"),
             ("::ffff:192.0.2.1", "an IPv4-mapped address"),
         ] {
-            refuses(lab, &["--source", source, ALIVE], &format!("--source={source}: {why} {give}"));
+            refuses(lab, &["--source", source, ALIVE], &format!("--source=\"{source}\": {why} {give}"));
         }
         let link_local = "link-local addresses need an interface, others have none";
-        refuses(lab, &["--source=fe80::1", ALIVE], &format!("--source=fe80::1: {link_local} {give}"));
-        refuses(lab, &["--source=192.0.2.1%lab0", ALIVE], &format!("--source=192.0.2.1: {link_local} {give}"));
-        refuses(
-            lab,
-            &["--source=fe80::1%nowhere", ALIVE],
-            &format!("--source=fe80::1%nowhere: no such interface {give}"),
-        );
+        refuses(lab, &["--source=fe80::1", ALIVE], &format!("--source=\"fe80::1\": {link_local} {give}"));
+        refuses(lab, &["--source=192.0.2.1%lab0", ALIVE], &format!("--source=\"192.0.2.1%lab0\": {link_local} {give}"));
+        for zone in ["nowhere", "lab0:1", "lab0:"] {
+            let source = format!("fe80::1%{zone}");
+            refuses(lab, &["-S", &source, ALIVE], &format!("--source=\"{source}\": no such interface {give}"));
+        }
         for source in ["203.0.113.9", "2001:db8::99"] {
             let words = format!("--source={source}: Cannot assign requested address (give an address of this machine)");
             refuses(lab, &["-S", source, ALIVE], &words);
@@ -773,6 +772,11 @@ fn arguments_need_not_be_text() {
             lab,
             &[OsStr::from_bytes(b"--source=\xff")],
             r#"--source: bad value "\xff" (give one address of this machine)"#,
+        );
+        refuses(
+            lab,
+            &[OsStr::from_bytes(b"--source=fe80::1%\x1b[2J")],
+            r#"--source="fe80::1%\x1b[2J": no such interface (give one address of this machine)"#,
         );
         refuses(
             lab,

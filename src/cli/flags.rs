@@ -376,11 +376,11 @@ fn source(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
         None
     };
     if let Some(why) = why {
-        return Err(Bad::Error(Error::BadSource(ip.to_string(), why)));
+        return Err(Bad::Error(Error::BadSource(text.as_bytes().into(), why)));
     }
     if zone.is_some() != matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
         return Err(Bad::Error(Error::BadSource(
-            ip.to_string(),
+            text.as_bytes().into(),
             "link-local addresses need an interface, others have none",
         )));
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
+use nix::libc;
 use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -27,7 +28,8 @@ impl Origin {
     pub fn check(source: &Source) -> Result<Self, Error> {
         let address = match (source.ip, &source.zone) {
             (IpAddr::V6(ip), Some(zone)) => {
-                let zone = interface(zone).ok_or(Error::BadSource(source.to_string(), "no such interface"))?;
+                let zone = interface(zone)
+                    .ok_or(Error::BadSource(source.to_string().as_bytes().into(), "no such interface"))?;
                 SocketAddrV6::new(ip, 0, 0, zone).into()
             }
             (ip, _) => SocketAddr::new(ip, 0),
@@ -37,7 +39,7 @@ impl Origin {
             let connected =
                 UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|udp| udp.connect((source.ip, DISCARD)));
             if connected.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-                return Err(Error::BadSource(source.to_string(), "a broadcast address"));
+                return Err(Error::BadSource(source.to_string().as_bytes().into(), "a broadcast address"));
             }
         }
         Ok(Origin(address))
@@ -104,8 +106,12 @@ pub(super) fn bind(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.bind(&SockAddr::from(address))
 }
 
-/// The index of the interface with this name or number, if there is one. A number has one spelling.
+/// The index of the interface with this name or number, if there is one. A number has one spelling, and so has a name: the
+/// kernel does not look at what follows a colon (an alias, once), nor musl at more than a name can be long.
 pub fn interface(zone: &str) -> Option<u32> {
+    if zone.contains(':') || zone.len() >= libc::IFNAMSIZ {
+        return None;
+    }
     if_nametoindex(zone).ok().or_else(|| {
         let index = zone.parse().ok().filter(|index: &u32| index.to_string() == zone)?;
         if_indextoname(index).ok().map(|_| index)
