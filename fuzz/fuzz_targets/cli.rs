@@ -1,0 +1,111 @@
+//! Whatever stands on a command line, it is understood to the letter or refused in plain words; no value is taken for an
+//! address; and what is accepted is within the caller's limits.
+//!
+//! The first byte of an input chooses the caller; the rest are the arguments, with a NUL between them.
+
+#![no_main]
+
+use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use xymonping::cli::{self, Debug, FLAGS, Input, LETTERS, Options, Request};
+use xymonping::error::Exit;
+use xymonping::plan::{Limits, Plan, Rate, Shape};
+use xymonping::wire::Family;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&caller, line)) = input.split_first() else { return };
+    let limits = if caller % 2 == 0 { &Limits::ORDINARY } else { &Limits::ROOT };
+    let args: Vec<OsString> = match line {
+        b"" => Vec::new(),
+        _ => line.split(|&byte| byte == 0).map(|arg| OsStr::from_bytes(arg).to_owned()).collect(),
+    };
+    let needs_no_list = cli::needs_no_list(args.iter().cloned());
+    match cli::parse(args.iter().cloned(), limits) {
+        Ok(Request::Run(options)) => {
+            let expected = operands(&args);
+            let found: &[OsString] = if let Input::Operands(found) = &options.input { found } else { &[] };
+            assert_eq!(found, expected);
+            assert_eq!(needs_no_list, options.check || expected.iter().any(is_address));
+            within_limits(&options, limits);
+            options.warnings.iter().for_each(|warning| is_plain(&warning.to_string()));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            assert_eq!(error.exit(), Exit::Usage);
+            is_plain(&error.to_string());
+        }
+    }
+});
+
+fn is_address(operand: &OsString) -> bool {
+    operand.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())
+}
+
+/// The operands of a command line that is well formed, by the conventions of getopt_long(3) and the table of flags.
+fn operands(args: &[OsString]) -> Vec<OsString> {
+    let takes_value = |value: &str| !value.is_empty() && !value.starts_with('[');
+    let mut found = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_bytes() {
+            b"--" => found.extend(args.by_ref().cloned()),
+            [b'-', b'-', long @ ..] => {
+                let takes = FLAGS.iter().any(|flag| flag.long.as_bytes() == long && takes_value(flag.value));
+                if takes {
+                    args.next();
+                }
+            }
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                let takes = |letter: &u8| {
+                    LETTERS.iter().any(|known| known.short == char::from(*letter) && takes_value(known.value))
+                };
+                // The first that takes a value has the rest of the argument, or the next one.
+                if letters.iter().position(takes) == Some(letters.len() - 1) {
+                    args.next();
+                }
+            }
+            _ => found.push(arg.clone()),
+        }
+    }
+    found
+}
+
+fn within_limits(options: &Options, limits: &Limits) {
+    let Options { plan, shape, sources, only, .. } = options;
+    match plan.rate {
+        Rate::PerSecond(pps) => assert!(Rate::RANGE.contains(&pps) && pps <= limits.rate),
+        Rate::Unlimited => assert!(limits.rate.is_infinite()),
+    }
+    assert!(Plan::TIMEOUT.contains(&plan.timeout));
+    assert!(plan.responses > 0);
+    assert_eq!(plan.spacing, limits.spacing);
+    assert!(Shape::SIZE.contains(&shape.size));
+    assert!(shape.size <= limits.sizes[only.unwrap_or(Family::V6).index()]);
+    assert!(shape.pattern.len() <= Shape::PATTERN);
+    assert_ne!(shape.ttl, Some(0));
+    assert!(options.interface.as_ref().is_none_or(|name| (1..16).contains(&name.len())));
+    assert!(options.deadline.is_none_or(|time| time >= Duration::from_millis(1)));
+    for (family, source) in Family::BOTH.into_iter().zip(sources) {
+        let Some(source) = source else { continue };
+        assert_eq!(source.ip.is_ipv4(), family == Family::V4);
+        assert!(!source.ip.is_unspecified() && !source.ip.is_multicast() && *only != Some(other(family)));
+    }
+    match (&options.input, &options.debug) {
+        (Input::File(path), _) | (_, Debug::File(path)) => assert!(!path.is_empty()),
+        (Input::Operands(operands), _) => assert!(!operands.is_empty()),
+        (Input::Stdin, _) => {}
+    }
+}
+
+fn other(family: Family) -> Family {
+    if family == Family::V4 { Family::V6 } else { Family::V4 }
+}
+
+/// Fit for a terminal and for the one line of Xymon's log.
+fn is_plain(text: &str) {
+    assert!(text.len() < 1000 && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text:?}");
+}

@@ -1,0 +1,165 @@
+//! A list means the same however a pipe cuts it, a line never splits, every accepted line has its line of output, and
+//! memory grows with accepted lines only.
+//!
+//! The first four bytes of an input choose the rules and the sizes of the pieces; the rest is the list.
+
+#![no_main]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use libfuzzer_sys::fuzz_target;
+use xymonping::error::Error;
+use xymonping::plan::Limits;
+use xymonping::targets::{MAX_LINE, Reading, Rules, Targets};
+use xymonping::wire::Family;
+
+const BROADCASTS: [Ipv4Addr; 1] = [Ipv4Addr::new(192, 0, 2, 127)];
+
+/// What a list takes besides its accepted lines: one line while it is incomplete, and ten remarks.
+const SMALL: usize = 8 * 1024;
+
+/// What an accepted line takes while vectors double.
+const LINE: usize = 128;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&[choice, sizes @ ..], text)) = input.split_first_chunk::<4>() else { return };
+    let few = Limits { targets: 5, ..Limits::ORDINARY };
+    let rules = || Rules {
+        only: [None, Some(Family::V4), Some(Family::V6), None][usize::from(choice % 4)],
+        limits: [&Limits::ORDINARY, &Limits::ROOT, &few][usize::from(choice / 4 % 3)],
+        broadcasts: &BROADCASTS,
+        interface: &|name| match name {
+            "lo" | "1" => Some(1),
+            "eth0" | "2" => Some(2),
+            _ => None,
+        },
+    };
+
+    let whole = read(rules(), [text]).map(Told::from).map_err(|error| error.to_string());
+    let pieces = read(rules(), cut(text, sizes)).map(Told::from).map_err(|error| error.to_string());
+    assert_eq!(pieces, whole);
+
+    match whole {
+        Ok(whole) => assert_eq!(whole, one_by_one(&rules, text)),
+        Err(_) => assert!(one_by_one(&rules, text).lines.len() > few.targets),
+    }
+});
+
+fn read<'t>(rules: Rules, pieces: impl IntoIterator<Item = &'t [u8]>) -> Result<Targets, Error> {
+    let before = HELD.load(Relaxed);
+    MOST.store(before, Relaxed);
+    let mut reading = Reading::new(rules);
+    for piece in pieces {
+        reading.feed(piece)?;
+    }
+    let accepted = reading.accepted();
+    let targets = reading.finish()?;
+    let took = MOST.load(Relaxed) - before;
+    let lines = targets.lines().count();
+    // The last line may still have been incomplete.
+    assert!((accepted..=accepted + 1).contains(&lines) && targets.len() <= lines);
+    assert!(took <= SMALL + LINE * lines, "{took} bytes for {lines} lines");
+    assert_eq!(targets.addresses().count(), targets.len());
+    Ok(targets)
+}
+
+/// Cuts `text` into pieces of these sizes, again and again. A piece may be empty.
+fn cut(text: &[u8], sizes: [u8; 3]) -> Vec<&[u8]> {
+    let sizes = if sizes == [0; 3] { [1; 3] } else { sizes };
+    let mut rest = text;
+    let mut pieces = Vec::new();
+    for &size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (piece, after) = rest.split_at(rest.len().min(size.into()));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces
+}
+
+/// What is said of a list.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    lines: Vec<String>,
+    remarks: Vec<String>,
+    rejected: u64,
+    doubtful: u64,
+}
+
+impl From<Targets> for Told {
+    fn from(targets: Targets) -> Self {
+        for (address, _, target) in targets.lines() {
+            assert_eq!(targets.address(target), Some(address));
+        }
+        let remarks: Vec<String> = targets.remarks.iter().map(|remark| remark.to_string()).collect();
+        for remark in &remarks {
+            assert!(remark.len() < 400 && remark.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{remark:?}");
+        }
+        Told {
+            lines: targets.lines().map(|(_, shown, _)| shown.to_string()).collect(),
+            remarks,
+            rejected: targets.rejected,
+            doubtful: targets.doubtful,
+        }
+    }
+}
+
+/// What is said of a list whose lines are each read as a list of its own.
+fn one_by_one<'r>(rules: &dyn Fn() -> Rules<'r>, text: &[u8]) -> Told {
+    let mut told = Told::default();
+    for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+        if number > 1 && line.starts_with(b"\xef\xbb\xbf") {
+            // A mark is one at the very start only.
+            let alone = [b"\n", line].concat();
+            told.add(number - 1, read(rules(), [&*alone]));
+        } else {
+            told.add(number, read(rules(), [line]));
+        }
+        assert!(line.len() <= MAX_LINE + 3 || told.rejected > 0);
+    }
+    told
+}
+
+impl Told {
+    /// Adds what was said of one line.
+    fn add(&mut self, number: u64, alone: Result<Targets, Error>) {
+        let mut alone = alone.expect("one line is never too many");
+        for remark in &mut alone.remarks {
+            remark.line += number - 1;
+        }
+        let alone = Told::from(alone);
+        assert!(alone.lines.len() as u64 + alone.rejected <= 1);
+        self.lines.extend(alone.lines);
+        self.remarks.extend(alone.remarks);
+        self.remarks.truncate(10);
+        self.rejected += alone.rejected;
+        self.doubtful += alone.doubtful;
+    }
+}
+
+/// How many bytes of memory are held, and how many were at most.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: `System` does the work, with the same arguments.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
+        MOST.fetch_max(held, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
