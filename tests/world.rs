@@ -68,8 +68,9 @@ fn random_worlds_are_as_the_oracle_says() {
     if let Some(seed) = number_from("XYMONPING_WORLD_SEED") {
         return replay(seed);
     }
-    let worlds = number_from("XYMONPING_WORLDS").unwrap_or(WORLDS);
-    let next = AtomicU64::new(0);
+    let wanted = number_from("XYMONPING_WORLDS");
+    let worlds = wanted.unwrap_or(WORLDS);
+    let [next, probes, seconds] = [const { AtomicU64::new(0) }; 3];
     let play = || -> Result<BTreeMap<&str, u64>, String> {
         let mut seen = BTreeMap::new();
         loop {
@@ -87,6 +88,8 @@ fn random_worlds_are_as_the_oracle_says() {
                 next.store(worlds, Ordering::Relaxed);
                 format!("world {seed}: {}\n{}", words(&*reason), REPLAY.replace("=SEED", &format!("={seed}")))
             })?;
+            probes.fetch_add(log.counts.sent, Ordering::Relaxed);
+            seconds.fetch_add(log.end.as_secs(), Ordering::Relaxed);
             for (what, happened) in happenings(&log) {
                 *seen.entry(what).or_default() += u64::from(happened);
             }
@@ -100,6 +103,11 @@ fn random_worlds_are_as_the_oracle_says() {
             Ok(Err(failure)) => panic!("{failure}"),
             Err(reason) => panic!("{}", words(&*reason)),
         }
+    }
+    if wanted.is_some() {
+        let (hours, probes) = (seconds.into_inner() / 3600, probes.into_inner());
+        writeln!(io::stderr(), "{worlds} worlds: {hours} hours of their time, {probes} probes")
+            .expect("stderr is open");
     }
     for (what, count) in seen {
         assert!(worlds < WORLDS || count >= ENOUGH, "in {count} worlds only it happened that {what}");
