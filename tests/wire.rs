@@ -51,6 +51,11 @@ fn messages() -> Vec<(Family, &'static [u8], Message<'static>)> {
     v4.chain(messages_v6().into_iter().map(|(bytes, message)| (Family::V6, bytes, message))).collect()
 }
 
+/// How often something random is tried: an interpreter takes a thousand times as long.
+const fn trials(many: u32) -> u32 {
+    if cfg!(miri) { many.div_ceil(1000) } else { many }
+}
+
 fn header_len(packet: &[u8]) -> usize {
     usize::from(packet[0] & 15) * 4
 }
@@ -237,7 +242,7 @@ fn for_each_flip(bytes: &[u8], mut check: impl FnMut(&[u8], usize)) {
 fn what_is_emitted_is_read_back() {
     let mut rng = Rng(1);
     let mut out = vec![0; 2048];
-    for _ in 0..20_000 {
+    for _ in 0..trials(20_000) {
         let family = Family::BOTH[rng.below(2)];
         let data = rng.bytes();
         let message = rng.message(family, &data);
@@ -257,7 +262,7 @@ fn what_is_emitted_is_read_back() {
 fn a_buffer_that_is_one_byte_too_short_is_refused_and_one_that_fits_is_not() {
     let mut rng = Rng(2);
     let mut out = vec![0; 2048];
-    for _ in 0..500 {
+    for _ in 0..trials(500) {
         let family = Family::BOTH[rng.below(2)];
         let data = rng.bytes();
         let message = rng.message(family, &data);
@@ -278,7 +283,7 @@ fn what_icmpv4_has_no_type_for_is_not_emitted() {
 #[test]
 fn random_bytes_survive() {
     let mut rng = Rng(3);
-    for _ in 0..50_000 {
+    for _ in 0..trials(50_000) {
         let mut bytes = rng.bytes();
         for family in Family::BOTH {
             let _ = Message::parse(family, &bytes);
@@ -310,7 +315,7 @@ fn the_checksum_is_that_of_rfc_1071_at_every_length() {
             let bytes = vec![fill; len];
             assert_eq!(checksum(&bytes), rfc1071(&bytes), "{len} bytes of {fill:#04x}");
         }
-        for _ in 0..200 {
+        for _ in 0..trials(200) {
             let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
             assert_eq!(checksum(&bytes), rfc1071(&bytes), "{bytes:02x?}");
         }
