@@ -23,7 +23,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bed::{Report, begin, number};
-use lab::{Installed, Lab};
+use lab::Lab;
+use lab::caller::{Place, Rights};
 use long::Long;
 use short::Short;
 
@@ -36,7 +37,8 @@ fn main() {
     let minutes = env::var("XYMONPING_SOAK_MINUTES").map_or(1.0, |minutes| minutes.parse().expect("minutes"));
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(60.0 * minutes);
-    let setuid = Installed::new(0o4755).unwrap_or_else(|e| panic!("no setuid copy: {e}"));
+    let place = Place::new().unwrap_or_else(|e| panic!("no place for a setuid copy: {e}"));
+    let setuid = place.install(Rights::Setuid);
     let labs: Vec<Lab> = (0..=AT_ONCE).map(|_| Lab::open().unwrap_or_else(|e| panic!("no lab: {e}"))).collect();
     let (mut shorts, mut longs) = (Short::default(), Vec::new());
     // After the first long run, whatever a first time costs has been spent.
@@ -63,7 +65,7 @@ fn main() {
 }
 
 /// Plays long runs in the first lab until `end`, at least one, and short runs in all others as long as they last.
-fn play(labs: &[Lab], setuid: &Installed, seed: u64, end: Instant, shorts: &mut Short, longs: &mut Vec<Long>) {
+fn play(labs: &[Lab], setuid: &Path, seed: u64, end: Instant, shorts: &mut Short, longs: &mut Vec<Long>) {
     let over = AtomicBool::new(false);
     let (first, others) = labs.split_first().expect("there are several");
     thread::scope(|scope| {

@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// What it costs to begin is not what may grow.
 const BEGIN: Duration = Duration::from_secs(1);
 /// What is set aside for replies, and costs nothing before many come at once.
-const ROOM_KIB: u64 = 128;
+const ROOM_KIB: u64 = 32;
 /// Forged replies and strangers' ones a second.
 const FLOOD: u32 = 2000;
 

@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::LIMIT;
-use crate::lab::{Answer, Answered, Behaviour, IcmpError, Installed, Lab, Lose, Outcome, Seen, list};
+use crate::lab::{Answer, Answered, Behaviour, IcmpError, Lab, Lose, Outcome, Seen, caller, list};
 
 const DOUBT: Duration = Duration::from_millis(20);
 /// A run has other hosts than the ones before: what these still answer is not for it.
@@ -108,7 +109,7 @@ struct Task {
 }
 
 /// Plays runs until all is over.
-pub fn runs(lab: &Lab, setuid: &Installed, seed: u64, over: &AtomicBool) -> Short {
+pub fn runs(lab: &Lab, setuid: &Path, seed: u64, over: &AtomicBool) -> Short {
     let (mut lot, mut short) = (Lot(seed), Short::default());
     // The lab remembers every host that it has been told of, so all of them are told of now.
     for (network, n) in (1..=NETWORKS).flat_map(|network| (1..=MOST_HOSTS).map(move |n| (network, n))) {
@@ -119,7 +120,7 @@ pub fn runs(lab: &Lab, setuid: &Installed, seed: u64, over: &AtomicBool) -> Shor
             break;
         }
         let task = task(lab, 1 + number % NETWORKS, &mut lot);
-        let mut command = if task.by_root { lab.command() } else { setuid.command(&[]) };
+        let mut command = if task.by_root { lab.command() } else { caller::ordinary(setuid) };
         let running = lab.start(command.args(&task.args));
         let addresses: Vec<&str> = task.hosts.iter().map(|(host, _)| host.as_str()).collect();
         running.feed(list(&addresses));
