@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -22,11 +22,16 @@ use crate::signal::{Event, Signals};
 /// What a pipe takes at once when it says that it is ready to be written to (pipe(7), PIPE_BUF).
 const PIPE_BUF: usize = 4096;
 
+/// What a terminal takes at once when it says so: one piece of its buffer (drivers/tty/tty_buffer.c). The end of a line is
+/// a piece of its own, since it is written as two characters.
+const TERMINAL_BUF: usize = 256;
+
 /// A descriptor that is read or written with patience, but not beyond a signal.
 pub struct Stream<'a, D> {
     descriptor: D,
     /// How much is written at once, so that no write waits for a reader.
     most: usize,
+    is_terminal: bool,
     until: Until<'a>,
 }
 
@@ -67,11 +72,13 @@ impl<'a, D: AsFd> Stream<'a, D> {
     /// Reads or writes `descriptor`, and waits for it so long.
     pub fn new(descriptor: D, until: Until<'a>) -> Self {
         // Who has so little time has little to say, and says it where nobody can be asked any more what it is said to.
+        let is_terminal = matches!(until, Until::Signal(_)) && descriptor.as_fd().is_terminal();
         let most = match until {
             Until::Signal(_) if kind(&descriptor) == SFlag::S_IFREG => usize::MAX,
+            _ if is_terminal => TERMINAL_BUF,
             _ => PIPE_BUF,
         };
-        Stream { descriptor, most, until }
+        Stream { descriptor, most, is_terminal, until }
     }
 
     /// Whether somebody may be waiting at the other end for us to read.
@@ -145,7 +152,13 @@ impl<D: AsFd> Read for Stream<'_, D> {
 
 impl<D: AsFd> Write for Stream<'_, D> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let piece = &buffer[..buffer.len().min(self.most)];
+        let mut piece = &buffer[..buffer.len().min(self.most)];
+        if self.is_terminal {
+            piece = match piece.iter().position(|&byte| byte == b'\n') {
+                Some(end) => &piece[..end.max(1)],
+                None => piece,
+            };
+        }
         loop {
             self.wait(PollFlags::POLLOUT)?;
             match unistd::write(&self.descriptor, piece) {

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
 use nix::fcntl::OFlag;
+use nix::pty::openpty;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
@@ -225,6 +226,25 @@ fn results_that_nobody_reads_are_given_up() {
         assert!(text.len() >= 4096, "{} bytes", text.len());
         let lines: Vec<&str> = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).collect();
         assert!(lines.iter().all(|line| line.contains(" is alive (")), "{text}");
+    });
+}
+
+/// A terminal says that it can be written to as long as there is room for a little.
+#[test]
+fn a_terminal_that_nobody_reads_is_given_up() {
+    lab::play(|lab| {
+        let Ok(pty) = openpty(None, None) else {
+            return lab::skip("a_terminal_that_nobody_reads_is_given_up", "no pseudo-terminal can be had");
+        };
+        let mut command = lab.command();
+        command.args(["--deadline=3", "--max-pps=unlimited"]);
+        let mut running = lab.start_as_is(command.stdin(Stdio::piped()).stdout(pty.slave).stderr(Stdio::piped()));
+        drop(command);
+        running.feed(list(5000));
+        running.close_stdin();
+        let outcome = end_of(running);
+        is_cut(&outcome, ms(3000), "writing results: the deadline is over (the output is incomplete)");
+        drop(pty.master);
     });
 }
 
