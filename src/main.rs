@@ -116,8 +116,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let sockets = RawSockets::open(&privileged, options.only, origins, caller_is_root);
     let dropped = privileged.drop()?;
 
-    // 5. Shut the sockets before targets are read, open them after: what came in between is drained before the first
-    // probe.
+    // 5. Shut the sockets, read targets, listen: nothing piles up meanwhile, and what came before is drained before the
+    // first probe.
     if let Some(deadline) = options.deadline {
         notes.deadline = Some(start + deadline);
         signals.set_alarm(deadline.saturating_sub(driver::now() - start))?;
