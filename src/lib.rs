@@ -8,8 +8,8 @@
 //!
 //! *The core is clockwork.* [`prober::Prober`] decides everything and touches nothing: packets and moments are handed to
 //! it, and it hands out probes and the moment to come back. It runs in a virtual world as it runs on the wire. Around it
-//! stand the formats ([`wire`], [`token`]), the policy ([`plan`]), the accounts ([`tally`]), memory ([`room`]), the list ([`targets`]) and
-//! the lines ([`report`]).
+//! stand the formats ([`wire`], [`token`]), the policy ([`plan`]), the accounts ([`tally`]), memory ([`room`]), the list
+//! ([`targets`]) and the lines ([`report`]).
 //!
 //! *Rights are used once.* The edges each talk to one thing outside: the command line ([`cli`]), the kernel's idea of our
 //! rights ([`privilege`], [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]), memory ([`memory`]) and sockets
