@@ -89,6 +89,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 1. Set rights aside.
     let suspended = Suspended::begin()?;
     let mut signals = Signals::block()?;
+    driver::be_punctual();
     let caller_is_root = suspended.caller_is_root();
     let limits = if caller_is_root { &Limits::ROOT } else { &Limits::ORDINARY };
 

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 
 use nix::errno::Errno;
-use nix::sys::ptrace;
 use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::{prctl, ptrace};
 use nix::unistd::{Pid, execve};
 use xymonping::cli::{FLAGS, LETTERS};
 
 use crate::lab::caller::{self, Place, Rights, ordinary};
-use crate::lab::{Behaviour, LIMIT};
+use crate::lab::{Behaviour, LIMIT, Running};
 use crate::{ALIVE, SILENT, ends_well, run, says_alive};
 
 #[test]
@@ -142,6 +142,24 @@ fn a_hostile_environment() {
                 "xymonping: list \"/nonexistent\": No such file or directory (give a list that this user may read)\n";
             assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), words), "{name}");
         }
+    });
+}
+
+#[test]
+fn a_caller_who_lets_it_be_woken_late() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        lab.host(SILENT, Behaviour::silent());
+        let mut command = ordinary(&program);
+        command.args(["--timeout=100", SILENT]);
+        let mut running = lab.inside(|| {
+            // Twenty seconds, handed down to what this thread starts.
+            prctl::set_timerslack(20_000_000_000).expect("our own thread");
+            Running::start(&mut command).expect("the program")
+        });
+        running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
+        let slack = fs::read_to_string(format!("/proc/{}/timerslack_ns", running.pid())).expect("it runs");
+        assert_eq!(slack.trim(), "50000");
     });
 }
 
