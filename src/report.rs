@@ -202,8 +202,9 @@ impl Display for Summary<'_> {
     }
 }
 
+/// Rounded to whole microseconds as on the lines: halves up.
 fn milliseconds(ticks: f64) -> f64 {
-    ticks * TICK.as_secs_f64() * 1000.0
+    (ticks * TICK.as_nanos() as f64 / 1000.0 + 0.5).floor() / 1000.0
 }
 
 /// An RTT as Xymon reads it: whole microseconds below 3 ms, tenths of milliseconds from there on, halves rounded up.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use xymonping::error::Error;
 use xymonping::plan::{Limits, Plan, Rate};
 use xymonping::prober::Prober;
-use xymonping::report::{End, Lines, Outcome};
+use xymonping::report::{End, Lines, Outcome, Summary};
 use xymonping::targets::{Reading, Rules, Targets};
 use xymonping::token::Key;
 use xymonping::wire::{Echo, Family};
@@ -147,6 +147,18 @@ fn from_three_milliseconds_on_rtts_are_tenths_of_milliseconds_half_up() {
     ] {
         let line = line(Duration::from_nanos(nanos));
         assert_eq!(line, format!("192.0.2.1 is alive ({shown})\n"), "{nanos} ns");
+    }
+}
+
+#[test]
+fn the_summary_rounds_as_the_lines_do() {
+    for ticks in (5_u64..3000).step_by(10) {
+        let prober = run(plan(), "10.0.0.1\n", |_, _| Answered(Duration::from_nanos(ticks * 100)));
+        let outcome = Outcome::of(&prober, End::Complete);
+        let summary = Summary::new(&prober, &outcome, 0, Duration::ZERO, Vec::new()).to_string();
+        let usec = ticks.div_ceil(10);
+        let [whole, decimals] = [usec / 1000, usec % 1000];
+        assert!(summary.contains(&format!(" {whole}.{decimals:03}/{whole}.{decimals:03}/")), "{ticks}: {summary}");
     }
 }
 
