@@ -18,6 +18,7 @@
 //!   there instead), or cannot open /dev/null in place of a closed descriptor;
 //! * SIGKILL cannot be caught: it comes from whoever sends it, from the kernel's killer, and at the hard limit on
 //!   processor time where that is less than two seconds (a second before a higher one the program is told, and ends with 4);
+//! * under PR_SET_TSC (prctl(2), x86 alone) whatever reads the clock dies of SIGSEGV, as the dynamic linker does;
 //! * signals 32 and 33 belong to the C library (34 too with musl), which lets nobody block them;
 //! * until the first signal is blocked, which is the first thing after rights were set aside, every signal counts.
 
