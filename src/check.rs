@@ -187,6 +187,7 @@ impl Report {
             Ok(Seccomp::Refused(why)) => {
                 self.line("seccomp", format_args!("none: {}", Reason(why)));
                 self.line("  why", "this kernel has no filters, or whoever started the program forbids them");
+                self.fix("a kernel with CONFIG_SECCOMP_FILTER, or seccomp in the SystemCallFilter= of the unit");
             }
             Ok(Seccomp::Absent) => self.line("seccomp", "none for this architecture"),
         }

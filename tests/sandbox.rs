@@ -227,6 +227,7 @@ mod where_filters_are_refused {
                 };
                 let told = run(&["--check"]).stdout;
                 assert!(told.contains(&format!("seccomp      none: {}", errno.desc())), "{told}");
+                assert!(told.contains("\n  fix        a kernel with CONFIG_SECCOMP_FILTER, or "), "{told}");
                 let outcome = run(&["--retries=1", "--timeout=200ms", ALIVE, SILENT]);
                 assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{errno}");
                 assert!(outcome.is_alive(ALIVE), "{outcome:?}");
