@@ -20,6 +20,9 @@ const BROADCASTS: [Ipv4Addr; 1] = [Ipv4Addr::new(192, 0, 2, 127)];
 /// What a list takes besides its accepted lines: one line while it is incomplete, and ten remarks.
 const SMALL: usize = 8 * 1024;
 
+/// The rest of a line that is far too long to be kept.
+const ENDLESS: [u8; 2 * SMALL] = [b'x'; 2 * SMALL];
+
 /// What an accepted line takes while vectors double.
 const LINE: usize = 128;
 
@@ -44,6 +47,14 @@ fuzz_target!(|input: &[u8]| {
     match whole {
         Ok(whole) => assert_eq!(whole, one_by_one(&rules, text)),
         Err(_) => assert!(one_by_one(&rules, text).lines.len() > few.targets),
+    }
+
+    let head = &text[..text.iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1)];
+    match (read(rules(), [head]), read(rules(), [text, &ENDLESS])) {
+        (Ok(head), Ok(endless)) => {
+            assert_eq!((endless.lines().count(), endless.rejected), (head.lines().count(), head.rejected + 1));
+        }
+        (head, endless) => assert!(head.is_err() && endless.is_err()),
     }
 });
 
