@@ -23,10 +23,11 @@ fn has_begun(outcome: &Outcome) -> bool {
     matches!(outcome.code, Some(0 | 3 | 4))
 }
 
-/// Rust's start-up wants a stack for signals and dies without; its pages lie anywhere in the band in which the program
-/// begins.
+/// The dynamic linker gives up with 127. Rust's start-up wants a stack for signals and dies without. What either needs lies
+/// anywhere in the band in which the program begins.
 fn died_before_main(outcome: &Outcome) -> bool {
-    outcome.signal.is_some() && outcome.stderr.contains("failed to allocate an alternative stack")
+    outcome.code == Some(127)
+        || outcome.signal.is_some() && outcome.stderr.contains("failed to allocate an alternative stack")
 }
 
 /// The lowest limit, to `step`, at which the program begins with these arguments, which take room as well.
