@@ -2,8 +2,8 @@
 //!
 //! A refused call ends with EPERM and kills nobody: xymonnet would take a death for a success. glibc and musl make
 //! different calls for the same work; both are here. The filter is put together by hand and not by seccompiler's own
-//! compiler, whose programs go two steps for each call that it is not, where one does: the kernel walks through them once
-//! for every call there is as it takes the filter, and start-up is what it costs.
+//! compiler: the kernel walks through the program once for every call there is as it takes the filter, and start-up is
+//! what it costs. So it is a tree, in which each of them is found in a few steps.
 
 use std::io;
 use std::mem::offset_of;
@@ -24,7 +24,6 @@ enum Only {
 }
 use Only::{Any, With, Without};
 
-/// What is called most comes first: kernels before 5.11 go through the list each time.
 const ALLOWED: &[(c_long, Only)] = &[
     // Probing.
     (libc::SYS_sendmmsg, Any),
@@ -69,6 +68,7 @@ const ARCHITECTURE: u32 = 0xc000_00f3;
 /// many if not.
 const LOAD_WORD: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
 const JUMP_IF_ANY_BIT: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
@@ -84,30 +84,42 @@ pub(super) fn refuse_others() -> Seccomp {
     }
 }
 
-/// A verdict of its own for each call, one after the other.
 fn program() -> Vec<sock_filter> {
-    let mut program = vec![
+    let mut program = Vec::with_capacity(8 * ALLOWED.len());
+    program.extend([
         load(offset_of!(seccomp_data, arch)),
         instruction(JUMP_IF_EQUAL, 1, 0, ARCHITECTURE),
         REFUSE,
         load(offset_of!(seccomp_data, nr)),
-    ];
-    for &(number, ref only) in ALLOWED {
-        let is_it = |or_skip| instruction(JUMP_IF_EQUAL, 0, or_skip, number as u32);
-        match *only {
-            Any => program.extend([is_it(1), ALLOW]),
-            With(place, value) => {
-                let check = instruction(JUMP_IF_EQUAL, 0, 1, value as u32);
-                program.extend([is_it(4), load(argument(place)), check, ALLOW, REFUSE]);
-            }
-            Without(place, bits) => {
-                let check = instruction(JUMP_IF_ANY_BIT, 1, 0, bits as u32);
-                program.extend([is_it(4), load(argument(place)), check, ALLOW, REFUSE]);
-            }
-        }
-    }
-    program.push(REFUSE);
+    ]);
+    let mut calls: Vec<_> = ALLOWED.iter().collect();
+    calls.sort_unstable_by_key(|(number, _)| *number);
+    decide(&calls, &mut program);
     program
+}
+
+/// Adds the verdicts on these calls, which are in the order of their numbers: by halves, down to a single one.
+fn decide(calls: &[&(c_long, Only)], program: &mut Vec<sock_filter>) {
+    let (number, only) = match calls {
+        [] => return program.push(REFUSE),
+        [call] => call,
+        _ => {
+            let (lower, upper) = calls.split_at(calls.len() / 2);
+            let fork = program.len();
+            program.push(REFUSE); // The place of the jump, which is known only when the lower half is there.
+            decide(lower, program);
+            let over_it = program.len() - fork - 1;
+            program[fork] = instruction(JUMP_IF_AT_LEAST, over_it as u8, 0, upper[0].0 as u32);
+            return decide(upper, program);
+        }
+    };
+    let is_it = |or_skip| instruction(JUMP_IF_EQUAL, 0, or_skip, *number as u32);
+    let (check, place) = match *only {
+        Any => return program.extend([is_it(1), ALLOW, REFUSE]),
+        With(place, value) => (instruction(JUMP_IF_EQUAL, 0, 1, value as u32), place),
+        Without(place, bits) => (instruction(JUMP_IF_ANY_BIT, 1, 0, bits as u32), place),
+    };
+    program.extend([is_it(3), load(argument(place)), check, ALLOW, REFUSE]);
 }
 
 /// Where the lower half of an argument stands; its upper half means nothing to those that are looked at.
@@ -139,6 +151,7 @@ mod tests {
                 LOAD_WORD if k == 4 => word = architecture,
                 LOAD_WORD => word = arguments[(k as usize - 16) / 8] as u32,
                 JUMP_IF_EQUAL => place += usize::from(if word == k { jt } else { jf }),
+                JUMP_IF_AT_LEAST => place += usize::from(if word >= k { jt } else { jf }),
                 JUMP_IF_ANY_BIT => place += usize::from(if word & k != 0 { jt } else { jf }),
                 _ => return k,
             }
