@@ -215,21 +215,26 @@ fn a_signal_ends_a_list_without_end() {
     });
 }
 
+/// A run that has begun to write its results, and the pipe that nobody reads them from.
+fn writing_to_nobody(lab: &Lab) -> (Running, File) {
+    let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+    let mut command = lab.command();
+    command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
+    let mut running = lab.start_as_is(&mut command);
+    drop(command);
+    // 5,000 lines are more than the 64 KiB that a pipe holds.
+    running.feed(list(5000));
+    running.close_stdin();
+    let mut unread = File::from(unread);
+    unread.read_exact(&mut [0]).expect("the program writes");
+    (running, unread)
+}
+
 #[test]
 fn a_signal_while_nobody_reads_the_results_ends_the_run() {
     lab::play(|lab| {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGALRM] {
-            let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-            let mut command = lab.command();
-            command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
-            let mut running = lab.start_as_is(&mut command);
-            drop(command);
-            // 5,000 lines are more than the 64 KiB that a pipe holds.
-            running.feed(list(5000));
-            running.close_stdin();
-            let mut unread = File::from(unread);
-            let mut first = [0];
-            unread.read_exact(&mut first).expect("the program writes");
+            let (mut running, _unread) = writing_to_nobody(lab);
             running.signal(signal);
             fails(&running.finish(LIMIT), &format!("writing results: stopped by {signal} (the output is incomplete)"));
         }
@@ -239,16 +244,7 @@ fn a_signal_while_nobody_reads_the_results_ends_the_run() {
 #[test]
 fn a_stop_while_nobody_reads_the_results_ends_nothing() {
     lab::play(|lab| {
-        let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-        let mut command = lab.command();
-        command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
-        let mut running = lab.start_as_is(&mut command);
-        drop(command);
-        running.feed(list(5000));
-        running.close_stdin();
-        let mut unread = File::from(unread);
-        let mut first = [0];
-        unread.read_exact(&mut first).expect("the program writes");
+        let (mut running, mut unread) = writing_to_nobody(lab);
         for _ in 0..3 {
             running.wait_until(LIMIT, "does not wait", |running| {
                 running.status("State").is_some_and(|state| state.starts_with('S'))
