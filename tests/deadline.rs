@@ -144,9 +144,9 @@ fn a_millisecond_is_a_deadline() {
 fn what_does_not_fit_is_announced_before_the_start() {
     lab::play(|lab| {
         let mut running = lab.start(lab.command().args(["--deadline=60", "--max-pps=0.5"]));
-        running.feed(list(100));
+        running.feed(list(101));
         running.close_stdin();
-        let told = "xymonping: --deadline: too short for 100 targets, which take 200.0 s to be probed once (raise \
+        let told = "xymonping: --deadline: too short for 101 targets, which take 200.0 s to be probed once (raise \
                     --max-pps or --deadline)\n";
         running.wait_until(LIMIT, "announces nothing", |running| running.stderr_so_far() == told);
         assert!(running.is_running(), "there was time to interrupt it");
@@ -154,6 +154,9 @@ fn what_does_not_fit_is_announced_before_the_start() {
         assert_eq!(running.finish(LIMIT).code, Some(4));
         // Retries are not foreseen: whether there will be any nobody knows.
         let outcome = lab.run(&["--deadline=100", "--max-pps=1000"], list(100));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        // A single target waits for nobody.
+        let outcome = lab.run(&["--deadline=60", "--max-pps=0.01"], list(1));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     });
 }
