@@ -53,7 +53,11 @@ fn main() -> ExitCode {
         say(&[Error::Panic(format!("{what}{place}")).to_string()], None);
     }));
     if let Err(error) = memory::prepare() {
-        return refuse(&error);
+        // What it takes to say so may be more than there is.
+        if memory::has_stack() {
+            refuse(&error);
+        }
+        return Exit::Failure.into();
     }
     panic::catch_unwind(|| {
         let mut notes = Notes { awaiting_list: true, ..Notes::default() };
@@ -73,14 +77,13 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// Ends the program where there is not even the memory to begin.
-fn refuse(error: &Error) -> ExitCode {
+/// Says why the program ends where there is not even the memory to begin.
+fn refuse(error: &Error) {
     let mut line = Cursor::new([0; 256]);
     if privilege::forsake().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {
         let said = &line.get_ref()[..line.position() as usize];
         let _ = Stream::new(io::stderr(), Until::Milliseconds(LAST_WORDS)).write_all(said);
     }
-    Exit::Failure.into()
 }
 
 fn run(notes: &mut Notes) -> Result<Exit, Error> {

@@ -57,6 +57,12 @@ pub fn prepare() -> Result<(), Error> {
     room::spare(0)
 }
 
+/// Whether the stack can grow once more. A limit on address space holds for it as for any other memory, but where it is
+/// reached, the stack is the one that ends in a death by SIGSEGV.
+pub fn has_stack() -> bool {
+    room::is_there(STACK as usize)
+}
+
 /// How many bytes can still be had.
 pub fn available() -> u64 {
     [of_machine(), of_groups()].into_iter().flatten().min().unwrap_or(u64::MAX)

@@ -19,11 +19,16 @@ const LARGE: usize = 1 << 20;
 
 /// Whether there is room for all that is small; `targets` are what there was room for so far.
 pub fn spare(targets: usize) -> Result<(), Error> {
+    if is_there(SPARE) { Ok(()) } else { Err(Error::Memory(targets)) }
+}
+
+/// Whether so many bytes could be had in one piece.
+pub fn is_there(bytes: usize) -> bool {
     let mut room: Vec<u8> = Vec::new();
-    room.try_reserve_exact(SPARE).map_err(|_| Error::Memory(targets))?;
+    let reserved = room.try_reserve_exact(bytes);
     // Memory that nobody looks at need not be asked for, to the compiler's mind.
     black_box(&room);
-    Ok(())
+    reserved.is_ok()
 }
 
 /// Appends `item` and says at which place.

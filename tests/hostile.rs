@@ -16,6 +16,7 @@
 //!   `LD_TRACE_LOADED_OBJECTS` is set, and says a line of its own where `LD_PROFILE` is;
 //! * Rust's start-up ends it by SIGABRT where it finds no memory for a signal stack (with `RUST_BACKTRACE` set it may hang
 //!   there instead), or cannot open /dev/null in place of a closed descriptor;
+//! * where the stack could not grow any more it ends with 4 and says nothing, for the words would be its death;
 //! * SIGKILL cannot be caught: it comes from whoever sends it, from the kernel's killer, and at the hard limit on
 //!   processor time where that is less than two seconds (a second before a higher one the program is told, and ends with 4);
 //! * under PR_SET_TSC (prctl(2), x86 alone) whatever reads the clock dies of SIGSEGV, as the dynamic linker does;
