@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::prctl;
 
 use crate::error::Error;
-use crate::net::{Arrival, Awaited, Departure, Link};
+use crate::net::{Arrival, Awaited, Departure, Link, is_want_of_room};
 use crate::privilege::Dropped;
 use crate::prober::{Fate, Probe, Prober, left_at};
 use crate::report::End;
@@ -32,6 +32,9 @@ const SHORTEST_TICK: Duration = Duration::from_millis(2);
 
 /// Above how many packets a second.
 const COALESCED_RATE: f64 = 1000.0;
+
+/// How long a signal may have to wait while packets leave one after the other: looking costs a system call.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// How long our own queues are left alone when they are full.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -212,10 +215,16 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
     let mut jammed = None;
     // By family, the last target beyond this machine that a probe left for: what reaches ourselves says nothing of routes.
     let mut reached = [None; 2];
+    let mut glance = now();
     loop {
         let round = now();
         // Asked before the replies are read: what had arrived when the signal came still counts.
-        let event = signals.poll();
+        let event = if glance <= round {
+            glance = round + GLANCE;
+            signals.poll()
+        } else {
+            None
+        };
         receive(link, prober, log, round);
         prober.handle_timeouts(round);
         if prober.is_done() {
@@ -235,6 +244,7 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
         let Some(&first) = probes.first() else {
             let until = [status.next, *deadline].into_iter().flatten().min();
             wait(link, prober, signals, until, round, tick);
+            glance = round;
             continue;
         };
         let Departure { count, left, refusal } = link.send(probes);
@@ -258,8 +268,12 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame
                 }
             }
             // Nobody's fault, and over soon: silent neighbours, for example, hold what is sent to them for three seconds.
-            Some(Errno::EAGAIN | Errno::ENOBUFS) if at < *jammed.get_or_insert(at) + LONGEST_JAM => {
+            Some(errno) if is_want_of_room(errno) && at < *jammed.get_or_insert(at) + LONGEST_JAM => {
                 link.wait(signals.as_fd(), Some(at + PAUSE), Awaited::Nothing);
+                // A full socket is how the kernel keeps pace with us; all else is worth a word.
+                if errno == Errno::ENOBUFS {
+                    prober.handle_no_room(now() - at);
+                }
             }
             Some(errno) => {
                 if let Some(log) = log {

@@ -6,6 +6,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
 /// for the others, and keeps 98 and 99 for itself.
@@ -220,6 +221,8 @@ pub enum Warning {
     Unsent(usize, String, io::Error),
     /// Replies were lost in this machine's receive buffer, and their targets probed again.
     Overflow(u64),
+    /// For how long the kernel had no room for probes.
+    NoRoom(Duration),
 }
 
 impl Display for Warning {
@@ -249,6 +252,12 @@ impl Display for Warning {
             Warning::Overflow(probes) => {
                 write!(f, "this machine lost replies: {probes} probes were sent again (lower --max-pps)")
             }
+            Warning::NoRoom(time) => write!(
+                f,
+                "this machine had no room for probes for {:.1} s in all (its neighbour table or the queue of an \
+                 interface is full: see LIMITS in the manual page)",
+                time.as_secs_f64()
+            ),
         }
     }
 }

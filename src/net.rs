@@ -27,7 +27,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use nix::sys::time::TimeSpec;
 use socket2::Type;
 
-pub use crate::net::port::Given;
+pub use crate::net::port::{Given, is_want_of_room};
 pub use crate::net::raw::{Origin, RawSockets, interface};
 
 use crate::error::Error;
@@ -205,14 +205,16 @@ impl Link {
         let slices: [_; MAX_BATCH] = std::array::from_fn(|place| [IoSlice::new(&self.packets[place])]);
         let count = probes.len().min(MAX_BATCH);
         let (fd, flags) = (port.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-        let start = Instant::now();
-        let sent = sendmmsg(fd, &mut self.send_headers, &slices[..count], &addresses[..count], [], flags);
-        let sent = sent.map(Iterator::count);
-        let left = start..Instant::now();
-        match sent {
-            Ok(count) => Departure { count, left, refusal: None },
-            Err(errno) => Departure { count: 0, left, refusal: Some(errno) },
-        }
+        port.candidly(|| {
+            let start = Instant::now();
+            let sent = sendmmsg(fd, &mut self.send_headers, &slices[..count], &addresses[..count], [], flags);
+            let sent = sent.map(Iterator::count);
+            let left = start..Instant::now();
+            match sent {
+                Ok(count) => Departure { count, left, refusal: None },
+                Err(errno) => Departure { count: 0, left, refusal: Some(errno) },
+            }
+        })
     }
 
     /// Hands every packet that has arrived so far to `each`, family by family, in the order of arrival. Says of either

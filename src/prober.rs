@@ -223,6 +223,11 @@ impl Prober {
         self.batch.clear();
     }
 
+    /// Nothing could leave for so long, because the kernel had no room for it.
+    pub fn handle_no_room(&mut self, time: Duration) {
+        self.counts.no_room += time;
+    }
+
     /// A probe has left this machine, and not only for itself.
     pub fn handle_network(&mut self) {
         self.networked = true;

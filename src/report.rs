@@ -37,6 +37,9 @@ pub enum End {
     Deadline(usize),
 }
 
+/// From here on, want of room in the kernel explains why a run took so long.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
 /// What a run came to, beyond its lines.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -95,6 +98,9 @@ impl Outcome {
         }
         if prober.counts().given_back > 0 {
             outcome.warnings.push(Warning::Overflow(prober.counts().given_back));
+        }
+        if prober.counts().no_room >= NO_ROOM {
+            outcome.warnings.push(Warning::NoRoom(prober.counts().no_room));
         }
         outcome
     }

@@ -347,6 +347,12 @@ impl Lab {
         self.namespace.ip(args, "").unwrap_or_else(|e| panic!("{e}"))
     }
 
+    /// Gives [`DEVICE`] a queue that lets `rate` through (100kbit, say) and holds `limit` bytes. A kernel may not have it.
+    pub fn shape(&self, rate: &str, limit: &str) -> Result<String, String> {
+        self.namespace
+            .tc(&["qdisc", "add", "dev", DEVICE, "root", "tbf", "rate", rate, "burst", "1540", "limit", limit])
+    }
+
     /// Sets a `net.*` sysctl of this namespace, such as `net.ipv4.ping_group_range`.
     pub fn set_sysctl(&self, name: &str, value: &str) {
         self.namespace.set_sysctl(name, value).unwrap_or_else(|e| panic!("{e}"));

@@ -17,7 +17,7 @@ use socket2::{Protocol, Socket, Type};
 use crate::error::Error;
 use crate::net::raw::{Origin, bind, open};
 use crate::net::stamp::Present;
-use crate::net::{Arrival, filter};
+use crate::net::{Arrival, Departure, filter};
 use crate::plan::Shape;
 use crate::targets::Address;
 use crate::wire::{self, Family, HEADER, Message};
@@ -158,6 +158,28 @@ impl Port {
         self.overflowed();
         self.dropped = 0;
         Ok(())
+    }
+
+    /// Sends, and makes the kernel say of each packet whether there was room for it. Of a raw IPv4 socket's packets it does
+    /// so only where it is asked for errors of all kinds (raw_sendmsg in net/ipv4/raw.c), and else drops without a word
+    /// what does not fit into a queue of the interface or into the neighbour table. Those of all kinds are asked for only
+    /// while a batch leaves: ICMP errors about one target fail the next send to whomever, and take up the replies' room.
+    pub(super) fn candidly(&self, mut send: impl FnMut() -> Departure) -> Departure {
+        if self.datagram || self.family == Family::V6 {
+            return send();
+        }
+        let ask = |whether| setsockopt(&self.socket, sockopt::Ipv4RecvErr, &whether);
+        let _ = ask(true);
+        let departure = send();
+        let _ = ask(false);
+        match departure.refusal {
+            // It may be one of those about others. With these out of the way, the kernel says what it thinks of this one.
+            Some(errno) if !is_want_of_room(errno) => {
+                let _ = self.socket.take_error();
+                send()
+            }
+            _ => departure,
+        }
     }
 
     /// Prepares to ask for routes from `origin` through `interface`. Without it nobody knows, and refusals weigh more.
@@ -310,6 +332,11 @@ impl Port {
             before = now;
         }
     }
+}
+
+/// Whether the kernel cannot take a packet now and may do so a little later.
+pub fn is_want_of_room(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::ENOBUFS)
 }
 
 /// Headers for a batch, with room for the time stamps.

@@ -53,7 +53,7 @@ impl fmt::Display for Fate {
     }
 }
 
-/// What happened in a run, in packets.
+/// What happened in a run, in packets and once in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Probes that left.
@@ -74,6 +74,8 @@ pub struct Counts {
     pub stray: u64,
     /// Attempts given back because this machine may have lost their replies.
     pub given_back: u64,
+    /// For how long in all the kernel had no room for a probe.
+    pub no_room: Duration,
 }
 
 /// Whether a reply from `from` comes from the address that was probed. A zone is compared where the target has one.

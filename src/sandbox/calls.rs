@@ -27,7 +27,8 @@ use Only::{Any, With, Without};
 const ALLOWED: &[(c_long, Only)] = &[
     // Probing.
     (libc::SYS_sendmmsg, Any),
-    (libc::SYS_sendmsg, Any), // musl's sendmmsg is a loop of these
+    (libc::SYS_sendmsg, Any),                          // musl's sendmmsg is a loop of these
+    (libc::SYS_setsockopt, With(2, libc::IP_RECVERR)), // whether there is room for what is sent
     (libc::SYS_recvmmsg, Any),
     (libc::SYS_getsockopt, Any),    // the drop counter
     (libc::SYS_read, Any),          // signals
@@ -182,6 +183,8 @@ mod tests {
         assert!(!is_allowed(libc::SYS_fcntl, [9, libc::F_DUPFD, 0, 0, 0, 0]));
         assert!(is_allowed(libc::SYS_futex, [0, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1, 0, 0, 0]));
         assert!(!is_allowed(libc::SYS_futex, [0, libc::FUTEX_CMP_REQUEUE_PI, 1, 0, 0, 0]));
+        assert!(is_allowed(libc::SYS_setsockopt, [4, libc::IPPROTO_IP, libc::IP_RECVERR, 0, 4, 0]));
+        assert!(!is_allowed(libc::SYS_setsockopt, [4, libc::IPPROTO_IP, libc::IP_HDRINCL, 0, 4, 0]));
         for call in [libc::SYS_mmap, libc::SYS_mprotect] {
             assert!(is_allowed(call, [0, 4096, libc::PROT_READ | libc::PROT_WRITE, 0, 0, 0]));
             assert!(!is_allowed(call, [0, 4096, libc::PROT_READ | libc::PROT_EXEC, 0, 0, 0]));

@@ -50,21 +50,30 @@ impl Namespace {
 
     /// Runs one `ip` command, or several (`ip -batch`) where `script` holds their lines.
     pub fn ip(&self, args: &[&str], script: &str) -> Result<String, String> {
+        self.run("ip", args, script)
+    }
+
+    /// Runs one `tc` command.
+    pub fn tc(&self, args: &[&str]) -> Result<String, String> {
+        self.run("tc", args, "")
+    }
+
+    fn run(&self, program: &str, args: &[&str], script: &str) -> Result<String, String> {
         self.inside(|| {
-            let mut child = Command::new("ip")
+            let mut child = Command::new(program)
                 .args(args)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
-                .map_err(|e| format!("cannot run `ip`: {e}"))?;
-            // `ip` may end before it has read everything; then its exit status tells the story.
+                .map_err(|e| format!("cannot run `{program}`: {e}"))?;
+            // It may end before it has read everything; then its exit status tells the story.
             let _ = child.stdin.take().expect("it is piped").write_all(script.as_bytes());
-            let output = child.wait_with_output().map_err(|e| format!("`ip`: {e}"))?;
+            let output = child.wait_with_output().map_err(|e| format!("`{program}`: {e}"))?;
             if output.status.success() {
                 Ok(String::from_utf8_lossy(&output.stdout).into_owned())
             } else {
-                Err(format!("ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+                Err(format!("{program} {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
             }
         })
     }

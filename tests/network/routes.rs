@@ -113,6 +113,28 @@ fn many_silent_neighbours_hold_up_nobody_else() {
 }
 
 #[test]
+fn what_our_own_queue_has_no_room_for_is_nobodys_silence() {
+    lab::play(|lab| {
+        // 98 bytes a packet: 20 of them in a second, and room for 10 that wait.
+        if let Err(refusal) = lab.shape("16kbit", "1540") {
+            return lab::skip("what_our_own_queue_has_no_room_for_is_nobodys_silence", &refusal);
+        }
+        let v4 = hosts(1, 60);
+        let v6: Vec<String> = (1..=60).map(|n| format!("fd00::{n:x}")).collect();
+        for all in [&v4, &v6] {
+            lab.forget();
+            let outcome = lab.run(&["--retries=0", "--max-pps=unlimited", "--summary"], list(all));
+            assert_all(&outcome, all, true);
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            assert!(outcome.stderr.starts_with("xymonping: this machine had no room for probes for "), "{outcome:?}");
+            assert!(outcome.stderr.contains(" 60 probes sent, 60 replies "), "{outcome:?}");
+            assert!(outcome.stderr.contains(" 0 local send errors,"), "{outcome:?}");
+            assert_eq!(lab.seen().len(), 60);
+        }
+    });
+}
+
+#[test]
 fn without_a_network_a_host_beside_ourselves_is_our_own_trouble() {
     lab::play(|lab| {
         lab.ip(&["link", "set", "lab0", "down"]);
