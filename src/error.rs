@@ -83,7 +83,7 @@ pub enum Error {
     Deadline {
         /// How many targets were not settled by then.
         unsettled: usize,
-        /// How many of them have no line.
+        /// How many targets have no line.
         without_line: usize,
         /// How many there are in all.
         targets: usize,
@@ -185,7 +185,7 @@ impl Display for Error {
             }
             Error::Deadline { unsettled, without_line, targets } => write!(
                 f,
-                "--deadline: over with {unsettled} of {targets} targets unsettled ({without_line} of them have no line)"
+                "--deadline: over with {unsettled} of {targets} targets unsettled ({without_line} have no line)"
             ),
             Error::SocketOption(option, why) => write!(f, "{option}: {} (refused by the kernel)", Reason(why)),
             Error::NothingSent(why) => {

@@ -67,15 +67,6 @@ impl Outcome {
                 Verdict::Alive(_) | Verdict::Unsettled => {}
             }
         }
-        let targets = prober.targets().len();
-        match end {
-            End::Complete => {}
-            End::Stopped(signal) => outcome.failures.push(Error::Stopped(signal, prober.settled(), targets)),
-            End::Deadline(unsettled) => {
-                let without_line = targets - prober.settled();
-                outcome.failures.push(Error::Deadline { unsettled, without_line, targets });
-            }
-        }
         for family in Family::BOTH {
             let of_family = || unsent.iter().filter(|unsent| unsent.first.family() == family);
             let Some(first) = of_family().next() else { continue };
@@ -102,6 +93,16 @@ impl Outcome {
         if prober.counts().no_room >= NO_ROOM {
             outcome.warnings.push(Warning::NoRoom(prober.counts().no_room));
         }
+        let targets = prober.targets().len();
+        let cut_short = match end {
+            End::Complete => None,
+            End::Stopped(signal) => Some(Error::Stopped(signal, prober.settled(), targets)),
+            End::Deadline(unsettled) => {
+                let without_line = targets - prober.alive() - outcome.unreachable;
+                Some(Error::Deadline { unsettled, without_line, targets })
+            }
+        };
+        outcome.failures.splice(0..0, cut_short);
         outcome
     }
 

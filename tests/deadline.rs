@@ -82,7 +82,7 @@ fn only_who_had_a_chance_has_a_line() {
         let outcome = lab.run(&args, "10.0.0.1\n10.0.0.7\n10.0.0.8\n10.0.0.9\n10.0.0.10\n");
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
-        let told = "xymonping: --deadline: over with 4 of 5 targets unsettled (3 of them have no line)";
+        let told = "xymonping: --deadline: over with 4 of 5 targets unsettled (3 have no line)";
         assert_eq!(outcome.stderr.lines().last(), Some(told), "{outcome:?}");
         assert!(outcome.wall >= ms(2300), "{outcome:?}");
         ends_by(&outcome, ms(2400));
@@ -111,7 +111,7 @@ fn who_gave_some_of_the_answers_is_alive() {
         let args = ["--deadline=1", "--responses=3", "--timeout=100", "--max-pps=unlimited", ALIVE, SILENT];
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&args, "");
-        is_cut(&outcome, ms(1000), "--deadline: over with 2 of 2 targets unsettled (1 of them have no line)");
+        is_cut(&outcome, ms(1000), "--deadline: over with 2 of 2 targets unsettled (1 have no line)");
         assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
         let rtt = outcome.rtt_of(ALIVE).expect("it is alive");
         assert!(rtt >= ms(30), "{rtt:?} is not the mean of 20 and 40 ms");
@@ -123,8 +123,17 @@ fn a_target_that_was_silent_once_is_unreachable_whatever_was_asked() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1.5", "--timeout=300ms", "--retries=255", SILENT], "");
-        is_cut(&outcome, ms(1500), "--deadline: over with 1 of 1 targets unsettled (0 of them have no line)");
+        is_cut(&outcome, ms(1500), "--deadline: over with 1 of 1 targets unsettled (0 have no line)");
         assert_eq!(verdicts(&outcome), ["10.0.0.7 is unreachable"]);
+    });
+}
+
+#[test]
+fn a_target_that_could_not_be_sent_to_has_no_line_and_is_counted_so() {
+    lab::play(|lab| {
+        let outcome = lab.run(&["--deadline=1", "--timeout=50ms", "--retries=255", "100.64.0.1"], "");
+        is_cut(&outcome, ms(1000), "--deadline: over with 1 of 1 targets unsettled (1 have no line)");
+        assert!(outcome.stdout.is_empty(), "{outcome:?}");
     });
 }
 
@@ -133,7 +142,7 @@ fn a_millisecond_is_a_deadline() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1ms", "--timeout=100", "--max-pps=unlimited", SILENT], "");
-        is_cut(&outcome, ms(1), "--deadline: over with 1 of 1 targets unsettled (1 of them have no line)");
+        is_cut(&outcome, ms(1), "--deadline: over with 1 of 1 targets unsettled (1 have no line)");
         assert_eq!(outcome.stdout, "");
         let outcome = end_of(lab.start(lab.command().arg("--deadline=1ms")));
         is_cut(&outcome, ms(1), "reading the list: the deadline is over (nothing was probed)");
@@ -303,7 +312,7 @@ fn a_parent_that_ignores_alarms_takes_nothing_from_it() {
         running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() == 2);
         running.signal(Signal::SIGALRM);
         let outcome = end_of(running);
-        is_cut(&outcome, ms(2000), "--deadline: over with 1 of 2 targets unsettled (1 of them have no line)");
+        is_cut(&outcome, ms(2000), "--deadline: over with 1 of 2 targets unsettled (1 have no line)");
         assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
 
         let (_unread, stalled) = full_pipe();
