@@ -165,7 +165,7 @@ impl Display for Error {
             Error::NoPermission(why) => write!(
                 f,
                 "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p; \
-                 nosuid mounts, NoNewPrivileges= and containers may undo either)",
+                 if that does not help, --check says why)",
                 Reason(why)
             ),
             Error::Privilege(what, found) => write!(f, "privileges: {what}: {found} (refusing to go on)"),

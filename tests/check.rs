@@ -20,7 +20,7 @@ const WORKS: [&str; 1] = ["a run would work"];
 const BETTER: [&str; 1] = ["a run would work, and better after the fix above"];
 const FAILS: [&str; 1] = ["a run would fail with status 3"];
 const NO_RIGHT: &str = "xymonping: no permission to ping: Operation not permitted (as root: chmod u+s on this program, or \
-                        setcap cap_net_raw+p; nosuid mounts, NoNewPrivileges= and containers may undo either)\n";
+                        setcap cap_net_raw+p; if that does not help, --check says why)\n";
 
 /// How much room for replies is asked for, in bytes.
 const BUFFER_OF_ROOT: u64 = 32 << 20;

@@ -27,7 +27,7 @@ const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
 const NO_RIGHT: &str = "xymonping: no permission to ping: Operation not permitted (as root: chmod u+s on this program, or \
-                        setcap cap_net_raw+p; nosuid mounts, NoNewPrivileges= and containers may undo either)";
+                        setcap cap_net_raw+p; if that does not help, --check says why)";
 
 /// Starts the program at a host that never answers, and waits until it has probed.
 fn probing(lab: &Lab, command: &mut Command) -> Running {
