@@ -187,7 +187,9 @@ impl Display for Error {
                 f,
                 "--deadline: over with {unsettled} of {targets} targets unsettled ({without_line} have no line)"
             ),
-            Error::SocketOption(option, why) => write!(f, "{option}: {} (refused by the kernel)", Reason(why)),
+            Error::SocketOption(option, why) => {
+                write!(f, "{option}: {} (the kernel refuses it: give another value, or leave it out)", Reason(why))
+            }
             Error::NothingSent(why) => {
                 write!(f, "no probe could leave this machine: {} ({})", Reason(why), remedy(why))
             }

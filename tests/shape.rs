@@ -265,7 +265,11 @@ fn an_interface_that_is_not_there_is_refused() {
     lab::play(|lab| {
         for name in ["lab9", "no such one", "%", "10.0.0.1"] {
             let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
-            is_refused(lab, &outcome, "--interface: No such device (refused by the kernel)");
+            is_refused(
+                lab,
+                &outcome,
+                "--interface: No such device (the kernel refuses it: give another value, or leave it out)",
+            );
         }
         for name in ["", "a-name-of-16-byt", "a-name-of-many-more-bytes"] {
             let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
