@@ -1,5 +1,7 @@
-//! Verdicts -> lines, and what they come to as a whole. The lines are a contract: Xymon reads them with `sscanf` and `strstr`, graphs the number in the
-//! brackets, and shows the text on its pages (xymonnet.c `finish_ping_service`, do_net.c `do_net_rrd`).
+//! Verdicts -> lines, and what they come to as a whole: failures, warnings, a summary.
+//!
+//! The lines are a contract: Xymon reads them with `sscanf` and `strstr`, graphs the number in the brackets, and shows
+//! the text on its pages (xymonnet.c `finish_ping_service`, do_net.c `do_net_rrd`).
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};

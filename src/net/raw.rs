@@ -78,7 +78,7 @@ impl RawSockets {
         for family in Family::BOTH.into_iter().filter(|&family| only.is_none_or(|only| only == family)) {
             opened[family.index()] = match open_icmp(family, Type::RAW) {
                 Ok(socket) => {
-                    // Forcing needs NET_ADMIN; without it `Port::new` asks within the system's limit.
+                    // Forcing needs NET_ADMIN; without it `Port::listen` asks within the system's limit.
                     let _ = setsockopt(&socket, sockopt::RcvBufForce, &buffer);
                     if let Some(origin) = origins[family.index()] {
                         bind(&socket, origin.0).map_err(|error| origin.refused(error))?;

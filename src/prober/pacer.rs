@@ -112,7 +112,7 @@ mod tests {
     /// The rates that are tried: the ends of the range, the default, the borders of the burst, and one that divides badly.
     const RATES: [f64; 8] = [0.01, 1.0, 50.0, 100.0, 110.0, 1000.0, 33_333.3, 1e7];
 
-    /// The driver's largest batch at any rate.
+    /// More than is ever sent at once, and more than a burst at 1,000 packets a second.
     const BATCH: usize = 16;
 
     fn start() -> Instant {
