@@ -37,11 +37,11 @@ sockopt_impl!(
 const ECHO_REPLY_V6: usize = 129;
 
 /// Opcodes of linux/bpf_common.h, as far as they are used: half words, the IPv4 header's length, compare, return.
-const LOAD_HALF: u16 = 0x28;
-const LOAD_HALF_INDEXED: u16 = 0x48;
-const LOAD_HEADER_LENGTH: u16 = 0xb1;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
+const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+const LOAD_HALF_INDEXED: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
+const LOAD_HEADER_LENGTH: u16 = (libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH) as u16;
+const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ) as u16;
+const RETURN: u16 = libc::BPF_RET as u16;
 
 /// Where the Identifier stands in an Echo message.
 const IDENT: u32 = 4;

@@ -41,11 +41,10 @@ const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
 /// From linux/socket.h; libc does not have it.
 const MSG_PROBE: libc::c_int = 0x10;
 
-/// From asm-generic/socket.h and linux/sock_diag.h; libc has neither.
-const SO_MEMINFO: libc::c_int = 55;
-const MEMINFO_RMEM_ALLOC: usize = 0;
-const MEMINFO_RCVBUF: usize = 1;
-const MEMINFO_DROPS: usize = 8;
+/// Where these stand in what SO_MEMINFO tells.
+const RMEM_ALLOC: usize = libc::SK_MEMINFO_RMEM_ALLOC as usize;
+const RCVBUF: usize = libc::SK_MEMINFO_RCVBUF as usize;
+const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
 
 sockopt_impl!(
     /// Whether routers may fragment, and whether the kernel believes what it heard of a path's MTU (ip(7)).
@@ -68,7 +67,7 @@ sockopt_impl!(
     MemInfo,
     GetOnly,
     libc::SOL_SOCKET,
-    SO_MEMINFO,
+    libc::SO_MEMINFO,
     [u32; 9]
 );
 
@@ -259,10 +258,10 @@ impl Port {
     /// fills up while it is being read holds at least what came since, or else it was crowded before.)
     fn overflowed(&mut self) -> bool {
         let Ok(info) = getsockopt(&self.socket, MemInfo) else { return false };
-        let before = mem::replace(&mut self.drops, info[MEMINFO_DROPS]);
-        let lost = info[MEMINFO_DROPS].wrapping_sub(before);
+        let before = mem::replace(&mut self.drops, info[DROPS]);
+        let lost = info[DROPS].wrapping_sub(before);
         self.dropped += u64::from(lost);
-        let crowded = info[MEMINFO_RMEM_ALLOC] >= info[MEMINFO_RCVBUF] / 4;
+        let crowded = info[RMEM_ALLOC] >= info[RCVBUF] / 4;
         let was_crowded = mem::replace(&mut self.crowded, crowded);
         lost > 0 && (self.family == Family::V4 || crowded || was_crowded)
     }
