@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::libc::c_ulong;
 use nix::sys::prctl;
 
 use crate::error::Error;
@@ -48,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// By how much the kernel may wake us late, in nanoseconds: what it grants everybody from the start (prctl(2),
 /// PR_SET_TIMERSLACK).
-const SLACK: u64 = 50_000;
+const SLACK: c_ulong = 50_000;
 
 /// Sees to it that a wait ends when it is to end: a caller can hand down that it may take longer, by any time.
 pub fn be_punctual() {

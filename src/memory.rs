@@ -8,13 +8,13 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use crate::error::Error;
 use crate::room;
 
 /// A stack of this size does for every path through the program, several times over.
-const STACK: u64 = 256 << 10;
+const STACK: rlim_t = 256 << 10;
 
 /// Where control groups are found.
 const GROUPS: &str = "/sys/fs/cgroup";

@@ -153,8 +153,8 @@ fn a_caller_who_lets_it_be_woken_late() {
         let mut command = ordinary(&program);
         command.args(["--timeout=100", SILENT]);
         let mut running = lab.inside(|| {
-            // Twenty seconds, handed down to what this thread starts.
-            prctl::set_timerslack(20_000_000_000).expect("our own thread");
+            // Four seconds (32 bits hold no more), handed down to what this thread starts.
+            prctl::set_timerslack(4_000_000_000).expect("our own thread");
             Running::start(&mut command).expect("the program")
         });
         running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
