@@ -20,6 +20,7 @@
 //! `error wire token plan tally room`, then `targets prober report`, then
 //! `cli privilege signal stdio memory sandbox net check`, then `driver`, then `main`.
 
+#![deny(unreachable_pub)]
 #![forbid(unsafe_code)]
 
 pub mod error;

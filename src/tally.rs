@@ -62,7 +62,7 @@ const DOUBTFUL: u8 = 0b0100_0000;
 
 impl Tally {
     /// How often an attempt may be given back to one target because replies were lost on this machine.
-    pub const MAX_GIVEN_BACK: u8 = 5;
+    const MAX_GIVEN_BACK: u8 = 5;
 
     /// Where the target is on its way.
     pub fn phase(&self) -> Phase {

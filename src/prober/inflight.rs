@@ -20,33 +20,33 @@ struct Link {
 
 /// One of the queues; what lies between its ends is in [`Links`].
 #[derive(Debug)]
-pub struct Queue {
+pub(super) struct Queue {
     first: u32,
     last: u32,
 }
 
 impl Queue {
     /// Nobody stands in it.
-    pub const EMPTY: Queue = Queue { first: NONE, last: NONE };
+    pub(super) const EMPTY: Queue = Queue { first: NONE, last: NONE };
 
     /// Who has stood in it longest.
-    pub fn first(&self) -> Option<TargetId> {
+    pub(super) fn first(&self) -> Option<TargetId> {
         (self.first != NONE).then_some(TargetId(self.first))
     }
 }
 
 /// The table of links: one for each target.
 #[derive(Debug)]
-pub struct Links(Vec<Link>);
+pub(super) struct Links(Vec<Link>);
 
 impl Links {
     /// Links for as many targets.
-    pub fn new(targets: usize) -> Result<Self, Error> {
+    pub(super) fn new(targets: usize) -> Result<Self, Error> {
         filled(targets, Link { before: NONE, after: NONE }).map(Links)
     }
 
     /// `target`, who stands in no queue, enters `queue` at its end.
-    pub fn enter(&mut self, queue: &mut Queue, target: TargetId) {
+    pub(super) fn enter(&mut self, queue: &mut Queue, target: TargetId) {
         self.0[target.index()] = Link { before: queue.last, after: NONE };
         match queue.last {
             NONE => queue.first = target.0,
@@ -56,7 +56,7 @@ impl Links {
     }
 
     /// `target`, who stands in `queue`, leaves it.
-    pub fn leave(&mut self, queue: &mut Queue, target: TargetId) {
+    pub(super) fn leave(&mut self, queue: &mut Queue, target: TargetId) {
         let Link { before, after } = self.0[target.index()];
         match before {
             NONE => queue.first = after,
@@ -69,7 +69,7 @@ impl Links {
     }
 
     /// Who stands behind `target` in its queue.
-    pub fn after(&self, target: TargetId) -> Option<TargetId> {
+    pub(super) fn after(&self, target: TargetId) -> Option<TargetId> {
         match self.0[target.index()].after {
             NONE => None,
             after => Some(TargetId(after)),

@@ -12,7 +12,7 @@ const ROUNDS: u8 = 4;
 
 /// An order of targets of two families, numbered one family after the other.
 #[derive(Debug)]
-pub struct Order {
+pub(super) struct Order {
     first_v6: u32,
     count: u32,
     shuffled: bool,
@@ -20,12 +20,12 @@ pub struct Order {
 
 impl Order {
     /// An order of `v4` and `v6` targets.
-    pub fn new(v4: usize, v6: usize, shuffled: bool) -> Self {
+    pub(super) fn new(v4: usize, v6: usize, shuffled: bool) -> Self {
         Order { first_v6: v4 as u32, count: (v4 + v6) as u32, shuffled }
     }
 
     /// The target at this place, if there are so many.
-    pub fn at(&self, place: u32, key: &Key) -> Option<TargetId> {
+    pub(super) fn at(&self, place: u32, key: &Key) -> Option<TargetId> {
         let (first, count) = match place {
             place if place < self.first_v6 => (0, self.first_v6),
             place if place < self.count => (self.first_v6, self.count - self.first_v6),

@@ -21,7 +21,7 @@ const PER_NANOSECOND: u128 = 1_000;
 
 /// The pace of everything that leaves.
 #[derive(Debug)]
-pub struct Pacer {
+pub(super) struct Pacer {
     start: Instant,
     /// Between two packets, in picoseconds; 0 if the rate is unlimited.
     interval: u128,
@@ -38,7 +38,7 @@ impl Pacer {
     const MAX_HALVINGS: u32 = 5;
 
     /// A schedule whose first packet is due at `start`.
-    pub fn new(rate: Rate, start: Instant) -> Self {
+    pub(super) fn new(rate: Rate, start: Instant) -> Self {
         let interval = match rate {
             Rate::PerSecond(pps) => (PER_SECOND as f64 / pps) as u128,
             Rate::Unlimited => 0,
@@ -47,7 +47,7 @@ impl Pacer {
     }
 
     /// How many packets may leave at `now`, up to `most`.
-    pub fn allows(&self, now: Instant, most: usize) -> usize {
+    pub(super) fn allows(&self, now: Instant, most: usize) -> usize {
         let lag = self.elapsed(now).checked_sub(self.due_at(now));
         match lag.map(|lag| lag.checked_div(self.interval)) {
             None => 0,
@@ -57,25 +57,25 @@ impl Pacer {
     }
 
     /// Takes note of packets that left at `now`.
-    pub fn spend(&mut self, packets: usize, now: Instant) {
+    pub(super) fn spend(&mut self, packets: usize, now: Instant) {
         self.due = self.due_at(now) + packets as u128 * self.interval;
     }
 
     /// When the next packet may leave, if it is not now.
-    pub fn next(&self, now: Instant) -> Instant {
+    pub(super) fn next(&self, now: Instant) -> Instant {
         let wait = self.due.saturating_sub(self.elapsed(now)).div_ceil(PER_NANOSECOND);
         now + Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
     /// How long as many packets take.
-    pub fn duration(&self, packets: usize) -> Duration {
+    pub(super) fn duration(&self, packets: usize) -> Duration {
         let nanoseconds = packets as u128 * self.interval / PER_NANOSECOND;
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
     /// Halves the rate, but never below a thirty-second of it. A rate that is unlimited is first taken to be what it
     /// was so far: `sent` packets since the start.
-    pub fn slow_down(&mut self, sent: u64, now: Instant) {
+    pub(super) fn slow_down(&mut self, sent: u64, now: Instant) {
         if self.interval == 0 {
             self.full = self.elapsed(now) / u128::from(sent.max(1));
             self.interval = self.full.max(1);
@@ -85,7 +85,7 @@ impl Pacer {
     }
 
     /// Goes back to the rate that was asked for. The next packet does not wait for what is left of a longer interval.
-    pub fn recover(&mut self, now: Instant) {
+    pub(super) fn recover(&mut self, now: Instant) {
         self.interval = self.asked;
         self.due = self.due.min(self.elapsed(now) + self.asked);
     }
