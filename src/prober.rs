@@ -36,16 +36,16 @@ pub const MAX_BATCH: usize = 8;
 
 /// What is known of one family as a whole.
 #[derive(Clone, Copy, Debug, Default)]
-struct Course {
+struct FamilyState {
     /// The Identifier of its probes.
     ident: u16,
     /// When replies were last seen to be lost in this machine's receive buffer.
     overflow: Option<Instant>,
     /// How many of its targets have had a probe leave.
     reached: usize,
-    /// How many of its targets had none leave when sending began to fail, if it fails now; all of its targets, if it
-    /// began to fail among the retries.
-    left_when_broken: Option<usize>,
+    /// How many of its targets had not been reached when sending began to fail, if it fails now; all of its targets, if
+    /// it began to fail among the retries.
+    unreached_when_broken: Option<usize>,
 }
 
 /// The state of one run.
@@ -65,8 +65,9 @@ pub struct Prober {
     tried: u32,
     pacer: Pacer,
     batch: Vec<Probe>,
-    courses: [Course; 2],
+    families: [FamilyState; 2],
     counts: Counts,
+    /// Whether a probe has left for elsewhere than this machine.
     networked: bool,
     settled: usize,
     alive: usize,
@@ -75,6 +76,7 @@ pub struct Prober {
     last_ticks: u64,
     /// When a target was last tried for the first time.
     last_first: Instant,
+    /// When losses last lowered the rate, until it has recovered.
     overflowing: Option<Instant>,
 }
 
@@ -93,7 +95,7 @@ impl Prober {
             tried: 0,
             pacer: Pacer::new(plan.rate, now),
             batch: Vec::with_capacity(MAX_BATCH),
-            courses: idents.map(|ident| Course { ident, ..Course::default() }),
+            families: idents.map(|ident| FamilyState { ident, ..FamilyState::default() }),
             counts: Counts::default(),
             networked: false,
             settled: 0,
@@ -192,9 +194,9 @@ impl Prober {
             let target = self.batch[place].target;
             self.take_off(target, at);
             let tally = &mut self.tallies[target.index()];
-            let course = &mut self.courses[self.batch[place].address.family().index()];
-            course.reached += usize::from(!tally.left());
-            course.left_when_broken = None;
+            let state = &mut self.families[self.batch[place].address.family().index()];
+            state.reached += usize::from(!tally.left());
+            state.unreached_when_broken = None;
             tally.mark_left();
         }
         self.counts.sent += count as u64;
@@ -211,12 +213,12 @@ impl Prober {
         let tally = &mut self.tallies[target.index()];
         tally.errno = errno;
         let (family, left) = (address.family(), tally.left());
-        let course = &mut self.courses[family.index()];
-        if course.left_when_broken.is_none() && !only_here && !left && course.reached > 0 {
-            // In the queue of retries nobody else is left to be reached than those who were refused before, while
-            // others were not: a few without a route would always be all of them. So they are held against all.
-            let others = if tally.attempt() == 0 { course.reached } else { 0 };
-            course.left_when_broken = Some(self.targets.of(family) - others);
+        let state = &mut self.families[family.index()];
+        if state.unreached_when_broken.is_none() && !only_here && !left && state.reached > 0 {
+            // Among the retries only targets that were refused before are still unreached. Measured against these, even
+            // a few without a route would be all that remained; so they are measured against all targets.
+            let others = if tally.attempt() == 0 { state.reached } else { 0 };
+            state.unreached_when_broken = Some(self.targets.of(family) - others);
         }
         self.counts.refused += 1;
         self.pacer.spend(1, now);
@@ -265,7 +267,7 @@ impl Prober {
 
     /// Replies of `family` were lost in this machine's receive buffer, some time before `now`.
     pub fn handle_overflow(&mut self, family: Family, now: Instant) {
-        self.courses[family.index()].overflow = Some(now);
+        self.families[family.index()].overflow = Some(now);
         // One loss is seen once for each drain that it lasts; slowing down more often than a reply takes to notice
         // would only punish.
         if self.overflowing.is_none_or(|since| now.saturating_duration_since(since) >= Self::CALM / 4) {
@@ -336,8 +338,8 @@ impl Prober {
         let unsent = |(target, address): &(TargetId, Address)| {
             address.family() == family && matches!(self.verdict(*target), Verdict::Unsent(_))
         };
-        let left = self.courses[family.index()].left_when_broken;
-        left.is_some_and(|left| left > 1 && self.targets.addresses().filter(unsent).count() * 2 > left)
+        let remained = self.families[family.index()].unreached_when_broken;
+        remained.is_some_and(|remained| remained > 1 && self.targets.addresses().filter(unsent).count() * 2 > remained)
     }
 
     /// The target to send to next, if its time has come.
@@ -381,7 +383,7 @@ impl Prober {
 
     /// What a reply is, by its ident, token, source and time.
     fn fate(&self, from: Address, reply: &Echo, at: Instant) -> Fate {
-        if reply.ident != self.courses[from.family().index()].ident {
+        if reply.ident != self.families[from.family().index()].ident {
             return Fate::Stray;
         }
         let Some(token) = Token::parse(reply.data) else { return Fate::Damaged };
@@ -426,7 +428,8 @@ impl Prober {
 
     /// A probe to `target`, sent at `sent`, timed out.
     fn silent(&mut self, target: TargetId, sent: Instant) {
-        let overflow = self.targets.address(target).and_then(|address| self.courses[address.family().index()].overflow);
+        let overflow =
+            self.targets.address(target).and_then(|address| self.families[address.family().index()].overflow);
         let tally = &mut self.tallies[target.index()];
         if overflow.is_some_and(|overflow| overflow >= sent) && tally.give_back() {
             self.counts.given_back += 1;
