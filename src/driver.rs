@@ -190,7 +190,7 @@ impl Display for Progress<'_> {
 }
 
 /// What stands around the sockets and the state machine while they work.
-pub struct Frame<'a, W> {
+pub struct Context<'a, W> {
     /// The signals that may come.
     pub signals: &'a Signals,
     /// Where packets are written about, if anywhere.
@@ -202,14 +202,14 @@ pub struct Frame<'a, W> {
 }
 
 /// Probes until every target is settled, until a signal comes, or until time is over.
-pub fn probe<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame<W>, _: &Dropped) -> End {
-    let end = probe_until(link, prober, frame);
-    frame.status.wipe();
+pub fn probe<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Context<W>, _: &Dropped) -> End {
+    let end = probe_until(link, prober, context);
+    context.status.wipe();
     end
 }
 
-fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, frame: &mut Frame<W>) -> End {
-    let Frame { signals, log, status, deadline } = frame;
+fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Context<W>) -> End {
+    let Context { signals, log, status, deadline } = context;
     let idents = link.idents();
     let tick = if prober.plan().rate.exceeds(COALESCED_RATE) { SHORTEST_TICK } else { Duration::ZERO };
     // Since when the kernel has had no room for a single packet.

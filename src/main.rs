@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use xymonping::check;
 use xymonping::cli::{self, Debug, Help, Input, Options, Request};
-use xymonping::driver::{self, Frame, Log, Status};
+use xymonping::driver::{self, Context, Log, Status};
 use xymonping::error::{Error, Exit, Warning};
 use xymonping::memory;
 use xymonping::net::{self, Link, Origin, RawSockets};
@@ -153,11 +153,11 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Until::Signal(&signals)));
     let mut prober = Prober::new(options.plan, Key::new(secret), link.idents(), targets, driver::now())?;
     let status = Status::new(Stream::new(io::stderr(), Until::Milliseconds(0)), io::stderr().is_terminal());
-    let mut frame = Frame { signals: &signals, log, status, deadline };
+    let mut context = Context { signals: &signals, log, status, deadline };
 
     // 6. Close the door, probe, report.
     sandbox::enter(&dropped)?;
-    let end = driver::probe(&mut link, &mut prober, &mut frame, &dropped);
+    let end = driver::probe(&mut link, &mut prober, &mut context, &dropped);
     let outcome = Outcome::of(&prober, end);
     notes.failures.extend(outcome.failures.iter().map(Error::to_string));
     notes.warnings.splice(0..0, outcome.warnings.iter().map(Warning::to_string));
