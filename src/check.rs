@@ -19,7 +19,7 @@ use crate::privilege::{Dropped, Right};
 use crate::sandbox::{self, Seccomp};
 use crate::wire::Family;
 
-/// Who asks this for a file reads the file that is running, whatever became of its name.
+/// The file that is running, whatever became of its name since.
 const PROGRAM: &str = "/proc/self/exe";
 
 /// Looks at what a run has by now, closes the door as a run does, and says what there is; and how a run would have ended
@@ -128,8 +128,8 @@ impl Report {
         }
     }
 
-    /// Why no socket could be had, and what would change that. Of several reasons the first is told that stands in the
-    /// way of the others' remedies.
+    /// Why no socket could be had, and what would change that. Of several reasons the one is told that would defeat the
+    /// remedies for the others.
     fn ways_to_ping(&mut self, right: Right) {
         let program = program();
         let file = fs::metadata(PROGRAM).ok();

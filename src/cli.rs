@@ -47,7 +47,7 @@ pub enum Input {
     Operands(Vec<OsString>),
 }
 
-/// Where packets are written about.
+/// Where a line for every packet is written to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum Debug {
     /// Nowhere.
@@ -94,7 +94,7 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// Where the addresses come from.
     pub input: Input,
-    /// Where packets are written about.
+    /// Where a line for every packet is written to.
     pub debug: Debug,
     /// Which lines are written.
     pub lines: Lines,
@@ -102,13 +102,13 @@ pub struct Options {
     pub exit_status: bool,
     /// Whether the run is summed up on stderr.
     pub summary: bool,
-    /// Whether nothing is probed, but only looked at what there is to probe with.
+    /// Whether nothing is probed, but what there is to probe with is reported.
     pub check: bool,
-    /// What the caller should know.
+    /// What the caller should know, although the run goes on.
     pub warnings: Vec<Warning>,
-    /// Whether no lines are written after all.
+    /// Whether no lines are written, whatever `lines` says.
     quiet: bool,
-    /// Options of fping that mean nothing here.
+    /// The letters given that mean nothing here, with a blank between them.
     ignored: String,
 }
 
@@ -170,8 +170,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Resul
     Ok(Request::Run(Box::new(options)))
 }
 
-/// Whether arguments that could not be understood name an address to probe, or ask for none to be probed, as far as can
-/// be told: then there is no list.
+/// Whether a command line that could not be understood still shows that nobody is writing us a list: it has an address to
+/// probe, or `--check`.
 pub fn needs_no_list(args: impl IntoIterator<Item = OsString>) -> bool {
     let mut parser = Parser::from_args(args);
     loop {

@@ -31,13 +31,13 @@ const LONGEST_TICK: Duration = Duration::from_millis(20);
 /// within the 10 ms worth of packets that may leave together; 1 ms costs 9 % more processor time at 10,000 a second.
 const SHORTEST_TICK: Duration = Duration::from_millis(2);
 
-/// Above how many packets a second.
+/// The rate above which no wait is shorter than that, in packets a second.
 const COALESCED_RATE: f64 = 1000.0;
 
 /// How long a signal may have to wait while packets leave one after the other: looking costs a system call.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// How long our own queues are left alone when they are full.
+/// How long to wait before sending is tried again when our own queues are full.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// How long our own queues may stay full without letting a single packet through. One that stays so for longer is one
@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// PR_SET_TIMERSLACK).
 const SLACK: c_ulong = 50_000;
 
-/// Sees to it that a wait ends when it is to end: a caller can hand down that it may take longer, by any time.
+/// Has the kernel end our waits when they are to end: a caller can hand down a slack of any length.
 pub fn be_punctual() {
     // If it is refused all the same, we are as late as the caller wants us to be, and say nothing that is not true.
     let _ = prctl::set_timerslack(SLACK);
@@ -92,7 +92,7 @@ pub fn drain_input<D: AsFd>(input: &mut Stream<D>, deadline: Option<Instant>) {
 pub struct Log<'a> {
     out: Box<dyn Write + 'a>,
     start: Instant,
-    /// What ended the wait for a reader; from then on nothing more is written.
+    /// The signal that ended a wait for the log's reader; from then on nothing more is written.
     event: Option<Event>,
 }
 
@@ -193,7 +193,7 @@ impl Display for Progress<'_> {
 pub struct Context<'a, W> {
     /// The signals that may come.
     pub signals: &'a Signals,
-    /// Where packets are written about, if anywhere.
+    /// Where a line for every packet is written to, if anywhere.
     pub log: Option<Log<'a>>,
     /// How far we are.
     pub status: Status<W>,

@@ -32,7 +32,7 @@ use xymonping::stdio::{Stream, Until};
 use xymonping::targets::{Reading, Rules, Targets};
 use xymonping::token::Key;
 
-/// For how many milliseconds nobody may read or write what is said and heard at the end: nothing is to hang then.
+/// How many milliseconds the last messages wait for a reader, and the last reading for a writer: the end may not hang.
 const LAST_WORDS: u16 = 1000;
 
 /// What is said on stderr at the end: failures first, then warnings, then remarks on lines.
@@ -196,7 +196,7 @@ fn warn_of_deadline(plan: &Plan, targets: usize, deadline: Option<Instant>) {
     }
 }
 
-/// Looks at the addresses to send from, as long as that needs no rights.
+/// Checks the addresses to send from, as far as that takes no rights.
 fn with_origins(request: Request) -> Result<(Request, [Option<Origin>; 2]), Error> {
     let mut origins = [None; 2];
     if let Request::Run(options) = &request {
@@ -272,8 +272,8 @@ fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &m
     Ok(targets)
 }
 
-/// Writes lines to stderr, each with the program's name. If that fails, nobody is left to be told, nor waited for again;
-/// and nobody is waited for beyond the deadline.
+/// Writes lines to stderr, each with the program's name, and waits for a reader no longer than the deadline allows. If
+/// one cannot be written, nobody is left to be told, and the rest is not tried.
 fn say(lines: &[String], deadline: Option<Instant>) {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(driver::now()).as_millis());
     let patience = left.map_or(LAST_WORDS, |left| left.min(LAST_WORDS.into()) as u16);

@@ -50,6 +50,7 @@ const DIALECTS: [Dialect; 2] = [
 pub fn prepare() -> Result<(), Error> {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_STACK)
         && soft < STACK
+        // Raised as far as it goes even where that is too little: to refuse takes some as well.
         && setrlimit(Resource::RLIMIT_STACK, STACK.min(hard), hard).is_err() | (hard < STACK)
     {
         return Err(Error::Memory(0));

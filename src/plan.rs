@@ -3,6 +3,7 @@
 //! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and this is their
 //! only home: the flag table, the help text and the test of the man page all read them here.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// How many packets may leave in a second, retries included.
@@ -16,7 +17,7 @@ pub enum Rate {
 
 impl Rate {
     /// The lowest and the highest rate that can be asked for, in packets a second.
-    pub const RANGE: std::ops::RangeInclusive<f64> = 0.01..=10_000_000.0;
+    pub const RANGE: RangeInclusive<f64> = 0.01..=10_000_000.0;
 
     /// Whether more packets may leave at this rate than at `pps`.
     pub fn exceeds(self, pps: f64) -> bool {
@@ -48,7 +49,7 @@ pub struct Plan {
 
 impl Plan {
     /// The shortest and the longest timeout that can be asked for.
-    pub const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(200);
+    pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(200);
 }
 
 impl Default for Plan {
@@ -83,7 +84,7 @@ pub struct Shape {
 
 impl Shape {
     /// The least and the most data of a probe, in bytes: a token, and what an IPv4 packet holds.
-    pub const SIZE: std::ops::RangeInclusive<usize> = 16..=65_507;
+    pub const SIZE: RangeInclusive<usize> = 16..=65_507;
 
     /// The longest pattern, in bytes, as in ping(8).
     pub const PATTERN: usize = 16;

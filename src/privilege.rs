@@ -22,7 +22,7 @@ use crate::error::Error;
 /// What opening raw sockets can need: to open them, to enlarge their buffers, and to empty the bounding set afterwards.
 const WANTED: [Capability; 3] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN, Capability::CAP_SETPCAP];
 
-/// Where the limit on descriptors is not to be trusted, as far up as inherited ones are looked for without /proc.
+/// How far up inherited descriptors are looked for where there is no /proc, if the limit on them is higher still.
 const MOST_DESCRIPTORS: rlim_t = 65_536;
 
 /// Rights are set aside: effective ids are the caller's, no capability is effective.

@@ -51,7 +51,7 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
     /// How many targets are called unreachable.
     pub unreachable: usize,
-    /// Of which families targets that were never sent to get no line.
+    /// By family, whether targets that were never sent to get no line.
     silent: [bool; 2],
 }
 

@@ -1,8 +1,8 @@
 //! Memory that is asked for and may be refused.
 //!
 //! What grows with the list is asked for piece by piece, and a refusal is an error. What is small (buffers, arguments,
-//! messages) Rust asks for in a way that ends the process by SIGABRT, which Xymon takes for a success; so it is seen to
-//! it, at the start and whenever something large was had, that enough for all of it is left.
+//! messages) Rust asks for in its own way: if there is no memory, the process dies by SIGABRT, which Xymon takes for a
+//! success. So at the start, and with each large piece, it is made sure that enough for all of that is left.
 
 use std::hint::black_box;
 use std::mem;
@@ -26,7 +26,7 @@ pub fn spare(targets: usize) -> Result<(), Error> {
 pub fn is_there(bytes: usize) -> bool {
     let mut room: Vec<u8> = Vec::new();
     let reserved = room.try_reserve_exact(bytes);
-    // Memory that nobody looks at need not be asked for, to the compiler's mind.
+    // Without this the compiler may leave out an allocation that nobody uses.
     black_box(&room);
     reserved.is_ok()
 }

@@ -21,8 +21,8 @@ use nix::time::ClockId;
 use crate::error::Error;
 
 /// The signals that are left alone: they do not end a process by default, or (SIGPIPE) are ignored by every Rust program.
-/// Those that tell of a fault (SIGSEGV and the like) are not among them: when it is a fault indeed, the kernel kills
-/// however they are blocked, and when they were sent, there is none.
+/// Those that tell of a fault (SIGSEGV and the like) are not among them: blocked, they still kill at a real fault, and do
+/// not where somebody merely sent one.
 const LEFT_ALONE: [Signal; 8] = [
     Signal::SIGCHLD,
     Signal::SIGCONT,
@@ -84,7 +84,7 @@ impl Signals {
         Ok(())
     }
 
-    /// Whether the time set by [`Self::set_alarm`] is over, whoever was told.
+    /// Whether the time set by [`Self::set_alarm`] is over, whether or not its signal has been read.
     pub fn time_is_over(&self) -> bool {
         self.alarm.as_ref().is_some_and(|alarm| matches!(alarm.get(), Ok(None)))
     }

@@ -69,9 +69,10 @@ impl<'a> Stream<'a, File> {
 }
 
 impl<'a, D: AsFd> Stream<'a, D> {
-    /// Reads or writes `descriptor`, and waits for it so long.
+    /// Reads or writes `descriptor`, and waits for it as long as `until` says.
     pub fn new(descriptor: D, until: Until<'a>) -> Self {
-        // Who has so little time has little to say, and says it where nobody can be asked any more what it is said to.
+        // What has so little time is short, and may be said in the sandbox, where the kernel no longer tells what a
+        // descriptor is.
         let is_terminal = matches!(until, Until::Signal(_)) && descriptor.as_fd().is_terminal();
         let most = match until {
             Until::Signal(_) if kind(&descriptor) == SFlag::S_IFREG => usize::MAX,

@@ -2,8 +2,8 @@
 //!
 //! A refused call ends with EPERM and kills nobody: xymonnet would take a death for a success. glibc and musl make
 //! different calls for the same work; both are here. The filter is put together by hand and not by seccompiler's own
-//! compiler: the kernel walks through the program once for every call there is as it takes the filter, and start-up is
-//! what it costs. So it is a tree, in which each of them is found in a few steps.
+//! compiler, which makes a list: as it takes a filter, the kernel runs it once for every call that there is, and every
+//! start pays for that. So this one is a tree, in which each call is found in a few steps.
 
 use std::io;
 use std::mem::offset_of;
