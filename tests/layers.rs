@@ -1,4 +1,4 @@
-//! The promise of the house (design §2 and §10): who may use whom, and what may be done where.
+//! The promise of the house (README.md, CONTRIBUTING.md): who may use whom, and what may be done where.
 //!
 //! The sources are read as tokens, without comments and strings, so that neither hides or feigns anything. An arrow is a
 //! path that begins at the root of the crate: `crate::X`, `xymonping::X`, or as many `super::` as lead there. It may

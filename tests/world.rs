@@ -1,7 +1,7 @@
 //! The core in a virtual world: a seeded network that loses, doubles, reorders, delays, damages and spoofs, on a machine
 //! that wakes up late, is stopped, refuses to send and drops what arrives. No sockets, no sleeps, no root, no waiting.
 //!
-//! Twenty thousand random worlds are played, and an oracle that knows only the design and what happened on the wire holds
+//! Twenty thousand random worlds are played, and an oracle that knows only the rules of xymonping(1) and what happened holds
 //! each of them to it: who must be alive, who unreachable, which RTTs, how many packets at most in any window, in which
 //! order, that the run ends and when at the latest. Named scenarios then show single promises.
 //!

@@ -1,4 +1,4 @@
-//! The oracle: what must have come out, worked out from the world's log and the rules of the design alone.
+//! The oracle: what must have come out, worked out from the world's log and the rules of xymonping(1) alone.
 //!
 //! It reads the bytes that arrived with a parser of its own, so that it knows which of them were answers; it takes from
 //! the log when each probe left, within the bounds of the system call that sent it; and from these it follows each
@@ -20,7 +20,7 @@ use xymonping::wire::Family;
 use crate::log::{Arrival, Departure, Log, Outcome};
 use crate::machine::{COALESCED_RATE, LEAST_SLEEP, World};
 
-/// How often an attempt is given back at most (design §5).
+/// How often an attempt is given back at most (xymonping(1), LIMITS).
 const MAX_GIVEN_BACK: u32 = 5;
 
 /// Panics with the reason if the run that `log` tells of is not as it should be in `world`.
