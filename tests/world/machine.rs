@@ -91,8 +91,8 @@ impl Machine {
 /// How often a driver that is not attentive looks at its sockets.
 pub const GLANCE: Duration = Duration::from_millis(20);
 
-/// The least sleep at rates above [`COALESCED_RATE`].
-pub const LEAST_SLEEP: Duration = Duration::from_millis(1);
+/// The least sleep at rates above [`COALESCED_RATE`], as in the real driver.
+pub const LEAST_SLEEP: Duration = Duration::from_millis(2);
 pub const COALESCED_RATE: f64 = 1000.0;
 
 /// How long the driver waits after EAGAIN.
