@@ -18,7 +18,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use lab::{Behaviour, LIMIT, Lab, Outcome};
+use lab::{Behaviour, LIMIT, Lab, Outcome, ms};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -37,10 +37,6 @@ const BRIEF: [&str; 2] = ["--retries=1", "--timeout=500ms"];
 /// What fping takes with a value, and without.
 const WITH_VALUE: &str = "bBcCfHiIkOpQrStTxX";
 const WITHOUT_VALUE: &str = "46aAdDeghJlmMnNoqRsuv";
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 /// The program refuses these arguments, in these words, and no packet leaves.
 fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], words: &str) {

@@ -14,14 +14,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, process, thread};
 
-use lab::{Answer, Behaviour, IcmpError, Lab};
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
+use lab::{Answer, Behaviour, IcmpError, Lab, ms};
 
 /// A ping task of xymonnet's.
 struct Task {

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
+use lab::{Behaviour, LIMIT, Lab, Outcome, Running, hosts, list, ms};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -30,19 +30,6 @@ const SILENT: &str = "10.0.0.7";
 /// How much later than its deadline a run may be seen to have ended. It is less than the 5 seconds for which a parent
 /// that still writes its list is listened to.
 const MARGIN: Duration = Duration::from_secs(4);
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-/// A list of `count` addresses, all different.
-fn list(count: usize) -> String {
-    (0..count).map(|n| format!("10.1.{}.{}\n", n / 250, n % 250 + 1)).collect()
-}
-
-fn verdicts(outcome: &Outcome) -> Vec<&str> {
-    outcome.lines().iter().map(|line| line.split(" (").next().unwrap_or("")).collect()
-}
 
 /// The run was cut short, for this reason, by this deadline.
 fn is_cut(outcome: &Outcome, deadline: Duration, words: &str) {
@@ -81,7 +68,7 @@ fn only_who_had_a_chance_has_a_line() {
         let args = ["--deadline=2.4", "--max-pps=1", "--timeout=700ms", "--retries=1"];
         let outcome = lab.run(&args, "10.0.0.1\n10.0.0.7\n10.0.0.8\n10.0.0.9\n10.0.0.10\n");
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
         let told = "xymonping: --deadline: over with 4 of 5 targets unsettled (3 have no line)";
         assert_eq!(outcome.stderr.lines().last(), Some(told), "{outcome:?}");
         assert!(outcome.wall >= ms(2300), "{outcome:?}");
@@ -97,7 +84,7 @@ fn a_run_that_is_done_before_is_like_any_other() {
         let args = ["--deadline=100000", "--timeout=200ms", "--retries=1"];
         let outcome = lab.run(&args, "10.0.0.1\n10.0.0.7\n");
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
         assert_eq!(lab.seen().len(), 3);
         let outcome = lab.run(&[&args[..], &["--exit-status"]].concat(), "10.0.0.7\n");
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
@@ -112,7 +99,7 @@ fn who_gave_some_of_the_answers_is_alive() {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&args, "");
         is_cut(&outcome, ms(1000), "--deadline: over with 2 of 2 targets unsettled (1 have no line)");
-        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
         let rtt = outcome.rtt_of(ALIVE).expect("it is alive");
         assert!(rtt >= ms(30), "{rtt:?} is not the mean of 20 and 40 ms");
     });
@@ -124,7 +111,7 @@ fn a_target_that_was_silent_once_is_unreachable_whatever_was_asked() {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1.5", "--timeout=300ms", "--retries=255", SILENT], "");
         is_cut(&outcome, ms(1500), "--deadline: over with 1 of 1 targets unsettled (0 have no line)");
-        assert_eq!(verdicts(&outcome), ["10.0.0.7 is unreachable"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.7 is unreachable"]);
     });
 }
 
@@ -153,7 +140,7 @@ fn a_millisecond_is_a_deadline() {
 fn what_does_not_fit_is_announced_before_the_start() {
     lab::play(|lab| {
         let mut running = lab.start(lab.command().args(["--deadline=60", "--max-pps=0.5"]));
-        running.feed(list(101));
+        running.feed(list(&hosts(1, 101)));
         running.close_stdin();
         let told = "xymonping: --deadline: too short for 101 targets, which take 200.0 s to be probed once (raise \
                     --max-pps or --deadline)\n";
@@ -162,10 +149,10 @@ fn what_does_not_fit_is_announced_before_the_start() {
         running.signal(Signal::SIGTERM);
         assert_eq!(running.finish(LIMIT).code, Some(4));
         // Retries are not foreseen: whether there will be any nobody knows.
-        let outcome = lab.run(&["--deadline=100", "--max-pps=1000"], list(100));
+        let outcome = lab.run(&["--deadline=100", "--max-pps=1000"], list(&hosts(1, 100)));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
         // A single target waits for nobody.
-        let outcome = lab.run(&["--deadline=60", "--max-pps=0.01"], list(1));
+        let outcome = lab.run(&["--deadline=60", "--max-pps=0.01"], list(&hosts(1, 1)));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     });
 }
@@ -228,7 +215,7 @@ fn results_that_nobody_reads_are_given_up() {
         let mut running = lab.start_as_is(command.stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped()));
         drop(command);
         // 5,000 lines are more than the 64 KiB that a pipe holds.
-        running.feed(list(5000));
+        running.feed(list(&hosts(1, 5000)));
         running.close_stdin();
         let outcome = end_of(running);
         is_cut(&outcome, ms(3000), "writing results: the deadline is over (the output is incomplete)");
@@ -252,7 +239,7 @@ fn a_terminal_that_nobody_reads_is_given_up() {
         command.args(["--deadline=3", "--max-pps=unlimited"]);
         let mut running = lab.start_as_is(command.stdin(Stdio::piped()).stdout(pty.slave).stderr(Stdio::piped()));
         drop(command);
-        running.feed(list(5000));
+        running.feed(list(&hosts(1, 5000)));
         running.close_stdin();
         let outcome = end_of(running);
         is_cut(&outcome, ms(3000), "writing results: the deadline is over (the output is incomplete)");
@@ -286,7 +273,7 @@ fn last_words_that_nobody_reads_hold_nobody_up() {
         running.feed(["no address\n"; 20].concat() + ALIVE + "\n");
         running.close_stdin();
         let outcome = end_of(running);
-        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive"]), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive"]), "{outcome:?}");
         ends_by(&outcome, ms(1000));
     });
 }
@@ -313,7 +300,7 @@ fn a_parent_that_ignores_alarms_takes_nothing_from_it() {
         running.signal(Signal::SIGALRM);
         let outcome = end_of(running);
         is_cut(&outcome, ms(2000), "--deadline: over with 1 of 2 targets unsettled (1 have no line)");
-        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
 
         let (_unread, stalled) = full_pipe();
         let mut command = deaf(lab, &["--deadline=1", ALIVE]);

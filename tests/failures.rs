@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
+use lab::{Behaviour, LIMIT, Lab, Outcome, Running, hosts, list, ms};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -49,15 +49,6 @@ const SIGNALS: [Signal; 19] = [
     Signal::SIGPWR,
 ];
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-/// A list of `count` addresses, all different.
-fn list(count: usize) -> String {
-    (0..count).map(|n| format!("10.{}.{}.{}\n", 1 + n / 62_500, n / 250 % 250, n % 250 + 1)).collect()
-}
-
 /// Runs the program under a shell that first does something to it: `"$0" "$@"` is the program.
 fn shell(lab: &Lab, script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
@@ -75,18 +66,6 @@ fn run(lab: &Lab, script: &str, args: &[&str], stdin: &str) -> Outcome {
 fn fails(outcome: &Outcome, words: &str) {
     assert_eq!(outcome.code, Some(4), "{outcome:?}");
     assert_eq!(outcome.complaint(), format!("xymonping: {words}"), "{outcome:?}");
-}
-
-fn verdicts(outcome: &Outcome) -> Vec<&str> {
-    outcome.lines().iter().map(|line| line.split(" (").next().unwrap_or("")).collect()
-}
-
-/// Waits until the program catches signals, which it does before it reads anything.
-fn catches_signals(running: &mut Running) {
-    running.wait_until(LIMIT, "does not catch signals", |running| {
-        let blocked = running.status("SigBlk").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
-        blocked.is_some_and(|mask| mask & 1 << (Signal::SIGUSR2 as i32 - 1) != 0)
-    });
 }
 
 /// Stops the program, does something to it behind its back, and lets it go on.
@@ -119,7 +98,7 @@ fn a_signal_while_probing_prints_what_is_settled() {
             running.signal(signal);
             let outcome = running.finish(LIMIT);
             fails(&outcome, &format!("stopped by {signal}: 2 of 3 targets settled (the others have no line)"));
-            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.2 is alive"]);
+            assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.2 is alive"]);
             assert_eq!(outcome.stderr.lines().count(), 1);
         }
     });
@@ -137,7 +116,7 @@ fn a_second_signal_does_not_cost_the_results() {
         });
         let outcome = running.finish(LIMIT);
         fails(&outcome, "stopped by SIGINT: 1 of 2 targets settled (the others have no line)");
-        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
     });
 }
 
@@ -161,7 +140,7 @@ fn a_signal_is_not_lost_to_the_debug_log() {
             });
             let outcome = running.finish(LIMIT);
             assert_eq!(outcome.code, Some(4), "{outcome:?}");
-            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"]);
+            assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
         }
     });
 }
@@ -175,7 +154,7 @@ fn a_signal_ends_a_debug_log_that_nobody_reads() {
         command.args(["--debug", "--max-pps=unlimited", "--timeout=1"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(filled);
         let mut running = lab.start_as_is(&mut command);
-        running.feed(list(5000));
+        running.feed(list(&hosts(1, 5000)));
         running.close_stdin();
         // A pipe holds 64 KiB, which is less than a thousand lines of the log.
         running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() > 300);
@@ -194,7 +173,7 @@ fn a_signal_while_reading_ends_the_run_before_a_packet_leaves() {
         for signal in SIGNALS {
             let mut running = lab.start(&mut lab.command());
             running.feed("10.0.0.1\n10.0.0.2");
-            catches_signals(&mut running);
+            running.wait_until_signals_are_caught();
             running.signal(signal);
             running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
             let outcome = running.finish(LIMIT);
@@ -209,7 +188,7 @@ fn a_signal_while_reading_ends_the_run_before_a_packet_leaves() {
 fn a_signal_ends_a_list_without_end() {
     lab::play(|lab| {
         let mut running = lab.start(lab.command().arg("--file=/dev/zero"));
-        catches_signals(&mut running);
+        running.wait_until_signals_are_caught();
         running.signal(Signal::SIGTERM);
         fails(&running.finish(LIMIT), "reading the list: stopped by SIGTERM (nothing was probed)");
     });
@@ -223,7 +202,7 @@ fn writing_to_nobody(lab: &Lab) -> (Running, File) {
     let mut running = lab.start_as_is(&mut command);
     drop(command);
     // 5,000 lines are more than the 64 KiB that a pipe holds.
-    running.feed(list(5000));
+    running.feed(list(&hosts(1, 5000)));
     running.close_stdin();
     let mut unread = File::from(unread);
     unread.read_exact(&mut [0]).expect("the program writes");
@@ -274,7 +253,7 @@ fn a_signal_that_was_ignored_at_start_stays_ignored() {
             }
             let outcome = running.finish(LIMIT);
             assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-            assert_eq!(verdicts(&outcome), ["10.0.0.7 is unreachable"]);
+            assert_eq!(outcome.verdicts(), ["10.0.0.7 is unreachable"]);
             assert_eq!(lab.seen().len(), 3);
         }
     });
@@ -290,7 +269,7 @@ fn nohup_keeps_a_run_alive() {
         running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
         running.signal(Signal::SIGHUP);
         let outcome = running.finish(LIMIT);
-        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.7 is unreachable"]), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.7 is unreachable"]), "{outcome:?}");
     });
 }
 
@@ -302,7 +281,12 @@ fn a_full_disk_is_a_failure() {
         let words = "writing results: No space left on device (the output is incomplete)";
         fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &[ALIVE], ""), words);
         fails(
-            &run(lab, r#"exec "$0" "$@" > /dev/full"#, &["--exit-status", "--max-pps=unlimited"], &list(5000)),
+            &run(
+                lab,
+                r#"exec "$0" "$@" > /dev/full"#,
+                &["--exit-status", "--max-pps=unlimited"],
+                &list(&hosts(1, 5000)),
+            ),
             words,
         );
         fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &["--help"], ""), words);
@@ -320,7 +304,7 @@ fn a_limit_on_file_sizes_is_a_failure_and_no_sigxfsz() {
     lab::play(|lab| {
         let file = scratch("limited");
         let script = format!("ulimit -f 1; exec \"$0\" \"$@\" > '{}'", file.display());
-        let outcome = run(lab, &script, &["--max-pps=unlimited"], &list(5000));
+        let outcome = run(lab, &script, &["--max-pps=unlimited"], &list(&hosts(1, 5000)));
         fails(&outcome, "writing results: File too large (the output is incomplete)");
     });
 }
@@ -328,7 +312,7 @@ fn a_limit_on_file_sizes_is_a_failure_and_no_sigxfsz() {
 #[test]
 fn a_reader_that_went_away_is_a_failure_and_no_sigpipe() {
     lab::play(|lab| {
-        for (args, stdin) in [(&[ALIVE][..], String::new()), (&["--max-pps=unlimited"], list(5000))] {
+        for (args, stdin) in [(&[ALIVE][..], String::new()), (&["--max-pps=unlimited"], list(&hosts(1, 5000)))] {
             let (unread, widow) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
             drop(unread);
             let mut command = lab.command();
@@ -362,7 +346,7 @@ fn a_stdout_that_does_not_block_is_waited_for() {
         command.arg("--max-pps=unlimited").stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
         let mut running = lab.start_as_is(&mut command);
         drop(command);
-        running.feed(list(10_000));
+        running.feed(list(&hosts(1, 10_000)));
         running.close_stdin();
         let mut reader = File::from(reader);
         let mut text = Vec::new();
@@ -446,7 +430,7 @@ fn a_socket_is_a_stdin_like_any_other() {
 
 /// Writes a list in pieces that end anywhere, with pauses.
 fn feed_slowly(mut running: Running, writer: OwnedFd) -> Outcome {
-    catches_signals(&mut running);
+    running.wait_until_signals_are_caught();
     let mut writer = File::from(writer);
     for piece in ["10.0", ".0.1", "\n", "10.0.0.2\n10.", "0.0.3"] {
         writer.write_all(piece.as_bytes()).expect("the program reads");
@@ -455,7 +439,7 @@ fn feed_slowly(mut running: Running, writer: OwnedFd) -> Outcome {
     drop(writer);
     let outcome = running.finish(LIMIT);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.2 is alive", "10.0.0.3 is alive"]);
+    assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.2 is alive", "10.0.0.3 is alive"]);
     outcome
 }
 
@@ -475,7 +459,7 @@ fn a_terminal_gets_a_hint_and_is_read() {
         let mut keyboard = File::from(pty.master);
         keyboard.write_all(b"10.0.0.1\n\x04").expect("the program reads");
         let outcome = running.finish(LIMIT);
-        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive"]));
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive"]));
         assert_eq!(outcome.stderr, hint);
     });
 }
@@ -517,7 +501,7 @@ fn too_few_descriptors_are_our_failure_and_no_hosts() {
             let outcome = run(lab, &script, &[ALIVE, "fd00::1"], "");
             match outcome.code {
                 Some(0) => {
-                    assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "fd00::1 is alive"]);
+                    assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "fd00::1 is alive"]);
                     succeeded = true;
                 }
                 // The dynamic linker opens files as well.
@@ -535,7 +519,7 @@ fn too_few_descriptors_are_our_failure_and_no_hosts() {
 #[test]
 fn too_little_memory_for_a_list_is_said_and_no_abort() {
     lab::play(|lab| {
-        let list = list(600_000);
+        let list = list(&hosts(1, 600_000));
         let limited = |kib: u64, stdin: &str| {
             run(lab, &format!("ulimit -v {kib}; exec \"$0\" \"$@\""), &["-q", "--max-pps=unlimited"], stdin)
         };
@@ -576,7 +560,7 @@ fn a_log_in_the_way_of_nothing_may_fail_without_harm() {
         let mut command = lab.command();
         command.args(["--debug", ALIVE]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(widow);
         let outcome = lab.start_as_is(&mut command).finish(LIMIT);
-        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive"]));
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive"]));
         let read_only = OpenOptions::new().read(true).custom_flags(OFlag::O_CLOEXEC.bits()).open("/dev/null");
         let mut command = lab.command();
         command.arg("--bogus").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(read_only.expect("it is there"));

@@ -17,24 +17,11 @@ use std::time::Duration;
 use std::{env, fs};
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
-use lab::{Answer, Behaviour, HOST4, IcmpError, Lab, Outcome, Running};
+use lab::{Answer, Behaviour, HOST4, IcmpError, Lab, Outcome, Running, hosts, list, ms};
 use nix::sys::signal::Signal;
 
 /// Silence is told soon. The original knows whole seconds only.
 const FAST: [&str; 3] = ["--timeout=1", "--retries=1", "--max-pps=1000"];
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-/// `count` addresses in 10.`net`.0.0/16, or beyond it when they are more than 64,000.
-fn hosts(net: u32, count: u32) -> Vec<String> {
-    (0..count).map(|n| format!("10.{}.{}.{}", net + n / 64_000, n / 250 % 256, n % 250 + 1)).collect()
-}
-
-fn list(addresses: &[String]) -> String {
-    addresses.iter().map(|address| format!("{address}\n")).collect()
-}
 
 /// How many of these hosts are called alive, and how many unreachable.
 fn told(outcome: &Outcome, addresses: &[String]) -> (usize, usize) {

@@ -11,9 +11,9 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use lab::{Answer, Behaviour, LIMIT, Lab, Outcome, Running};
+use lab::{Answer, Behaviour, LIMIT, Lab, Outcome, Running, ms};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -28,14 +28,6 @@ const QUESTIONS: [Signal; 2] = [Signal::SIGUSR1, Signal::SIGQUIT];
 /// Puts the cursor at the start of its line, and clears what is behind it.
 const WIPED: &str = "\r\x1b[K";
 
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
-
-fn verdicts(outcome: &Outcome) -> Vec<&str> {
-    outcome.lines().iter().map(|line| line.split(" (").next().unwrap_or("")).collect()
-}
-
 /// Starts a run of `args` on a live and a silent host, and waits until one has answered and the other has been asked.
 fn under_way(lab: &Lab, command: &mut Command, args: &[&str]) -> Running {
     lab.forget();
@@ -43,14 +35,6 @@ fn under_way(lab: &Lab, command: &mut Command, args: &[&str]) -> Running {
     let mut running = lab.start(command.args(args).args([ALIVE, SILENT]));
     running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 2 && lab.counts().answers == 1);
     running
-}
-
-/// Waits until the program catches signals, which it does before it reads anything.
-fn catches_signals(running: &mut Running) {
-    running.wait_until(LIMIT, "does not catch signals", |running| {
-        let blocked = running.status("SigBlk").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
-        blocked.is_some_and(|mask| mask & 1 << (Signal::SIGUSR2 as i32 - 1) != 0)
-    });
 }
 
 /// Whether this says how far a run of two targets is that is under way, and that it takes at most so many seconds.
@@ -224,7 +208,7 @@ fn a_terminal_has_a_line_after_a_second_and_nothing_at_the_end() {
         let test = "a_terminal_has_a_line_after_a_second_and_nothing_at_the_end";
         let Some((running, terminal)) = Terminal::start(lab, test, &mut command) else { return };
         let outcome = running.finish(LIMIT);
-        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive", "10.0.0.7 is unreachable"]));
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive", "10.0.0.7 is unreachable"]));
         let (text, first) = terminal.end();
         assert!(first.is_some_and(|first| first >= start + ms(1000)), "{text:?}");
         let lines = text.strip_suffix(WIPED).unwrap_or_else(|| panic!("it was not wiped: {text:?}"));
@@ -243,7 +227,7 @@ fn a_terminal_is_left_alone_by_a_run_that_is_over_at_once() {
         let test = "a_terminal_is_left_alone_by_a_run_that_is_over_at_once";
         let Some((running, terminal)) = Terminal::start(lab, test, command.arg(ALIVE)) else { return };
         let outcome = running.finish(LIMIT);
-        assert_eq!((outcome.code, verdicts(&outcome)), (Some(0), vec!["10.0.0.1 is alive"]), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive"]), "{outcome:?}");
         // A machine may be so busy that it was not over at once.
         if outcome.wall < ms(1000) {
             assert_eq!(terminal.end().0, "");
@@ -316,7 +300,7 @@ fn a_question_is_answered_once_and_the_run_goes_on() {
             }
             let outcome = running.finish(LIMIT);
             assert_eq!(outcome.code, Some(0), "{question}: {outcome:?}");
-            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
+            assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
             assert_eq!(outcome.stderr.lines().count(), 2, "{question}: {outcome:?}");
             for line in outcome.stderr.lines() {
                 let text = line.strip_prefix("xymonping: ");
@@ -333,21 +317,21 @@ fn a_question_while_the_list_is_read_neither_ends_nor_stops_anything() {
         for question in QUESTIONS {
             let mut running = lab.start(&mut lab.command());
             running.feed("10.0.0.1\n10.0.");
-            catches_signals(&mut running);
+            running.wait_until_signals_are_caught();
             running.signal(question);
             thread::sleep(ms(50));
             running.signal(question);
             running.feed("0.2\n");
             let outcome = running.finish(LIMIT);
             assert_eq!(outcome.code, Some(0), "{question}: {outcome:?}");
-            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.2 is alive"]);
+            assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.2 is alive"]);
 
             // What comes after it is heard, with something to read and without.
             for input in ["", "10.0.0.1\n"] {
                 lab.forget();
                 let mut running = lab.start(&mut lab.command());
                 running.feed(input);
-                catches_signals(&mut running);
+                running.wait_until_signals_are_caught();
                 running.signal(question);
                 thread::sleep(ms(50));
                 running.signal(Signal::SIGTERM);
@@ -402,7 +386,7 @@ fn a_question_that_was_ignored_at_start_stays_ignored() {
         }
         let outcome = running.finish(LIMIT);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-        assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
     });
 }
 
@@ -426,10 +410,10 @@ fn a_real_time_signal_ends_a_run_in_order_and_kills_nobody() {
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{signal}: {outcome:?}");
             let told = "xymonping: stopped by a real-time signal: 1 of 2 targets settled (the others have no line)";
             assert_eq!(outcome.complaint(), told, "{signal}");
-            assert_eq!(verdicts(&outcome), ["10.0.0.1 is alive"], "{signal}");
+            assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"], "{signal}");
 
             let mut running = lab.start(&mut lab.command());
-            catches_signals(&mut running);
+            running.wait_until_signals_are_caught();
             kill(&running).expect("it could be run before");
             running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
             let outcome = running.finish(LIMIT);

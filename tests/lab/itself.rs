@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lab::packet;
-use lab::{Answer, Behaviour, IcmpError, Lab, Lose};
+use lab::{Answer, Behaviour, IcmpError, Lab, Lose, ms};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -28,10 +28,6 @@ const ALIVE4: &str = "10.255.0.1";
 const ALIVE6: &str = "fd00:255::1";
 /// Long enough for any machine, and never waited for where all is well.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
-}
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")

@@ -14,9 +14,9 @@ pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// `count` addresses in 10.`net`.0.0/16, which holds 64,000 of this kind.
-pub fn hosts(net: u8, count: u32) -> Vec<String> {
-    (0..count).map(|n| format!("10.{net}.{}.{}", n / 250, n % 250 + 1)).collect()
+/// `count` addresses in 10.`net`.0.0/16, or beyond it when they are more than 64,000.
+pub fn hosts(net: u32, count: u32) -> Vec<String> {
+    (0..count).map(|n| format!("10.{}.{}.{}", net + n / 64_000, n / 250 % 256, n % 250 + 1)).collect()
 }
 
 /// A list as it is fed to the program.

@@ -49,6 +49,11 @@ impl Outcome {
         self.stdout.lines().collect()
     }
 
+    /// The lines of stdout without their RTTs.
+    pub fn verdicts(&self) -> Vec<&str> {
+        self.stdout.lines().map(|line| line.split(" (").next().unwrap_or("")).collect()
+    }
+
     /// What the last line for an address says after `is`; empty if there is no line for it.
     pub fn said_of(&self, address: &str) -> &str {
         let of_it = |line: &'_ str| line.strip_prefix(address).is_some_and(|rest| rest.starts_with(" is "));
@@ -149,6 +154,14 @@ impl Running {
     /// False as soon as the process has ended; [`Running::finish`] then says how.
     pub fn is_running(&mut self) -> bool {
         self.try_wait().is_none()
+    }
+
+    /// Waits until it catches signals, which it does before it reads anything.
+    pub fn wait_until_signals_are_caught(&mut self) {
+        self.wait_until(super::LIMIT, "does not catch signals", |running| {
+            let blocked = running.status("SigBlk").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+            blocked.is_some_and(|mask| mask & 1 << (Signal::SIGUSR2 as i32 - 1) != 0)
+        });
     }
 
     /// Waits until `condition` holds. Panics after `limit`, or if the process ends first.
