@@ -211,7 +211,7 @@ impl Display for Error {
 pub enum Warning {
     /// Options of fping that are accepted and do nothing here.
     Ignored(String),
-    /// A rate above what ordinary users may have, which is this.
+    /// A rate above what ordinary users may have, which is this, in packets a second.
     RateLowered(f64),
     /// Started by real root, who keeps uid 0 without its powers.
     RootWithoutPowers,

@@ -32,7 +32,7 @@ pub use crate::net::raw::{Origin, RawSockets, interface};
 
 use crate::error::Error;
 use crate::net::port::Port;
-use crate::net::raw::{Opened, open_icmp};
+use crate::net::raw::{DISCARD, Opened, open_icmp};
 use crate::plan::Shape;
 use crate::privilege::Dropped;
 use crate::prober::{MAX_BATCH, Probe};
@@ -236,7 +236,6 @@ impl Link {
     /// Whether the kernel knows a route to `address` now. Nothing is sent to find out. Without a compass nobody knows, and
     /// the answer is no.
     pub fn has_route(&self, address: Address) -> bool {
-        const DISCARD: u16 = 9;
         let peer: SocketAddr = match address {
             Address::V4(ip) => SocketAddrV4::new(ip, DISCARD).into(),
             Address::V6(ip, zone) => SocketAddrV6::new(ip, DISCARD, 0, zone).into(),

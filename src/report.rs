@@ -52,7 +52,7 @@ pub struct Outcome {
     /// How many targets are called unreachable.
     pub unreachable: usize,
     /// By family, whether targets that were never sent to get no line.
-    silent: [bool; 2],
+    muted: [bool; 2],
 }
 
 impl Outcome {
@@ -65,7 +65,7 @@ impl Outcome {
             match prober.verdict(target) {
                 Verdict::Unreachable => outcome.unreachable += 1,
                 Verdict::Undecided => undecided += 1,
-                Verdict::Unsent(errno) => Unsent::count(&mut unsent, address, errno),
+                Verdict::Unsent(errno) => Unsent::add(&mut unsent, address, errno),
                 Verdict::Alive(_) | Verdict::Unsettled => {}
             }
         }
@@ -73,12 +73,12 @@ impl Outcome {
             let of_family = || unsent.iter().filter(|unsent| unsent.first.family() == family);
             let Some(first) = of_family().next() else { continue };
             if !prober.is_networked() {
-                outcome.silent[family.index()] = true;
+                outcome.muted[family.index()] = true;
                 if !outcome.failures.iter().any(|failure| matches!(failure, Error::NothingSent(_))) {
                     outcome.failures.push(Error::NothingSent(first.why()));
                 }
             } else if prober.broke_off(family) {
-                outcome.silent[family.index()] = true;
+                outcome.muted[family.index()] = true;
                 let count = of_family().map(|unsent| unsent.count).sum();
                 outcome.failures.push(Error::Broke(family.name(), count, first.why()));
             } else {
@@ -117,7 +117,7 @@ impl Outcome {
                     false
                 }
                 Verdict::Unreachable => true,
-                Verdict::Unsent(_) => !self.silent[address.family().index()],
+                Verdict::Unsent(_) => !self.muted[address.family().index()],
                 _ => false,
             };
             if unreachable && matches!(lines, Lines::All | Lines::Unreachable) {
@@ -136,7 +136,7 @@ struct Unsent {
 }
 
 impl Unsent {
-    fn count(all: &mut Vec<Unsent>, address: Address, errno: u8) {
+    fn add(all: &mut Vec<Unsent>, address: Address, errno: u8) {
         let same = |unsent: &&mut Unsent| unsent.errno == errno && unsent.first.family() == address.family();
         match all.iter_mut().find(same) {
             Some(unsent) => unsent.count += 1,
@@ -163,7 +163,7 @@ pub struct Summary<'a> {
     pub drops: u64,
     /// How long it took.
     pub elapsed: Duration,
-    /// The RTT of every alive target; sorted.
+    /// The RTT of every alive target, in ticks; sorted.
     rtts: Vec<u32>,
 }
 

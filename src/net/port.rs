@@ -312,7 +312,7 @@ impl Port {
                     Family::V4 if !self.datagram => wire::strip_ipv4(bytes).and_then(message_of),
                     _ => message_of(bytes),
                 };
-                if let Some(from) = message.address.as_ref().and_then(origin_of) {
+                if let Some(from) = message.address.as_ref().and_then(address_of) {
                     each(Arrival { from, message: parsed, at });
                 }
             }
@@ -351,7 +351,7 @@ fn unspecified(family: Family) -> SocketAddr {
     }
 }
 
-fn origin_of(from: &SockaddrStorage) -> Option<Address> {
+fn address_of(from: &SockaddrStorage) -> Option<Address> {
     match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
         (Some(v4), _) => Some(Address::V4(v4.ip())),
         (_, Some(v6)) => Some(Address::V6(v6.ip(), v6.scope_id())),

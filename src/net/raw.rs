@@ -18,6 +18,9 @@ use crate::wire::Family;
 const BUFFER_OF_ROOT: usize = 32 << 20;
 const BUFFER_OF_OTHERS: usize = 4 << 20;
 
+/// A port for questions about an address: nothing is sent to it (RFC 863).
+pub(super) const DISCARD: u16 = 9;
+
 /// An address to send from that this machine may have: not a group, with its interface looked up.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin(pub(super) SocketAddr);
@@ -35,7 +38,6 @@ impl Origin {
             (ip, _) => SocketAddr::new(ip, 0),
         };
         if address.is_ipv4() {
-            const DISCARD: u16 = 9;
             let connected =
                 UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|udp| udp.connect((source.ip, DISCARD)));
             if connected.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
