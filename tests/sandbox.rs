@@ -24,7 +24,6 @@ use xymonping::sandbox::{self, Seccomp};
 /// Set in the environment of a test that is run again to go into the sandbox.
 const INSIDE: &str = "XYMONPING_SANDBOX_INSIDE";
 
-const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
 /// Goes into the sandbox as `main` does.
@@ -187,6 +186,7 @@ mod where_filters_are_refused {
 
     use super::*;
 
+    const ALIVE: &str = "10.0.0.1";
     const REFUSALS: [Errno; 3] = [Errno::ENOSYS, Errno::EPERM, Errno::EINVAL];
 
     /// From here on, this thread and what it starts gets this error for every filter that it wants to set.
