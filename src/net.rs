@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::net::if_::InterfaceFlags;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use nix::sys::time::TimeSpec;
@@ -46,6 +47,8 @@ pub struct Link {
     ports: [Result<Port, Errno>; 2],
     /// The addresses of this machine.
     own: Vec<IpAddr>,
+    /// Whether no probe could leave this machine when the run began.
+    unplugged: bool,
     send_headers: MultiHeaders<SockaddrStorage>,
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
@@ -142,6 +145,7 @@ impl Link {
         Ok(Link {
             ports,
             own: Vec::new(),
+            unplugged: false,
             send_headers: MultiHeaders::preallocate(MAX_BATCH, None),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             replies: port::rooms(size),
@@ -169,7 +173,9 @@ impl Link {
 
     /// Prepares for [`Self::has_route`], while descriptors can still be opened.
     pub fn take_compass(&mut self, origins: [Option<Origin>; 2], interface: Option<&str>) {
-        self.own = own_addresses();
+        let interfaces: Vec<_> = interfaces().collect();
+        self.own = interfaces.iter().filter_map(address_of_interface).collect();
+        self.unplugged = are_unplugged(&interfaces, interface);
         for port in self.ports.iter_mut().flatten() {
             port.take_compass(origins[port.family.index()], interface);
         }
@@ -189,6 +195,11 @@ impl Link {
     /// Sends probes, all of one family, in one system call.
     pub fn send(&mut self, probes: &[Probe]) -> Departure {
         let now = Instant::now();
+        let probes = match probes.iter().position(|probe| self.unplugged && self.leaves(probe.address)) {
+            Some(0) => return Departure { count: 0, left: now..now, refusal: Some(Errno::ENETDOWN) },
+            Some(outward) => &probes[..outward],
+            None => probes,
+        };
         let Some(first) = probes.first() else { return Departure { count: 0, left: now..now, refusal: None } };
         let family = first.address.family();
         let port = match &self.ports[family.index()] {
@@ -284,13 +295,22 @@ pub fn broadcasts() -> Vec<Ipv4Addr> {
     interfaces().flat_map(of_interface).collect()
 }
 
-fn own_addresses() -> Vec<IpAddr> {
-    let ip = |interface: InterfaceAddress| {
-        let address = interface.address?;
-        let v6 = || Some(address.as_sockaddr_in6()?.ip().into());
-        address.as_sockaddr_in().map(|v4| v4.ip().into()).or_else(v6)
-    };
-    interfaces().filter_map(ip).collect()
+fn address_of_interface(interface: &InterfaceAddress) -> Option<IpAddr> {
+    let address = interface.address?;
+    let v6 = || Some(address.as_sockaddr_in6()?.ip().into());
+    address.as_sockaddr_in().map(|v4| v4.ip().into()).or_else(v6)
+}
+
+/// Whether all interfaces that probes could leave by are up without being connected. The kernel takes packets for them all
+/// the same, and throws them away.
+fn are_unplugged(interfaces: &[InterfaceAddress], only: Option<&str>) -> bool {
+    let outward = interfaces.iter().filter(|interface| {
+        interface.flags.contains(InterfaceFlags::IFF_UP)
+            && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+            && only.is_none_or(|name| name == interface.interface_name)
+    });
+    let mut outward = outward.peekable();
+    outward.peek().is_some() && outward.all(|interface| !interface.flags.contains(InterfaceFlags::IFF_RUNNING))
 }
 
 fn interfaces() -> impl Iterator<Item = InterfaceAddress> {

@@ -58,6 +58,8 @@ pub use wire::{Answered, Counts, Seen, Stream};
 
 /// The device that the program's packets leave by.
 pub const DEVICE: &str = "lab0";
+/// The other end of its wire.
+pub const FAR_DEVICE: &str = "lab1";
 /// The addresses of the machine that the program runs on. Unbound probes leave from the first of each family.
 pub const HOST4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const HOST4_OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
@@ -197,7 +199,7 @@ impl Lab {
             namespace.set_sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
         }
         namespace.ip(&["-batch", "-"], &devices())?;
-        let wire = namespace.inside(|| Wire::open("lab1"))?;
+        let wire = namespace.inside(|| Wire::open(FAR_DEVICE))?;
         let lab = Lab { wire, namespace, has_ipv6 };
 
         // Answers may come from anywhere: whether the program believes them is the question.

@@ -1,6 +1,7 @@
 //! This machine's own troubles and manners: routes, devices, source addresses, sockets without privilege.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use crate::lab::caller::{self, Rights, ordinary};
 use crate::lab::{self, Answer, Behaviour, HOST4, HOST4_OTHER, HOST6, HOST6_OTHER, Lab};
@@ -77,6 +78,28 @@ fn a_network_that_is_down_is_no_verdict_on_hosts() {
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
             assert!(outcome.complaint().contains("no probe could leave this machine"), "{outcome:?}");
         }
+    });
+}
+
+#[test]
+fn a_cable_that_is_out_is_no_verdict_on_hosts() {
+    lab::play(|lab| {
+        lab.ip(&["link", "set", lab::FAR_DEVICE, "down"]);
+        // The kernel takes note of it in a worker of its own.
+        let end = Instant::now() + lab::LIMIT;
+        while !lab.ip(&["link", "show", lab::DEVICE]).contains("NO-CARRIER") {
+            assert!(Instant::now() < end, "the device keeps its carrier");
+        }
+        for far in ["10.0.0.1\n10.0.0.2\nfd00::1\n", "10.0.0.1\n192.0.2.1\n127.0.0.1\n", "127.0.0.1\n10.0.0.1\n"] {
+            let outcome = lab.run(&FAST, far);
+            assert_eq!(outcome.code, Some(4), "{outcome:?}");
+            let told = "xymonping: no probe could leave this machine: Network is down";
+            assert!(outcome.complaint().starts_with(told), "{outcome:?}");
+            assert!(outcome.lines().iter().all(|line| line.contains(" is alive (")), "{outcome:?}");
+        }
+        // On this machine nothing is out.
+        let outcome = lab.run(&FAST, "127.0.0.1\n192.0.2.1\n");
+        assert_all(&outcome, &["127.0.0.1", "192.0.2.1"], true);
     });
 }
 
