@@ -195,16 +195,17 @@ impl Link {
     /// Sends probes, all of one family, in one system call.
     pub fn send(&mut self, probes: &[Probe]) -> Departure {
         let now = Instant::now();
+        let none = |refusal| Departure { count: 0, left: now..now, refusal };
         let probes = match probes.iter().position(|probe| self.unplugged && self.leaves(probe.address)) {
-            Some(0) => return Departure { count: 0, left: now..now, refusal: Some(Errno::ENETDOWN) },
+            Some(0) => return none(Some(Errno::ENETDOWN)),
             Some(outward) => &probes[..outward],
             None => probes,
         };
-        let Some(first) = probes.first() else { return Departure { count: 0, left: now..now, refusal: None } };
+        let Some(first) = probes.first() else { return none(None) };
         let family = first.address.family();
         let port = match &self.ports[family.index()] {
             Ok(port) => port,
-            Err(errno) => return Departure { count: 0, left: now..now, refusal: Some(*errno) },
+            Err(errno) => return none(Some(*errno)),
         };
         let mut addresses = [None; MAX_BATCH];
         for ((probe, packet), address) in probes.iter().zip(&mut self.packets).zip(&mut addresses) {
