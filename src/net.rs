@@ -302,16 +302,18 @@ fn address_of_interface(interface: &InterfaceAddress) -> Option<IpAddr> {
     address.as_sockaddr_in().map(|v4| v4.ip().into()).or_else(v6)
 }
 
-/// Whether all interfaces that probes could leave by are up without being connected. The kernel takes packets for them all
+/// Whether probes would leave by interfaces none of which is connected to anything. The kernel takes packets for them all
 /// the same, and throws them away.
 fn are_unplugged(interfaces: &[InterfaceAddress], only: Option<&str>) -> bool {
-    let outward = interfaces.iter().filter(|interface| {
-        interface.flags.contains(InterfaceFlags::IFF_UP)
-            && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-            && only.is_none_or(|name| name == interface.interface_name)
-    });
-    let mut outward = outward.peekable();
-    outward.peek().is_some() && outward.all(|interface| !interface.flags.contains(InterfaceFlags::IFF_RUNNING))
+    let outward = || {
+        interfaces.iter().filter(|interface| {
+            interface.flags.contains(InterfaceFlags::IFF_UP)
+                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+                && only.is_none_or(|name| name == interface.interface_name)
+        })
+    };
+    outward().any(|interface| address_of_interface(interface).is_some())
+        && !outward().any(|interface| interface.flags.contains(InterfaceFlags::IFF_RUNNING))
 }
 
 fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
