@@ -25,6 +25,9 @@ const WANTED: [Capability; 3] = [Capability::CAP_NET_RAW, Capability::CAP_NET_AD
 /// How far up inherited descriptors are looked for where there is no /proc, if the limit on them is higher still.
 const MOST_DESCRIPTORS: rlim_t = 65_536;
 
+/// Where the kernel lists our descriptors.
+const DESCRIPTORS: &str = "/proc/self/fd";
+
 /// Rights are set aside: effective ids are the caller's, no capability is effective.
 #[derive(Debug)]
 pub struct Suspended {
@@ -197,28 +200,26 @@ fn undumpable() -> Result<(), Error> {
 
 /// Closes every descriptor above 2 that the caller left open: what is not there cannot be misused.
 fn close_inherited() {
-    for descriptor in inherited() {
-        // One of them is the directory that was being listed; it is closed already.
-        let _ = close(descriptor);
-    }
-}
-
-fn inherited() -> Vec<RawFd> {
     // Since Linux 6.2 the size of this directory is their number; before it was zero. Rust's start-up saw to it that the
     // first three are there.
-    if fs::metadata("/proc/self/fd").is_ok_and(|list| list.len() == 3) {
-        return Vec::new();
+    if fs::metadata(DESCRIPTORS).is_ok_and(|list| list.len() == 3) {
+        return;
     }
-    match fs::read_dir("/proc/self/fd") {
-        Ok(list) => {
-            let numbers = list.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-            numbers.filter(|&number| number > 2).collect()
-        }
-        // No /proc, or no descriptor left to read it with.
-        Err(_) => {
-            let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(MOST_DESCRIPTORS, |(soft, _)| soft);
-            (3..limit.min(MOST_DESCRIPTORS) as RawFd).collect()
-        }
+    let list = fs::read_dir(DESCRIPTORS).or_else(|_| {
+        // No descriptor is left to read it with, until the lowest ones are closed; or there is no /proc.
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(MOST_DESCRIPTORS, |(soft, _)| soft);
+        close_all(3..limit.min(MOST_DESCRIPTORS) as RawFd);
+        fs::read_dir(DESCRIPTORS)
+    });
+    let numbers = list.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // All of them first: what is being read has a descriptor of its own.
+    close_all(numbers.filter(|&number| number > 2).collect::<Vec<_>>());
+}
+
+fn close_all(descriptors: impl IntoIterator<Item = RawFd>) {
+    for descriptor in descriptors {
+        // Some were not open, or are not any more.
+        let _ = close(descriptor);
     }
 }
 

@@ -296,6 +296,13 @@ fn inherited_descriptors_are_closed_however_many_there_are() {
             let mut command = ordinary("bash");
             says_alive(&run(lab, command.args(["-c", &script]).arg(&program).arg(ALIVE), ""));
         }
+        // One far above a limit that leaves none to look for it with, but the one that a dynamic linker needs.
+        let free = if cfg!(target_env = "gnu") { 1 } else { 0 };
+        let script = format!(
+            "exec 500</dev/null; for ((n = 3; n < {}; n++)); do eval \"exec $n</dev/null\"; done; ulimit -Sn 9; exec \"$0\" \"$@\"",
+            9 - free
+        );
+        has_nothing(&probing(lab, ordinary("bash").args(["-c", &script]).arg(&program)), ORDINARY);
     });
 }
 
