@@ -116,6 +116,10 @@ impl<'a, D: AsFd> Stream<'a, D> {
         };
         let mut awaited = [descriptor, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         loop {
+            // Its signal comes once, and may have been read long ago.
+            if signals.time_is_over() {
+                return Err(io::Error::other(Interrupted(Event::Alarm)));
+            }
             match poll(&mut awaited, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
@@ -123,11 +127,7 @@ impl<'a, D: AsFd> Stream<'a, D> {
             let is_ready = awaited[0].any() == Some(true);
             // A list may have no end, so that a signal goes first. What can be written is written: a second signal must
             // not cost the results that the first one asked for. Only the deadline stops that too.
-            let event = if is_ready && ready == PollFlags::POLLOUT {
-                signals.time_is_over().then_some(Event::Alarm)
-            } else {
-                signals.poll()
-            };
+            let event = if is_ready && ready == PollFlags::POLLOUT { None } else { signals.poll() };
             match event {
                 None if is_ready => return Ok(()),
                 None => {}

@@ -265,6 +265,20 @@ fn a_debug_log_that_nobody_reads_holds_nobody_up() {
     });
 }
 
+/// The deadline that ends the wait for the one has to end that for the other as well.
+#[test]
+fn a_debug_log_and_results_that_nobody_reads_hold_nobody_up() {
+    lab::play(|lab| {
+        let (_unread, full) = full_pipe();
+        let mut command = lab.command();
+        command.args(["--debug", "--deadline=1", ALIVE]).stdin(Stdio::null());
+        command.stdout(full.try_clone().expect("a descriptor")).stderr(full);
+        let outcome = end_of(lab.start_as_is(&mut command));
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        ends_by(&outcome, ms(1000));
+    });
+}
+
 #[test]
 fn last_words_that_nobody_reads_hold_nobody_up() {
     lab::play(|lab| {
