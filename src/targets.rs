@@ -24,7 +24,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const ENOUGH: usize = BYTE_ORDER_MARK.len() + MAX_LINE + 1;
 
 /// After so many lines the machine is asked for the first time whether it has the memory for as many again.
-const MANY: usize = 1 << 20;
+const MANY: usize = 1 << 16;
 
 /// What a line takes at most while it is read, in bytes: its address, its target, its zone.
 const WHILE_READING: usize = size_of::<(Ipv6Addr, u32)>() + size_of::<u32>() + size_of::<(u32, u32)>();

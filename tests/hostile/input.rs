@@ -162,7 +162,13 @@ impl Drop for Group {
 fn lines_until_the_kernels_killer_would_come() {
     caller::play(&["sh", "setpriv"], |lab, place| {
         let program = place.install(Rights::Setuid);
-        for (mib, line) in [(80, "10.0.0.1\n"), (120, "10.0.0.1\n"), (100, "fd00::1\n")] {
+        // Of the last list there is an end, and room for all of it while it is read.
+        for (mib, line, times) in [
+            (80, "10.0.0.1\n", usize::MAX),
+            (120, "10.0.0.1\n", usize::MAX),
+            (100, "fd00::1\n", usize::MAX),
+            (12, "10.0.0.1\n", 10),
+        ] {
             let group = match Group::new(mib << 20) {
                 Ok(group) => group,
                 Err(refusal) => return skip("lines_until_the_kernels_killer_would_come", &refusal),
@@ -171,7 +177,8 @@ fn lines_until_the_kernels_killer_would_come() {
             let user = format!("--reuid={ORDINARY}");
             let script = "echo $$ > \"$0/cgroup.procs\" && shift 0 && exec setpriv \"$@\"";
             command.args(["-c", script]).arg(&group.0).args([&user, "--clear-groups"]).arg(&program);
-            is_out_of_memory(lab, &endless(lab, &mut command, line));
+            let outcome = feed(lab, &mut command, "", line.repeat(100_000).as_bytes(), times);
+            is_out_of_memory(lab, &outcome);
             // A list that fits does not ask.
             let mut command = Command::new("sh");
             command.args(["-c", script]).arg(&group.0).args([&user, "--clear-groups"]).arg(&program).arg(ALIVE);
