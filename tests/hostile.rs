@@ -15,7 +15,9 @@
 //! * the dynamic linker ends it with 127 where it cannot load a library for want of memory or descriptors, with 5 where
 //!   `LD_TRACE_LOADED_OBJECTS` is set, and says a line of its own where `LD_PROFILE` is;
 //! * Rust's start-up ends it by SIGABRT where it finds no memory for a signal stack (with `RUST_BACKTRACE` set it may hang
-//!   there instead), or cannot open /dev/null in place of a closed descriptor;
+//!   there instead), or cannot open /dev/null in place of a closed descriptor (musl's before it, by SIGSEGV);
+//! * its list of the arguments ends it by SIGABRT where there is no memory for it, which is seen to for 200,000 of them; for
+//!   more, the limit on the stack has to be raised first (half a million under 50 MiB of address space);
 //! * where the stack could not grow any more it ends with 4 and says nothing, for the words would be its death;
 //! * SIGKILL cannot be caught: it comes from whoever sends it, from the kernel's killer, and at the hard limit on
 //!   processor time where that is less than two seconds (a second before a higher one the program is told, and ends with 4);
