@@ -1,7 +1,8 @@
 //! Lists: any bytes, any length, and more lines than there is memory for.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -140,6 +141,8 @@ impl Group {
         for (root, limit) in [("/sys/fs/cgroup", "memory.max"), ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")] {
             let group = Group(PathBuf::from(root).join(&name));
             let made = fs::create_dir(&group.0).and_then(|()| {
+                // The program reads its limit as an ordinary user, whatever our mask.
+                fs::set_permissions(&group.0, Permissions::from_mode(0o755))?;
                 // A file that is not there is none of a control group, and must not become one of another kind.
                 fs::metadata(group.0.join(limit)).and_then(|_| fs::write(group.0.join(limit), bytes.to_string()))
             });
