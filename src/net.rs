@@ -303,7 +303,7 @@ fn address_of_interface(interface: &InterfaceAddress) -> Option<IpAddr> {
 }
 
 /// Whether probes would leave by interfaces none of which is connected to anything. The kernel takes packets for them all
-/// the same, and throws them away.
+/// the same, and throws them away. (By IFF_LOWER_UP: IFF_RUNNING follows later, by a worker.)
 fn are_unplugged(interfaces: &[InterfaceAddress], only: Option<&str>) -> bool {
     let outward = || {
         interfaces.iter().filter(|interface| {
@@ -313,7 +313,7 @@ fn are_unplugged(interfaces: &[InterfaceAddress], only: Option<&str>) -> bool {
         })
     };
     outward().any(|interface| address_of_interface(interface).is_some())
-        && !outward().any(|interface| interface.flags.contains(InterfaceFlags::IFF_RUNNING))
+        && !outward().any(|interface| interface.flags.contains(InterfaceFlags::IFF_LOWER_UP))
 }
 
 fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
