@@ -142,8 +142,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let targets = read_targets(&options, limits, &signals, notes)?;
     notes.awaiting_list = false;
     link.listen(|family| targets.of(family) > 0)?;
-    if targets.len() > 1 {
-        // One target alone has nobody to compare its route with.
+    if targets.addresses().any(|(_, address)| link.leaves(address)) {
         link.take_compass(origins, options.interface.as_deref());
     }
     let deadline = options.deadline.map(|time| start + time - time_to_report(targets.len()).min(time / 2));

@@ -171,7 +171,7 @@ impl Link {
         self.ports.map(|port| port.map(Port::given))
     }
 
-    /// Prepares for [`Self::has_route`], while descriptors can still be opened.
+    /// Looks whether there is a way out, and prepares for [`Self::has_route`], while descriptors can still be opened.
     pub fn take_compass(&mut self, origins: [Option<Origin>; 2], interface: Option<&str>) {
         let interfaces: Vec<_> = interfaces().collect();
         self.own = interfaces.iter().filter_map(address_of_interface).collect();
