@@ -44,6 +44,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// that nothing leaves any more, and a run has to end.
 const LONGEST_JAM: Duration = Duration::from_secs(30);
 
+/// How long an interface may next have no room once that was waited for in vain: the kernel says the same of packets that
+/// it will never let through, as where traffic control drops what goes to some hosts. These hold up the others only once.
+const NEXT_JAM: Duration = Duration::from_millis(100);
+
 /// How long a parent that is still writing its list is listened to after we have failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -214,6 +218,8 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Con
     let tick = if prober.plan().rate.exceeds(COALESCED_RATE) { SHORTEST_TICK } else { Duration::ZERO };
     // Since when the kernel has had no room for a single packet.
     let mut jammed = None;
+    // Whether an interface has been waited for in vain.
+    let mut in_vain = false;
     // By family, the last target beyond this machine that a probe left for: what reaches ourselves says nothing of routes.
     let mut reached = [None; 2];
     let mut glance = now();
@@ -269,7 +275,7 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Con
                 }
             }
             // Nobody's fault, and over soon: silent neighbours, for example, hold what is sent to them for three seconds.
-            Some(errno) if is_want_of_room(errno) && at < *jammed.get_or_insert(at) + LONGEST_JAM => {
+            Some(errno) if is_want_of_room(errno) && at < *jammed.get_or_insert(at) + longest_jam(errno, in_vain) => {
                 link.wait(signals.as_fd(), Some(at + PAUSE), Awaited::Nothing);
                 // A full socket is how the kernel keeps pace with us; all else is worth a word.
                 if errno == Errno::ENOBUFS {
@@ -277,6 +283,7 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Con
                 }
             }
             Some(errno) => {
+                in_vain |= errno == Errno::ENOBUFS;
                 if let Some(log) = log {
                     log.refused(at, &first, errno);
                 }
@@ -286,6 +293,11 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Con
             }
         }
     }
+}
+
+/// How long to wait where the kernel has no room. A full socket has room again for whomever.
+fn longest_jam(errno: Errno, in_vain: bool) -> Duration {
+    if in_vain && errno == Errno::ENOBUFS { NEXT_JAM } else { LONGEST_JAM }
 }
 
 /// Whether the kernel refuses to send for want of a route, and not because of what is sent or who sends it.

@@ -135,6 +135,30 @@ fn what_our_own_queue_has_no_room_for_is_nobodys_silence() {
 }
 
 #[test]
+fn hosts_that_the_kernel_never_has_room_for_hold_up_the_others_once() {
+    lab::play(|lab| {
+        // The other end takes no packet of this size, and then the kernel says that it had no room.
+        lab.ip(&["link", "add", "wide", "mtu", "9000", "type", "veth", "peer", "name", "narrow", "mtu", "1500"]);
+        for end in ["wide", "narrow"] {
+            lab.ip(&["link", "set", end, "up"]);
+        }
+        lab.ip(&["route", "add", "11.0.0.0/8", "dev", "wide"]);
+        let far = "02:00:00:00:00:02";
+        for host in ROUTELESS {
+            lab.ip(&["neigh", "replace", host, "lladdr", far, "dev", "wide", "nud", "permanent"]);
+        }
+        let others = hosts(1, 3);
+        let all: Vec<&str> = ROUTELESS.into_iter().zip(&others).flat_map(|(lost, host)| [lost, host]).collect();
+        let outcome = lab.run(&["--size=2000", "--timeout=0.3", "--retries=0"], list(&all));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_all(&outcome, &others, true);
+        assert_all(&outcome, &ROUTELESS, false);
+        assert!(outcome.complaint().contains("could not send to 3 of the targets"), "{outcome:?}");
+        assert!(outcome.stderr.contains("this machine had no room for probes for "), "{outcome:?}");
+    });
+}
+
+#[test]
 fn without_a_network_a_host_beside_ourselves_is_our_own_trouble() {
     lab::play(|lab| {
         lab.ip(&["link", "set", "lab0", "down"]);
