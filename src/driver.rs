@@ -42,7 +42,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// How long our own queues may stay full without letting a single packet through. One that stays so for longer is one
 /// that nothing leaves any more, and a run has to end.
-const LONGEST_JAM: Duration = Duration::from_secs(30);
+/// (A full neighbour table has no room until the first of its neighbours is no longer taken to be reachable: 45 s after it
+/// answered at most, by the kernel's default of base_reachable_time_ms.)
+const LONGEST_JAM: Duration = Duration::from_secs(50);
 
 /// How long an interface may next have no room once that was waited for in vain: the kernel says the same of packets that
 /// it will never let through, as where traffic control drops what goes to some hosts. These hold up the others only once.
@@ -284,6 +286,9 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober, context: &mut Con
             }
             Some(errno) => {
                 in_vain |= errno == Errno::ENOBUFS;
+                if is_want_of_room(errno) {
+                    prober.handle_crowded_out(first.address.family());
+                }
                 if let Some(log) = log {
                     log.refused(at, &first, errno);
                 }

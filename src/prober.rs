@@ -46,6 +46,8 @@ struct FamilyState {
     /// How many of its targets had not been reached when sending began to fail, if it fails now; all of its targets, if
     /// it began to fail among the retries.
     unreached_when_broken: Option<usize>,
+    /// Whether the kernel had no room for one of its probes, however long that was waited for.
+    crowded_out: bool,
 }
 
 /// The state of one run.
@@ -230,6 +232,11 @@ impl Prober {
         self.counts.no_room += time;
     }
 
+    /// The kernel had no room for a probe to `family`, which was waited for in vain. That is never the target's fault.
+    pub fn handle_crowded_out(&mut self, family: Family) {
+        self.families[family.index()].crowded_out = true;
+    }
+
     /// A probe has left this machine, and not only for itself.
     pub fn handle_network(&mut self) {
         self.networked = true;
@@ -331,15 +338,15 @@ impl Prober {
         self.networked
     }
 
-    /// Whether sending to `family` broke off in mid-run: it had worked, and then failed for more than half of what
-    /// remained, or among the retries for more than half of all. (One last target without a route is no such break: half
-    /// of one says nothing.)
+    /// Whether sending to `family` broke off: it had worked, and then failed for more than half of what remained (among the
+    /// retries, of all; half of one last target says nothing), or for want of room for a single target.
     pub fn broke_off(&self, family: Family) -> bool {
         let unsent = |(target, address): &(TargetId, Address)| {
             address.family() == family && matches!(self.verdict(*target), Verdict::Unsent(_))
         };
-        let remained = self.families[family.index()].unreached_when_broken;
-        remained.is_some_and(|remained| remained > 1 && self.targets.addresses().filter(unsent).count() * 2 > remained)
+        let (unsent, state) = (self.targets.addresses().filter(unsent).count(), &self.families[family.index()]);
+        state.unreached_when_broken.is_some_and(|remained| remained > 1 && unsent * 2 > remained)
+            || state.crowded_out && unsent > 0
     }
 
     /// The target to send to next, if its time has come.
