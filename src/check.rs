@@ -6,18 +6,18 @@
 use std::env;
 use std::fmt::{Display, Write};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::getuid;
 
-use crate::error::{Error, Reason};
-use crate::net::{Given, Link};
+use crate::address::{Family, PerFamily};
+use crate::message::{Error, Reason};
+use crate::net::{Link, SocketStatus};
 use crate::plan::Limits;
 use crate::privilege::{Dropped, Right};
 use crate::sandbox::{self, Seccomp};
-use crate::wire::Family;
 
 /// The file that is running, whatever became of its name since.
 const PROGRAM: &str = "/proc/self/exe";
@@ -35,7 +35,7 @@ pub fn look(
     report.title();
     let end = match link {
         Ok(link) => {
-            for (family, given) in Family::BOTH.into_iter().zip(link.given()) {
+            for (family, given) in link.status() {
                 if only.is_none_or(|only| only == family) {
                     report.family(family, given, right);
                 }
@@ -89,13 +89,13 @@ impl Report {
         let _ = writeln!(self.text, "{name} {version}, started by uid {}; nothing is sent", getuid());
     }
 
-    fn family(&mut self, family: Family, given: Result<Given, Errno>, right: Right) {
+    fn family(&mut self, family: Family, given: io::Result<SocketStatus>, right: Right) {
         let given = match given {
             Ok(given) => given,
-            Err(errno) => {
-                self.line(family.name(), format_args!("none: {}", Reason(&errno.into())));
-                match errno {
-                    Errno::EPERM | Errno::EACCES => self.ways_to_ping(right),
+            Err(error) => {
+                self.line(family.name(), format_args!("none: {}", Reason(&error)));
+                match error.kind() {
+                    io::ErrorKind::PermissionDenied => self.ways_to_ping(right),
                     _ => self.line("  why", "this kernel has no such sockets; the other family is not concerned"),
                 }
                 return;
@@ -114,14 +114,14 @@ impl Report {
             true => "packet filter",
             false => "no packet filter",
         };
-        let stamps = if given.stamps { "time stamps" } else { "no time stamps" };
+        let stamps = if given.timestamps { "time stamps" } else { "no time stamps" };
         let drops = if given.drop_counter { "drop counter" } else { "no drop counter" };
         self.line(family.name(), socket);
         self.line("  kernel", format_args!("{filter}, {stamps}, {drops}"));
         if !given.drop_counter {
             self.fix("a kernel from Linux 4.12 on; until then lost replies go unnoticed");
         }
-        let [granted, asked] = given.buffer;
+        let (granted, asked) = (given.receive_buffer, given.wanted_receive_buffer);
         self.line("  buffer", format_args!("{granted} of {asked} bytes"));
         if granted < asked {
             self.fix(&format!("sysctl -w net.core.rmem_max={asked}"));
@@ -198,7 +198,7 @@ impl Report {
         if limits.groups {
             return self.line("limits", "none (the caller is root)");
         }
-        let Limits { rate, spacing, targets, sizes: [v4, v6], .. } = limits;
+        let Limits { rate, spacing, targets, sizes: PerFamily { v4, v6 }, .. } = limits;
         self.line(
             "limits",
             format_args!("{rate} packets a second, {} ms between probes to one target,", spacing.as_millis()),

@@ -17,12 +17,12 @@ use lexopt::{Arg, Parser};
 
 pub use crate::cli::flags::{FLAGS, Flag, LETTERS, Letter};
 
+use crate::address::{Family, PerFamily};
 use crate::cli::flags::Apply;
 use crate::cli::value::Bad;
-use crate::error::{Error, Quoted, Warning};
+use crate::message::{Error, Quoted, Warning};
 use crate::plan::{Limits, Plan, Rate, Shape};
 use crate::report::Lines;
-use crate::wire::Family;
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub struct Options {
     /// The only family wanted, if only one is.
     pub only: Option<Family>,
     /// Where to send from, by family.
-    pub sources: [Option<Source>; 2],
+    pub sources: PerFamily<Option<Source>>,
     /// The interface to send from and to hear answers on.
     pub interface: Option<String>,
     /// How long the process may take.
@@ -214,12 +214,16 @@ impl Options {
             _ => {}
         }
         match (self.only, &self.sources) {
-            (Some(Family::V4), [_, Some(_)]) => return Err(Error::Conflict("--ipv4", "an IPv6 --source")),
-            (Some(Family::V6), [Some(_), _]) => return Err(Error::Conflict("--ipv6", "an IPv4 --source")),
+            (Some(Family::V4), PerFamily { v6: Some(_), .. }) => {
+                return Err(Error::Conflict("--ipv4", "an IPv6 --source"));
+            }
+            (Some(Family::V6), PerFamily { v4: Some(_), .. }) => {
+                return Err(Error::Conflict("--ipv6", "an IPv4 --source"));
+            }
             _ => {}
         }
         let family = self.only.unwrap_or(Family::V6);
-        let most = limits.sizes[family.index()];
+        let most = limits.sizes[family];
         if self.shape.size > most {
             return Err(Error::TooMuchData(self.shape.size, most, family.name()));
         }

@@ -23,24 +23,26 @@
 #![deny(unreachable_pub)]
 #![forbid(unsafe_code)]
 
-pub mod error;
+pub mod address;
+pub mod alloc;
 pub mod plan;
-pub mod room;
 pub mod tally;
 pub mod token;
 pub mod wire;
 
+pub mod net;
 pub mod prober;
-pub mod report;
-pub mod targets;
+pub mod turn;
 
 pub mod check;
 pub mod cli;
+pub mod input;
+pub mod list;
 pub mod memory;
-pub mod net;
+pub mod message;
 pub mod privilege;
+pub mod report;
+pub mod run;
 pub mod sandbox;
 pub mod signal;
 pub mod stdio;
-
-pub mod driver;

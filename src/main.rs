@@ -10,30 +10,37 @@ use std::env;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufWriter, Cursor, IsTerminal, Write};
 use std::mem;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::panic;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use xymonping::address::{Address, PerFamily};
 use xymonping::check;
-use xymonping::cli::{self, Debug, Help, Input, Options, Request};
-use xymonping::driver::{self, Context, Log, Status};
-use xymonping::error::{Error, Exit, Warning};
+use xymonping::cli::{self, Debug, Help, Input, Options, Request, Source};
+use xymonping::input;
+use xymonping::list::List;
 use xymonping::memory;
-use xymonping::net::{self, Link, Origin, RawSockets};
+use xymonping::message::{Error, Exit, Warning};
+use xymonping::net::{self, Link, RawSockets};
 use xymonping::plan::{Limits, Plan, Rate};
-use xymonping::privilege::{self, Suspended};
-use xymonping::prober::Prober;
-use xymonping::report::{Outcome, Summary};
+use xymonping::privilege::{self, Privileged, Suspended};
+use xymonping::prober::{Diagnosis, Prober};
+use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
+use xymonping::run::{self, Context, Log, Status};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
 use xymonping::stdio::{Stream, Until};
-use xymonping::targets::{Reading, Rules, Targets};
 use xymonping::token::Key;
 
 /// How many milliseconds the last messages wait for a reader, and the last reading for a writer: the end may not hang.
 const LAST_WORDS: u16 = 1000;
+
+/// The size of each receive buffer, in bytes.
+const RECEIVE_BUFFER: usize = 4 << 20;
+const RECEIVE_BUFFER_OF_ROOT: usize = 32 << 20;
 
 /// What is said on stderr at the end: failures first, then warnings, then remarks on lines.
 #[derive(Default)]
@@ -87,19 +94,19 @@ fn refuse(error: &Error) {
 }
 
 fn run(notes: &mut Notes) -> Result<Exit, Error> {
-    let start = driver::now();
+    let start = run::now();
 
     // 1. Set rights aside.
     let suspended = Suspended::begin()?;
     let mut signals = Signals::block()?;
-    driver::be_punctual();
+    run::set_timer_slack();
     let caller_is_root = suspended.caller_is_root();
     let limits = if caller_is_root { &Limits::ROOT } else { &Limits::ORDINARY };
 
     // 2. Read the command line, without rights.
     let request = cli::parse(env::args_os().skip(1), limits);
-    let (options, origins) = match request.and_then(with_origins) {
-        Ok((Request::Run(options), origins)) => (*options, origins),
+    let (options, sources) = match request.and_then(with_sources) {
+        Ok((Request::Run(options), sources)) => (*options, sources),
         Ok((request, _)) => {
             suspended.resume()?.drop()?;
             return answer(&request, &signals);
@@ -117,66 +124,81 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 3. Use them, once. 4. Give them up.
     let right = options.check.then(|| suspended.right());
     let privileged = suspended.resume()?;
-    let sockets = RawSockets::open(&privileged, options.only, origins, caller_is_root);
+    let sockets = open_sockets(&options, sources, caller_is_root, &privileged);
     let dropped = privileged.drop()?;
 
-    // 5. Shut the sockets, read targets, listen: nothing piles up meanwhile, and what came before is drained before the
-    // first probe.
+    // 5. Drop all packets, read targets, accept replies: nothing queues up meanwhile, and what came before is read before
+    // the first probe.
     if let Some(deadline) = options.deadline {
         notes.deadline = Some(start + deadline);
-        signals.set_alarm(deadline.saturating_sub(driver::now() - start))?;
+        signals.set_alarm(deadline.saturating_sub(run::now() - start))?;
     }
     let secret = RandomState::new();
     let ident = secret.build_hasher().finish() as u16;
-    let make_ready =
-        |sockets| Link::new(sockets, ident, &options.shape, options.interface.as_deref(), caller_is_root, &dropped);
-    let link = sockets.and_then(make_ready);
+    let link = sockets.and_then(|sockets| Ok(Link::new(sockets, ident, &options.shape)?));
     if let Some(right) = right {
-        let link = link.and_then(|mut link| link.listen(|_| true).map(|()| link));
+        let link = link.and_then(|mut link| Ok(link.listen(|_| true).map(|()| link)?));
         let (report, end) = check::look(right, options.only, link, limits, &dropped);
         print(&report, &signals)?;
         return end.map(|()| Exit::Success);
     }
     let mut link = link?;
     let log = open_log(&options.debug, &signals)?;
-    let targets = read_targets(&options, limits, &signals, notes)?;
+    let List { addresses, lines, rejected, .. } = read_list(&options, limits, &signals, notes)?;
+    let targets = addresses.len();
     notes.awaiting_list = false;
-    link.listen(|family| targets.of(family) > 0)?;
-    if targets.addresses().any(|(_, address)| link.leaves(address)) {
-        link.take_compass(origins, options.interface.as_deref());
+    link.listen(|family| addresses.count(family) > 0)?;
+    if addresses.iter().any(|(_, address)| link.is_remote(address)) {
+        link.look_for_routes();
     }
-    let deadline = options.deadline.map(|time| start + time - time_to_report(targets.len()).min(time / 2));
-    warn_of_deadline(&options.plan, targets.len(), deadline);
-    let rejected = targets.rejected > 0;
-    let room = Summary::room(if options.summary { targets.len() } else { 0 })?;
+    let deadline = options.deadline.map(|time| start + time - time_to_report(targets).min(time / 2));
+    warn_of_deadline(&options.plan, targets, deadline);
+    let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
     let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Until::Signal(&signals)));
-    let mut prober = Prober::new(options.plan, Key::new(secret), link.idents(), targets, driver::now())?;
+    let mut prober = Prober::sweep(&options.plan, addresses, Key::new(secret), link.idents(), run::now())?;
     let status = Status::new(Stream::new(io::stderr(), Until::Milliseconds(0)), io::stderr().is_terminal());
     let mut context = Context { signals: &signals, log, status, deadline };
 
-    // 6. Close the door, probe, report.
+    // 6. Enter the sandbox, probe, report.
     sandbox::enter(&dropped)?;
-    let end = driver::probe(&mut link, &mut prober, &mut context, &dropped);
-    let outcome = Outcome::of(&prober, end);
+    let end = run::probe(&mut link, &mut prober, &mut context, &dropped);
+    let diagnosis = Diagnosis::new(&prober);
+    let outcome = Outcome::new(&prober, &diagnosis, end);
     notes.failures.extend(outcome.failures.iter().map(Error::to_string));
     notes.warnings.splice(0..0, outcome.warnings.iter().map(Warning::to_string));
-    if let Err(error) = outcome.write(&mut out, &prober, options.lines) {
+    let results = Results { lines: &lines, prober: &prober, diagnosis: &diagnosis };
+    if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {
         // Dropped as it is, the buffer would be written once more, and wait once more for a reader who does not read.
         let _ = out.into_parts();
         return Err(Error::WriteResults(error));
     }
     if options.summary {
-        let summary = Summary::new(&prober, &outcome, link.drops(), driver::now() - start, room);
-        notes.warnings.push(summary.to_string());
+        notes.warnings.push(Summary::new(results, link.drops(), run::now() - start, reserved).to_string());
     }
     // The kernel takes everything back faster than we can give it piece by piece.
-    mem::forget((link, prober, out));
+    mem::forget((link, prober, out, lines));
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
-        None if options.exit_status && rejected => Exit::Rejected,
-        None if options.exit_status && outcome.unreachable > 0 => Exit::Unreachable,
+        None if options.exit_status && rejected > 0 => Exit::Rejected,
+        None if options.exit_status && diagnosis.unreachable > 0 => Exit::Unreachable,
         None => Exit::Success,
     })
+}
+
+/// Opens the sockets, which is all that is done with privilege.
+fn open_sockets(
+    options: &Options,
+    sources: PerFamily<Option<Address>>,
+    caller_is_root: bool,
+    _: &Privileged,
+) -> Result<RawSockets, Error> {
+    Ok(RawSockets::open(net::Config {
+        families: PerFamily::from_fn(|family| options.only.is_none_or(|only| only == family)),
+        sources,
+        interface: options.interface.clone(),
+        receive_buffer: if caller_is_root { RECEIVE_BUFFER_OF_ROOT } else { RECEIVE_BUFFER },
+        broadcast: caller_is_root,
+    })?)
 }
 
 /// How long before the deadline probing has to end so that the lines are out by then: ample for a file, and for a pipe
@@ -189,21 +211,36 @@ fn time_to_report(targets: usize) -> Duration {
 fn warn_of_deadline(plan: &Plan, targets: usize, deadline: Option<Instant>) {
     if let (Some(deadline), Rate::PerSecond(pps)) = (deadline, plan.rate) {
         let needed = targets.saturating_sub(1) as f64 / pps; // the first leaves at once
-        if needed > deadline.saturating_duration_since(driver::now()).as_secs_f64() {
+        if needed > deadline.saturating_duration_since(run::now()).as_secs_f64() {
             say(&[Warning::TooSlow(targets, needed).to_string()], Some(deadline));
         }
     }
 }
 
-/// Checks the addresses to send from, as far as that takes no rights.
-fn with_origins(request: Request) -> Result<(Request, [Option<Origin>; 2]), Error> {
-    let mut origins = [None; 2];
+/// Checks the addresses to send from, as far as that needs no privilege.
+fn with_sources(request: Request) -> Result<(Request, PerFamily<Option<Address>>), Error> {
+    let mut sources = PerFamily::default();
     if let Request::Run(options) = &request {
-        for (origin, source) in origins.iter_mut().zip(&options.sources) {
-            *origin = source.as_ref().map(Origin::check).transpose()?;
+        for source in [&options.sources.v4, &options.sources.v6].into_iter().flatten() {
+            let address = source_address(source)?;
+            sources[address.family()] = Some(address);
         }
     }
-    Ok((request, origins))
+    Ok((request, sources))
+}
+
+/// The address of a `--source`, its zone looked up. The kernel would bind to a broadcast address.
+fn source_address(source: &Source) -> Result<Address, Error> {
+    let refused = |why| Error::BadSource(source.to_string().as_bytes().into(), why);
+    match (source.ip, &source.zone) {
+        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => Err(refused("a broadcast address")),
+        (IpAddr::V4(ip), _) => Ok(Address::V4(ip)),
+        (IpAddr::V6(ip), None) => Ok(Address::V6(ip, 0)),
+        (IpAddr::V6(ip), Some(zone)) => match net::interface(zone) {
+            Some(index) => Ok(Address::V6(ip, index)),
+            None => Err(refused("no such interface")),
+        },
+    }
 }
 
 /// Answers a question about the program itself.
@@ -232,49 +269,29 @@ fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, 
     })
 }
 
-fn read_targets(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<Targets, Error> {
-    // Root may ping them; then it is not worth while to ask.
-    let broadcasts = if limits.groups { Vec::new() } else { net::broadcasts() };
-    let rules = Rules { only: options.only, limits, broadcasts: &broadcasts, interface: &net::interface };
-    let mut reading = Reading::new(rules).within(&memory::available);
+/// Reads the list; remarks on it are noted.
+fn read_list(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<List, Error> {
     let deadline = notes.deadline;
-    let tell = |lines| say(&[format!("reading the list, {lines} lines so far")], deadline);
-    match &options.input {
-        Input::Operands(operands) => {
-            for operand in operands {
-                reading.operand(operand.as_bytes())?;
-            }
-        }
-        Input::File(path) => {
-            let opened = Stream::open_list(Path::new(path), signals);
-            let mut list = opened.map_err(|error| {
-                if limits.groups && error.kind() == io::ErrorKind::PermissionDenied {
-                    notes.warnings.push(Warning::RootWithoutPowers.to_string());
-                }
-                Error::OpenList(path.as_bytes().into(), error)
-            })?;
-            driver::read_list(&mut list, &mut reading, tell)?;
-        }
-        Input::Stdin => {
-            if io::stdin().is_terminal() {
-                say(&["reading addresses from the terminal, one a line (end with Ctrl-D)".to_owned()], notes.deadline);
-            }
-            driver::read_list(&mut Stream::new(io::stdin(), Until::Signal(signals)), &mut reading, tell)?;
-        }
+    let list = input::read(options, limits, signals, |line| say(&[line.to_owned()], deadline));
+    if let Err(Error::OpenList(_, error)) = &list
+        && limits.groups
+        && error.kind() == io::ErrorKind::PermissionDenied
+    {
+        notes.warnings.push(Warning::RootWithoutPowers.to_string());
     }
-    let targets = reading.finish()?;
-    notes.warnings.extend(targets.remarks.iter().map(|remark| remark.to_string()));
-    let unsaid = targets.rejected + targets.doubtful - targets.remarks.len() as u64;
+    let list = list?;
+    notes.warnings.extend(list.remarks.iter().map(|remark| remark.to_string()));
+    let unsaid = list.rejected + list.two_addresses - list.remarks.len() as u64;
     if unsaid > 0 {
         notes.warnings.push(Warning::MoreLines(unsaid).to_string());
     }
-    Ok(targets)
+    Ok(list)
 }
 
 /// Writes lines to stderr, each with the program's name, and waits for a reader no longer than the deadline allows. If
 /// one cannot be written, nobody is left to be told, and the rest is not tried.
 fn say(lines: &[String], deadline: Option<Instant>) {
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(driver::now()).as_millis());
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(run::now()).as_millis());
     let patience = left.map_or(LAST_WORDS, |left| left.min(LAST_WORDS.into()) as u16);
     let mut out = Stream::new(io::stderr(), Until::Milliseconds(patience));
     let _ = lines.iter().try_for_each(|line| out.write_all(format!("xymonping: {line}\n").as_bytes()));
@@ -284,6 +301,6 @@ fn say(lines: &[String], deadline: Option<Instant>) {
 fn listen_to_the_end(deadline: Option<Instant>) {
     let mut input = Stream::new(io::stdin(), Until::Milliseconds(LAST_WORDS));
     if input.has_peer() {
-        driver::drain_input(&mut input, deadline);
+        input.drain(deadline);
     }
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-use crate::error::Error;
-use crate::room;
+use crate::alloc;
+use crate::message::Error;
 
 /// A stack of this size does for every path through the program, several times over.
 const STACK: rlim_t = 256 << 10;
@@ -55,13 +55,13 @@ pub fn prepare() -> Result<(), Error> {
     {
         return Err(Error::Memory(0));
     }
-    room::spare(0)
+    Ok(alloc::check_headroom(0)?)
 }
 
 /// Whether the stack can grow once more. A limit on address space holds for it as for any other memory, but where it is
 /// reached, the stack is the one that ends in a death by SIGSEGV.
 pub fn has_stack() -> bool {
-    room::is_there(STACK as usize)
+    alloc::can_allocate(STACK as usize)
 }
 
 /// How many bytes can still be had.

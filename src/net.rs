@@ -1,67 +1,68 @@
 //! The sockets: opened with privilege, filtered, time-stamped and used without.
 //!
-//! One socket a family, whatever the number of targets: raw where the caller's rights allow, else an ICMP datagram socket
-//! (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose packets have no IP header.
+//! One socket a family, whatever the number of targets: raw where the rights allow it, else an ICMP
+//! datagram socket (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose
+//! packets have no IP header.
 //!
-//! Times. What the wire did is what counts, not what our scheduler did. Arrivals are stamped by the kernel (`stamp`).
-//! For departures the kernel could stamp as well, but that costs a second message a probe and 19 % of the throughput;
-//! instead the clock is read before and after each system call, and the packets of a batch are taken to have left at
-//! even distances in between. Against a packet capture this is right within 2.5 us in the median and 17 us at the 99th
-//! percentile (benches/README.md, "rtt"); user-space times of receipt are wrong by milliseconds beside busy processors.
+//! An RTT must not depend on the scheduler. Arrivals are stamped by the kernel (`timestamp`). It could
+//! stamp departures as well, but that costs a second message a probe and 19 % of the throughput;
+//! instead the clock is read before and after each system call, and the send times of a batch are
+//! interpolated. Against a packet capture this is right within 2.5 us in the median and 17 us at the
+//! 99th percentile (benches/README.md, "rtt"); receive times taken in user space are wrong by
+//! milliseconds beside busy processors.
 
+mod error;
 mod filter;
-mod port;
-mod raw;
-mod stamp;
+mod route;
+mod socket;
+mod sockets;
+mod timestamp;
 
-use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::io;
+use std::iter;
 use std::ops::Range;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::InterfaceFlags;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
+use nix::sys::socket::SockaddrStorage;
 use nix::sys::time::TimeSpec;
 use socket2::Type;
 
-pub use crate::net::port::{Given, is_want_of_room};
-pub use crate::net::raw::{Origin, RawSockets, interface};
+pub use crate::net::error::{Error, SocketOption};
+pub use crate::net::route::{broadcasts, interface, is_broadcast};
+pub use crate::net::socket::SocketStatus;
+pub use crate::net::sockets::{Config, RawSockets};
 
-use crate::error::Error;
-use crate::net::port::Port;
-use crate::net::raw::{DISCARD, Opened, open_icmp};
+use crate::address::{Address, Family, PerFamily};
+use crate::net::route::{Routes, socket_address};
+use crate::net::socket::{FamilySocket, Sent, receive_slots};
+use crate::net::sockets::{Opened, open_icmp};
 use crate::plan::Shape;
-use crate::privilege::Dropped;
-use crate::prober::{MAX_BATCH, Probe};
-use crate::targets::Address;
+use crate::prober::{MAX_BATCH, Probe, SendError, Wait};
 use crate::token::Token;
-use crate::wire::{Echo, Family, HEADER, Malformed, Message};
+use crate::wire::{Echo, HEADER, Malformed, Message};
 
 /// The open, filtered, time-stamping sockets.
 pub struct Link {
-    /// A family that could not be opened is left with the reason, which then holds for every probe of that family.
-    ports: [Result<Port, Errno>; 2],
-    /// The addresses of this machine.
-    own: Vec<IpAddr>,
-    /// Whether no probe could leave this machine when the run began.
-    unplugged: bool,
-    send_headers: MultiHeaders<SockaddrStorage>,
+    config: Config,
+    /// Of a family that could not be opened, the reason, which holds for each probe of that family.
+    sockets: PerFamily<Result<FamilySocket, Errno>>,
+    routes: Routes,
+    /// The last address of another machine that a probe was sent to.
+    reached: PerFamily<Option<Address>>,
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
-    /// Room for replies, in one piece: what is never written to costs nothing.
-    replies: Vec<u8>,
+    receive_slots: Vec<u8>,
 }
 
-/// A packet that came in.
+/// A packet that arrived.
 pub struct Arrival<'a> {
-    /// Who sent it, as far as the packet says.
+    /// Its source address.
     pub from: Address,
-    /// What it says.
+    /// The ICMP message in it.
     pub message: Result<Message<'a>, Malformed>,
     /// When the kernel received it.
     pub at: Instant,
@@ -69,253 +70,191 @@ pub struct Arrival<'a> {
 
 /// What became of a batch of probes.
 pub struct Departure {
-    /// How many left: the first so many of the batch.
+    /// How many were sent: the first ones of the batch.
     pub count: usize,
-    /// When they left, all together.
-    pub left: Range<Instant>,
-    /// Why the next one did not, if the kernel was asked and refused.
-    pub refusal: Option<Errno>,
-}
-
-/// What to wait for besides the time and a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
-    /// Nothing.
-    Nothing,
-    /// Replies.
-    Replies,
+    /// The system call in which they were sent.
+    pub sent_during: Range<Instant>,
+    /// Whether one of them was sent to another machine.
+    pub outward: bool,
+    /// Why the next one was not, if the kernel did not accept it.
+    pub error: Option<SendError>,
 }
 
 impl Link {
-    /// Makes the sockets ready to send, and deaf: nothing is to pile up while the list is read, however long that takes.
-    /// For a family without a raw socket an ICMP datagram socket is tried; if no family has either, that is the end.
-    pub fn new(
-        raw: RawSockets,
-        ident: u16,
-        shape: &Shape,
-        interface: Option<&str>,
-        may_broadcast: bool,
-        _: &Dropped,
-    ) -> Result<Self, Error> {
+    /// Prepares the sockets for sending, with a filter that drops all packets so that none queue up
+    /// while a list is read. For a family without a raw socket an ICMP datagram socket is tried; it is
+    /// an error if no family has either.
+    pub fn new(raw: RawSockets, ident: u16, shape: &Shape) -> Result<Self, Error> {
+        let RawSockets { opened, config } = raw;
         let mut refusal = None;
-        let mut ports = [Err(Errno::EAFNOSUPPORT), Err(Errno::EAFNOSUPPORT)];
-        for (family, opened) in Family::BOTH.into_iter().zip(raw.opened) {
-            let port = match opened {
-                Opened::NotWanted => continue,
-                Opened::Raw(socket) => Ok(Port::raw(socket, family, ident, raw.buffer)?),
+        let mut sockets = PerFamily::from_fn(|_| Err(Errno::EAFNOSUPPORT));
+        for (family, opened) in opened {
+            let socket = match opened {
+                Opened::Excluded => continue,
+                Opened::Raw(socket) => Ok(FamilySocket::raw(socket, family, ident, &config)?),
                 Opened::Refused(error) => match open_icmp(family, Type::DGRAM) {
-                    Ok(socket) => Ok(Port::datagram(socket, family, raw.origins[family.index()], raw.buffer)?),
+                    Ok(socket) => Ok(FamilySocket::datagram(socket, family, &config)?),
                     Err(_) => Err(error),
                 },
             };
-            ports[family.index()] = match port {
-                Ok(port) => {
-                    if may_broadcast {
-                        let _ = port.socket.set_broadcast(true);
-                    }
-                    port.shape(shape, interface)?;
-                    Ok(port)
+            sockets[family] = match socket {
+                Ok(socket) => {
+                    socket.configure(&config, shape)?;
+                    Ok(socket)
                 }
-                Err(error) => {
-                    let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-                    // Without this family, or without the right to it, the other one may do. Anything else is trouble of
-                    // our own, and must not look like that of the targets.
+                Err(source) => {
+                    let errno = source.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+                    // Without this family, or without the right to it, the other one may do. Any other
+                    // error is this machine's, and must not look like one of the targets.
                     if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) {
-                        return Err(Error::System("opening sockets", error));
+                        return Err(Error::System { what: "opening sockets", source });
                     }
-                    refusal.get_or_insert(error);
+                    refusal.get_or_insert(source);
                     Err(errno)
                 }
             };
         }
-        if let Some(refusal) = refusal
-            && ports.iter().all(Result::is_err)
-        {
-            return Err(match refusal.kind() {
-                io::ErrorKind::PermissionDenied => Error::NoPermission(refusal),
-                _ => Error::System("opening sockets", refusal),
+        if let (Some(source), PerFamily { v4: Err(_), v6: Err(_) }) = (refusal, &sockets) {
+            return Err(match source.kind() {
+                io::ErrorKind::PermissionDenied => Error::Permission(source),
+                _ => Error::System { what: "opening sockets", source },
             });
         }
         let size = shape.size;
-        let mut data: Vec<u8> = (0..size).map(|place| place as u8).collect();
+        let mut data: Vec<u8> = (0..size).map(|index| index as u8).collect();
         if !shape.pattern.is_empty() {
             let pattern = shape.pattern.iter().cycle();
             data[Token::LEN..].iter_mut().zip(pattern).for_each(|(byte, filler)| *byte = *filler);
         }
         Ok(Link {
-            ports,
-            own: Vec::new(),
-            unplugged: false,
-            send_headers: MultiHeaders::preallocate(MAX_BATCH, None),
+            config,
+            sockets,
+            routes: Routes::default(),
+            reached: PerFamily::default(),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
-            replies: port::rooms(size),
+            receive_slots: receive_slots(size),
             data,
         })
     }
 
-    /// Lets replies in, to families that have targets. The socket of one that has none is closed: it would only cost a
-    /// look for every round.
+    /// Accepts replies, of families that have targets. The socket of one that has none is closed: it
+    /// would only cost a system call in each turn.
     pub fn listen(&mut self, has_targets: impl Fn(Family) -> bool) -> Result<(), Error> {
-        for (family, port) in Family::BOTH.into_iter().zip(&mut self.ports) {
-            match port {
-                Ok(port) if has_targets(family) => port.listen()?,
-                Ok(_) => *port = Err(Errno::EAFNOSUPPORT),
+        for (family, socket) in self.sockets.as_mut() {
+            match socket {
+                Ok(socket) if has_targets(family) => socket.listen()?,
+                Ok(_) => *socket = Err(Errno::EAFNOSUPPORT),
                 Err(_) => {}
             }
         }
         Ok(())
     }
 
-    /// What the kernel gave for each family, or why it gave nothing. The sockets are of no more use afterwards.
-    pub fn given(self) -> [Result<Given, Errno>; 2] {
-        self.ports.map(|port| port.map(Port::given))
+    /// What the kernel granted for each family, or why it granted nothing. The sockets are of no
+    /// more use afterwards.
+    pub fn status(self) -> PerFamily<io::Result<SocketStatus>> {
+        self.sockets.map(|socket| Ok(socket?.status()))
     }
 
-    /// Looks whether there is a way out, and prepares for [`Self::has_route`], while descriptors can still be opened.
-    pub fn take_compass(&mut self, origins: [Option<Origin>; 2], interface: Option<&str>) {
-        let interfaces: Vec<_> = interfaces().collect();
-        self.own = interfaces.iter().filter_map(address_of_interface).collect();
-        self.unplugged = are_unplugged(&interfaces, interface);
-        for port in self.ports.iter_mut().flatten() {
-            port.take_compass(origins[port.family.index()], interface);
-        }
+    /// Checks the interfaces for carrier and opens the sockets that ask for routes. Call before a
+    /// sandbox is entered that allows no new descriptors. Not needed for targets on this machine.
+    pub fn look_for_routes(&mut self) {
+        let families = self.sockets.as_ref().map(|socket| socket.is_ok());
+        self.routes = Routes::look(&self.config, families);
     }
 
-    /// The Identifiers of probes and replies, by family.
-    pub fn idents(&self) -> [u16; 2] {
-        self.ports.each_ref().map(|port| port.as_ref().map_or(0, |port| port.ident))
+    /// The Identifiers of probes and replies.
+    pub fn idents(&self) -> PerFamily<u16> {
+        self.sockets.as_ref().map(|socket| socket.as_ref().map_or(0, |socket| socket.ident))
     }
 
-    /// How many packets the kernel has thrown away: replies without room, and damaged ICMPv6 packets of anybody. A lost
-    /// reply may count twice.
+    /// The descriptors to wait for replies on.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.as_ref().into_iter().filter_map(|(_, socket)| Some(socket.as_ref().ok()?.socket.as_fd()))
+    }
+
+    /// How many packets the kernel has dropped: replies for which the buffer was full, and damaged
+    /// ICMPv6 packets of any program. A lost reply may count twice.
     pub fn drops(&self) -> u64 {
-        self.ports.iter().flatten().map(|port| port.dropped).sum()
+        self.sockets.as_ref().into_iter().flat_map(|(_, socket)| socket).map(|socket| socket.dropped).sum()
     }
 
     /// Sends probes, all of one family, in one system call.
     pub fn send(&mut self, probes: &[Probe]) -> Departure {
-        let now = Instant::now();
-        let none = |refusal| Departure { count: 0, left: now..now, refusal };
-        let probes = match probes.iter().position(|probe| self.unplugged && self.leaves(probe.address)) {
-            Some(0) => return none(Some(Errno::ENETDOWN)),
-            Some(outward) => &probes[..outward],
-            None => probes,
+        let Some(family) = probes.first().map(|probe| probe.address.family()) else {
+            let now = Instant::now();
+            return Departure { count: 0, sent_during: now..now, outward: false, error: None };
         };
-        let Some(first) = probes.first() else { return none(None) };
-        let family = first.address.family();
-        let port = match &self.ports[family.index()] {
-            Ok(port) => port,
-            Err(errno) => return none(Some(*errno)),
+        let (sent_during, sent) = self.try_send(family, probes);
+        let (count, error) = match sent {
+            Ok(count) => (count, None),
+            Err(errno) => (0, Some(self.send_error(family, errno))),
+        };
+        let remote = probes[..count].iter().rev().find(|probe| self.routes.is_remote(probe.address));
+        if let Some(probe) = remote {
+            self.reached[family] = Some(probe.address);
+        }
+        Departure { count, sent_during, outward: remote.is_some(), error }
+    }
+
+    fn try_send(&mut self, family: Family, probes: &[Probe]) -> Sent {
+        let now = Instant::now();
+        let probes = match probes.iter().position(|probe| self.routes.is_cut_off(probe.address)) {
+            Some(0) => return (now..now, Err(Errno::ENETDOWN)),
+            Some(first) => &probes[..first],
+            None => &probes[..probes.len().min(MAX_BATCH)],
+        };
+        let socket = match &self.sockets[family] {
+            Ok(socket) => socket,
+            Err(errno) => return (now..now, Err(*errno)),
         };
         let mut addresses = [None; MAX_BATCH];
         for ((probe, packet), address) in probes.iter().zip(&mut self.packets).zip(&mut addresses) {
             self.data[..Token::LEN].copy_from_slice(&probe.token.emit());
-            let echo = Echo { ident: port.ident, seq: probe.seq, data: &self.data };
+            let echo = Echo { ident: socket.ident, seq: probe.seq, data: &self.data };
             Message::Request(echo).emit(family, packet);
-            *address = Some(destination(probe.address));
+            *address = Some(SockaddrStorage::from(socket_address(probe.address, 0)));
         }
-        let slices: [_; MAX_BATCH] = std::array::from_fn(|place| [IoSlice::new(&self.packets[place])]);
-        let count = probes.len().min(MAX_BATCH);
-        let (fd, flags) = (port.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-        port.candidly(|| {
-            let start = Instant::now();
-            let sent = sendmmsg(fd, &mut self.send_headers, &slices[..count], &addresses[..count], [], flags);
-            let sent = sent.map(Iterator::count);
-            let left = start..Instant::now();
-            match sent {
-                Ok(count) => Departure { count, left, refusal: None },
-                Err(errno) => Departure { count: 0, left, refusal: Some(errno) },
-            }
-        })
+        socket.send(&self.packets[..probes.len()], &addresses)
     }
 
-    /// Hands every packet that has arrived so far to `each`, family by family, in the order of arrival. Says of either
-    /// family whether replies were lost for want of room since the last time.
-    pub fn receive(&mut self, mut each: impl FnMut(Arrival)) -> [bool; 2] {
-        let replies = &mut self.replies;
-        self.ports.each_mut().map(|port| port.as_mut().is_ok_and(|port| port.receive(replies, &mut each)))
-    }
-
-    /// Whether what is sent to `address` leaves this machine.
-    pub fn leaves(&self, address: Address) -> bool {
-        let ip = match address {
-            Address::V4(ip) => ip.into(),
-            Address::V6(ip, _) => ip.into(),
-        };
-        !IpAddr::is_loopback(&ip) && !self.own.contains(&ip)
-    }
-
-    /// Whether the kernel knows a route to `address` now. Nothing is sent to find out. Without a compass nobody knows, and
-    /// the answer is no.
-    pub fn has_route(&self, address: Address) -> bool {
-        let peer: SocketAddr = match address {
-            Address::V4(ip) => SocketAddrV4::new(ip, DISCARD).into(),
-            Address::V6(ip, zone) => SocketAddrV6::new(ip, DISCARD, 0, zone).into(),
-        };
-        self.ports[address.family().index()].as_ref().is_ok_and(|port| port.has_route(peer))
-    }
-
-    /// Waits until `until` or a signal, or for what else is awaited.
-    pub fn wait(&self, signals: BorrowedFd, until: Option<Instant>, awaited: Awaited) {
-        let timeout = until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
-        let mut wanted = [const { None }; 2];
-        if awaited == Awaited::Replies {
-            let flags = PollFlags::POLLIN;
-            wanted = self.ports.each_ref().map(|port| Some(PollFd::new(port.as_ref().ok()?.socket.as_fd(), flags)));
+    /// What an errno means for other targets. The lack of a route affects only one target if the
+    /// kernel still has a route to one that was sent to before.
+    fn send_error(&self, family: Family, errno: Errno) -> SendError {
+        let about_routes =
+            matches!(errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EACCES | Errno::EINVAL);
+        match errno {
+            Errno::ENOBUFS => SendError::NoBuffers,
+            Errno::EAGAIN => SendError::SocketFull,
+            _ => SendError::Refused {
+                errno: errno as i32,
+                other_routes_ok: about_routes
+                    && self.reached[family].is_some_and(|address| self.routes.has_route(address)),
+            },
         }
-        let signals = PollFd::new(signals, PollFlags::POLLIN);
+    }
+
+    /// Waits as long as `wait` says, or until `wake` can be read, or until a signal handler has run.
+    pub fn wait(&self, wait: Wait, wake: BorrowedFd) {
+        let timeout = wait.until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
+        let replies = self.descriptors().filter(|_| wait.for_replies);
+        let mut awaited: Vec<_> =
+            iter::once(wake).chain(replies).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // Whatever ends the wait, the caller looks at everything again.
-        let _ = match wanted {
-            [Some(one), Some(other)] => ppoll(&mut [signals, one, other], timeout, None),
-            [Some(one), None] | [None, Some(one)] => ppoll(&mut [signals, one], timeout, None),
-            [None, None] => ppoll(&mut [signals], timeout, None),
-        };
+        let _ = ppoll(&mut awaited, timeout, None);
     }
-}
 
-fn destination(address: Address) -> SockaddrStorage {
-    match address {
-        Address::V4(ip) => SocketAddrV4::new(ip, 0).into(),
-        Address::V6(ip, zone) => SocketAddrV6::new(ip, 0, 0, zone).into(),
+    /// Hands every packet that has arrived so far to `on_arrival`, family by family, in the order of
+    /// arrival. Returns for each family whether replies were lost since the last call because the
+    /// buffer was full.
+    pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<bool> {
+        let slots = &mut self.receive_slots;
+        self.sockets.as_mut().map(|socket| socket.as_mut().is_ok_and(|socket| socket.receive(slots, &mut on_arrival)))
     }
-}
 
-/// The broadcast addresses of this machine's networks, whether configured or following from the netmask (RFC 1122
-/// §3.2.1.3). Where they cannot be listed, the kernel still refuses to send to them: that needs a permission which only
-/// root's sockets are given.
-pub fn broadcasts() -> Vec<Ipv4Addr> {
-    let ip = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
-    let of_interface = |interface: InterfaceAddress| {
-        let computed = match (ip(interface.address), ip(interface.netmask)) {
-            // Networks of one or two hosts have no broadcast address (RFC 3021).
-            (Some(own), Some(mask)) if mask.to_bits().leading_ones() < 31 => Some(own | !mask),
-            _ => None,
-        };
-        [ip(interface.broadcast), computed].into_iter().flatten()
-    };
-    interfaces().flat_map(of_interface).collect()
-}
-
-fn address_of_interface(interface: &InterfaceAddress) -> Option<IpAddr> {
-    let address = interface.address?;
-    let v6 = || Some(address.as_sockaddr_in6()?.ip().into());
-    address.as_sockaddr_in().map(|v4| v4.ip().into()).or_else(v6)
-}
-
-/// Whether probes would leave by interfaces none of which is connected to anything. The kernel takes packets for them all
-/// the same, and throws them away. (By IFF_LOWER_UP: IFF_RUNNING follows later, by a worker.)
-fn are_unplugged(interfaces: &[InterfaceAddress], only: Option<&str>) -> bool {
-    let outward = || {
-        interfaces.iter().filter(|interface| {
-            interface.flags.contains(InterfaceFlags::IFF_UP)
-                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-                && only.is_none_or(|name| name == interface.interface_name)
-        })
-    };
-    outward().any(|interface| address_of_interface(interface).is_some())
-        && !outward().any(|interface| interface.flags.contains(InterfaceFlags::IFF_LOWER_UP))
-}
-
-fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
-    getifaddrs().into_iter().flatten()
+    /// Whether `address` is another machine's. Unknown before [`Self::look_for_routes`]: then every
+    /// address is, but for loopback ones.
+    pub fn is_remote(&self, address: Address) -> bool {
+        self.routes.is_remote(address)
+    }
 }

@@ -1,10 +1,13 @@
-//! What is sent to everyone, when a target is settled, and what an ordinary user may ask for: policy as data.
+//! What is sent to each target, when a target is settled, and what an ordinary user may ask for: policy as data.
 //!
 //! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and this is their
 //! only home: the flag table, the help text and the test of the man page all read them here.
 
+use std::iter;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use crate::address::PerFamily;
 
 /// How many packets may leave in a second, retries included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +40,8 @@ pub struct Plan {
     pub responses: u8,
     /// How long a probe may stay unanswered.
     pub timeout: Duration,
+    /// By what each timeout of a target multiplies its next one; at least 1.
+    pub backoff: f64,
     /// The pace of everything that leaves.
     pub rate: Rate,
     /// The least time between two probes to one target.
@@ -50,6 +55,16 @@ pub struct Plan {
 impl Plan {
     /// The shortest and the longest timeout that can be asked for.
     pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(200);
+
+    /// The distinct timeouts of a target's successive attempts; the last one holds for all further
+    /// attempts. None is longer than the longest timeout that can be asked for.
+    pub fn timeouts(&self) -> Vec<Duration> {
+        let longer = |timeout: &Duration| Some(timeout.mul_f64(self.backoff).min(*Self::TIMEOUT.end()));
+        let mut timeouts: Vec<_> =
+            iter::successors(Some(self.timeout), longer).take(usize::from(self.retries) + 1).collect();
+        timeouts.dedup();
+        timeouts
+    }
 }
 
 impl Default for Plan {
@@ -59,6 +74,7 @@ impl Default for Plan {
             retries: 2,
             responses: 1,
             timeout: Duration::from_secs(5),
+            backoff: 1.0,
             rate: Rate::PerSecond(50.0),
             spacing: Duration::ZERO,
             check_source: false,
@@ -108,7 +124,7 @@ pub struct Limits {
     /// Whether multicast and broadcast addresses may be probed.
     pub groups: bool,
     /// The most data in a probe over IPv4 and over IPv6, in bytes.
-    pub sizes: [usize; 2],
+    pub sizes: PerFamily<usize>,
 }
 
 impl Limits {
@@ -118,7 +134,7 @@ impl Limits {
         spacing: Duration::from_millis(10),
         targets: 1 << 24,
         groups: false,
-        sizes: [1_472, 1_452],
+        sizes: PerFamily { v4: 1_472, v6: 1_452 },
     };
 
     /// For root: only what the program itself and the packets can hold.
@@ -127,6 +143,6 @@ impl Limits {
         spacing: Duration::ZERO,
         targets: (1 << 31) - 1,
         groups: true,
-        sizes: [*Shape::SIZE.end(); 2],
+        sizes: PerFamily { v4: *Shape::SIZE.end(), v6: *Shape::SIZE.end() },
     };
 }

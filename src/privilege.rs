@@ -17,7 +17,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::unistd::{Gid, ResGid, ResUid, Uid, close, getresgid, getresuid, setegid, seteuid, setresgid, setresuid};
 
-use crate::error::Error;
+use crate::message::Error;
 
 /// What opening raw sockets can need: to open them, to enlarge their buffers, and to empty the bounding set afterwards.
 const WANTED: [Capability; 3] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN, Capability::CAP_SETPCAP];

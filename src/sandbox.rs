@@ -15,7 +15,7 @@ use std::io;
 
 use nix::sys::resource::{Resource, rlim_t, setrlimit};
 
-use crate::error::Error;
+use crate::message::Error;
 use crate::privilege::Dropped;
 
 /// How many descriptors are polled together, at most: two sockets and the signals. Polling needs a limit no lower.

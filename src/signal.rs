@@ -18,7 +18,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
-use crate::error::Error;
+use crate::message::Error;
 
 /// The signals that are left alone: they do not end a process by default, or (SIGPIPE) are ignored by every Rust program.
 /// Those that tell of a fault (SIGSEGV and the like) are not among them: blocked, they still kill at a real fault, and do

@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -25,6 +26,9 @@ const PIPE_BUF: usize = 4096;
 /// What a terminal takes at once when it says so: one piece of its buffer (drivers/tty/tty_buffer.c). The end of a line is
 /// a piece of its own, since it is written as two characters.
 const TERMINAL_BUF: usize = 256;
+
+/// How long a parent that is still writing its list is read from after a failure.
+const MAX_DRAIN: Duration = Duration::from_secs(5);
 
 /// A descriptor that is read or written with patience, but not beyond a signal.
 pub struct Stream<'a, D> {
@@ -80,6 +84,19 @@ impl<'a, D: AsFd> Stream<'a, D> {
             _ => PIPE_BUF,
         };
         Stream { descriptor, most, is_terminal, until }
+    }
+
+    /// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads; not beyond `deadline`.
+    pub fn drain(&mut self, deadline: Option<Instant>) {
+        let end = Instant::now() + MAX_DRAIN;
+        let end = deadline.map_or(end, |deadline| deadline.min(end));
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            let left = end.saturating_duration_since(Instant::now()).as_millis() as u16;
+            if left == 0 || !self.wait_readable(left) || !matches!(self.read(&mut piece), Ok(1..)) {
+                return;
+            }
+        }
     }
 
     /// Whether somebody may be waiting at the other end for us to read.

@@ -1,9 +1,9 @@
 //! The 16 bytes at the head of a probe's data that tie a reply to its probe.
 //!
-//! A token names the target and the attempt in plain, and seals both, with the target's address, under a key that is
-//! fresh for every run. Whoever has not seen a probe cannot make the reply to it: he would have to guess 64 bits.
-//! Nothing in it is a time, so it tells an observer nothing about our clock, and nothing an observer alters in it can
-//! move an RTT.
+//! A token names the target and the attempt in plain, and seals both, with the target's address,
+//! under a key that is fresh for every run. A reply cannot be forged without having seen the probe,
+//! except by guessing 64 bits. Nothing in it is a time, so it tells an observer nothing about our
+//! clock, and nothing an observer alters in it can change an RTT.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
@@ -14,7 +14,7 @@ pub struct Token {
     pub target: u32,
     /// How many probes that target had been sent before this one.
     pub attempt: u32,
-    /// What only the holder of the key can make of the two.
+    /// The keyed hash over the two.
     pub seal: u64,
 }
 
@@ -22,7 +22,7 @@ impl Token {
     /// The length of a token, in bytes: the least data that a probe can carry.
     pub const LEN: usize = 16;
 
-    /// The token at the head of an Echo Reply's data, if there is room for one.
+    /// The token at the head of an Echo Reply's data, if it is long enough for one.
     pub fn parse(data: &[u8]) -> Option<Self> {
         let (bytes, _) = data.split_first_chunk::<{ Self::LEN }>()?;
         let number = u128::from_be_bytes(*bytes);
@@ -36,6 +36,7 @@ impl Token {
 }
 
 /// The secret of one run: a keyed hash (the SipHash of the standard library).
+#[derive(Clone)]
 pub struct Key(RandomState);
 
 impl Key {
@@ -44,12 +45,12 @@ impl Key {
         Key(secret)
     }
 
-    /// The token of one probe.
+    /// The token of an attempt at a target, which `address` stands for: whatever else the seal covers.
     pub fn token(&self, target: u32, attempt: u32, address: impl Hash) -> Token {
         Token { target, attempt, seal: self.0.hash_one((target, attempt, address)) }
     }
 
-    /// A number that nobody without the key can foretell from `what`.
+    /// A number that cannot be computed from `what` without the key.
     pub fn number(&self, what: impl Hash) -> u64 {
         self.0.hash_one(what)
     }

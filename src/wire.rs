@@ -1,56 +1,41 @@
 //! Bytes <-> ICMP messages: Echo and Echo Reply of both families, and the errors that quote our probes.
 //!
-//! This file knows the formats of RFC 791, 792, 8200 and 4443 and nothing else: no clock, no addresses, no sockets.
-//! A message parsed here borrows its data from the packet; a message emitted here parses back to itself.
+//! This file knows the formats of RFC 791, 792, 8200 and 4443 and nothing else: no clock, no
+//! addresses, no sockets. A message parsed here borrows its data from the packet; a message emitted
+//! here parses back to itself.
 //!
-//! The ICMPv6 checksum covers the addresses of the IP header (RFC 4443 §2.3), which a raw socket does not see: there
-//! the kernel fills it in and checks it, so this file leaves it zero and unread. The ICMPv4 checksum is ours to make
-//! and to check: raw IPv4 sockets get a packet before anybody verified it.
+//! The ICMPv6 checksum covers the addresses of the IP header (RFC 4443 §2.3), which a raw socket does
+//! not see: the kernel fills it in and checks it, so this file leaves it zero and unread. The ICMPv4
+//! checksum is computed and checked here: raw IPv4 sockets get packets that nothing has verified.
 
-/// The two kinds of Internet address, and with them the two dialects of ICMP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// IPv4 and ICMP (RFC 792).
-    V4,
-    /// IPv6 and ICMPv6 (RFC 4443).
-    V6,
-}
+use crate::address::{Family, PerFamily};
 
-impl Family {
-    /// Both families, in the order in which they are probed.
-    pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+/// The type of Echo Request (RFC 792 page 14, RFC 4443 §4.1).
+const ECHO_REQUEST: PerFamily<u8> = PerFamily { v4: 8, v6: 128 };
 
-    /// A place for this family in an array of two.
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// What people call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Family::V4 => "IPv4",
-            Family::V6 => "IPv6",
-        }
-    }
-}
+/// The type of Echo Reply (RFC 792 page 14, RFC 4443 §4.2).
+pub const ECHO_REPLY: PerFamily<u8> = PerFamily { v4: 0, v6: 129 };
 
 /// The length of the ICMP header of an Echo message, in bytes.
 pub const HEADER: usize = 8;
 
+/// The length of the part of it that all ICMP messages have: type, code and checksum.
+const COMMON_HEADER: usize = 4;
+
 /// The body of Echo Request and Echo Reply (RFC 792 page 14, RFC 4443 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo<'a> {
-    /// Identifier: tells one pinging program from another.
+    /// The Identifier, which tells ping processes apart.
     pub ident: u16,
-    /// Sequence Number.
+    /// The Sequence Number.
     pub seq: u16,
     /// What follows the header. A reply must return it unchanged.
     pub data: &'a [u8],
 }
 
-/// What went wrong with a probe on its way, according to a router or the target itself.
+/// What went wrong with a probe, according to a router or the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum IcmpError {
     /// ICMP type 3, ICMPv6 type 1.
     DestinationUnreachable,
     /// ICMPv6 type 2 (in ICMPv4 a code of Destination Unreachable).
@@ -61,7 +46,7 @@ pub enum Trouble {
     ParameterProblem,
 }
 
-/// An ICMP message, as far as a ping engine cares.
+/// An ICMP message, as far as a ping engine needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Echo Request: ICMP type 8, ICMPv6 type 128.
@@ -70,17 +55,17 @@ pub enum Message<'a> {
     Reply(Echo<'a>),
     /// An error about an Echo Request, which it quotes; the quoted data may be cut short.
     Error {
-        /// What kind of error.
-        trouble: Trouble,
-        /// The code field, which refines the kind.
+        /// Which error, by the type field.
+        error: IcmpError,
+        /// The code field, which says more.
         code: u8,
         /// The Echo Request that the error is about.
-        quote: Echo<'a>,
+        original: Echo<'a>,
     },
-    /// Anything else that is whole: other types, and errors about other traffic.
+    /// Any other message that is whole: other types, and errors about other traffic.
     Other {
         /// The type field.
-        kind: u8,
+        msg_type: u8,
         /// The code field.
         code: u8,
     },
@@ -107,7 +92,7 @@ mod ipv6 {
 }
 
 /// The ICMP message inside the IPv4 packet that a raw socket delivers, whatever options its header carries.
-pub fn strip_ipv4(packet: &[u8]) -> Result<&[u8], Malformed> {
+pub fn ipv4_payload(packet: &[u8]) -> Result<&[u8], Malformed> {
     let header = ipv4_header_len(packet)?;
     let total = usize::from(u16_at(packet, ipv4::TOTAL_LENGTH)?);
     packet.get(header..total).ok_or(Malformed)
@@ -123,12 +108,13 @@ fn ipv4_header_len(packet: &[u8]) -> Result<usize, Malformed> {
 
 /// The Internet checksum (RFC 1071) of `bytes`: zero over a message whose checksum field is right.
 pub fn checksum(bytes: &[u8]) -> u16 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    // Four bytes at a time in 64 bits: no packet is long enough to overflow, and the carries fold out at the end.
-    let mut sum: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+    let words = bytes.chunks_exact(4);
     let mut tail = [0; 4];
-    tail[..rest.len()].copy_from_slice(rest);
-    sum += u64::from(u32::from_be_bytes(tail));
+    tail.iter_mut().zip(words.remainder()).for_each(|(to, from)| *to = *from);
+    // Four bytes at a time in 64 bits: no packet is long enough to overflow, and the carries are
+    // folded in at the end.
+    let words = words.filter_map(|word| word.first_chunk()).chain([&tail]);
+    let mut sum: u64 = words.map(|word| u64::from(u32::from_be_bytes(*word))).sum();
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);
     }
@@ -138,102 +124,107 @@ pub fn checksum(bytes: &[u8]) -> u16 {
 impl<'a> Message<'a> {
     /// Reads one ICMP message of `family`: all of `bytes`, without an IP header.
     pub fn parse(family: Family, bytes: &'a [u8]) -> Result<Self, Malformed> {
-        let (header, body) = bytes.split_at_checked(4).ok_or(Malformed)?;
+        let (&[msg_type, code, _, _], body) = bytes.split_first_chunk::<COMMON_HEADER>().ok_or(Malformed)?;
         if family == Family::V4 && checksum(bytes) != 0 {
             return Err(Malformed);
         }
-        let (kind, code) = (header[0], header[1]);
-        Ok(match (family, kind, code) {
-            (Family::V4, 8, 0) | (Family::V6, 128, 0) => Message::Request(Echo::parse(body)?),
-            (Family::V4, 0, 0) | (Family::V6, 129, 0) => Message::Reply(Echo::parse(body)?),
-            _ => {
-                let quote = body.get(4..).and_then(|quoted| quoted_request(family, quoted).ok());
-                match (Trouble::of(family, kind), quote) {
-                    (Some(trouble), Some(quote)) => Message::Error { trouble, code, quote },
-                    _ => Message::Other { kind, code },
-                }
-            }
+        if code == 0 && msg_type == ECHO_REPLY[family] {
+            return Ok(Message::Reply(Echo::parse(body)?));
+        }
+        if code == 0 && msg_type == ECHO_REQUEST[family] {
+            return Ok(Message::Request(Echo::parse(body)?));
+        }
+        let original = body.get(4..).and_then(|quoted| quoted_request(family, quoted).ok());
+        Ok(match (IcmpError::of(family, msg_type), original) {
+            (Some(error), Some(original)) => Message::Error { error, code, original },
+            _ => Message::Other { msg_type, code },
         })
     }
 
-    /// Writes the message to the start of `out`, checksum included, and says how long it became.
+    /// Writes the message to the start of `out`, checksum included, and returns its length.
     /// `None`: `out` is too short. An error quotes its probe behind a minimal IP header without addresses.
     pub fn emit(&self, family: Family, out: &mut [u8]) -> Option<usize> {
-        let (kind, code, body_len) = match self {
-            Message::Request(echo) => (if family == Family::V4 { 8 } else { 128 }, 0, 4 + echo.data.len()),
-            Message::Reply(echo) => (if family == Family::V4 { 0 } else { 129 }, 0, 4 + echo.data.len()),
-            Message::Error { trouble, code, quote } => {
-                (trouble.kind(family)?, *code, 4 + quoted_header(family) + HEADER + quote.data.len())
+        let (msg_type, code, body_len) = match self {
+            Message::Request(echo) => (ECHO_REQUEST[family], 0, Echo::FIELDS + echo.data.len()),
+            Message::Reply(echo) => (ECHO_REPLY[family], 0, Echo::FIELDS + echo.data.len()),
+            Message::Error { error, code, original } => {
+                (error.msg_type(family)?, *code, 4 + quoted_header(family) + HEADER + original.data.len())
             }
-            Message::Other { kind, code } => (*kind, *code, 4),
+            Message::Other { msg_type, code } => (*msg_type, *code, 4),
         };
-        let out = out.get_mut(..4 + body_len)?;
-        let (header, body) = out.split_at_mut(4);
-        header.copy_from_slice(&[kind, code, 0, 0]);
+        let out = out.get_mut(..COMMON_HEADER + body_len)?;
+        let (header, body) = out.split_first_chunk_mut::<COMMON_HEADER>()?;
+        *header = [msg_type, code, 0, 0];
         match self {
-            Message::Request(echo) | Message::Reply(echo) => echo.emit(body),
-            Message::Error { quote, .. } => {
-                body[..4].fill(0); // unused, or a pointer or MTU that we have no use for
-                emit_quote(family, quote, &mut body[4..])?;
+            Message::Request(echo) | Message::Reply(echo) => echo.emit(body)?,
+            Message::Error { original, .. } => {
+                let (field, quote) = body.split_first_chunk_mut::<4>()?;
+                *field = [0; 4]; // unused, or a pointer or MTU that is not needed
+                emit_quote(family, original, quote)?;
             }
             Message::Other { .. } => body.fill(0),
         }
         if family == Family::V4 {
-            let sum = checksum(out);
-            out[2..4].copy_from_slice(&sum.to_be_bytes());
+            let [high, low] = checksum(out).to_be_bytes();
+            *out.first_chunk_mut()? = [msg_type, code, high, low];
         }
         Some(out.len())
     }
 }
 
 impl<'a> Echo<'a> {
-    /// Reads what follows the first four bytes of an Echo message.
+    /// The length of Identifier and Sequence Number, in bytes.
+    const FIELDS: usize = 4;
+
+    /// Reads what follows the common header of an Echo message.
     fn parse(body: &'a [u8]) -> Result<Self, Malformed> {
-        let (fields, data) = body.split_at_checked(4).ok_or(Malformed)?;
-        Ok(Echo { ident: u16_at(fields, 0)?, seq: u16_at(fields, 2)?, data })
+        let (&[i, d, s, q], data) = body.split_first_chunk::<{ Echo::FIELDS }>().ok_or(Malformed)?;
+        Ok(Echo { ident: u16::from_be_bytes([i, d]), seq: u16::from_be_bytes([s, q]), data })
     }
 
-    /// Writes what follows the first four bytes; `body` has the right length.
-    fn emit(&self, body: &mut [u8]) {
-        body[..2].copy_from_slice(&self.ident.to_be_bytes());
-        body[2..4].copy_from_slice(&self.seq.to_be_bytes());
-        body[4..].copy_from_slice(self.data);
-    }
-}
-
-impl Trouble {
-    const ALL: [Trouble; 4] =
-        [Trouble::DestinationUnreachable, Trouble::PacketTooBig, Trouble::TimeExceeded, Trouble::ParameterProblem];
-
-    fn of(family: Family, kind: u8) -> Option<Self> {
-        Trouble::ALL.into_iter().find(|trouble| trouble.kind(family) == Some(kind))
-    }
-
-    fn kind(self, family: Family) -> Option<u8> {
-        Some(match (self, family) {
-            (Trouble::DestinationUnreachable, Family::V4) => 3,
-            (Trouble::TimeExceeded, Family::V4) => 11,
-            (Trouble::ParameterProblem, Family::V4) => 12,
-            (Trouble::PacketTooBig, Family::V4) => return None,
-            (Trouble::DestinationUnreachable, Family::V6) => 1,
-            (Trouble::PacketTooBig, Family::V6) => 2,
-            (Trouble::TimeExceeded, Family::V6) => 3,
-            (Trouble::ParameterProblem, Family::V6) => 4,
-        })
+    /// Writes what follows the common header; `body` has the right length.
+    fn emit(&self, body: &mut [u8]) -> Option<()> {
+        let (fields, data) = body.split_first_chunk_mut()?;
+        *fields = (u32::from(self.ident) << 16 | u32::from(self.seq)).to_be_bytes();
+        data.copy_from_slice(self.data);
+        Some(())
     }
 }
 
-/// The Echo Request in the packet that an ICMP error quotes. Its checksum is not checked: RFC 792 promises only the
-/// first 8 bytes of the message, so there is often nothing to check it over.
+impl IcmpError {
+    const ALL: [IcmpError; 4] = [
+        IcmpError::DestinationUnreachable,
+        IcmpError::PacketTooBig,
+        IcmpError::TimeExceeded,
+        IcmpError::ParameterProblem,
+    ];
+
+    fn of(family: Family, msg_type: u8) -> Option<Self> {
+        IcmpError::ALL.into_iter().find(|error| error.msg_type(family) == Some(msg_type))
+    }
+
+    fn msg_type(self, family: Family) -> Option<u8> {
+        let types = match self {
+            IcmpError::DestinationUnreachable => PerFamily { v4: Some(3), v6: Some(1) },
+            IcmpError::PacketTooBig => PerFamily { v4: None, v6: Some(2) },
+            IcmpError::TimeExceeded => PerFamily { v4: Some(11), v6: Some(3) },
+            IcmpError::ParameterProblem => PerFamily { v4: Some(12), v6: Some(4) },
+        };
+        types[family]
+    }
+}
+
+/// The Echo Request in the packet that an ICMP error quotes. Its checksum is not checked: RFC 792
+/// promises only the first 8 bytes of the message, so there is often nothing to check it over.
 fn quoted_request(family: Family, packet: &[u8]) -> Result<Echo<'_>, Malformed> {
-    let (header, request) = match family {
-        Family::V4 => (ipv4_header_len(packet)?, 8),
-        Family::V6 if packet.get(ipv6::NEXT_HEADER) == Some(&ipv6::ICMPV6) => (ipv6::HEADER, 128),
+    let header = match family {
+        Family::V4 => ipv4_header_len(packet)?,
+        Family::V6 if packet.get(ipv6::NEXT_HEADER) == Some(&ipv6::ICMPV6) => ipv6::HEADER,
         Family::V6 => return Err(Malformed),
     };
     let message = packet.get(header..).ok_or(Malformed)?;
-    match message.first() {
-        Some(&kind) if kind == request => Echo::parse(message.get(4..).ok_or(Malformed)?),
+    match message.split_first_chunk::<COMMON_HEADER>() {
+        Some((&[msg_type, ..], body)) if msg_type == ECHO_REQUEST[family] => Echo::parse(body),
         _ => Err(Malformed),
     }
 }
@@ -245,26 +236,26 @@ fn quoted_header(family: Family) -> usize {
     }
 }
 
-fn emit_quote(family: Family, quote: &Echo, out: &mut [u8]) -> Option<()> {
+fn emit_quote(family: Family, original: &Echo, out: &mut [u8]) -> Option<()> {
     let total = u16::try_from(out.len()).ok()?;
-    let (header, message) = out.split_at_mut(quoted_header(family));
+    let (header, message) = out.split_at_mut_checked(quoted_header(family))?;
     header.fill(0);
     match family {
         Family::V4 => {
-            header[0] = 0x45;
-            header[ipv4::TOTAL_LENGTH..][..2].copy_from_slice(&total.to_be_bytes());
-            header[ipv4::TTL] = 1;
-            header[ipv4::PROTOCOL] = ipv4::ICMP;
+            *header.first_mut()? = 0x45;
+            header.get_mut(ipv4::TOTAL_LENGTH..)?.first_chunk_mut().map(|field| *field = total.to_be_bytes())?;
+            *header.get_mut(ipv4::TTL)? = 1;
+            *header.get_mut(ipv4::PROTOCOL)? = ipv4::ICMP;
         }
         Family::V6 => {
-            header[0] = 0x60;
-            header[ipv6::NEXT_HEADER] = ipv6::ICMPV6;
+            *header.first_mut()? = 0x60;
+            *header.get_mut(ipv6::NEXT_HEADER)? = ipv6::ICMPV6;
         }
     }
-    Message::Request(*quote).emit(family, message).map(drop)
+    Message::Request(*original).emit(family, message).map(drop)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
-    let field = bytes.get(at..at + 2).ok_or(Malformed)?;
-    Ok(u16::from_be_bytes([field[0], field[1]]))
+    let field = bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)?;
+    Ok(u16::from_be_bytes(*field))
 }

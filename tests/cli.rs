@@ -23,10 +23,10 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
+use xymonping::address::Family;
 use xymonping::cli::{self, Debug, Input, Options, Request};
 use xymonping::plan::{Limits, Plan, Rate};
 use xymonping::report::Lines;
-use xymonping::wire::Family;
 
 /// A live host, as everybody is here who was not told otherwise.
 const ALIVE: &str = "10.0.0.1";

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the ground up, and the files of each in the order in which they may use each other.
 const LAYERS: [&[&str]; 5] = [
-    &["error", "wire", "token", "plan", "tally", "room"],
-    &["targets", "prober", "report"],
-    &["cli", "privilege", "signal", "stdio", "memory", "sandbox", "net", "check"],
-    &["driver"],
+    &["alloc", "address", "plan", "wire", "token", "tally"],
+    &["prober"],
+    &["net", "turn"],
+    &["message", "list", "privilege", "signal", "stdio", "memory", "sandbox", "run", "report", "cli", "input", "check"],
     &["lib", "main"],
 ];
 
@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 5] = [
 const CORE: [usize; 2] = [0, 1];
 
 /// Who may read a clock.
-const CLOCKS: [&str; 2] = ["driver", "net"];
+const CLOCKS: [&str; 3] = ["run", "net", "stdio"];
 
 /// Runtime crates that are for certain files only. (nix is for every edge and for the driver.)
 const CRATES: [(&str, &[&str]); 4] =
@@ -70,7 +70,7 @@ fn no_file_is_too_long() {
 }
 
 #[test]
-fn only_driver_and_net_read_a_clock() {
+fn only_run_net_and_stdio_read_a_clock() {
     check(|file| if CLOCKS.contains(&file.name.as_str()) { vec![] } else { file.clocks() });
 }
 
@@ -496,25 +496,25 @@ fn refusals(path: &str, text: &str) -> Vec<String> {
 #[test]
 fn an_arrow_upwards_is_noticed_however_it_is_written() {
     for text in [
-        "use crate::targets::Address;",
-        "use crate::{error::Error, targets::{Address, Targets}};",
-        "use crate::{wire, targets};",
-        "use crate::{self, targets::*};",
-        "use ::xymonping::targets;",
-        "fn f() { xymonping::targets::f() }",
-        "fn f(a: &crate /* why */ :: targets::Address) {}",
-        "use super::targets::Address;",
-        "mod inner { use super::super::targets; }",
-        "mod inner { mod deeper { use crate::targets; } }",
-        "#[cfg(test)] mod tests { use super::*; use crate::targets; }",
-        "impl From<crate::targets::Address> for X {}",
-        "fn f() -> [u8; crate::targets::MAX] { \"//\"; r#\"\"crate::x\"#; }",
-        "const Q: char = '\"'; use crate::targets; const R: char = '\"';",
-        "const Q: &[u8] = b\"\\\\\"; use crate::targets; // \"",
-        "fn f<'a>(a: &'a u8) { crate::targets::f::<'a>() }",
-        "struct X(pub (crate::targets::Address, u8)); pub(crate) fn f() {}",
+        "use crate::list::Address;",
+        "use crate::{message::Error, list::{List, Rules}};",
+        "use crate::{wire, list};",
+        "use crate::{self, list::*};",
+        "use ::xymonping::list;",
+        "fn f() { xymonping::list::f() }",
+        "fn f(a: &crate /* why */ :: list::Address) {}",
+        "use super::list::Address;",
+        "mod inner { use super::super::list; }",
+        "mod inner { mod deeper { use crate::list; } }",
+        "#[cfg(test)] mod tests { use super::*; use crate::list; }",
+        "impl From<crate::list::Address> for X {}",
+        "fn f() -> [u8; crate::list::MAX] { \"//\"; r#\"\"crate::x\"#; }",
+        "const Q: char = '\"'; use crate::list; const R: char = '\"';",
+        "const Q: &[u8] = b\"\\\\\"; use crate::list; // \"",
+        "fn f<'a>(a: &'a u8) { crate::list::f::<'a>() }",
+        "struct X(pub (crate::list::Address, u8)); pub(crate) fn f() {}",
     ] {
-        assert!(refusals("wire.rs", text).contains(&"may not use targets".to_owned()), "{text}");
+        assert!(refusals("wire.rs", text).contains(&"may not use list".to_owned()), "{text}");
     }
 }
 
@@ -523,9 +523,9 @@ fn an_arrow_to_a_later_file_of_the_same_layer_is_noticed() {
     assert_eq!(refusals("wire.rs", "use crate::token::Token;"), ["may not use token"]);
     assert_eq!(refusals("prober/pacer.rs", "use crate::report;"), ["may not use report"]);
     assert_eq!(refusals("prober/pacer.rs", "use super::super::report;"), ["may not use report"]);
-    assert_eq!(refusals("report/json.rs", "use crate::driver;"), ["may not use driver"]);
-    assert_eq!(refusals("privilege.rs", "use crate::net::Link;"), ["may not use net"]);
-    assert_eq!(refusals("net.rs", "use crate::driver::Driver;"), ["may not use driver"]);
+    assert_eq!(refusals("report/json.rs", "use crate::check;"), ["may not use check"]);
+    assert_eq!(refusals("net.rs", "use crate::privilege::Dropped;"), ["may not use privilege"]);
+    assert_eq!(refusals("net.rs", "use crate::run::End;"), ["may not use run"]);
 }
 
 #[test]
@@ -538,20 +538,20 @@ fn an_arrow_to_the_root_of_the_crate_is_noticed() {
 #[test]
 fn arrows_downwards_and_within_a_file_are_none_of_our_business() {
     for (path, text) in [
-        ("prober.rs", "use crate::error::Error; use crate::prober::pacer::Pacer; mod pacer;"),
-        ("prober/pacer.rs", "use crate::plan::Rate; use super::MAX_BATCH; use crate::prober::inflight::Links;"),
+        ("prober.rs", "use crate::plan::Plan; use crate::prober::pacer::Pacer; mod pacer;"),
+        ("prober/pacer.rs", "use crate::plan::Rate; use super::MAX_BATCH; use crate::prober::queue::Nodes;"),
         ("prober/pacer.rs", "#[cfg(test)] mod tests { use super::*; use super::super::Prober; }"),
         ("report.rs", "pub(crate) fn f() {} pub(super) fn g() {} pub(in crate::prober) fn h() {}"),
         (
             "wire.rs",
-            "// use crate::targets;\n/* crate::net /* crate::cli */ crate::net */ const A: &str = \"crate::net\";",
+            "// use crate::list;\n/* crate::net /* crate::cli */ crate::net */ const A: &str = \"crate::net\";",
         ),
-        ("wire.rs", "/// [`crate::targets`]\nconst A: &str = r##\"\"# crate::net\"##; const B: char = '\\'';"),
+        ("wire.rs", "/// [`crate::list`]\nconst A: &str = r##\"\"# crate::net\"##; const B: char = '\\'';"),
         ("wire.rs", "#[cfg(test)] mod tests { use super::*; }"),
         ("sandbox.rs", "use crate::privilege::Dropped; use self::crate_of::x; use std::super_x;"),
-        ("driver.rs", "use crate::{cli::Options, net::{self, Link}, sandbox, report::Lines};"),
-        ("lib.rs", "pub mod wire; pub use crate::error::Exit; pub use self::driver::run;"),
-        ("main.rs", "use xymonping::{Exit, driver}; use xymonping::error::Error;"),
+        ("check.rs", "use crate::{cli::Options, net::{self, Link}, sandbox, report::Lines};"),
+        ("lib.rs", "pub mod wire; pub use crate::message::Exit; pub use self::run::probe;"),
+        ("main.rs", "use xymonping::{Exit, run}; use xymonping::message::Error;"),
     ] {
         assert_eq!(refusals(path, text), [] as [&str; 0], "{path}: {text}");
     }

@@ -27,6 +27,7 @@ use lab::caller::{self, ORDINARY, Rights, ordinary};
 use lab::{BLUR, Behaviour, DEVICE, LIMIT, Lab, Outcome};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
+use xymonping::address::PerFamily;
 use xymonping::plan::Limits;
 
 const ALIVE: &str = "10.0.0.1";
@@ -318,7 +319,7 @@ fn the_documents_state_the_limits_that_hold() {
         let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
         groups.join(",")
     };
-    let Limits { rate, spacing, targets, groups, sizes: [v4, v6] } = LIMITS;
+    let Limits { rate, spacing, targets, groups, sizes: PerFamily { v4, v6 } } = LIMITS;
     let (rate, ms, lines) = (grouped(rate as usize), spacing.as_millis(), grouped(targets));
     let (v4, v6) = (grouped(v4), grouped(v6));
     assert!(targets == 1 << 24 && !groups);

@@ -12,17 +12,19 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use xymonping::error::Error;
+use xymonping::address::{Family, PerFamily};
+use xymonping::list::{List, ListParser, OutputLines, Rules};
+use xymonping::message::Error;
 use xymonping::plan::{Limits, Plan, Rate};
-use xymonping::prober::Prober;
-use xymonping::report::{End, Lines, Outcome, Summary};
-use xymonping::targets::{Reading, Rules, Targets};
+use xymonping::prober::{Diagnosis, Prober, SendError, Sweep};
+use xymonping::report::{Format, Lines, Outcome, Reserved, Results, Summary};
+use xymonping::run::End;
 use xymonping::token::Key;
-use xymonping::wire::{Echo, Family};
+use xymonping::wire::Echo;
 
-const IDENTS: [u16; 2] = [0x1234, 0x5678];
+const IDENTS: PerFamily<u16> = PerFamily { v4: 0x1234, v6: 0x5678 };
 const TIMEOUT: Duration = Duration::from_secs(200);
-const ENETUNREACH: u8 = 101;
+const ENETUNREACH: i32 = 101;
 
 /// What befalls one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,36 +39,61 @@ fn plan() -> Plan {
     Plan { rate: Rate::Unlimited, timeout: TIMEOUT, retries: 0, ..Plan::default() }
 }
 
-fn targets(list: &str) -> Targets {
+/// A run with its output lines.
+struct Run {
+    prober: Prober<Sweep>,
+    lines: OutputLines,
+}
+
+impl Run {
+    fn diagnosis(&self) -> Diagnosis {
+        Diagnosis::new(&self.prober)
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome::new(&self.prober, &self.diagnosis(), End::Complete)
+    }
+
+    fn results<'a>(&'a self, diagnosis: &'a Diagnosis) -> Results<'a> {
+        Results { lines: &self.lines, prober: &self.prober, diagnosis }
+    }
+
+    fn write(&self, lines: Lines, out: &mut impl Write) -> io::Result<()> {
+        self.results(&self.diagnosis()).write(Format::Xymon(lines), out)
+    }
+}
+
+fn parsed(list: &str) -> List {
     let interface = |name: &str| match name {
         "eth0" | "2" => Some(2),
         "wlan0" => Some(3),
         _ => None,
     };
-    let rules = Rules { only: None, limits: &Limits::ORDINARY, broadcasts: &[], interface: &interface };
-    let mut reading = Reading::new(rules);
-    reading.feed(list.as_bytes()).unwrap();
-    reading.finish().unwrap()
+    let rules = Rules { family: None, limits: &Limits::ORDINARY, broadcasts: &[], interface: &interface };
+    let mut parser = ListParser::new(rules);
+    parser.feed(list.as_bytes()).unwrap();
+    parser.finish().unwrap()
 }
 
-fn begin(plan: Plan, list: &str) -> (Prober, Instant) {
+fn begin(plan: Plan, list: &str) -> (Run, Instant) {
     let start = Instant::now(); // some moment; no later one is ever asked for
-    (Prober::new(plan, Key::new(RandomState::new()), IDENTS, targets(list), start).unwrap(), start)
+    let List { addresses, lines, .. } = parsed(list);
+    let prober = Prober::sweep(&plan, addresses, Key::new(RandomState::new()), IDENTS, start).unwrap();
+    (Run { prober, lines }, start)
 }
 
 /// Sends everything that may leave at `now`, and lets `fortune` befall it, by address and number of the attempt.
-fn send(prober: &mut Prober, now: Instant, fortune: &mut impl FnMut(&str, u32) -> Fortune) {
+fn send(prober: &mut Prober<Sweep>, now: Instant, fortune: &mut impl FnMut(&str, u32) -> Fortune) {
     while let Some(&probe) = prober.poll_send(now).first() {
-        let ident = IDENTS[probe.address.family().index()];
+        let ident = IDENTS[probe.address.family()];
         match fortune(&probe.address.to_string(), probe.token.attempt) {
-            Refused => prober.handle_refused(ENETUNREACH, false, now),
-            Silence => {
-                prober.handle_sent(1, now..now);
-                prober.handle_network();
+            Refused => {
+                let error = SendError::Refused { errno: ENETUNREACH, other_routes_ok: false };
+                assert!(prober.handle_send_error(error, now), "it is refused at once");
             }
+            Silence => prober.handle_sent(1, now..now, true),
             Answered(rtt) => {
-                prober.handle_sent(1, now..now);
-                prober.handle_network();
+                prober.handle_sent(1, now..now, true);
                 let data = probe.token.emit();
                 prober.handle_reply(probe.address, &Echo { ident, seq: probe.seq, data: &data }, now + rtt);
             }
@@ -75,20 +102,21 @@ fn send(prober: &mut Prober, now: Instant, fortune: &mut impl FnMut(&str, u32) -
 }
 
 /// A whole run over `list`.
-fn run(plan: Plan, list: &str, mut fortune: impl FnMut(&str, u32) -> Fortune) -> Prober {
-    let (mut prober, mut now) = begin(plan, list);
-    send(&mut prober, now, &mut fortune);
+fn run(plan: Plan, list: &str, mut fortune: impl FnMut(&str, u32) -> Fortune) -> Run {
+    let (mut run, mut now) = begin(plan, list);
+    let prober = &mut run.prober;
+    send(prober, now, &mut fortune);
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
-        prober.handle_timeouts(now);
-        send(&mut prober, now, &mut fortune);
+        prober.handle_timeouts(now, |_, _, _| {});
+        send(prober, now, &mut fortune);
     }
-    prober
+    run
 }
 
-fn written(prober: &Prober, lines: Lines) -> String {
+fn written(run: &Run, lines: Lines) -> String {
     let mut out = Vec::new();
-    Outcome::of(prober, End::Complete).write(&mut out, prober, lines).unwrap();
+    run.write(lines, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -153,9 +181,9 @@ fn from_three_milliseconds_on_rtts_are_tenths_of_milliseconds_half_up() {
 #[test]
 fn the_summary_rounds_as_the_lines_do() {
     for ticks in (5_u64..300).step_by(10) {
-        let prober = run(plan(), "10.0.0.1\n", |_, _| Answered(Duration::from_nanos(ticks * 100)));
-        let outcome = Outcome::of(&prober, End::Complete);
-        let summary = Summary::new(&prober, &outcome, 0, Duration::ZERO, Vec::new()).to_string();
+        let run = run(plan(), "10.0.0.1\n", |_, _| Answered(Duration::from_nanos(ticks * 100)));
+        let diagnosis = run.diagnosis();
+        let summary = Summary::new(run.results(&diagnosis), 0, Duration::ZERO, Reserved::default()).to_string();
         let usec = ticks.div_ceil(10);
         let [whole, decimals] = [usec / 1000, usec % 1000];
         assert!(summary.contains(&format!(" {whole}.{decimals:03}/{whole}.{decimals:03}/")), "{ticks}: {summary}");
@@ -173,13 +201,13 @@ fn tenths_are_rounded_from_whole_microseconds() {
 
 #[test]
 fn a_reply_that_seems_to_come_before_its_probe_took_no_time() {
-    let (mut prober, start) = begin(plan(), "192.0.2.1");
-    let probe = prober.poll_send(start)[0];
+    let (mut run, start) = begin(plan(), "192.0.2.1");
+    let probe = run.prober.poll_send(start)[0];
     let later = start + Duration::from_millis(1);
-    prober.handle_sent(1, later..later);
+    run.prober.handle_sent(1, later..later, true);
     let data = probe.token.emit();
-    prober.handle_reply(probe.address, &Echo { ident: IDENTS[0], seq: 0, data: &data }, start);
-    assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (0 usec)\n");
+    run.prober.handle_reply(probe.address, &Echo { ident: IDENTS.v4, seq: 0, data: &data }, start);
+    assert_eq!(written(&run, Lines::All), "192.0.2.1 is alive (0 usec)\n");
 }
 
 #[test]
@@ -287,15 +315,15 @@ fn a_target_that_was_never_sent_to_is_unreachable_where_others_were_sent_to() {
     assert_eq!(written(&prober, Lines::All), alive.to_owned() + "192.0.2.3 is unreachable\n");
     assert_eq!(written(&prober, Lines::Unreachable), "192.0.2.3 is unreachable\n");
     assert_eq!(written(&prober, Lines::Alive), alive);
-    let outcome = Outcome::of(&prober, End::Complete);
-    assert_eq!((outcome.failures.len(), outcome.warnings.len(), outcome.unreachable), (0, 1, 1));
+    let outcome = prober.outcome();
+    assert_eq!((outcome.failures.len(), outcome.warnings.len(), prober.diagnosis().unreachable), (0, 1, 1));
 }
 
 #[test]
 fn a_run_in_which_nothing_could_be_sent_has_no_lines() {
     let prober = run(plan(), "192.0.2.1\n2001:db8::1\n", |_, _| Refused);
     assert_eq!(written(&prober, Lines::All), "");
-    let outcome = Outcome::of(&prober, End::Complete);
+    let outcome = prober.outcome();
     assert!(matches!(outcome.failures[..], [Error::NothingSent(_)]), "{outcome:?}");
 }
 
@@ -311,31 +339,32 @@ fn a_family_whose_sending_broke_off_has_no_lines_for_the_unsent_and_the_other_fa
     let lines = "192.0.2.1 is alive (5 usec)\n2001:db8::1 is alive (5 usec)\n2001:db8::2 is unreachable\n";
     assert_eq!(written(&prober, Lines::All), lines);
     assert_eq!(written(&prober, Lines::Unreachable), "2001:db8::2 is unreachable\n");
-    let outcome = Outcome::of(&prober, End::Complete);
-    assert!(matches!(outcome.failures[..], [Error::Broke("IPv4", 2, _)]), "{outcome:?}");
+    let outcome = prober.outcome();
+    assert!(matches!(outcome.failures[..], [Error::SendingFailed("IPv4", 2, _)]), "{outcome:?}");
 }
 
 #[test]
 fn a_target_that_is_not_settled_has_no_line() {
     // As when a signal ends the run.
-    let (mut prober, now) = begin(plan(), "192.0.2.1\n192.0.2.2\n");
-    assert_eq!(written(&prober, Lines::All), "");
+    let (mut run, now) = begin(plan(), "192.0.2.1\n192.0.2.2\n");
+    assert_eq!(written(&run, Lines::All), "");
     let answer_one = |address: &str, _: u32| if address == "192.0.2.1" { Answered(usec(5)) } else { Silence };
-    send(&mut prober, now, &mut { answer_one });
-    assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (5 usec)\n");
+    send(&mut run.prober, now, &mut { answer_one });
+    assert_eq!(written(&run, Lines::All), "192.0.2.1 is alive (5 usec)\n");
 }
 
 #[test]
 fn a_target_that_is_undecided_has_no_line() {
-    let (mut prober, mut now) = begin(plan(), "192.0.2.1\n2001:db8::1\n");
-    send(&mut prober, now, &mut |_, _| Silence);
+    let (mut run, mut now) = begin(plan(), "192.0.2.1\n2001:db8::1\n");
+    let prober = &mut run.prober;
+    send(prober, now, &mut |_, _| Silence);
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
         prober.handle_overflow(Family::V4, now);
-        prober.handle_timeouts(now);
-        send(&mut prober, now, &mut |_, _| Silence);
+        prober.handle_timeouts(now, |_, _, _| {});
+        send(prober, now, &mut |_, _| Silence);
     }
-    assert_eq!(written(&prober, Lines::All), "2001:db8::1 is unreachable\n");
+    assert_eq!(written(&run, Lines::All), "2001:db8::1 is unreachable\n");
 }
 
 /// Takes `room` bytes and then nothing; fails to flush if it was filled.
@@ -362,7 +391,7 @@ fn whatever_cannot_be_written_or_flushed_is_an_error() {
     let all = written(&prober, Lines::All);
     for room in 0..=all.len() + 1 {
         let mut disk = FullDisk { room, taken: Vec::new() };
-        let result = Outcome::of(&prober, End::Complete).write(&mut disk, &prober, Lines::All);
+        let result = prober.write(Lines::All, &mut disk);
         assert_eq!(result.is_ok(), room > all.len(), "room for {room} of {} bytes", all.len());
         assert_eq!(disk.taken, all.as_bytes()[..room.min(all.len())]);
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use xymonping::cli::{FLAGS, LETTERS};
-use xymonping::error::Exit;
+use xymonping::message::Exit;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
 

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{Pid, dup, execv, getppid, getuid, pipe, setuid};
-use xymonping::error::Error;
+use xymonping::message::Error;
 use xymonping::privilege::Suspended;
 use xymonping::sandbox::{self, Seccomp};
 

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use xymonping::targets::Address;
+use xymonping::address::Address;
 use xymonping::token::{Key, Token};
 
 const ADDRESS: Address = Address::V4(Ipv4Addr::new(192, 0, 2, 1));

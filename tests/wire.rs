@@ -6,7 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
-use xymonping::wire::{Echo, Family, HEADER, Malformed, Message, Trouble, checksum, strip_ipv4};
+use xymonping::address::Family;
+use xymonping::wire::{Echo, HEADER, IcmpError, Malformed, Message, checksum, ipv4_payload};
 
 /// What our probe in the literals carries.
 const DATA: &[u8] = b"\0\0\0\x07\0\0\0\x01\x1f\x2e\x3d\x4c\x5b\x6a\x79\x88ping";
@@ -14,34 +15,34 @@ const ECHO: Echo<'static> = Echo { ident: 0xbeef, seq: 0x0102, data: DATA };
 
 /// Every literal of IPv4 (whole packets), and the message in it.
 fn packets_v4() -> Vec<(&'static [u8], Message<'static>)> {
-    let error = |trouble, code, data| Message::Error { trouble, code, quote: Echo { data, ..ECHO } };
+    let error = |error, code, data| Message::Error { error, code, original: Echo { data, ..ECHO } };
     vec![
         (&REQUEST_V4, Message::Request(ECHO)),
         (&REPLY_V4, Message::Reply(ECHO)),
         (&REPLY_V4_OPTIONS, Message::Reply(ECHO)),
-        (&UNREACHABLE_V4, error(Trouble::DestinationUnreachable, 1, DATA)),
-        (&EXCEEDED_V4, error(Trouble::TimeExceeded, 0, b"")),
-        (&PROBLEM_V4, error(Trouble::ParameterProblem, 0, &DATA[..13])),
-        (&REDIRECT_V4, Message::Other { kind: 5, code: 1 }),
-        (&UNREACHABLE_V4_UDP, Message::Other { kind: 3, code: 3 }),
-        (&UNREACHABLE_V4_REPLY, Message::Other { kind: 3, code: 1 }),
-        (&TIMESTAMP_V4, Message::Other { kind: 14, code: 0 }),
+        (&UNREACHABLE_V4, error(IcmpError::DestinationUnreachable, 1, DATA)),
+        (&EXCEEDED_V4, error(IcmpError::TimeExceeded, 0, b"")),
+        (&PROBLEM_V4, error(IcmpError::ParameterProblem, 0, &DATA[..13])),
+        (&REDIRECT_V4, Message::Other { msg_type: 5, code: 1 }),
+        (&UNREACHABLE_V4_UDP, Message::Other { msg_type: 3, code: 3 }),
+        (&UNREACHABLE_V4_REPLY, Message::Other { msg_type: 3, code: 1 }),
+        (&TIMESTAMP_V4, Message::Other { msg_type: 14, code: 0 }),
     ]
 }
 
 /// Every literal of IPv6 (ICMPv6 messages), and the message in it.
 fn messages_v6() -> Vec<(&'static [u8], Message<'static>)> {
-    let error = |trouble, code, data| Message::Error { trouble, code, quote: Echo { data, ..ECHO } };
+    let error = |error, code, data| Message::Error { error, code, original: Echo { data, ..ECHO } };
     vec![
         (&REQUEST_V6, Message::Request(ECHO)),
         (&REPLY_V6, Message::Reply(ECHO)),
-        (&UNREACHABLE_V6, error(Trouble::DestinationUnreachable, 3, DATA)),
-        (&TOO_BIG_V6, error(Trouble::PacketTooBig, 0, &DATA[..5])),
-        (&EXCEEDED_V6, error(Trouble::TimeExceeded, 0, b"")),
-        (&PROBLEM_V6, error(Trouble::ParameterProblem, 1, DATA)),
-        (&UNREACHABLE_V6_UDP, Message::Other { kind: 1, code: 4 }),
-        (&UNREACHABLE_V6_FRAGMENT, Message::Other { kind: 1, code: 0 }),
-        (&SOLICITATION_V6, Message::Other { kind: 135, code: 0 }),
+        (&UNREACHABLE_V6, error(IcmpError::DestinationUnreachable, 3, DATA)),
+        (&TOO_BIG_V6, error(IcmpError::PacketTooBig, 0, &DATA[..5])),
+        (&EXCEEDED_V6, error(IcmpError::TimeExceeded, 0, b"")),
+        (&PROBLEM_V6, error(IcmpError::ParameterProblem, 1, DATA)),
+        (&UNREACHABLE_V6_UDP, Message::Other { msg_type: 1, code: 4 }),
+        (&UNREACHABLE_V6_FRAGMENT, Message::Other { msg_type: 1, code: 0 }),
+        (&SOLICITATION_V6, Message::Other { msg_type: 135, code: 0 }),
     ]
 }
 
@@ -63,7 +64,7 @@ fn header_len(packet: &[u8]) -> usize {
 #[test]
 fn literal_ipv4_packets_are_read() {
     for (packet, message) in packets_v4() {
-        let bytes = strip_ipv4(packet).unwrap();
+        let bytes = ipv4_payload(packet).unwrap();
         assert_eq!(bytes, &packet[header_len(packet)..]);
         assert_eq!(Message::parse(Family::V4, bytes), Ok(message));
     }
@@ -104,7 +105,7 @@ fn bytes_after_the_ipv4_packet_are_no_part_of_it() {
     // Short packets arrive with the padding of their Ethernet frame.
     let mut frame = REPLY_V4.to_vec();
     frame.extend_from_slice(b"padding");
-    assert_eq!(strip_ipv4(&frame), Ok(&REPLY_V4[20..]));
+    assert_eq!(ipv4_payload(&frame), Ok(&REPLY_V4[20..]));
 }
 
 #[test]
@@ -112,11 +113,11 @@ fn an_ipv4_packet_that_is_none_or_carries_no_icmp_is_refused() {
     for (at, value, why) in [(0, 0x65, "version 6"), (0, 0x44, "a header of 16 bytes"), (9, 17, "UDP")] {
         let mut packet = REPLY_V4;
         packet[at] = value;
-        assert_eq!(strip_ipv4(&packet), Err(Malformed), "{why}");
+        assert_eq!(ipv4_payload(&packet), Err(Malformed), "{why}");
     }
     let mut packet = REPLY_V4;
     packet[2..4].copy_from_slice(&19u16.to_be_bytes());
-    assert_eq!(strip_ipv4(&packet), Err(Malformed), "a total length below the header's");
+    assert_eq!(ipv4_payload(&packet), Err(Malformed), "a total length below the header's");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn an_echo_with_another_code_is_no_echo() {
             bytes[4..8].copy_from_slice(&[0xbe, 0xef, 1, 2]);
             let sum = rfc1071(&bytes);
             bytes[2..4].copy_from_slice(&sum.to_be_bytes());
-            assert_eq!(Message::parse(family, &bytes), Ok(Message::Other { kind, code }));
+            assert_eq!(Message::parse(family, &bytes), Ok(Message::Other { msg_type: kind, code }));
         }
     }
 }
@@ -136,15 +137,15 @@ fn an_echo_with_another_code_is_no_echo() {
 #[test]
 fn types_of_one_family_mean_something_else_in_the_other() {
     // The ICMPv6 checksum is not looked at, so the same bytes can be read either way.
-    assert_eq!(Message::parse(Family::V6, &REPLY_V4[20..]), Ok(Message::Other { kind: 0, code: 0 }));
-    assert_eq!(Message::parse(Family::V6, &EXCEEDED_V4[20..]), Ok(Message::Other { kind: 11, code: 0 }));
+    assert_eq!(Message::parse(Family::V6, &REPLY_V4[20..]), Ok(Message::Other { msg_type: 0, code: 0 }));
+    assert_eq!(Message::parse(Family::V6, &EXCEEDED_V4[20..]), Ok(Message::Other { msg_type: 11, code: 0 }));
 }
 
 #[test]
 fn a_packet_cut_anywhere_is_refused_by_its_ipv4_header() {
     for (packet, _) in packets_v4() {
         for len in 0..packet.len() {
-            assert_eq!(strip_ipv4(&packet[..len]), Err(Malformed), "{len} of {packet:02x?}");
+            assert_eq!(ipv4_payload(&packet[..len]), Err(Malformed), "{len} of {packet:02x?}");
         }
     }
 }
@@ -184,8 +185,8 @@ fn is_shortened(cut: &Message, whole: &Message) -> bool {
         (Message::Request(cut), Message::Request(whole)) | (Message::Reply(cut), Message::Reply(whole)) => {
             less(&cut, &whole)
         }
-        (Message::Error { trouble: a, code: b, quote: cut }, Message::Error { trouble, code, quote }) => {
-            (a, b) == (trouble, code) && less(&cut, &quote)
+        (Message::Error { error: a, code: b, original: cut }, Message::Error { error, code, original }) => {
+            (a, b) == (error, code) && less(&cut, &original)
         }
         // Without its quote an error is about nobody's traffic.
         (Message::Other { code: a, .. }, Message::Error { code, .. }) => a == code,
@@ -196,7 +197,7 @@ fn is_shortened(cut: &Message, whole: &Message) -> bool {
 #[test]
 fn every_single_bit_flip_of_an_ipv4_message_is_refused() {
     for (packet, _) in packets_v4() {
-        for_each_flip(strip_ipv4(packet).unwrap(), |flipped, bit| {
+        for_each_flip(ipv4_payload(packet).unwrap(), |flipped, bit| {
             assert_eq!(Message::parse(Family::V4, flipped), Err(Malformed), "bit {bit} of {packet:02x?}");
         });
     }
@@ -208,7 +209,7 @@ fn every_single_bit_flip_of_an_ipv4_header_survives_and_never_makes_another_echo
         let len = header_len(packet);
         for_each_flip(&packet[..len], |header, bit| {
             let flipped = [header, &packet[len..]].concat();
-            let read = strip_ipv4(&flipped).and_then(|bytes| Message::parse(Family::V4, bytes));
+            let read = ipv4_payload(&flipped).and_then(|bytes| Message::parse(Family::V4, bytes));
             // The kernel has checked the header's own sum. Were it not so: a header that seems longer may end where the
             // header of a quoted packet begins, whose right sum passes for ICMP's. That is nothing anybody waits for.
             let harmless = matches!(read, Err(Malformed) | Ok(Message::Other { .. })) || read == Ok(message);
@@ -276,7 +277,7 @@ fn a_buffer_that_is_one_byte_too_short_is_refused_and_one_that_fits_is_not() {
 
 #[test]
 fn what_icmpv4_has_no_type_for_is_not_emitted() {
-    let message = Message::Error { trouble: Trouble::PacketTooBig, code: 0, quote: ECHO };
+    let message = Message::Error { error: IcmpError::PacketTooBig, code: 0, original: ECHO };
     assert_eq!(message.emit(Family::V4, &mut [0; 128]), None);
 }
 
@@ -299,10 +300,10 @@ fn random_bytes_survive() {
                 Message::parse(family, &bytes).unwrap();
             }
         }
-        let _ = strip_ipv4(&bytes);
+        let _ = ipv4_payload(&bytes);
         if let Some(first) = bytes.first_mut() {
             *first = 0x40 | *first & 15;
-            let _ = strip_ipv4(&bytes);
+            let _ = ipv4_payload(&bytes);
         }
     }
 }
@@ -376,16 +377,19 @@ impl Rng {
             0 => Message::Request(echo),
             1 => Message::Reply(echo),
             2 => {
-                let trouble = match (self.below(4), family) {
-                    (0, Family::V6) => Trouble::PacketTooBig,
-                    (1, _) => Trouble::TimeExceeded,
-                    (2, _) => Trouble::ParameterProblem,
-                    _ => Trouble::DestinationUnreachable,
+                let error = match (self.below(4), family) {
+                    (0, Family::V6) => IcmpError::PacketTooBig,
+                    (1, _) => IcmpError::TimeExceeded,
+                    (2, _) => IcmpError::ParameterProblem,
+                    _ => IcmpError::DestinationUnreachable,
                 };
-                Message::Error { trouble, code, quote: echo }
+                Message::Error { error, code, original: echo }
             }
             // An Echo's type with its code 0 would not be something else.
-            _ => Message::Other { kind, code: if [0, 8, 128, 129].contains(&kind) { code.max(1) } else { code } },
+            _ => Message::Other {
+                msg_type: kind,
+                code: if [0, 8, 128, 129].contains(&kind) { code.max(1) } else { code },
+            },
         }
     }
 }

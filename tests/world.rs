@@ -51,14 +51,14 @@ fn happenings(log: &Log) -> [(&'static str, bool); 14] {
         ("a target is undecided", any(|&verdict| verdict == Verdict::Undecided)),
         ("a target is unsent", any(|verdict| matches!(verdict, Verdict::Unsent(_)))),
         ("a send is refused and a target alive", log.counts.refused > 0 && log.counts.replies > 0),
-        ("sending breaks off", log.broke_off.contains(&true)),
-        ("sending breaks off in one family of two", log.broke_off[0] != log.broke_off[1]),
-        ("a reply comes from elsewhere", log.counts.elsewhere > 0),
+        ("sending breaks off", log.sending_failed.v4 || log.sending_failed.v6),
+        ("sending breaks off in one family of two", log.sending_failed.v4 != log.sending_failed.v6),
+        ("a reply comes from elsewhere", log.counts.other_source > 0),
         ("a reply is doubled", log.counts.duplicates > 0),
         ("a reply is late", log.counts.late > 0),
         ("a reply is damaged", log.counts.damaged > 0),
         ("a stray reply arrives", log.counts.stray > 0),
-        ("an attempt is given back", log.counts.given_back > 0),
+        ("an attempt is given back", log.counts.refunded > 0),
         ("a hundred probes leave", log.counts.sent >= 100),
     ]
 }

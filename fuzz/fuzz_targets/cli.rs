@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use xymonping::cli::{self, Debug, FLAGS, Input, LETTERS, Options, Request};
-use xymonping::error::Exit;
+use xymonping::message::Exit;
 use xymonping::plan::{Limits, Plan, Rate, Shape};
-use xymonping::wire::Family;
+use xymonping::address::Family;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&caller, line)) = input.split_first() else { return };
@@ -84,12 +84,12 @@ fn within_limits(options: &Options, limits: &Limits) {
     assert!(plan.responses > 0);
     assert_eq!(plan.spacing, limits.spacing);
     assert!(Shape::SIZE.contains(&shape.size));
-    assert!(shape.size <= limits.sizes[only.unwrap_or(Family::V6).index()]);
+    assert!(shape.size <= limits.sizes[only.unwrap_or(Family::V6)]);
     assert!(shape.pattern.len() <= Shape::PATTERN);
     assert_ne!(shape.ttl, Some(0));
     assert!(options.interface.as_ref().is_none_or(|name| (1..16).contains(&name.len())));
     assert!(options.deadline.is_none_or(|time| time >= Duration::from_millis(1)));
-    for (family, source) in Family::BOTH.into_iter().zip(sources) {
+    for (family, source) in sources.as_ref() {
         let Some(source) = source else { continue };
         assert_eq!(source.ip.is_ipv4(), family == Family::V4);
         assert!(!source.ip.is_unspecified() && !source.ip.is_multicast() && *only != Some(other(family)));

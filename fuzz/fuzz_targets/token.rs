@@ -6,7 +6,7 @@ use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::targets::Address;
+use xymonping::address::Address;
 use xymonping::token::{Key, Token};
 
 fuzz_target!(|data: &[u8]| {

@@ -3,10 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::wire::{Echo, Family, HEADER, Malformed, Message, checksum, strip_ipv4};
+use xymonping::address::Family;
+use xymonping::wire::{Echo, HEADER, Malformed, Message, checksum, ipv4_payload};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(message) = strip_ipv4(bytes) {
+    if let Ok(message) = ipv4_payload(bytes) {
         assert!(bytes.as_ptr_range().start <= message.as_ptr() && message.len() + 20 <= bytes.len());
         comes_back(Family::V4, message);
     }

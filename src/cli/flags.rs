@@ -9,12 +9,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use crate::address::Family;
 use crate::cli::value::{Bad, decimal, digits, hex, time, whole, within};
 use crate::cli::{Debug, Input, Options, Source};
-use crate::error::Error;
+use crate::message::Error;
 use crate::plan::{Plan, Rate, Shape};
 use crate::report::Lines;
-use crate::wire::Family;
 
 /// One row of the table.
 pub struct Flag {
@@ -385,7 +385,7 @@ fn source(options: &mut Options, value: &OsStr) -> Result<(), Bad> {
         )));
     }
     let family = if ip.is_ipv4() { Family::V4 } else { Family::V6 };
-    let place = &mut options.sources[family.index()];
+    let place = &mut options.sources[family];
     if place.is_some() {
         return Err(Bad::Error(Error::Conflict("--source", "another --source of its family")));
     }

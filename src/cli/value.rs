@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::message::Error;
 use crate::plan::Shape;
 
 /// Why a value cannot be had.

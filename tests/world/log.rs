@@ -5,11 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::prober::{Counts, Fate};
+use xymonping::address::{Address, Family, PerFamily, TargetId};
+use xymonping::prober::{Counts, ReplyKind, SendError};
 use xymonping::tally::Verdict;
-use xymonping::targets::{Address, TargetId};
 use xymonping::token::Token;
-use xymonping::wire::Family;
 
 use crate::network::Packet;
 
@@ -24,7 +23,7 @@ pub struct Departure {
     /// What the driver knows of that: the clock before and after the system call.
     pub call: Range<Duration>,
     /// Why it did not leave.
-    pub refused: Option<u8>,
+    pub refused: Option<SendError>,
 }
 
 /// A message that arrived.
@@ -42,7 +41,7 @@ pub enum Outcome {
     /// The receive buffer was full.
     Overflowed,
     /// It was handed to the prober, who said this.
-    Judged(Fate),
+    Judged(ReplyKind),
 }
 
 /// What happened in a run.
@@ -58,7 +57,7 @@ pub struct Log {
     pub lapses: Vec<Range<Duration>>,
     pub end: Duration,
     pub verdicts: Vec<Verdict>,
-    pub broke_off: [bool; 2],
+    pub sending_failed: PerFamily<bool>,
     pub counts: Counts,
 }
 
@@ -68,7 +67,7 @@ impl Display for Log {
         let mut story = Vec::new();
         for departure in &self.departures {
             let Departure { target, address, call, at, refused, .. } = departure;
-            let what = refused.map_or("sent".to_owned(), |errno| format!("refused with {errno}"));
+            let what = refused.map_or("sent".to_owned(), |errno| format!("refused with {errno:?}"));
             story.push((*at, format!("{what} to #{} {address} (call {call:?})", target.0)));
         }
         for Arrival { packet, seen, outcome } in &self.arrivals {
@@ -83,6 +82,6 @@ impl Display for Log {
         for (place, verdict) in self.verdicts.iter().enumerate() {
             writeln!(f, "#{place} {}: {verdict:?}", self.targets[place])?;
         }
-        writeln!(f, "end {:?}, broke off {:?}, {:?}", self.end, self.broke_off, self.counts)
+        writeln!(f, "end {:?}, sending failed {:?}, {:?}", self.end, self.sending_failed, self.counts)
     }
 }

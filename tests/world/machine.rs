@@ -10,11 +10,12 @@ use std::hash::RandomState;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use xymonping::address::{Address, Addresses, Family, PerFamily, TargetId};
+use xymonping::list::{List, ListParser, Rules};
 use xymonping::plan::{Limits, Plan, Rate};
-use xymonping::prober::{Counts, Prober};
-use xymonping::targets::{Address, Reading, Rules, TargetId, Targets};
+use xymonping::prober::{Counts, Diagnosis, Fault, Prober, SendError, Sweep};
 use xymonping::token::{Key, Token};
-use xymonping::wire::{Echo, Family, Message};
+use xymonping::wire::{Echo, Message};
 
 use crate::chance::Chance;
 use crate::log::{Arrival, Departure, Log, Outcome};
@@ -30,7 +31,7 @@ pub struct World {
     /// The lines of the list, each with the host behind it. (Of equal addresses the last host stands.)
     pub list: Vec<(Address, Host)>,
     /// The Identifiers of our probes.
-    pub idents: [u16; 2],
+    pub idents: PerFamily<u16>,
     /// What arrives unasked.
     pub unasked: Vec<Packet>,
     /// When sending fails for everybody, or for one family, and with which error.
@@ -46,9 +47,15 @@ pub struct Outage {
     pub time: Range<Duration>,
     /// Which family; `None`: both.
     pub only: Option<Family>,
-    /// The error.
-    pub errno: u8,
+    /// The error. [`EAGAIN`] and [`ENOBUFS`] are full buffers.
+    pub errno: i32,
 }
+
+/// The socket's send buffer is full.
+pub const EAGAIN: i32 = 11;
+
+/// The queue of an interface or the neighbour table is full.
+pub const ENOBUFS: i32 = 105;
 
 /// How the process is treated. Odds are in percent.
 #[derive(Clone, Debug)]
@@ -69,7 +76,7 @@ pub struct Machine {
     pub buffer: usize,
     /// How many batches are sent before the driver looks at its sockets again.
     pub batches: usize,
-    /// Whether the driver wakes for arrivals while there is something left to send, or only looks every 20 ms.
+    /// Whether the driver wakes for arrivals even where it need not.
     pub attentive: bool,
 }
 
@@ -87,16 +94,6 @@ impl Machine {
         attentive: true,
     };
 }
-
-/// How often a driver that is not attentive looks at its sockets.
-pub const GLANCE: Duration = Duration::from_millis(20);
-
-/// The least sleep at rates above [`COALESCED_RATE`], as in the real driver.
-pub const LEAST_SLEEP: Duration = Duration::from_millis(2);
-pub const COALESCED_RATE: f64 = 1000.0;
-
-/// How long the driver waits after EAGAIN.
-const BACK_OFF: Duration = Duration::from_millis(1);
 
 /// A packet under way; the heap's first is the one that arrives first.
 struct UnderWay {
@@ -131,12 +128,12 @@ struct Run<'a> {
     chance: Chance,
     origin: Instant,
     now: Duration,
-    prober: Prober,
+    prober: Prober<Sweep>,
     under_way: BinaryHeap<UnderWay>,
     order: u64,
     /// What waits in the two receive buffers, and whether something found them full.
-    buffers: [VecDeque<Packet>; 2],
-    overflowed: [bool; 2],
+    buffers: PerFamily<VecDeque<Packet>>,
+    overflowed: PerFamily<bool>,
     log: Log,
 }
 
@@ -144,10 +141,10 @@ impl World {
     /// Plays the world to its end.
     pub fn play(&self) -> Log {
         let targets = read(&self.list);
-        let addresses: Vec<Address> = targets.addresses().map(|(_, address)| address).collect();
+        let addresses: Vec<Address> = targets.iter().map(|(_, address)| address).collect();
         let origin = Instant::now();
         let key = Key::new(RandomState::new());
-        let prober = Prober::new(self.plan.clone(), key, self.idents, targets, origin).expect("there is memory");
+        let prober = Prober::sweep(&self.plan, targets, key, self.idents, origin).expect("there is memory");
         let mut run = Run {
             world: self,
             hosts: self.list.iter().map(|(address, host)| (*address, host)).collect(),
@@ -157,8 +154,8 @@ impl World {
             prober,
             under_way: BinaryHeap::new(),
             order: 0,
-            buffers: Default::default(),
-            overflowed: [false; 2],
+            buffers: PerFamily::default(),
+            overflowed: PerFamily::default(),
             log: Log {
                 targets: addresses,
                 departures: Vec::new(),
@@ -168,7 +165,7 @@ impl World {
                 lapses: Vec::new(),
                 end: Duration::ZERO,
                 verdicts: Vec::new(),
-                broke_off: [false; 2],
+                sending_failed: PerFamily::default(),
                 counts: Counts::default(),
             },
         };
@@ -187,17 +184,18 @@ impl World {
 }
 
 /// Reads the list as the program does.
-fn read(list: &[(Address, Host)]) -> Targets {
+fn read(list: &[(Address, Host)]) -> Addresses {
     let interface = |zone: &str| zone.parse().ok();
-    let mut reading = Reading::new(Rules { only: None, limits: &Limits::ROOT, broadcasts: &[], interface: &interface });
+    let mut parser =
+        ListParser::new(Rules { family: None, limits: &Limits::ROOT, broadcasts: &[], interface: &interface });
     for (address, _) in list {
-        reading.feed(format!("{address}\n").as_bytes()).expect("there is memory");
+        parser.feed(format!("{address}\n").as_bytes()).expect("there is memory");
     }
-    let targets = reading.finish().expect("there is memory");
-    let lines: Vec<_> = targets.lines().map(|(address, _, target)| (address, targets.address(target))).collect();
-    let wanted: Vec<_> = list.iter().map(|&(address, _)| (address, Some(address))).collect();
+    let List { addresses, lines, .. } = parser.finish().expect("there is memory");
+    let lines: Vec<_> = lines.iter(&addresses).map(|(target, _)| addresses.get(target)).collect();
+    let wanted: Vec<_> = list.iter().map(|&(address, _)| Some(address)).collect();
     assert_eq!(lines, wanted, "every accepted line has its line of output");
-    targets
+    addresses
 }
 
 impl Run<'_> {
@@ -209,15 +207,15 @@ impl Run<'_> {
             self.lapse(planned..self.now);
             self.drain();
             for family in Family::BOTH {
-                if std::mem::take(&mut self.overflowed[family.index()]) {
+                if std::mem::take(&mut self.overflowed[family]) {
                     self.log.overflows.push((family, self.now));
                     self.prober.handle_overflow(family, self.instant());
                 }
             }
             self.log.rounds.push(self.now);
-            self.prober.handle_timeouts(self.instant());
+            self.prober.handle_timeouts(self.instant(), |_, _, _| {});
             if self.chance.percent(5) {
-                self.prober.handle_timeouts(self.instant()); // does no harm
+                self.prober.handle_timeouts(self.instant(), |_, _, _| {}); // does no harm
             }
             if self.prober.is_done() {
                 return self.finish();
@@ -225,37 +223,25 @@ impl Run<'_> {
             let woken = self.now;
             let more = self.send();
             self.lapse(planned..self.now);
-            let wakeup = self.prober.poll_wakeup(self.instant()).expect("an unfinished run goes on at some time");
-            let wakeup = wakeup.saturating_duration_since(self.origin).max(self.now);
-            let bedtime = match more {
-                More::Now => self.now,
-                More::After(pause) => self.now + pause,
-                More::Later => {
-                    let idle = wakeup == self.now && self.now == woken;
-                    assert!(!idle, "at {:?} there is nothing to do but to wake up", self.now);
-                    self.bedtime(wakeup)
-                }
+            planned = self.now;
+            let wait = self.prober.poll_wait(self.instant());
+            let (More::Wait | More::WaitForBuffers, Some(wait)) = (&more, wait) else {
+                let idle = more == More::Wait && self.now == woken;
+                assert!(!idle, "at {:?} there is nothing to do but to wake up", self.now);
+                continue;
             };
-            planned = if more == More::Later { wakeup.min(bedtime) } else { self.now };
-            if bedtime > self.now {
-                let lateness = self.chance.within(&self.world.machine.lateness);
-                self.pass(bedtime - self.now + lateness);
+            let arrival = self.under_way.peek().map(|next| next.packet.at.max(self.now));
+            let arrival = arrival.filter(|_| wait.for_replies || self.world.machine.attentive);
+            let until = wait.until.map(|until| until - self.origin);
+            let bedtime = until.into_iter().chain(arrival).min().expect("an unfinished run goes on at some time");
+            if more == More::Wait {
+                let wakeup = self.prober.poll_wakeup(self.instant()).map(|wakeup| wakeup - self.origin);
+                planned = wakeup.map_or(bedtime, |wakeup| wakeup.min(bedtime));
             }
+            let lateness = self.chance.within(&self.world.machine.lateness);
+            self.pass(bedtime - self.now + lateness);
         }
-        panic!("the run does not end: at {:?} {} are settled", self.now, self.prober.settled());
-    }
-
-    /// When to wake for a wake-up at `wakeup`.
-    fn bedtime(&self, wakeup: Duration) -> Duration {
-        let coalesced = self.world.plan.rate.exceeds(COALESCED_RATE);
-        let wakeup = if coalesced { wakeup.max(self.now + LEAST_SLEEP) } else { wakeup };
-        let Some(next) = self.under_way.peek() else { return wakeup };
-        if self.world.machine.attentive || !self.prober.has_work() {
-            wakeup.min(next.packet.at.max(self.now))
-        } else {
-            let glances = (next.packet.at.saturating_sub(self.now)).div_duration_f64(GLANCE).ceil();
-            wakeup.min(self.now + GLANCE.mul_f64(glances.max(1.0)))
-        }
+        panic!("the run does not end: at {:?} {} are settled", self.now, self.prober.strategy().settled());
     }
 
     /// Sends what may be sent, and says how it goes on.
@@ -266,7 +252,7 @@ impl Run<'_> {
                 assert_eq!(self.prober.poll_send(self.instant()), batch, "asking again gives the same probes");
             }
             if batch.is_empty() {
-                return More::Later;
+                return More::Wait;
             }
             let machine = &self.world.machine;
             let most =
@@ -274,15 +260,11 @@ impl Run<'_> {
             let full = self.chance.percent(machine.full).then(|| self.chance.below(batch.len() as u64));
             let start = self.now;
             let first = self.log.departures.len();
-            let mut obstacle = None;
+            let mut error = None;
             for (place, probe) in batch.iter().enumerate() {
-                let refused = self.refusal(probe.address);
-                if full == Some(place as u64) {
-                    obstacle = Some(Obstacle::Full);
-                } else if let Some(errno) = refused {
-                    obstacle = Some(Obstacle::Refused(errno));
-                }
-                if obstacle.is_some() || place as u64 > most {
+                error =
+                    if full == Some(place as u64) { Some(SendError::SocketFull) } else { self.error(probe.address) };
+                if error.is_some() || place as u64 > most {
                     break;
                 }
                 self.depart(probe.target, probe.address, probe.token, probe.seq);
@@ -291,35 +273,36 @@ impl Run<'_> {
             for departure in &mut self.log.departures[first..] {
                 departure.call = start..self.now;
             }
-            if left > 0 {
-                self.prober.handle_sent(left, self.origin + start..self.instant());
+            self.prober.handle_sent(left, self.origin + start..self.instant(), true);
+            let Some(error) = error else { continue };
+            if !self.prober.handle_send_error(error, self.instant()) {
+                return More::WaitForBuffers;
             }
-            match obstacle {
-                None => {}
-                Some(Obstacle::Full) => return More::After(BACK_OFF),
-                Some(Obstacle::Refused(errno)) => {
-                    let probe = batch[left];
-                    self.log.departures.push(Departure {
-                        target: probe.target,
-                        address: probe.address,
-                        token: probe.token.emit(),
-                        at: self.now,
-                        call: self.now..self.now,
-                        refused: Some(errno),
-                    });
-                    self.prober.handle_refused(errno, false, self.instant());
-                }
-            }
+            let probe = batch[left];
+            self.log.departures.push(Departure {
+                target: probe.target,
+                address: probe.address,
+                token: probe.token.emit(),
+                at: self.now,
+                call: self.now..self.now,
+                refused: Some(error),
+            });
         }
         More::Now
     }
 
-    /// Why our own system refuses to send to `address` now.
-    fn refusal(&self, address: Address) -> Option<u8> {
+    /// Why the kernel does not accept a probe to `address` now.
+    fn error(&self, address: Address) -> Option<SendError> {
         let outage = |outage: &&Outage| {
             outage.time.contains(&self.now) && outage.only.is_none_or(|family| family == address.family())
         };
-        self.hosts[&address].refusal.or(self.world.outages.iter().find(outage).map(|outage| outage.errno))
+        let host = self.hosts[&address];
+        let errno = host.refusal.or(self.world.outages.iter().find(outage).map(|outage| outage.errno))?;
+        Some(match errno {
+            EAGAIN => SendError::SocketFull,
+            ENOBUFS => SendError::NoBuffers,
+            errno => SendError::Refused { errno, other_routes_ok: host.refusal.is_some() && host.other_routes_ok },
+        })
     }
 
     /// One probe leaves, somewhere in the time that sending it takes.
@@ -329,7 +312,7 @@ impl Run<'_> {
         let at = self.now;
         let mut data = vec![0x5a; self.world.machine.size];
         data[..Token::LEN].copy_from_slice(&token.emit());
-        let ident = self.world.idents[address.family().index()];
+        let ident = self.world.idents[address.family()];
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));
         let answers = self.hosts[&address].answer(self.world.seed, address, &request, at);
         self.launch(answers);
@@ -350,7 +333,7 @@ impl Run<'_> {
         while self.under_way.peek().is_some_and(|next| next.packet.at <= self.now)
             && let Some(UnderWay { packet, .. }) = self.under_way.pop()
         {
-            let family = packet.from.family().index();
+            let family = packet.from.family();
             if self.buffers[family].len() < self.world.machine.buffer {
                 self.buffers[family].push_back(packet);
             } else {
@@ -359,7 +342,7 @@ impl Run<'_> {
             }
         }
         for family in Family::BOTH {
-            while let Some(packet) = self.buffers[family.index()].pop_front() {
+            while let Some(packet) = self.buffers[family].pop_front() {
                 let fate = match Message::parse(family, &packet.bytes) {
                     Ok(Message::Reply(echo)) => self.prober.handle_reply(packet.from, &echo, self.origin + packet.at),
                     Ok(_) => self.prober.handle_other(),
@@ -374,8 +357,9 @@ impl Run<'_> {
     fn finish(&mut self) {
         let prober = &self.prober;
         self.log.end = self.now;
-        self.log.verdicts = (0..self.log.targets.len() as u32).map(|target| prober.verdict(TargetId(target))).collect();
-        self.log.broke_off = Family::BOTH.map(|family| prober.broke_off(family));
+        let ids = (0..self.log.targets.len() as u32).map(TargetId);
+        self.log.verdicts = ids.map(|target| prober.strategy().verdict(target)).collect();
+        self.log.sending_failed = Diagnosis::new(prober).fault.map(|fault| fault == Some(Fault::SendingFailed));
         self.log.counts = *prober.counts();
     }
 
@@ -408,16 +392,8 @@ impl Run<'_> {
 enum More {
     /// There may be more to send at once.
     Now,
-    /// The kernel takes no more for the moment.
-    After(Duration),
-    /// Nothing more may leave before the next wake-up.
-    Later,
-}
-
-/// What keeps a probe from leaving.
-enum Obstacle {
-    /// EAGAIN.
-    Full,
-    /// Any other error.
-    Refused(u8),
+    /// Nothing more may be sent before the next wake-up.
+    Wait,
+    /// The kernel accepts no more for the moment.
+    WaitForBuffers,
 }

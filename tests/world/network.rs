@@ -10,9 +10,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::targets::Address;
+use xymonping::address::{Address, Family};
 use xymonping::token::Token;
-use xymonping::wire::{self, Echo, Family, HEADER, Message, Trouble};
+use xymonping::wire::{self, Echo, HEADER, IcmpError, Message};
 
 use crate::chance::Chance;
 
@@ -47,7 +47,9 @@ pub struct Host {
     /// The odds that somebody who guesses the seal answers as well, and faster.
     pub forged: u64,
     /// The error with which our own system refuses to send to it.
-    pub refusal: Option<u8>,
+    pub refusal: Option<i32>,
+    /// Whether the kernel still has a route to other targets then.
+    pub other_routes_ok: bool,
 }
 
 impl Host {
@@ -62,6 +64,7 @@ impl Host {
         elsewhere: 0,
         forged: 0,
         refusal: None,
+        other_routes_ok: false,
     };
 
     /// Answers everything once, after `delay`.
@@ -153,7 +156,7 @@ fn damage(chance: &mut Chance, family: Family, bytes: &mut Vec<u8>) -> bool {
             let Ok(Message::Reply(echo)) = Message::parse(family, bytes) else { panic!("a reply to be spoilt") };
             let message = match chance.below(3) {
                 0 => Message::Reply(Echo { ident: echo.ident ^ 0x0101, ..echo }),
-                1 => Message::Error { trouble: Trouble::DestinationUnreachable, code: 1, quote: echo },
+                1 => Message::Error { error: IcmpError::DestinationUnreachable, code: 1, original: echo },
                 _ => Message::Request(echo),
             };
             *bytes = emitted(family, &message);

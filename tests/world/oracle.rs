@@ -12,13 +12,13 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::prober::Fate;
+use xymonping::address::Address;
+use xymonping::address::Family;
+use xymonping::prober::{COALESCED_RATE, MIN_SLEEP, ReplyKind, SendError};
 use xymonping::tally::{TICK, Verdict};
-use xymonping::targets::Address;
-use xymonping::wire::Family;
 
 use crate::log::{Arrival, Departure, Log, Outcome};
-use crate::machine::{COALESCED_RATE, LEAST_SLEEP, World};
+use crate::machine::World;
 
 /// How often an attempt is given back at most (xymonping(1), LIMITS).
 const MAX_GIVEN_BACK: u32 = 5;
@@ -56,7 +56,7 @@ enum Kind {
 /// The first valid reply to a probe, if it was answered at all, in time or not.
 struct First<'a> {
     arrival: &'a Arrival,
-    fate: Fate,
+    fate: ReplyKind,
 }
 
 /// How one attempt went.
@@ -96,28 +96,30 @@ impl<'a> Oracle<'a> {
         let [mut replies, mut elsewhere, mut again, mut damaged, mut stray] = [0; 5];
         for arrival in self.log.arrivals.iter().filter(|arrival| arrival.outcome != Outcome::Overflowed) {
             let from = arrival.packet.from;
-            let kind = kind(from.family(), self.world.idents[from.family().index()], &arrival.packet.bytes);
+            let kind = kind(from.family(), self.world.idents[from.family()], &arrival.packet.bytes);
             let probe = match kind {
                 Kind::Reply(token) => probes.get(&token).filter(|probe| probe.refused.is_none()),
                 _ => None,
             };
             let refused = |probe: &&Departure| self.world.plan.check_source && !is_from(probe.address, from);
             match (kind, probe, arrival.outcome) {
-                (Kind::Malformed, _, Outcome::Judged(Fate::Damaged)) => damaged += 1,
-                (Kind::Other, _, Outcome::Judged(Fate::Stray)) => stray += 1,
-                (Kind::Foreign, _, Outcome::Judged(Fate::Stray)) => stray += 1,
-                (Kind::Short | Kind::Reply(_), None, Outcome::Judged(Fate::Damaged)) => damaged += 1,
-                (Kind::Reply(_), Some(probe), Outcome::Judged(Fate::Stray)) if refused(probe) => stray += 1,
+                (Kind::Malformed, _, Outcome::Judged(ReplyKind::Damaged)) => damaged += 1,
+                (Kind::Other, _, Outcome::Judged(ReplyKind::Stray)) => stray += 1,
+                (Kind::Foreign, _, Outcome::Judged(ReplyKind::Stray)) => stray += 1,
+                (Kind::Short | Kind::Reply(_), None, Outcome::Judged(ReplyKind::Damaged)) => damaged += 1,
+                (Kind::Reply(_), Some(probe), Outcome::Judged(ReplyKind::Stray)) if refused(probe) => stray += 1,
                 (Kind::Reply(token), Some(probe), Outcome::Judged(fate)) if !refused(probe) => {
                     let first = !answers.contains_key(&token);
                     match fate {
-                        Fate::Answer { target, .. } => {
+                        ReplyKind::Reply { target, .. } => {
                             assert!(first && target == probe.target, "only the first reply to a probe counts");
                             replies += 1;
                             elsewhere += u64::from(!is_from(probe.address, from));
                         }
-                        Fate::Duplicate | Fate::Late => again += 1,
-                        Fate::Damaged | Fate::Stray => panic!("a valid reply was called {fate:?}: {arrival:?}"),
+                        ReplyKind::Duplicate | ReplyKind::Late => again += 1,
+                        ReplyKind::Damaged | ReplyKind::Stray => {
+                            panic!("a valid reply was called {fate:?}: {arrival:?}")
+                        }
                     }
                     answers.entry(token).or_insert(First { arrival, fate });
                 }
@@ -127,7 +129,7 @@ impl<'a> Oracle<'a> {
         let counts = &self.log.counts;
         assert_eq!(
             (replies, elsewhere, again, damaged, stray),
-            (counts.replies, counts.elsewhere, counts.duplicates + counts.late, counts.damaged, counts.stray),
+            (counts.replies, counts.other_source, counts.duplicates + counts.late, counts.damaged, counts.stray),
             "replies, from elsewhere, duplicate or late, damaged, stray"
         );
         let refused = self.log.departures.iter().filter(|probe| probe.refused.is_some()).count() as u64;
@@ -154,7 +156,7 @@ impl<'a> Oracle<'a> {
         let stamp = first.arrival.packet.at;
         let timeout = self.world.plan.timeout;
         match first.fate {
-            Fate::Answer { rtt, .. } => {
+            ReplyKind::Reply { rtt, .. } => {
                 assert!(stamp <= probe.call.end + timeout, "a late reply counted: {probe:?}, {:?}", first.arrival);
                 let bounds = stamp.saturating_sub(probe.call.end + TICK)..stamp + TICK - probe.call.start;
                 assert!(bounds.start <= rtt && rtt <= bounds.end, "RTT {rtt:?} is not within {bounds:?}: {probe:?}");
@@ -177,7 +179,7 @@ impl<'a> Oracle<'a> {
         let first = look((probe.call.start + timeout).saturating_sub(TICK));
         let first = first.unwrap_or_else(|| panic!("the run ended before the timeout of {probe:?}"));
         let last = look(due).unwrap_or(self.log.end);
-        let coalesced = if self.world.plan.rate.exceeds(COALESCED_RATE) { LEAST_SLEEP } else { Duration::ZERO };
+        let coalesced = if self.world.plan.rate.exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO };
         let allowed = due + self.lapsed(due..last, Duration::ZERO) + coalesced;
         // (A look before the latest possible deadline may have been the one that found it over.)
         assert!(
@@ -251,8 +253,8 @@ impl<'a> Oracle<'a> {
             return matches!(verdict, Verdict::Alive(mean) if least <= mean + TICK && mean <= most + TICK);
         }
         match course.iter().rev().find_map(|attempt| attempt.probe.refused) {
-            Some(errno) if course.iter().all(|attempt| attempt.probe.refused.is_some()) => {
-                verdict == Verdict::Unsent(errno)
+            Some(error) if course.iter().all(|attempt| attempt.probe.refused.is_some()) => {
+                verdict == Verdict::Unsent(error.errno())
             }
             _ if state.doubtful => verdict == Verdict::Undecided,
             _ => verdict == Verdict::Unreachable,
@@ -263,37 +265,44 @@ impl<'a> Oracle<'a> {
     /// did both, the prober guesses.)
     fn judge_duplicates(&self, courses: &[Vec<Attempt>]) {
         for arrival in &self.log.arrivals {
-            let Outcome::Judged(fate @ (Fate::Duplicate | Fate::Late)) = arrival.outcome else { continue };
+            let Outcome::Judged(fate @ (ReplyKind::Duplicate | ReplyKind::Late)) = arrival.outcome else { continue };
             let place = arrival.packet.bytes[8..].first_chunk().expect("a token begins with the target");
             let target = u32::from_be_bytes(*place);
             let course = &courses[target as usize];
             if course.iter().all(|attempt| attempt.rtt.is_some()) {
-                assert_eq!(fate, Fate::Duplicate, "{arrival:?}");
+                assert_eq!(fate, ReplyKind::Duplicate, "{arrival:?}");
             } else if course.iter().all(|attempt| attempt.rtt.is_none()) {
-                assert_eq!(fate, Fate::Late, "{arrival:?}");
+                assert_eq!(fate, ReplyKind::Late, "{arrival:?}");
             }
         }
     }
 
-    /// Sending broke off in a family if it had worked, and then failed for good: for several targets' first attempts, or
+    /// Sending to a family failed if it had worked, and then failed for good: for several targets' first attempts, or
     /// among the retries for more than half of the family. (That a few were refused while others could be sent to, then
-    /// and since, is a matter of their routes.)
+    /// and since, or still had a route, is a matter of their routes.) It also failed if buffers stayed full for a target
+    /// that was never sent to.
     fn judge_breaks(&self) {
         for family in Family::BOTH {
             let of_family = |probe: &&Departure| probe.address.family() == family;
             let probes: Vec<_> = self.log.departures.iter().filter(of_family).collect();
             let targets: HashSet<_> = probes.iter().map(|probe| probe.target).collect();
-            let left = |probe: &&&Departure| probe.refused.is_none();
-            let reached: HashSet<_> = probes.iter().filter(left).map(|probe| probe.target).collect();
+            let sent = |probe: &&&Departure| probe.refused.is_none();
+            let reached: HashSet<_> = probes.iter().filter(sent).map(|probe| probe.target).collect();
             let unsent = targets.len() - reached.len();
-            let broke = probes.iter().rposition(|probe| probe.refused.is_none()).is_some_and(|last| {
-                let (before, since) = probes.split_at(last + 1);
-                let tried: HashSet<_> = before.iter().map(|probe| probe.target).collect();
-                let fails = since.iter().any(|probe| !reached.contains(&probe.target));
-                let early = since.iter().any(|probe| !tried.contains(&probe.target));
-                fails && if early { unsent > 1 } else { unsent * 2 > targets.len() }
+            let is_evidence = |probe: &Departure| {
+                let others = matches!(probe.refused, Some(SendError::Refused { other_routes_ok: true, .. }));
+                !others && !reached.contains(&probe.target)
+            };
+            let last = probes.iter().rposition(|probe| probe.refused.is_none());
+            let first_evidence = last.and_then(|last| probes[last + 1..].iter().find(|probe| is_evidence(probe)));
+            let broke = first_evidence.is_some_and(|evidence| {
+                let is_first_attempt = evidence.token[4..8] == [0; 4];
+                if is_first_attempt { unsent > 1 } else { unsent * 2 > targets.len() }
             });
-            assert_eq!(self.log.broke_off[family.index()], broke, "{family:?}: {unsent} unsent");
+            let full = |probe: &Departure| matches!(probe.refused, Some(SendError::NoBuffers | SendError::SocketFull));
+            let sent_any = self.log.departures.iter().any(|probe| probe.refused.is_none());
+            let gave_up = probes.iter().any(|probe| full(probe)) && unsent > 0 && sent_any;
+            assert_eq!(self.log.sending_failed[family], broke || gave_up, "{family:?}: {unsent} unsent");
         }
     }
 }

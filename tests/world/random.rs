@@ -8,17 +8,16 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::time::Duration;
 
+use xymonping::address::{Address, Family, PerFamily};
 use xymonping::plan::{Plan, Rate};
-use xymonping::targets::Address;
 use xymonping::token::{Key, Token};
-use xymonping::wire::Family;
 
 use crate::chance::Chance;
-use crate::machine::{Machine, Outage, World};
+use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};
 use crate::network::{Host, Packet, reply};
 
 /// EPERM, EACCES, EINVAL, EMSGSIZE, ENETDOWN, ENETUNREACH, EHOSTUNREACH.
-const ERRNOS: [u8; 7] = [1, 13, 22, 90, 100, 101, 113];
+const ERRNOS: [i32; 7] = [1, 13, 22, 90, 100, 101, 113];
 
 /// The world of this seed.
 pub fn world(seed: u64) -> World {
@@ -36,7 +35,7 @@ pub fn world(seed: u64) -> World {
     };
     let run = Duration::ZERO..sending + plan.timeout * (1 + u32::from(plan.retries));
     let list = list(chance, count, plan.timeout);
-    let idents = [chance.draw() as u16, chance.draw() as u16];
+    let idents = PerFamily::from_fn(|_| chance.draw() as u16);
     World {
         seed,
         unasked: unasked(chance, &list, idents, &run),
@@ -54,6 +53,7 @@ fn plan(chance: &mut Chance, count: u64) -> Plan {
         retries: if many { chance.below(256) } else { chance.below(6) } as u8,
         responses: if chance.percent(60) { 1 } else { 1 + chance.below(5) as u8 },
         timeout: scaled(chance, *Plan::TIMEOUT.start()..*Plan::TIMEOUT.end()),
+        backoff: 1.0,
         rate: match chance.below(20) {
             0..3 => Rate::Unlimited,
             3 => Rate::PerSecond(*Rate::RANGE.start()),
@@ -84,8 +84,12 @@ fn list(chance: &mut Chance, count: u64, timeout: Duration) -> Vec<(Address, Hos
             known if known > 0 && chance.percent(10) => list[chance.below(known) as usize].0,
             _ => address(chance, mixed),
         };
-        let refusal = (bad_routes && chance.percent(20)).then(|| chance.pick(&ERRNOS));
-        list.push((address, Host { refusal, ..host(chance, timeout) }));
+        let refusal = (bad_routes && chance.percent(20)).then(|| match chance.below(200) {
+            0 => ENOBUFS,
+            _ => chance.pick(&ERRNOS),
+        });
+        let other_routes_ok = chance.percent(30);
+        list.push((address, Host { refusal, other_routes_ok, ..host(chance, timeout) }));
     }
     list
 }
@@ -131,7 +135,12 @@ fn host(chance: &mut Chance, timeout: Duration) -> Host {
 }
 
 /// What arrives unasked: other programs' replies, guesses, another run's replies, noise.
-fn unasked(chance: &mut Chance, list: &[(Address, Host)], idents: [u16; 2], run: &Range<Duration>) -> Vec<Packet> {
+fn unasked(
+    chance: &mut Chance,
+    list: &[(Address, Host)],
+    idents: PerFamily<u16>,
+    run: &Range<Duration>,
+) -> Vec<Packet> {
     if list.is_empty() || chance.percent(60) {
         return Vec::new();
     }
@@ -139,14 +148,14 @@ fn unasked(chance: &mut Chance, list: &[(Address, Host)], idents: [u16; 2], run:
     let packet = |_| {
         let (from, _) = list[chance.below(list.len() as u64) as usize];
         let family = from.family();
-        let ident = idents[family.index()];
+        let ident = idents[family];
         let (target, attempt) = (chance.below(list.len() as u64 + 1) as u32, chance.below(4) as u32);
         let guess = Token { target, attempt, seal: chance.draw() };
         let bytes = match chance.below(5) {
             0 => reply(family, ident ^ (1 + chance.below(0xffff) as u16), guess),
             1 => reply(family, ident, guess),
             2 => reply(family, ident, Token { target: u32::MAX - target, ..guess }),
-            3 => reply(family, ident, other_run.token(target, attempt, from)),
+            3 => reply(family, ident, other_run.token(target, attempt, (from, 0_u32))),
             _ => (0..chance.below(80)).map(|_| chance.draw() as u8).collect(),
         };
         Packet { at: chance.within(run), from, bytes }
@@ -160,11 +169,13 @@ fn outages(chance: &mut Chance, run: &Range<Duration>) -> Vec<Outage> {
     }
     let outage = |_| {
         let start = if chance.percent(30) { Duration::ZERO } else { chance.within(run) };
-        Outage {
-            time: start..start + chance.within(run),
-            only: chance.pick(&[None, Some(Family::V4), Some(Family::V6)]),
-            errno: chance.pick(&ERRNOS),
-        }
+        let length = chance.within(run);
+        // Full buffers are looked at once a millisecond.
+        let (errno, length) = match chance.percent(20) {
+            true => (chance.pick(&[EAGAIN, ENOBUFS]), length.min(Duration::from_millis(300))),
+            false => (chance.pick(&ERRNOS), length),
+        };
+        Outage { time: start..start + length, only: chance.pick(&[None, Some(Family::V4), Some(Family::V6)]), errno }
     };
     (0..2).map(outage).collect()
 }

@@ -5,22 +5,21 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use xymonping::address::{Address, Family, PerFamily};
 use xymonping::plan::{Plan, Rate};
-use xymonping::prober::Counts;
+use xymonping::prober::{Counts, MAX_JAM};
 use xymonping::tally::{TICK, Verdict};
-use xymonping::targets::Address;
 use xymonping::token::Token;
-use xymonping::wire::Family;
 
 use crate::log::{Arrival, Log};
-use crate::machine::{Machine, Outage, World};
+use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};
 use crate::network::{Host, Packet, reply};
 use crate::oracle::judge;
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-const ENETUNREACH: u8 = 101;
+const ENETUNREACH: i32 = 101;
 
 /// The `number`th of our hosts.
 fn v4(number: u32) -> Address {
@@ -39,7 +38,15 @@ fn hosts(count: u32, host: &Host) -> Vec<(Address, Host)> {
 /// A world on an ideal machine in which nothing else happens.
 fn world(plan: Plan, list: Vec<(Address, Host)>) -> World {
     let (unasked, outages) = (Vec::new(), Vec::new());
-    World { seed: 1, plan, list, idents: [0x1234, 0x5678], unasked, outages, machine: Machine::IDEAL }
+    World {
+        seed: 1,
+        plan,
+        list,
+        idents: PerFamily { v4: 0x1234, v6: 0x5678 },
+        unasked,
+        outages,
+        machine: Machine::IDEAL,
+    }
 }
 
 fn at_rate(pps: f64) -> Plan {
@@ -249,7 +256,7 @@ fn overflow_gives_attempts_back_and_halves_the_rate() {
     small.plan.timeout = 500 * MILLI;
     let log = played(&small);
     assert!(all_alive(&log), "in spite of no retries");
-    assert!(log.counts.given_back >= 40);
+    assert!(log.counts.refunded >= 40);
     let noticed = 150 * MILLI;
     assert_eq!(log.overflows, [(Family::V4, noticed)]);
     let left = |time: std::ops::Range<Duration>| log.departures.iter().filter(|probe| time.contains(&probe.at)).count();
@@ -262,7 +269,7 @@ fn silence_behind_endless_overflow_is_undecided() {
     deaf.machine.buffer = 0;
     let log = played(&deaf);
     assert!(all_are(&log, Verdict::Undecided));
-    assert_eq!((log.counts.given_back, log.counts.sent), (5 * 5, 5 * (5 + 3)));
+    assert_eq!((log.counts.refunded, log.counts.sent), (5 * 5, 5 * (5 + 3)));
 }
 
 #[test]
@@ -287,7 +294,7 @@ fn sending_that_fails_at_first_is_made_good_by_retries() {
     let log = played(&early);
     assert!(all_alive(&log));
     assert_eq!((log.counts.refused, log.counts.sent), (100, 100));
-    assert_eq!(log.broke_off, [false, false]);
+    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false });
 }
 
 #[test]
@@ -296,7 +303,7 @@ fn a_target_that_is_never_sent_to_is_unsent_with_its_reason() {
     let log = played(&world(plan, hosts(1, &Host { refusal: Some(ENETUNREACH), ..Host::SILENT })));
     assert!(all_are(&log, Verdict::Unsent(ENETUNREACH)));
     assert_eq!((log.counts.refused, log.counts.sent), (3, 0));
-    assert_eq!(log.broke_off, [false, false], "it never worked");
+    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false }, "it never worked");
 }
 
 #[test]
@@ -305,7 +312,7 @@ fn a_link_that_dies_in_mid_run_is_told_from_dead_hosts() {
     dying.list.extend((1..=50).map(|number| (v6(number), Host::alive(MILLI))));
     dying.outages = vec![Outage { time: 100 * MILLI..1000 * SECOND, only: Some(Family::V4), errno: ENETUNREACH }];
     let log = played(&dying);
-    assert_eq!(log.broke_off, [true, false]);
+    assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false });
     assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENETUNREACH)).count(), 200);
 }
 
@@ -317,7 +324,71 @@ fn a_few_hosts_without_a_route_are_no_broken_link() {
     }
     let log = played(&world(at_rate(100.0), list));
     assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENETUNREACH)).count(), 3);
-    assert_eq!(log.broke_off, [false, false], "sending to others worked before and after");
+    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false }, "sending to others worked before and after");
+}
+
+#[test]
+fn a_host_without_a_route_is_no_failure_where_others_still_have_one() {
+    // The last two of a list that is sorted: nothing is sent after them to show that sending works.
+    let mut list = hosts(100, &Host::alive(MILLI));
+    for (_, host) in &mut list[98..] {
+        *host = Host { refusal: Some(ENETUNREACH), other_routes_ok: true, ..Host::SILENT };
+    }
+    let log = played(&world(at_rate(1000.0), list.clone()));
+    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false });
+    for (_, host) in &mut list[98..] {
+        host.other_routes_ok = false;
+    }
+    let log = played(&world(at_rate(1000.0), list));
+    assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false });
+}
+
+#[test]
+fn full_buffers_are_waited_for_and_use_up_nothing() {
+    for (errno, counted) in [(ENOBUFS, 40 * SECOND), (EAGAIN, Duration::ZERO)] {
+        let mut full = world(Plan { retries: 0, ..at_rate(1000.0) }, hosts(100, &Host::alive(MILLI)));
+        full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, only: None, errno }];
+        let log = played(&full);
+        assert!(all_alive(&log));
+        let counts = Counts { sent: 100, replies: 100, no_buffers: counted, ..Counts::default() };
+        assert_eq!(log.counts, counts, "only ENOBUFS is a reason to tell the operator");
+    }
+}
+
+#[test]
+fn buffers_that_stay_full_for_one_host_delay_the_others_once() {
+    let mut list = hosts(100, &Host::alive(MILLI));
+    for (_, host) in &mut list[10..13] {
+        host.refusal = Some(ENOBUFS);
+    }
+    let log = played(&world(Plan { retries: 0, ..at_rate(1000.0) }, list));
+    assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENOBUFS)).count(), 3);
+    assert_eq!(log.counts.replies, 97);
+    assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false }, "that is never the target's fault");
+    let last = log.departures.iter().filter(|probe| probe.refused.is_none()).map(|probe| probe.at).max();
+    assert!(last.expect("97 were sent") < MAX_JAM + SECOND, "{last:?}");
+}
+
+#[test]
+fn each_timeout_of_a_target_can_be_longer_than_the_one_before() {
+    let plan = Plan { timeout: SECOND, backoff: 2.0, retries: 2, ..at_rate(1000.0) };
+    let list = hosts(3, &Host { deaf: 2, ..Host::alive(3 * SECOND) });
+    let log = world(plan, list).play();
+    assert!(all_are(&log, Verdict::Alive(3 * SECOND)), "the third attempt may take 4 s");
+    let at: Vec<_> = log.departures.iter().filter(|probe| probe.target.0 == 0).map(|probe| probe.at).collect();
+    assert_eq!(at, [Duration::ZERO, SECOND, 3 * SECOND]);
+}
+
+#[test]
+fn probes_with_different_timeouts_time_out_in_their_order() {
+    // Targets 2 and on are sent to while the second, longer timeout of target 1 runs.
+    let plan = Plan { timeout: SECOND, backoff: 5.0, retries: 1, ..Plan::default() };
+    let mut list = hosts(3, &Host::SILENT);
+    list.insert(0, (v4(77), Host::alive(MILLI)));
+    let log = world(Plan { rate: Rate::PerSecond(0.8), ..plan }, list).play();
+    assert_eq!(log.verdicts[1..], [Verdict::Unreachable; 3]);
+    // The last first attempt is sent at 3.75 s, the retries 1.25 s apart from then on.
+    assert_eq!(log.end, 3 * 1250 * MILLI + 3 * 1250 * MILLI + 5 * SECOND);
 }
 
 #[test]
@@ -335,7 +406,7 @@ fn a_reply_from_elsewhere_counts_unless_the_source_is_checked() {
     let natted = Host { elsewhere: 100, ..Host::alive(MILLI) };
     let log = played(&world(at_rate(1000.0), hosts(30, &natted)));
     assert!(all_alive(&log));
-    assert_eq!(log.counts.elsewhere, 30);
+    assert_eq!(log.counts.other_source, 30);
     let log = played(&world(Plan { check_source: true, ..at_rate(1000.0) }, hosts(30, &natted)));
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.counts.stray, log.counts.sent);

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use xymonping::plan::Rate;
+use xymonping::prober::{MAX_SLEEP, MIN_SLEEP};
 
-use crate::machine::{GLANCE, LEAST_SLEEP};
 use crate::oracle::{Attempt, Oracle};
 
 /// How long after an overflow the rate is back at what was asked for.
@@ -111,7 +111,7 @@ impl Oracle<'_> {
         let run = Duration::ZERO..self.log.end;
         let interval = self.world.interval().unwrap_or(Duration::ZERO);
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
-        let each = self.world.plan.timeout + self.world.plan.spacing + interval + LEAST_SLEEP + GLANCE;
+        let each = self.world.plan.timeout + self.world.plan.spacing + interval + MIN_SLEEP + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
         let bound = packets + each * attempts + self.lapsed(run.clone(), Duration::ZERO) + self.slowed(&run);
         assert!(self.log.end <= bound, "the end came at {:?}, later than {bound:?}", self.log.end);

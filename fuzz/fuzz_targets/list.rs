@@ -10,10 +10,10 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::error::Error;
+use xymonping::message::Error;
 use xymonping::plan::Limits;
-use xymonping::targets::{MAX_LINE, Reading, Rules, Targets};
-use xymonping::wire::Family;
+use xymonping::list::{List, ListParser, MAX_LINE, Rules};
+use xymonping::address::Family;
 
 const BROADCASTS: [Ipv4Addr; 1] = [Ipv4Addr::new(192, 0, 2, 127)];
 
@@ -30,7 +30,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&[choice, sizes @ ..], text)) = input.split_first_chunk::<4>() else { return };
     let few = Limits { targets: 5, ..Limits::ORDINARY };
     let rules = || Rules {
-        only: [None, Some(Family::V4), Some(Family::V6), None][usize::from(choice % 4)],
+        family: [None, Some(Family::V4), Some(Family::V6), None][usize::from(choice % 4)],
         limits: [&Limits::ORDINARY, &Limits::ROOT, &few][usize::from(choice / 4 % 3)],
         broadcasts: &BROADCASTS,
         interface: &|name| match name {
@@ -52,28 +52,33 @@ fuzz_target!(|input: &[u8]| {
     let head = &text[..text.iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1)];
     match (read(rules(), [head]), read(rules(), [text, &ENDLESS])) {
         (Ok(head), Ok(endless)) => {
-            assert_eq!((endless.lines().count(), endless.rejected), (head.lines().count(), head.rejected + 1));
+            assert_eq!((count(&endless), endless.rejected), (count(&head), head.rejected + 1));
         }
         (head, endless) => assert!(head.is_err() && endless.is_err()),
     }
 });
 
-fn read<'t>(rules: Rules, pieces: impl IntoIterator<Item = &'t [u8]>) -> Result<Targets, Error> {
+fn read<'t>(rules: Rules, pieces: impl IntoIterator<Item = &'t [u8]>) -> Result<List, Error> {
     let before = HELD.load(Relaxed);
     MOST.store(before, Relaxed);
-    let mut reading = Reading::new(rules);
+    let mut reading = ListParser::new(rules);
     for piece in pieces {
         reading.feed(piece)?;
     }
     let accepted = reading.accepted();
-    let targets = reading.finish()?;
+    let list = reading.finish()?;
     let took = MOST.load(Relaxed) - before;
-    let lines = targets.lines().count();
+    let lines = count(&list);
     // The last line may still have been incomplete.
-    assert!((accepted..=accepted + 1).contains(&lines) && targets.len() <= lines);
+    assert!((accepted..=accepted + 1).contains(&lines) && list.addresses.len() <= lines);
     assert!(took <= SMALL + LINE * lines, "{took} bytes for {lines} lines");
-    assert_eq!(targets.addresses().count(), targets.len());
-    Ok(targets)
+    assert_eq!(list.addresses.iter().count(), list.addresses.len());
+    Ok(list)
+}
+
+/// How many output lines a list has.
+fn count(list: &List) -> usize {
+    list.lines.iter(&list.addresses).count()
 }
 
 /// Cuts `text` into pieces of these sizes, again and again. A piece may be empty.
@@ -98,23 +103,20 @@ struct Told {
     lines: Vec<String>,
     remarks: Vec<String>,
     rejected: u64,
-    doubtful: u64,
+    two_addresses: u64,
 }
 
-impl From<Targets> for Told {
-    fn from(targets: Targets) -> Self {
-        for (address, _, target) in targets.lines() {
-            assert_eq!(targets.address(target), Some(address));
-        }
-        let remarks: Vec<String> = targets.remarks.iter().map(|remark| remark.to_string()).collect();
+impl From<List> for Told {
+    fn from(list: List) -> Self {
+        let remarks: Vec<String> = list.remarks.iter().map(|remark| remark.to_string()).collect();
         for remark in &remarks {
             assert!(remark.len() < 400 && remark.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{remark:?}");
         }
         Told {
-            lines: targets.lines().map(|(_, shown, _)| shown.to_string()).collect(),
+            lines: list.lines.iter(&list.addresses).map(|(_, shown)| shown.to_string()).collect(),
             remarks,
-            rejected: targets.rejected,
-            doubtful: targets.doubtful,
+            rejected: list.rejected,
+            two_addresses: list.two_addresses,
         }
     }
 }
@@ -137,7 +139,7 @@ fn one_by_one<'r>(rules: &dyn Fn() -> Rules<'r>, text: &[u8]) -> Told {
 
 impl Told {
     /// Adds what was said of one line.
-    fn add(&mut self, number: u64, alone: Result<Targets, Error>) {
+    fn add(&mut self, number: u64, alone: Result<List, Error>) {
         let mut alone = alone.expect("one line is never too many");
         for remark in &mut alone.remarks {
             remark.line += number - 1;
@@ -148,7 +150,7 @@ impl Told {
         self.remarks.extend(alone.remarks);
         self.remarks.truncate(10);
         self.rejected += alone.rejected;
-        self.doubtful += alone.doubtful;
+        self.two_addresses += alone.two_addresses;
     }
 }
 

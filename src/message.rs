@@ -5,8 +5,11 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
+
+use crate::address::Address;
+use crate::alloc::OutOfMemory;
+use crate::net::{self, SocketOption};
 
 /// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
 /// for the others, and keeps 98 and 99 for itself.
@@ -54,7 +57,7 @@ pub enum Error {
     /// The source address cannot be used at all.
     BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
-    SourceRefused(SocketAddr, io::Error),
+    SourceRefused(Address, io::Error),
     /// An operand that is no address.
     BadOperand(Quoted, Reject),
     /// The list cannot be opened.
@@ -93,7 +96,7 @@ pub enum Error {
     /// Not one probe left this machine, or only such as go no further than itself.
     NothingSent(io::Error),
     /// Sends of one family worked and then failed for most of what remained: how many targets were never probed.
-    Broke(&'static str, usize, io::Error),
+    SendingFailed(&'static str, usize, io::Error),
     /// This machine lost so many replies that some targets stayed undecided.
     Undecided(usize),
     /// The program itself is wrong.
@@ -126,9 +129,35 @@ impl Error {
             | Error::Stopped(..)
             | Error::Deadline { .. }
             | Error::NothingSent(_)
-            | Error::Broke(..)
+            | Error::SendingFailed(..)
             | Error::Undecided(_)
             | Error::Panic(_) => Exit::Failure,
+        }
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(error: OutOfMemory) -> Self {
+        Error::Memory(error.items)
+    }
+}
+
+impl From<net::Error> for Error {
+    fn from(error: net::Error) -> Self {
+        match error {
+            net::Error::Permission(why) => Error::NoPermission(why),
+            net::Error::Source { address, source } => Error::SourceRefused(address, source),
+            net::Error::Option { option, source } => {
+                let option = match option {
+                    SocketOption::Interface => "--interface",
+                    SocketOption::Ttl => "--ttl",
+                    SocketOption::Tos => "--tos",
+                    SocketOption::DontFragment => "--dont-fragment",
+                };
+                Error::SocketOption(option, source)
+            }
+            net::Error::System { what, source } => Error::System(what, source),
+            net::Error::Memory(error) => error.into(),
         }
     }
 }
@@ -193,7 +222,7 @@ impl Display for Error {
             Error::NothingSent(why) => {
                 write!(f, "no probe could leave this machine: {} ({})", Reason(why), remedy(why))
             }
-            Error::Broke(family, unsent, why) => write!(
+            Error::SendingFailed(family, unsent, why) => write!(
                 f,
                 "sending over {family} broke off: {} ({unsent} targets were never probed and have no line)",
                 Reason(why)
@@ -224,7 +253,7 @@ pub enum Warning {
     /// Replies were lost in this machine's receive buffer, and their targets probed again.
     Overflow(u64),
     /// For how long the kernel had no room for probes.
-    NoRoom(Duration),
+    NoBuffers(Duration),
 }
 
 impl Display for Warning {
@@ -254,7 +283,7 @@ impl Display for Warning {
             Warning::Overflow(probes) => {
                 write!(f, "this machine lost replies: {probes} probes were sent again (lower --max-pps)")
             }
-            Warning::NoRoom(time) => write!(
+            Warning::NoBuffers(time) => write!(
                 f,
                 "this machine had no room for probes for {:.1} s in all (its neighbour table or the queue of an \
                  interface is full: see LIMITS in the manual page)",

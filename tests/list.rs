@@ -1,4 +1,4 @@
-//! The promise of `targets`: a list is read to the letter of the man page, line by line, in pieces of any size.
+//! The promise of `list`: a list is read to the letter of the man page, line by line, in pieces of any size.
 //!
 //! One test for each rule. What a list means must never depend on where a pipe happened to cut it, so most tests read
 //! their text whole, byte by byte and in pieces of several sizes, and hold the results against each other. How equal
@@ -9,10 +9,10 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use xymonping::error::{Error, Reject};
+use xymonping::address::{Address, Addresses, Family, TargetId};
+use xymonping::list::{List, ListParser, MAX_LINE, Rules};
+use xymonping::message::{Error, Reject};
 use xymonping::plan::Limits;
-use xymonping::targets::{Address, MAX_LINE, Reading, Rules, TargetId, Targets};
-use xymonping::wire::Family;
 
 /// This machine's interfaces, by name and by number.
 fn interface(name: &str) -> Option<u32> {
@@ -27,7 +27,7 @@ fn interface(name: &str) -> Option<u32> {
 const BROADCASTS: [Ipv4Addr; 1] = [Ipv4Addr::new(192, 0, 2, 127)];
 
 fn rules(limits: &Limits) -> Rules<'_> {
-    Rules { only: None, limits, broadcasts: &BROADCASTS, interface: &interface }
+    Rules { family: None, limits, broadcasts: &BROADCASTS, interface: &interface }
 }
 
 /// How often something random is tried: an interpreter takes a thousand times as long.
@@ -43,18 +43,18 @@ struct Outcome {
     addresses: Vec<Address>,
     remarks: Vec<(u64, String, Option<Reject>)>,
     rejected: u64,
-    doubtful: u64,
+    two_addresses: u64,
 }
 
-impl From<Targets> for Outcome {
-    fn from(targets: Targets) -> Self {
-        let ids = 0..targets.len() as u32;
+impl From<List> for Outcome {
+    fn from(list: List) -> Self {
+        let lines = list.lines.iter(&list.addresses);
         Outcome {
-            lines: targets.lines().map(|(_, shown, target)| (shown.to_string(), target.0)).collect(),
-            addresses: ids.map(|id| targets.address(TargetId(id)).unwrap()).collect(),
-            remarks: targets.remarks.iter().map(|it| (it.line, it.text.to_string(), it.reject)).collect(),
-            rejected: targets.rejected,
-            doubtful: targets.doubtful,
+            lines: lines.map(|(target, shown)| (shown.to_string(), target.0)).collect(),
+            addresses: list.addresses.iter().map(|(_, address)| address).collect(),
+            remarks: list.remarks.iter().map(|it| (it.line, it.text.to_string(), it.reject)).collect(),
+            rejected: list.rejected,
+            two_addresses: list.two_addresses,
         }
     }
 }
@@ -67,7 +67,7 @@ impl Outcome {
 
 /// Reads `text` in pieces of `size` bytes.
 fn read_in_pieces(rules: Rules, text: &[u8], size: usize) -> Result<Outcome, Error> {
-    let mut reading = Reading::new(rules);
+    let mut reading = ListParser::new(rules);
     for piece in text.chunks(size) {
         reading.feed(piece)?;
     }
@@ -89,7 +89,7 @@ fn read(text: impl AsRef<[u8]>) -> Outcome {
 /// The addresses of the lines of output of a list with which nothing is wrong.
 fn accepted(text: impl AsRef<[u8]>) -> Vec<String> {
     let outcome = read(text);
-    assert_eq!((outcome.remarks.as_slice(), outcome.rejected, outcome.doubtful), (&[][..], 0, 0));
+    assert_eq!((outcome.remarks.as_slice(), outcome.rejected, outcome.two_addresses), (&[][..], 0, 0));
     outcome.lines.into_iter().map(|(shown, _)| shown).collect()
 }
 
@@ -340,7 +340,7 @@ fn a_line_of_1025_bytes_is_rejected_once_and_never_split() {
         let line: String = "192.0.2.1 ".chars().cycle().take(len).collect();
         assert_eq!(rejected(&line), Reject::TooLong);
         let outcome = read(format!("10.0.0.1\n{line}\n10.0.0.2\n{line}\n"));
-        assert_eq!((outcome.shown(), outcome.rejected, outcome.doubtful), (vec!["10.0.0.1", "10.0.0.2"], 2, 0));
+        assert_eq!((outcome.shown(), outcome.rejected, outcome.two_addresses), (vec!["10.0.0.1", "10.0.0.2"], 2, 0));
         assert_eq!(outcome.remarks.iter().map(|it| it.0).collect::<Vec<_>>(), [2, 4]);
     }
 }
@@ -453,7 +453,7 @@ fn a_label_that_is_an_address_gets_a_remark_and_its_line_is_accepted() {
     for line in ["192.0.2.1 192.0.2.2", "192.0.2.1\t2001:db8::1 x", "192.0.2.1 192.0.2.1", "192.0.2.1\r192.0.2.2 # c"] {
         let outcome = read(format!("10.0.0.1\n{line}\n"));
         assert_eq!(outcome.shown(), ["10.0.0.1", "192.0.2.1"]);
-        assert_eq!((outcome.rejected, outcome.doubtful), (0, 1));
+        assert_eq!((outcome.rejected, outcome.two_addresses), (0, 1));
         assert_eq!(outcome.remarks, [(2, format!("\"{}\"", line.as_bytes().escape_ascii()), None)]);
     }
 }
@@ -461,7 +461,7 @@ fn a_label_that_is_an_address_gets_a_remark_and_its_line_is_accepted() {
 #[test]
 fn a_rejected_line_gets_one_remark_whatever_its_label() {
     let outcome = read("localhost 192.0.2.2");
-    assert_eq!((outcome.remarks.len(), outcome.rejected, outcome.doubtful), (1, 1, 0));
+    assert_eq!((outcome.remarks.len(), outcome.rejected, outcome.two_addresses), (1, 1, 0));
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn the_last_line_needs_no_newline() {
 fn ten_remarks_are_kept_and_the_rest_counted() {
     let text: String = (1..=25).map(|n| format!("bad{n}\n10.0.0.{n} 10.0.1.{n}\n10.0.0.{n}\n")).collect();
     let outcome = read(text);
-    assert_eq!((outcome.remarks.len(), outcome.rejected, outcome.doubtful, outcome.lines.len()), (10, 25, 25, 50));
+    assert_eq!((outcome.remarks.len(), outcome.rejected, outcome.two_addresses, outcome.lines.len()), (10, 25, 25, 50));
     let numbers: Vec<u64> = outcome.remarks.iter().map(|it| it.0).collect();
     assert_eq!(numbers, [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
 }
@@ -492,7 +492,7 @@ fn remarks_quote_their_line_in_printable_ascii_cut_at_60_bytes() {
 
 #[test]
 fn remarks_say_what_stands_where_and_what_comes_of_it() {
-    let mut reading = Reading::new(rules(&Limits::ORDINARY));
+    let mut reading = ListParser::new(rules(&Limits::ORDINARY));
     reading.feed(b"127.1\n192.0.2.1 192.0.2.2\n2001:db8:18::abc3.1.1.1\n").unwrap();
     let remarks: Vec<String> = reading.finish().unwrap().remarks.iter().map(ToString::to_string).collect();
     assert_eq!(
@@ -522,7 +522,7 @@ fn a_family_can_be_excluded() {
         (Family::V4, ["192.0.2.1", "192.0.2.2"], Family::V6),
         (Family::V6, ["2001:db8::1", "fe80::1%eth0"], Family::V4),
     ] {
-        let rules = Rules { only: Some(only), ..rules(&Limits::ORDINARY) };
+        let rules = Rules { family: Some(only), ..rules(&Limits::ORDINARY) };
         let outcome = read_in_pieces(rules, text, 5).unwrap();
         assert_eq!((outcome.shown(), outcome.rejected), (shown.to_vec(), 2));
         assert!(outcome.remarks.iter().all(|it| it.2 == Some(Reject::ExcludedFamily(other.name()))));
@@ -541,14 +541,14 @@ fn targets_are_numbered_family_by_family_in_the_order_of_the_input() {
 
 #[test]
 fn targets_are_counted_by_family() {
-    let mut reading = Reading::new(rules(&Limits::ORDINARY));
+    let mut reading = ListParser::new(rules(&Limits::ORDINARY));
     reading.feed(b"2001:db8::9\n192.0.2.9\n2001:db8::1\n2001:db8::9\n").unwrap();
-    let targets = reading.finish().unwrap();
-    assert_eq!((targets.of(Family::V4), targets.of(Family::V6), targets.len()), (1, 2, 3));
-    assert_eq!(targets.address(TargetId(3)), None);
-    assert_eq!(targets.address(TargetId(u32::MAX)), None);
+    let targets = reading.finish().unwrap().addresses;
+    assert_eq!((targets.count(Family::V4), targets.count(Family::V6), targets.len()), (1, 2, 3));
+    assert_eq!(targets.get(TargetId(3)), None);
+    assert_eq!(targets.get(TargetId(u32::MAX)), None);
     assert!(!targets.is_empty());
-    assert!(Targets::default().is_empty());
+    assert!(Addresses::default().is_empty());
 }
 
 // Equal addresses.
@@ -628,7 +628,7 @@ fn any_pieces_of_random_text_give_the_same_result() {
     for _ in 0..trials(2000) {
         let text: Vec<u8> = (0..rng.below(60)).flat_map(|_| words[rng.below(words.len())]).copied().collect();
         let whole = read_in_pieces(rules(&Limits::ORDINARY), &text, text.len().max(1)).unwrap();
-        let mut reading = Reading::new(rules(&Limits::ORDINARY));
+        let mut reading = ListParser::new(rules(&Limits::ORDINARY));
         let mut rest = text.as_slice();
         while !rest.is_empty() {
             let most = if rng.below(2) == 0 { 4 } else { 2000 };
@@ -680,7 +680,7 @@ fn a_long_list_is_held_to_the_memory_there_is_and_a_short_one_does_not_ask() {
             asked.set(asked.get() + 1);
             left
         };
-        let mut reading = Reading::new(rules(&Limits::ORDINARY)).within(&memory);
+        let mut reading = ListParser::new(rules(&Limits::ORDINARY)).within(&memory);
         let line = |n: usize| format!("{}\n", Ipv4Addr::from_bits(0x0a00_0000 + n as u32));
         (0..accepted).for_each(|n| reading.feed(line(n).as_bytes()).expect("there is memory for it"));
         assert_eq!(asked.get(), (accepted - 1) / MANY);
@@ -704,7 +704,7 @@ fn blank_and_rejected_lines_do_not_count_against_the_limit() {
 #[test]
 fn the_limit_is_met_by_the_last_line_without_newline_as_well() {
     let limits = Limits { targets: 1, ..Limits::ORDINARY };
-    let mut reading = Reading::new(rules(&limits));
+    let mut reading = ListParser::new(rules(&limits));
     reading.feed(b"192.0.2.1\n192.0.2.2").unwrap();
     assert!(matches!(reading.finish(), Err(Error::TooMany(1))));
 }
@@ -713,7 +713,7 @@ fn the_limit_is_met_by_the_last_line_without_newline_as_well() {
 
 #[test]
 fn operands_are_addresses_in_their_order() {
-    let mut reading = Reading::new(rules(&Limits::ORDINARY));
+    let mut reading = ListParser::new(rules(&Limits::ORDINARY));
     for operand in ["2001:db8::1", "192.0.2.1", "fe80::1%eth0", "192.0.2.1"] {
         reading.operand(operand.as_bytes()).unwrap();
     }
@@ -739,17 +739,17 @@ fn an_operand_is_an_address_and_nothing_else() {
         ("fe80::1", Reject::NeedsZone),
         ("::192.0.2.1", Reject::DottedTail),
     ] {
-        let mut reading = Reading::new(rules(&Limits::ORDINARY));
+        let mut reading = ListParser::new(rules(&Limits::ORDINARY));
         let error = reading.operand(operand.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::BadOperand(_, why) if why == reject), "{operand:?}: {error}");
-        assert!(reading.finish().unwrap().is_empty());
+        assert!(reading.finish().unwrap().addresses.is_empty());
     }
 }
 
 #[test]
 fn operands_count_against_the_limit() {
     let limits = Limits { targets: 1, ..Limits::ORDINARY };
-    let mut reading = Reading::new(rules(&limits));
+    let mut reading = ListParser::new(rules(&limits));
     reading.operand(b"192.0.2.1").unwrap();
     assert!(matches!(reading.operand(b"192.0.2.1"), Err(Error::TooMany(1))));
 }

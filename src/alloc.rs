@@ -1,0 +1,76 @@
+//! Memory that is asked for and may be refused.
+//!
+//! What grows with the number of targets is allocated with `try_reserve`, and a refusal is an error.
+//! What is small (buffers, arguments, messages) is allocated as usual: if that fails, the process
+//! dies by SIGABRT, which Xymon takes for a success. So headroom for it is checked at the start and
+//! with each large allocation.
+
+use std::fmt::{self, Display, Formatter};
+use std::hint::black_box;
+
+/// What is always left: enough for a command line of a megabyte and for the buffers of the longest
+/// probes. (Above glibc's maximum dynamic mmap threshold of 32 MiB: freeing a smaller block raises
+/// the threshold, see mallopt(3), and later large vectors would grow by copying.)
+const HEADROOM: usize = 33 << 20;
+
+/// From this size on an allocation is large, in bytes.
+const LARGE: usize = 1 << 20;
+
+/// There is no memory for this many items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// How many items could not be stored.
+    pub items: usize,
+}
+
+impl Display for OutOfMemory {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "out of memory at {} items", self.items)
+    }
+}
+
+impl std::error::Error for OutOfMemory {}
+
+/// Checks that there is memory for all that is small; `items` are stored so far.
+pub fn check_headroom(items: usize) -> Result<(), OutOfMemory> {
+    if can_allocate(HEADROOM) { Ok(()) } else { Err(OutOfMemory { items }) }
+}
+
+/// Whether this many bytes can be allocated in one piece.
+pub fn can_allocate(bytes: usize) -> bool {
+    let mut probe: Vec<u8> = Vec::new();
+    let reserved = probe.try_reserve_exact(bytes);
+    // Without this the compiler may remove an allocation that is never used.
+    black_box(&probe);
+    reserved.is_ok()
+}
+
+/// Appends `item` and returns its index.
+pub fn try_push<T>(list: &mut Vec<T>, item: T) -> Result<u32, OutOfMemory> {
+    if list.len() == list.capacity() {
+        let items = list.len();
+        list.try_reserve(1).map_err(|_| OutOfMemory { items })?;
+        keep_headroom(list, items)?;
+    }
+    list.push(item);
+    Ok(list.len() as u32 - 1)
+}
+
+/// `count` times `item`.
+pub fn try_filled<T: Clone>(count: usize, item: T) -> Result<Vec<T>, OutOfMemory> {
+    let mut list = try_with_capacity(count)?;
+    list.resize(count, item);
+    Ok(list)
+}
+
+/// An empty vector with capacity for `count` items.
+pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(count).map_err(|_| OutOfMemory { items: count })?;
+    keep_headroom(&list, count)?;
+    Ok(list)
+}
+
+fn keep_headroom<T>(list: &Vec<T>, items: usize) -> Result<(), OutOfMemory> {
+    if list.capacity() * size_of::<T>() < LARGE { Ok(()) } else { check_headroom(items) }
+}

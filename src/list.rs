@@ -1,0 +1,341 @@
+//! Text -> targets and output lines; what is rejected is kept for the end.
+//!
+//! A list is read in pieces of any size, so that it is never in memory as text. Equal addresses
+//! become one target; every accepted line keeps its place in the output.
+//!
+//! This file knows what an address looks like, but not which interfaces this machine has:
+//! [`Rules`] says that.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
+use crate::alloc::try_push;
+use crate::message::{Error, Quoted, Reject};
+use crate::plan::Limits;
+use crate::prober::Sweep;
+
+/// The longest line that is read, in bytes.
+pub const MAX_LINE: usize = 1024;
+
+/// The byte order mark of UTF-8, which some editors put at the start of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// As much of a line as shows that it is too long, even behind a byte order mark.
+const MAX_BUFFERED: usize = BYTE_ORDER_MARK.len() + MAX_LINE + 1;
+
+/// How many lines are read between two looks at the memory that the machine has left.
+const MEMORY_CHECK_LINES: usize = 1 << 16;
+
+/// What a target takes while it is probed, which is more than finding equal addresses takes: its
+/// state, a sum of RTTs, and an RTT in the summary.
+const BYTES_PER_TARGET: usize = Sweep::BYTES_PER_TARGET + size_of::<u64>() + size_of::<u32>();
+
+/// How many rejected lines, and how many remarks on lines, are kept word for word.
+const MAX_REMARKS: usize = 10;
+
+/// What counts as a target here and for this caller.
+pub struct Rules<'a> {
+    /// The only family that is accepted, if only one is.
+    pub family: Option<Family>,
+    /// What the caller may do.
+    pub limits: &'a Limits,
+    /// The broadcast addresses of this machine's networks.
+    pub broadcasts: &'a [Ipv4Addr],
+    /// The index of the interface with this name or number, if there is one.
+    pub interface: &'a dyn Fn(&str) -> Option<u32>,
+}
+
+impl Rules<'_> {
+    /// Reads one address, and the zone as it was typed.
+    fn address<'t>(&self, text: &'t [u8]) -> Result<(Address, Option<&'t str>), Reject> {
+        let text = str::from_utf8(text).map_err(|_| Reject::NotAnAddress)?;
+        let (address, zone) = match text.split_once('%') {
+            Some((address, zone)) => (address, Some(zone)),
+            None => (text, None),
+        };
+        let address = if address.contains(':') {
+            self.ipv6(address, zone)?
+        } else {
+            let ip = address.parse().map_err(|_| Reject::NotAnAddress)?;
+            if zone.is_some() {
+                return Err(Reject::UnwantedZone);
+            }
+            self.ipv4(ip)?
+        };
+        match self.family {
+            Some(family) if family != address.family() => Err(Reject::ExcludedFamily(address.family().name())),
+            _ => Ok((address, zone)),
+        }
+    }
+
+    /// Whether `text` is an address at all, of a family asked for or not.
+    fn is_address(&self, text: &[u8]) -> bool {
+        !matches!(self.address(text), Err(Reject::NotAnAddress | Reject::DottedTail))
+    }
+
+    fn ipv4(&self, ip: Ipv4Addr) -> Result<Address, Reject> {
+        if ip.is_unspecified() {
+            Err(Reject::Unspecified)
+        } else if ip.is_multicast() && !self.limits.groups {
+            Err(Reject::Multicast)
+        } else if (ip.is_broadcast() || self.broadcasts.contains(&ip)) && !self.limits.groups {
+            Err(Reject::Broadcast)
+        } else {
+            Ok(Address::V4(ip))
+        }
+    }
+
+    fn ipv6(&self, address: &str, zone: Option<&str>) -> Result<Address, Reject> {
+        if address.contains('.') {
+            return Err(Reject::DottedTail);
+        }
+        let ip: Ipv6Addr = address.parse().map_err(|_| Reject::NotAnAddress)?;
+        if ip.is_unspecified() {
+            return Err(Reject::Unspecified);
+        }
+        if ip.to_ipv4_mapped().is_some() {
+            return Err(Reject::Mapped);
+        }
+        if ip.is_multicast() && !self.limits.groups {
+            return Err(Reject::Multicast);
+        }
+        // Groups of link scope (ff02::/16) are as local as fe80::/10 (RFC 4007 §4).
+        let local = ip.is_unicast_link_local() || ip.segments()[0] & 0xff0f == 0xff02;
+        match (local, zone) {
+            (false, None) => Ok(Address::V6(ip, 0)),
+            (false, Some(_)) => Err(Reject::UnwantedZone),
+            (true, None) => Err(Reject::NeedsZone),
+            (true, Some(zone)) => match (self.interface)(zone) {
+                Some(index) => Ok(Address::V6(ip, index)),
+                None => Err(Reject::NoSuchZone),
+            },
+        }
+    }
+}
+
+/// A rejected or ambiguous line.
+#[derive(Debug)]
+pub struct Remark {
+    /// The number of the line, from 1.
+    pub line: u64,
+    /// What stood there.
+    pub text: Quoted,
+    /// What is wrong with it; `None`: it was accepted, but what follows the address is an address as well.
+    pub reject: Option<Reject>,
+}
+
+impl Display for Remark {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.reject {
+            Some(reject) => write!(f, "line {}: {}: {reject} (no line of output for it)", self.line, self.text),
+            None => write!(f, "line {}: {}: two addresses (only the first is probed)", self.line, self.text),
+        }
+    }
+}
+
+/// The targets of a list and its output lines.
+#[derive(Debug, Default)]
+pub struct List {
+    /// The targets.
+    pub addresses: Addresses,
+    /// The output lines, in the order of the list.
+    pub lines: OutputLines,
+    /// The first few lines that were rejected or ambiguous.
+    pub remarks: Vec<Remark>,
+    /// How many lines were rejected in all.
+    pub rejected: u64,
+    /// How many lines were accepted although a second address follows the first.
+    pub two_addresses: u64,
+}
+
+/// The output lines of a list: which target each is about, and how its address was typed.
+#[derive(Debug, Default)]
+pub struct OutputLines {
+    targets: TargetMap,
+    /// Which lines show a zone, in ascending order, and which of `spellings` it is: few addresses
+    /// have one.
+    zones: Vec<(u32, u32)>,
+    /// The zones as they were typed: at most two for each interface, by name and by number.
+    spellings: Vec<String>,
+}
+
+impl OutputLines {
+    /// The output lines in the order of the list: the target of each, and its address as typed.
+    pub fn iter(&self, addresses: &Addresses) -> impl Iterator<Item = (TargetId, impl Display)> {
+        self.targets.iter().zip(0..).filter_map(|(target, line)| {
+            Some((target, Shown { address: addresses.get(target)?, zone: self.zone(line) }))
+        })
+    }
+
+    /// The zone to show on a line.
+    fn zone(&self, line: u32) -> Option<&str> {
+        let index = self.zones.binary_search_by_key(&line, |&(line, _)| line).ok()?;
+        self.spellings.get(self.zones[index].1 as usize).map(String::as_str)
+    }
+}
+
+/// An address as it is printed: the zone as it was typed.
+struct Shown<'a> {
+    address: Address,
+    zone: Option<&'a str>,
+}
+
+impl Display for Shown<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (self.address, self.zone) {
+            (Address::V6(ip, _), Some(zone)) => write!(f, "{ip}%{zone}"),
+            (address, _) => address.fmt(f),
+        }
+    }
+}
+
+/// Reads a list.
+pub struct ListParser<'a> {
+    rules: Rules<'a>,
+    addresses: AddressList,
+    list: List,
+    /// The line that is not yet complete, up to [`MAX_BUFFERED`] bytes.
+    buffered: Vec<u8>,
+    line_number: u64,
+    /// Returns how many bytes of memory are available.
+    available_memory: Option<&'a dyn Fn() -> u64>,
+    /// The number of accepted lines at which memory is checked next.
+    next_memory_check: usize,
+}
+
+impl<'a> ListParser<'a> {
+    /// A parser that has read nothing yet.
+    pub fn new(rules: Rules<'a>) -> Self {
+        ListParser {
+            rules,
+            addresses: AddressList::default(),
+            list: List::default(),
+            buffered: Vec::with_capacity(MAX_BUFFERED),
+            line_number: 0,
+            available_memory: None,
+            next_memory_check: MEMORY_CHECK_LINES,
+        }
+    }
+
+    /// Refuses a list that needs more memory than `available` returns, in bytes.
+    pub fn within(self, available: &'a dyn Fn() -> u64) -> Self {
+        ListParser { available_memory: Some(available), ..self }
+    }
+
+    /// Reads the next piece of a list, which may end anywhere.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let mut rest = piece;
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            let (line, after) = (&rest[..end], &rest[end + 1..]);
+            if self.buffered.is_empty() {
+                self.line(line)?;
+            } else {
+                self.buffer(line);
+                self.buffered_line()?;
+            }
+            rest = after;
+        }
+        self.buffer(rest);
+        Ok(())
+    }
+
+    /// Reads an operand: an address and nothing else.
+    pub fn operand(&mut self, text: &[u8]) -> Result<(), Error> {
+        let (address, zone) = match text {
+            b"" => Err(Reject::Empty),
+            _ => self.rules.address(text),
+        }
+        .map_err(|reject| Error::BadOperand(text.into(), reject))?;
+        self.accept(address, zone)
+    }
+
+    /// How many lines were accepted so far.
+    pub fn accepted(&self) -> usize {
+        self.addresses.len()
+    }
+
+    /// Ends the list.
+    pub fn finish(mut self) -> Result<List, Error> {
+        if !self.buffered.is_empty() {
+            self.buffered_line()?;
+        }
+        let (addresses, targets) = self.addresses.dedup()?;
+        let lines = OutputLines { targets, ..self.list.lines };
+        Ok(List { addresses, lines, ..self.list })
+    }
+
+    /// Keeps part of a line, but never more than shows that the line is too long.
+    fn buffer(&mut self, part: &[u8]) {
+        let free = MAX_BUFFERED - self.buffered.len();
+        self.buffered.extend_from_slice(&part[..part.len().min(free)]);
+    }
+
+    fn buffered_line(&mut self) -> Result<(), Error> {
+        let mut line = std::mem::take(&mut self.buffered);
+        let result = self.line(&line);
+        line.clear();
+        self.buffered = line;
+        result
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Error> {
+        self.line_number += 1;
+        let unmarked = if self.line_number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
+        let line = unmarked.unwrap_or(line);
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let first = match words.next() {
+            _ if line.len() > MAX_LINE => Err(Reject::TooLong),
+            _ if line.contains(&0) => Err(Reject::Nul),
+            None => return Ok(()),
+            Some(word) if word.starts_with(b"#") => return Ok(()),
+            Some(word) => self.rules.address(word),
+        };
+        match first {
+            Ok((address, zone)) => {
+                if words.next().is_some_and(|label| self.rules.is_address(label)) {
+                    self.list.two_addresses += 1;
+                    self.remark(line, None);
+                }
+                self.accept(address, zone)
+            }
+            Err(reject) => {
+                self.list.rejected += 1;
+                self.remark(line, Some(reject));
+                Ok(())
+            }
+        }
+    }
+
+    fn accept(&mut self, address: Address, zone: Option<&str>) -> Result<(), Error> {
+        let lines = self.accepted();
+        if lines >= self.rules.limits.targets {
+            return Err(Error::TooMany(self.rules.limits.targets));
+        }
+        if lines >= self.next_memory_check {
+            self.next_memory_check += MEMORY_CHECK_LINES;
+            let needed =
+                MEMORY_CHECK_LINES * AddressList::BYTES_PER_ADDRESS + self.next_memory_check * BYTES_PER_TARGET;
+            if self.available_memory.is_some_and(|available| available() < needed as u64) {
+                return Err(Error::Memory(lines));
+            }
+        }
+        if let Some(zone) = zone {
+            let OutputLines { zones, spellings, .. } = &mut self.list.lines;
+            let known = spellings.iter().position(|spelling| spelling == zone);
+            let spelling = match known {
+                Some(index) => index as u32,
+                None => try_push(spellings, zone.to_owned())?,
+            };
+            try_push(zones, (lines as u32, spelling))?;
+        }
+        Ok(self.addresses.push(address)?)
+    }
+
+    fn remark(&mut self, line: &[u8], reject: Option<Reject>) {
+        if self.list.remarks.len() < MAX_REMARKS {
+            let line_number = self.line_number;
+            self.list.remarks.push(Remark { line: line_number, text: line.into(), reject });
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! One family's socket: prepared, written to and read from.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, setsockopt, sockopt,
+};
+use nix::{cmsg_space, getsockopt_impl, setsockopt_impl, sockopt_impl};
+use socket2::Socket;
+
+use crate::address::{Address, Family};
+use crate::net::error::{Error, SocketOption};
+use crate::net::sockets::{Config, bind};
+use crate::net::timestamp::ClockPair;
+use crate::net::{Arrival, filter};
+use crate::plan::Shape;
+use crate::prober::MAX_BATCH;
+use crate::wire::{self, HEADER, Message};
+
+/// How many errors in a row are read past.
+const MAX_ERRORS: usize = 8;
+
+/// How many packets are read in one system call.
+const READ_BATCH: usize = 16;
+
+/// The longest header of an IPv4 packet (RFC 791 §3.1), in bytes.
+const MAX_HEADER: usize = 60;
+
+/// The least size of a receive slot: a reply may be longer than its probe, up to a frame.
+const MIN_SLOT: usize = 2048;
+
+/// A probe with this much data fits into the smallest packet that every host must accept, 576 bytes
+/// (RFC 791 §3.1). It is never fragmented, so the kernel need not find it a unique Identification.
+const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
+
+/// Indices into what SO_MEMINFO returns.
+const RMEM_ALLOC: usize = libc::SK_MEMINFO_RMEM_ALLOC as usize;
+const RCVBUF: usize = libc::SK_MEMINFO_RCVBUF as usize;
+const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
+
+sockopt_impl!(
+    /// Whether routers may fragment, and whether the kernel uses what it learnt of a path's MTU (ip(7)).
+    MtuDiscover,
+    SetOnly,
+    libc::IPPROTO_IP,
+    libc::IP_MTU_DISCOVER,
+    libc::c_int
+);
+sockopt_impl!(
+    /// The same for IPv6 (ipv6(7)).
+    MtuDiscoverV6,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_MTU_DISCOVER,
+    libc::c_int
+);
+sockopt_impl!(
+    /// What a socket's buffers hold, and how many packets were dropped because they were full.
+    MemInfo,
+    GetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_MEMINFO,
+    [u32; 9]
+);
+
+/// One family's socket.
+pub(super) struct FamilySocket {
+    pub(super) family: Family,
+    pub(super) socket: Socket,
+    /// Whether it is a datagram socket, whose packets have no IP header and whose checksums the
+    /// kernel checks.
+    datagram: bool,
+    pub(super) ident: u16,
+    /// The size that its receive buffer should have, before the kernel doubles it.
+    receive_buffer: usize,
+    /// The drop counter at the last look.
+    drops: u32,
+    /// By how much it has risen since `listen`.
+    pub(super) dropped: u64,
+    /// Whether the receive buffer was at least a quarter full at that look.
+    quarter_full: bool,
+    /// When the queue was last seen empty.
+    empty: Instant,
+}
+
+/// What the kernel granted for one family.
+pub struct SocketStatus {
+    /// Whether it is a datagram socket, which receives only replies to its own requests.
+    pub datagram: bool,
+    /// Whether the filters are in place.
+    pub filter: bool,
+    /// Whether what arrives is time-stamped.
+    pub timestamps: bool,
+    /// Whether the kernel counts replies that it drops.
+    pub drop_counter: bool,
+    /// The size of the receive buffer, in bytes.
+    pub receive_buffer: usize,
+    /// The size that was asked for.
+    pub wanted_receive_buffer: usize,
+}
+
+/// When probes were sent, and how many.
+pub(super) type Sent = (Range<Instant>, Result<usize, Errno>);
+
+/// Slots for the replies to probes with `size` bytes of data, with any header, and for longer ones.
+pub(super) fn receive_slots(size: usize) -> Vec<u8> {
+    vec![0; (MAX_HEADER + HEADER + size).max(MIN_SLOT) * READ_BATCH]
+}
+
+impl FamilySocket {
+    pub(super) fn raw(socket: Socket, family: Family, ident: u16, config: &Config) -> Result<Self, Error> {
+        filter::drop_all(&socket, family).map_err(|source| Error::System { what: "packet filter", source })?;
+        Ok(Self::new(socket, family, false, ident, config))
+    }
+
+    pub(super) fn datagram(socket: Socket, family: Family, config: &Config) -> Result<Self, Error> {
+        // The port is the Identifier. Port 0 lets the kernel choose a free one: of two sockets bound
+        // to the same port, each would take the other's replies.
+        let unspecified = match family {
+            Family::V4 => Address::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            Family::V6 => Address::V6(std::net::Ipv6Addr::UNSPECIFIED, 0),
+        };
+        match config.sources[family] {
+            Some(address) => bind(&socket, address).map_err(|source| Error::Source { address, source })?,
+            None => bind(&socket, unspecified).map_err(|source| Error::System { what: "bind", source })?,
+        }
+        let name = socket.local_addr().map_err(|source| Error::System { what: "getsockname", source })?;
+        let ident = name.as_socket().map_or(0, |address| address.port());
+        Ok(Self::new(socket, family, true, ident, config))
+    }
+
+    fn new(socket: Socket, family: Family, datagram: bool, ident: u16, config: &Config) -> Self {
+        FamilySocket {
+            family,
+            socket,
+            datagram,
+            ident,
+            receive_buffer: config.receive_buffer,
+            drops: 0,
+            dropped: 0,
+            quarter_full: false,
+            empty: Instant::now(),
+        }
+    }
+
+    /// Sets the options that the sockets and the packets are to have.
+    pub(super) fn configure(&self, config: &Config, shape: &Shape) -> Result<(), Error> {
+        let failed = |option| move |source| Error::Option { option, source };
+        let socket = &self.socket;
+        if config.broadcast {
+            // Where it is refused, broadcast targets are refused as well.
+            let _ = socket.set_broadcast(true);
+        }
+        if let Some(name) = &config.interface {
+            socket.bind_device(Some(name.as_bytes())).map_err(failed(SocketOption::Interface))?;
+        }
+        if let Some(ttl) = shape.ttl {
+            let set = match self.family {
+                Family::V4 => socket.set_ttl_v4(ttl.into()),
+                Family::V6 => socket.set_unicast_hops_v6(ttl.into()),
+            };
+            set.map_err(failed(SocketOption::Ttl))?;
+        }
+        if let Some(tos) = shape.tos {
+            let set = match self.family {
+                Family::V4 => socket.set_tos_v4(tos.into()),
+                Family::V6 => socket.set_tclass_v6(tos.into()),
+            };
+            set.map_err(failed(SocketOption::Tos))?;
+        }
+        let discovery = if shape.dont_fragment {
+            libc::IP_PMTUDISC_DO
+        } else if shape.size <= UNFRAGMENTED {
+            libc::IP_PMTUDISC_PROBE
+        } else {
+            return Ok(());
+        };
+        let set = match self.family {
+            Family::V4 => setsockopt(socket, MtuDiscover, &discovery),
+            Family::V6 => setsockopt(socket, MtuDiscoverV6, &discovery),
+        };
+        match set {
+            Err(errno) if shape.dont_fragment => Err(failed(SocketOption::DontFragment)(errno.into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Prepares for replies: buffer, time stamps, filter.
+    pub(super) fn listen(&mut self) -> Result<(), Error> {
+        let failed = |what| move |source| Error::System { what, source };
+        let stamps = setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true);
+        stamps.map_err(io::Error::from).map_err(failed("receive time stamps"))?;
+        // The kernel doubles what it is asked for, and returns the double.
+        if self.socket.recv_buffer_size().is_ok_and(|size| size < 2 * self.receive_buffer) {
+            let _ = self.socket.set_recv_buffer_size(self.receive_buffer);
+        }
+        if !self.datagram {
+            filter::accept_replies(&self.socket, self.family, self.ident).map_err(failed("packet filter"))?;
+        }
+        self.overflowed();
+        self.dropped = 0;
+        Ok(())
+    }
+
+    /// Asks the kernel what it granted. The socket is of no more use afterwards.
+    pub(super) fn status(self) -> SocketStatus {
+        let socket = &self.socket;
+        SocketStatus {
+            datagram: self.datagram,
+            filter: self.datagram || filter::detach(socket, self.family),
+            timestamps: getsockopt(socket, sockopt::ReceiveTimestampns) == Ok(true),
+            drop_counter: getsockopt(socket, MemInfo).is_ok(),
+            receive_buffer: socket.recv_buffer_size().unwrap_or(0) / 2,
+            wanted_receive_buffer: self.receive_buffer,
+        }
+    }
+
+    /// Sends `packets`, [`MAX_BATCH`] at most, in one system call.
+    pub(super) fn send(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>]) -> Sent {
+        let slices: [_; MAX_BATCH] =
+            std::array::from_fn(|index| [IoSlice::new(packets.get(index).map_or(&[], Vec::as_slice))]);
+        let count = packets.len().min(MAX_BATCH);
+        let mut headers = MultiHeaders::preallocate(count, None);
+        self.with_recverr(|| {
+            let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+            let start = Instant::now();
+            let sent = sendmmsg(fd, &mut headers, &slices[..count], &addresses[..count], [], flags);
+            let sent = sent.map(Iterator::count);
+            (start..Instant::now(), sent)
+        })
+    }
+
+    /// Calls `send` with IP_RECVERR set. Without it the kernel returns success for raw IPv4 packets
+    /// that it drops for lack of buffers (raw_sendmsg in net/ipv4/raw.c). With it, ICMP errors about
+    /// any target fail the next send to every target and fill the receive buffer, so it is set only
+    /// while a batch is sent.
+    fn with_recverr(&self, mut send: impl FnMut() -> Sent) -> Sent {
+        if self.datagram || self.family == Family::V6 {
+            return send();
+        }
+        let set = |on| setsockopt(&self.socket, sockopt::Ipv4RecvErr, &on);
+        let _ = set(true);
+        let sent = send();
+        let _ = set(false);
+        match sent.1 {
+            // The error may be a queued ICMP error about another target. Clear it and try again.
+            Err(errno) if !matches!(errno, Errno::EAGAIN | Errno::ENOBUFS) => {
+                let _ = self.socket.take_error();
+                send()
+            }
+            _ => sent,
+        }
+    }
+
+    /// Whether replies were dropped since the last look because the buffer was full. With IPv6 the
+    /// counter also rises for damaged packets; those are told apart by a buffer that was not even a
+    /// quarter full, neither now nor when reading last began. (A buffer that fills up while it is
+    /// being read holds at least what came since, or else it was a quarter full before.)
+    fn overflowed(&mut self) -> bool {
+        let Ok(info) = getsockopt(&self.socket, MemInfo) else { return false };
+        let before = mem::replace(&mut self.drops, info[DROPS]);
+        let lost = info[DROPS].wrapping_sub(before);
+        self.dropped += u64::from(lost);
+        let quarter_full = info[RMEM_ALLOC] >= info[RCVBUF] / 4;
+        let was_quarter_full = mem::replace(&mut self.quarter_full, quarter_full);
+        lost > 0 && (self.family == Family::V4 || quarter_full || was_quarter_full)
+    }
+
+    /// See [`super::Link::receive`]. Only what had arrived at the start is sure to be read: a flood
+    /// must not keep the program here.
+    pub(super) fn receive(&mut self, slots: &mut [u8], on_arrival: &mut impl FnMut(Arrival)) -> bool {
+        let start = Instant::now();
+        let overflowed = self.overflowed();
+        let mut before = start;
+        let mut errors = 0;
+        loop {
+            match self.receive_batch(slots, on_arrival) {
+                // A pending socket error is returned once; packets may be queued behind it.
+                Err(errno) if errno != Errno::EAGAIN && errors < MAX_ERRORS => errors += 1,
+                Err(Errno::EAGAIN) => {
+                    self.empty = before;
+                    return overflowed;
+                }
+                Err(_) => return overflowed,
+                Ok(batch) if batch.count < READ_BATCH => {
+                    self.empty = before;
+                    return overflowed;
+                }
+                Ok(batch) if batch.last_stamp.is_some_and(|stamp| stamp > start) => return overflowed,
+                Ok(batch) => before = batch.read_at,
+            }
+        }
+    }
+
+    fn receive_batch(&self, slots: &mut [u8], on_arrival: &mut impl FnMut(Arrival)) -> Result<ReadBatch, Errno> {
+        let mut slots = slots.chunks_exact_mut(slots.len() / READ_BATCH);
+        let mut slices: [_; READ_BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot[..]))]);
+        // Made anew for each call: nix does not restore the length of the control messages, so that
+        // a packet without a time stamp would cost all later ones theirs.
+        let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
+        let now = Instant::now();
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let clocks = ClockPair { now, wall, empty: self.empty };
+        let mut batch = ReadBatch { count: 0, read_at: now, last_stamp: None };
+        for message in messages {
+            batch.count += 1;
+            let stamp = message.cmsgs().ok().and_then(|mut cmsgs| {
+                cmsgs.find_map(|cmsg| match cmsg {
+                    ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+                    _ => None,
+                })
+            });
+            batch.last_stamp = stamp.and_then(|stamp| clocks.arrival(stamp));
+            let at = batch.last_stamp.unwrap_or(now);
+            let bytes = message.iovs().next().unwrap_or_default();
+            let parsed = match self.family {
+                Family::V4 if !self.datagram => wire::ipv4_payload(bytes),
+                _ => Ok(bytes),
+            };
+            let message_in = parsed.and_then(|icmp| Message::parse(self.family, icmp));
+            if let Some(from) = message.address.as_ref().and_then(address_of) {
+                on_arrival(Arrival { from, message: message_in, at });
+            }
+        }
+        Ok(batch)
+    }
+}
+
+/// What one system call read.
+struct ReadBatch {
+    count: usize,
+    read_at: Instant,
+    /// When the last packet arrived, by its time stamp.
+    last_stamp: Option<Instant>,
+}
+
+fn address_of(from: &SockaddrStorage) -> Option<Address> {
+    match (from.as_sockaddr_in(), from.as_sockaddr_in6()) {
+        (Some(v4), _) => Some(Address::V4(v4.ip())),
+        (_, Some(v6)) => Some(Address::V6(v6.ip(), v6.scope_id())),
+        _ => None,
+    }
+}

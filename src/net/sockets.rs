@@ -1,0 +1,77 @@
+//! Raw sockets: opened and bound, which is all that needs privilege.
+
+use std::io;
+use std::net::SocketAddr;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::address::{Address, Family, PerFamily};
+use crate::net::error::Error;
+use crate::net::route::socket_address;
+
+/// What is asked of the sockets.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which families to open.
+    pub families: PerFamily<bool>,
+    /// The addresses to send from.
+    pub sources: PerFamily<Option<Address>>,
+    /// The only interface to send and receive on, by name.
+    pub interface: Option<String>,
+    /// The size of each receive buffer, in bytes. The kernel accounts for more than a reply's own
+    /// length (832 bytes for a small one on a virtual device), and doubles the size to make up for it.
+    pub receive_buffer: usize,
+    /// Whether broadcast addresses may be probed.
+    pub broadcast: bool,
+}
+
+/// What opening a family's socket came to.
+pub(super) enum Opened {
+    Excluded,
+    Raw(Socket),
+    Refused(io::Error),
+}
+
+/// Raw sockets, opened and bound; nothing has been sent or read yet.
+pub struct RawSockets {
+    pub(super) opened: PerFamily<Opened>,
+    pub(super) config: Config,
+}
+
+impl RawSockets {
+    /// Opens one raw socket for each family. A family that is refused is not yet lost: see
+    /// [`super::Link::new`].
+    pub fn open(config: Config) -> Result<Self, Error> {
+        let mut opened = PerFamily { v4: Opened::Excluded, v6: Opened::Excluded };
+        for family in Family::BOTH.into_iter().filter(|&family| config.families[family]) {
+            opened[family] = match open_icmp(family, Type::RAW) {
+                Ok(socket) => {
+                    // Forcing needs NET_ADMIN; without it `listen` asks within the system's limit.
+                    let _ = setsockopt(&socket, sockopt::RcvBufForce, &config.receive_buffer);
+                    if let Some(source) = config.sources[family] {
+                        bind(&socket, source).map_err(|error| Error::Source { address: source, source: error })?;
+                    }
+                    Opened::Raw(socket)
+                }
+                Err(error) => Opened::Refused(error),
+            };
+        }
+        Ok(RawSockets { opened, config })
+    }
+}
+
+/// A socket for ICMP of `family`, raw or not.
+pub(super) fn open_icmp(family: Family, socket_type: Type) -> io::Result<Socket> {
+    open(family, socket_type, if family == Family::V4 { Protocol::ICMPV4 } else { Protocol::ICMPV6 })
+}
+
+pub(super) fn open(family: Family, socket_type: Type, protocol: Protocol) -> io::Result<Socket> {
+    let domain = if family == Family::V4 { Domain::IPV4 } else { Domain::IPV6 };
+    Socket::new(domain, socket_type.nonblocking().cloexec(), Some(protocol))
+}
+
+pub(super) fn bind(socket: &Socket, address: Address) -> io::Result<()> {
+    let address: SocketAddr = socket_address(address, 0);
+    socket.bind(&SockAddr::from(address))
+}

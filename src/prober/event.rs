@@ -1,0 +1,123 @@
+//! Probes, what happens to them, and how often.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::address::{Address, TargetId};
+use crate::prober::backpressure::SendError;
+use crate::prober::strategy::Timeout;
+use crate::token::Token;
+use crate::wire::Echo;
+
+/// One Echo Request to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The target.
+    pub target: TargetId,
+    /// Its address.
+    pub address: Address,
+    /// The token that the probe carries.
+    pub token: Token,
+    /// The Sequence Number: a running counter, for people who read packet captures.
+    pub seq: u16,
+}
+
+/// What happened to a probe, or what arrived.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A probe was sent.
+    Sent {
+        /// The probe.
+        probe: Probe,
+        /// When it was sent.
+        at: Instant,
+    },
+    /// The kernel did not accept a probe.
+    SendError {
+        /// The probe.
+        probe: Probe,
+        /// Why.
+        error: SendError,
+        /// When.
+        at: Instant,
+    },
+    /// A packet arrived.
+    Received {
+        /// Its source address.
+        from: Address,
+        /// The Echo Reply in it, if it is one.
+        reply: Option<Echo<'a>>,
+        /// What it is for this run.
+        kind: ReplyKind,
+        /// When it arrived.
+        at: Instant,
+    },
+    /// A probe was not answered in time.
+    TimedOut {
+        /// The target.
+        target: TargetId,
+        /// Which attempt at it.
+        attempt: u32,
+        /// What it counts for.
+        timeout: Timeout,
+    },
+}
+
+/// What a packet that arrived is for this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// The first valid reply to a probe in flight.
+    Reply {
+        /// The target that was probed.
+        target: TargetId,
+        /// Which attempt at it is answered.
+        attempt: u32,
+        /// The round-trip delay (RFC 2681).
+        rtt: Duration,
+    },
+    /// A further reply to an answered probe.
+    Duplicate,
+    /// A reply to a probe that had timed out.
+    Late,
+    /// The checksum or the token is wrong.
+    Damaged,
+    /// Not ours, or refused because of its source address.
+    Stray,
+}
+
+impl fmt::Display for ReplyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReplyKind::Reply { rtt, .. } => write!(f, "answer {:.1} usec", rtt.as_secs_f64() * 1e6),
+            ReplyKind::Duplicate => f.write_str("duplicate"),
+            ReplyKind::Late => f.write_str("late"),
+            ReplyKind::Damaged => f.write_str("damaged"),
+            ReplyKind::Stray => f.write_str("stray"),
+        }
+    }
+}
+
+/// What happened in a run, in packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Probes sent.
+    pub sent: u64,
+    /// Probes that the kernel refused to send.
+    pub refused: u64,
+    /// First valid replies.
+    pub replies: u64,
+    /// Replies from another address than the one probed.
+    pub other_source: u64,
+    /// See [`ReplyKind::Duplicate`].
+    pub duplicates: u64,
+    /// See [`ReplyKind::Late`].
+    pub late: u64,
+    /// See [`ReplyKind::Damaged`].
+    pub damaged: u64,
+    /// See [`ReplyKind::Stray`].
+    pub stray: u64,
+    /// Attempts repeated because this machine may have lost their replies.
+    pub refunded: u64,
+    /// How long in all the kernel had no buffers for a probe.
+    pub no_buffers: Duration,
+}

@@ -1,0 +1,87 @@
+//! What differs between kinds of runs: which probe is next, and what becomes of its target.
+
+use std::time::{Duration, Instant};
+
+use crate::address::{Address, TargetId};
+
+/// The order and the times of probes, and the state of each target.
+///
+/// A [`Prober`](super::Prober) asks it what to send and reports what happened. It owns the addresses
+/// of its targets, and knows nothing of packets, pace or the network. Time is an argument.
+pub trait Strategy {
+    /// The address of a target; `None`: there is no such target, or no longer.
+    fn address(&self, target: TargetId) -> Option<Address>;
+
+    /// Changes whenever a removed target's id is given to another target. It goes into the seal, so
+    /// that a late reply to the predecessor's probe verifies for no target.
+    fn generation(&self, _target: TargetId) -> u32 {
+        0
+    }
+
+    /// The probes that are due at `now`, first things first: the target and the attempt of each.
+    fn ready(&self, now: Instant) -> impl Iterator<Item = (TargetId, u32)>;
+
+    /// When the next probe is due, whether or not the pace allows it. `None`: none will be.
+    fn next_due(&self) -> Option<Instant>;
+
+    /// When the next probe in flight times out. `None`: none is in flight.
+    fn next_timeout(&self) -> Option<Instant>;
+
+    /// The next probe to `target` was sent at `at`. Returns whether it is the first that was.
+    fn mark_sent(&mut self, target: TargetId, at: Instant) -> bool;
+
+    /// The kernel refused to send the next probe to `target`.
+    fn mark_refused(&mut self, target: TargetId, errno: i32, at: Instant) -> Refused;
+
+    /// The state of an attempt.
+    fn attempt(&self, target: TargetId, attempt: u32) -> Attempt;
+
+    /// An attempt in flight was answered.
+    fn record_reply(&mut self, target: TargetId, attempt: u32, rtt: Duration);
+
+    /// Ends every attempt that has timed out by `now`. `lost` says whether this machine may have
+    /// lost a reply to a probe that was sent at that time; `on_timeout` is called for each attempt.
+    fn expire(
+        &mut self,
+        now: Instant,
+        lost: impl FnMut(Address, Instant) -> bool,
+        on_timeout: impl FnMut(TargetId, u32, Timeout),
+    );
+
+    /// Whether there is nothing more to send or to wait for.
+    fn is_done(&self) -> bool;
+}
+
+/// The state of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// In flight.
+    InFlight {
+        /// When it was sent.
+        sent: Instant,
+        /// How long a reply may take.
+        timeout: Duration,
+    },
+    /// Answered.
+    Answered,
+    /// Timed out, or never made.
+    Over,
+}
+
+/// What a refused probe would have been.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    /// The first attempt at its target.
+    pub first_attempt: bool,
+    /// Not the first probe sent to its target.
+    pub was_sent: bool,
+}
+
+/// What an attempt without a reply counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// The target was silent.
+    Counted,
+    /// The attempt is repeated, because this machine may have lost the reply.
+    Refunded,
+}

@@ -1,0 +1,327 @@
+//! The strategy of batch mode: each target is probed until it has replied often enough or timed out
+//! too often, one probe at a time. In 20 bytes a target with its address.
+
+use std::iter;
+use std::time::{Duration, Instant};
+
+use crate::address::{Address, Addresses, Family, TargetId};
+use crate::alloc::{OutOfMemory, try_filled};
+use crate::plan::Plan;
+use crate::prober::order::Order;
+use crate::prober::queue::{Nodes, Queue};
+use crate::prober::strategy::{Attempt, Refused, Strategy, Timeout};
+use crate::tally::{Phase, TICK, Tally, Verdict};
+use crate::token::Key;
+
+/// Probes each target of a list, first attempts before all others.
+pub struct Sweep {
+    addresses: Addresses,
+    retries: u8,
+    responses: u8,
+    spacing: Duration,
+    /// The distinct timeouts of successive attempts; the last one holds for all further attempts.
+    timeouts: Vec<Duration>,
+    tallies: Vec<Tally>,
+    /// Sums of RTTs in ticks, where more than one reply is needed.
+    sums: Vec<u64>,
+    nodes: Nodes,
+    /// The probes in flight, a queue for each of `timeouts`.
+    in_flight: Vec<Queue>,
+    due: Queue,
+    due_count: usize,
+    order: Order,
+    /// How many targets have been tried, in that order.
+    tried: u32,
+    settled: usize,
+    alive: usize,
+    epoch: Instant,
+    /// When the last probe was sent, in ticks from the epoch: 32-bit times are counted back from it.
+    last_ticks: u64,
+    /// When a target was last tried for the first time.
+    last_first_attempt: Instant,
+}
+
+impl Sweep {
+    /// How many bytes the state of a target takes, apart from its address.
+    pub const BYTES_PER_TARGET: usize = size_of::<Tally>() + Nodes::BYTES_PER_TARGET;
+
+    /// A sweep over `addresses` that begins at `now`; `key` shuffles it if the plan says so.
+    pub fn new(plan: &Plan, addresses: Addresses, key: &Key, now: Instant) -> Result<Self, OutOfMemory> {
+        let targets = addresses.len();
+        let (v4, v6) = (addresses.count(Family::V4), addresses.count(Family::V6));
+        let sums = if plan.responses > 1 { targets } else { 0 };
+        let timeouts = plan.timeouts();
+        Ok(Sweep {
+            tallies: try_filled(targets, Tally::default())?,
+            sums: try_filled(sums, 0)?,
+            nodes: Nodes::new(targets)?,
+            in_flight: vec![Queue::EMPTY; timeouts.len()],
+            due: Queue::EMPTY,
+            due_count: 0,
+            order: Order::new(v4, v6, plan.shuffle.then(|| key.clone())),
+            tried: 0,
+            settled: 0,
+            alive: 0,
+            epoch: now,
+            last_ticks: 0,
+            last_first_attempt: now,
+            retries: plan.retries,
+            responses: plan.responses,
+            spacing: plan.spacing,
+            timeouts,
+            addresses,
+        })
+    }
+
+    /// The targets.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// How many targets have been tried at least once.
+    pub fn tried(&self) -> usize {
+        self.tried as usize
+    }
+
+    /// How many targets are settled.
+    pub fn settled(&self) -> usize {
+        self.settled
+    }
+
+    /// How many targets are alive so far.
+    pub fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// What is known of a target so far.
+    pub fn verdict(&self, target: TargetId) -> Verdict {
+        self.tallies.get(target.index()).map_or(Verdict::Unsettled, Tally::verdict)
+    }
+
+    /// How many targets have a probe to send now or later, whatever is in flight.
+    pub(super) fn waiting(&self) -> usize {
+        self.untried() + self.due_count
+    }
+
+    pub(super) fn untried(&self) -> usize {
+        self.tallies.len() - self.tried()
+    }
+
+    pub(super) fn last_first_attempt(&self) -> Instant {
+        self.last_first_attempt
+    }
+
+    /// How long a target that never replies is probed from its first attempt on, if each is sent at once.
+    pub(super) fn total_timeout(&self) -> Duration {
+        (0..=self.retries).map(|timeouts| self.timeout(timeouts)).sum()
+    }
+
+    /// The timeout of a target's last attempt.
+    pub(super) fn last_timeout(&self) -> Duration {
+        self.timeout(self.retries)
+    }
+
+    /// Ends the run: targets that have replied are alive, those with a timeout are unreachable, and
+    /// the rest stay unsettled. Returns how many targets were unsettled.
+    pub fn stop(&mut self) -> usize {
+        let unsettled = self.tallies.len() - self.settled;
+        for number in 0..self.tallies.len() {
+            let tally = &self.tallies[number];
+            if tally.phase() != Phase::Settled && (tally.replies > 0 || tally.timeouts > 0) {
+                self.settle(TargetId(number as u32));
+            }
+        }
+        unsettled
+    }
+
+    /// The timeout of a probe to a target that has timed out this often.
+    fn timeout(&self, timeouts: u8) -> Duration {
+        self.timeouts[self.queue_of(timeouts)]
+    }
+
+    /// Which queue a probe is in that is sent to a target that has timed out this often.
+    fn queue_of(&self, timeouts: u8) -> usize {
+        usize::from(timeouts).min(self.timeouts.len() - 1)
+    }
+
+    /// Moves `target` in flight: its next probe was sent or refused.
+    fn set_in_flight(&mut self, target: TargetId, at: Instant) {
+        match self.tallies[target.index()].phase() {
+            Phase::Untried => {
+                self.tried += 1;
+                self.last_first_attempt = at;
+            }
+            _ => {
+                self.due_count -= 1;
+                self.nodes.remove(&mut self.due, target);
+            }
+        }
+        let ticks = self.ticks(at).clamp(self.last_ticks, self.latest());
+        self.last_ticks = ticks;
+        let tally = &mut self.tallies[target.index()];
+        tally.ticks = ticks as u32;
+        tally.set_phase(Phase::InFlight);
+        let queue = self.queue_of(self.tallies[target.index()].timeouts);
+        self.nodes.push_back(&mut self.in_flight[queue], target);
+    }
+
+    fn remove_from_flight(&mut self, target: TargetId) {
+        let queue = self.queue_of(self.tallies[target.index()].timeouts);
+        self.nodes.remove(&mut self.in_flight[queue], target);
+    }
+
+    fn enqueue(&mut self, target: TargetId) {
+        self.tallies[target.index()].set_phase(Phase::Due);
+        self.nodes.push_back(&mut self.due, target);
+        self.due_count += 1;
+    }
+
+    fn settle(&mut self, target: TargetId) {
+        let tally = &mut self.tallies[target.index()];
+        if let Some(sum) = self.sums.get(target.index())
+            && let Some(mean) = sum.checked_div(u64::from(tally.replies))
+        {
+            tally.ticks = mean as u32;
+        }
+        tally.set_phase(Phase::Settled);
+        self.alive += usize::from(tally.replies > 0);
+        self.settled += 1;
+    }
+
+    /// When the next probe may be sent to `target`, which was sent one before.
+    fn due_at(&self, target: TargetId) -> Instant {
+        self.sent_at(target) + self.spacing
+    }
+
+    /// When the last probe to `target` was sent. Its 32 bits are counted back from the last probe of
+    /// all: no probe is in flight for longer than they reach.
+    fn sent_at(&self, target: TargetId) -> Instant {
+        let back = (self.last_ticks as u32).wrapping_sub(self.tallies[target.index()].ticks);
+        let ticks = self.last_ticks - u64::from(back);
+        self.epoch + Duration::from_nanos(ticks * TICK.as_nanos() as u64)
+    }
+
+    /// The oldest probe in flight of each timeout, and that timeout.
+    fn oldest_in_flight(&self) -> impl Iterator<Item = (TargetId, Duration)> {
+        let oldest = self.in_flight.iter().map(Queue::first).zip(&self.timeouts);
+        oldest.filter_map(|(target, &timeout)| Some((target?, timeout)))
+    }
+
+    /// The latest tick that does not wrap past the oldest probe in flight. It is reached only if the
+    /// process was stopped for minutes in a send call; that batch then gets an earlier send time and
+    /// times out early.
+    fn latest(&self) -> u64 {
+        let oldest = self.oldest_in_flight().map(|(target, _)| self.ticks(self.sent_at(target))).min();
+        oldest.map_or(u64::MAX, |oldest| oldest + u64::from(u32::MAX))
+    }
+
+    fn ticks(&self, at: Instant) -> u64 {
+        (at.saturating_duration_since(self.epoch).as_nanos() / TICK.as_nanos()) as u64
+    }
+
+    /// The probe in flight that times out next, when it was sent, and when it times out.
+    fn first_to_time_out(&self) -> Option<(TargetId, Instant, Instant)> {
+        let oldest = self.oldest_in_flight().map(|(target, timeout)| {
+            let sent = self.sent_at(target);
+            (target, sent, sent + timeout)
+        });
+        oldest.min_by_key(|&(.., deadline)| deadline)
+    }
+}
+
+impl Strategy for Sweep {
+    fn address(&self, target: TargetId) -> Option<Address> {
+        self.addresses.get(target)
+    }
+
+    /// First attempts first, then the others in the order in which they fell due.
+    fn ready(&self, now: Instant) -> impl Iterator<Item = (TargetId, u32)> {
+        let untried = (self.tried..).map_while(|nth| self.order.at(nth)).map(|target| (target, 0));
+        let first = if self.untried() == 0 { self.due.first() } else { None };
+        let due = iter::successors(first, |&target| self.nodes.next(target))
+            .take_while(move |&target| self.due_at(target) <= now)
+            .map(|target| (target, self.tallies[target.index()].attempt()));
+        untried.chain(due)
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        match self.untried() {
+            0 => self.due.first().map(|target| self.due_at(target)),
+            _ => Some(self.epoch),
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.first_to_time_out().map(|(.., deadline)| deadline)
+    }
+
+    fn mark_sent(&mut self, target: TargetId, at: Instant) -> bool {
+        self.set_in_flight(target, at);
+        let tally = &mut self.tallies[target.index()];
+        let first = !tally.was_sent();
+        tally.mark_sent();
+        first
+    }
+
+    /// The attempt runs into its timeout all the same.
+    fn mark_refused(&mut self, target: TargetId, errno: i32, at: Instant) -> Refused {
+        self.set_in_flight(target, at);
+        let tally = &mut self.tallies[target.index()];
+        tally.set_errno(errno);
+        Refused { first_attempt: tally.attempt() == 0, was_sent: tally.was_sent() }
+    }
+
+    fn attempt(&self, target: TargetId, attempt: u32) -> Attempt {
+        let tally = &self.tallies[target.index()];
+        if tally.phase() == Phase::InFlight && attempt == tally.attempt() {
+            return Attempt::InFlight { sent: self.sent_at(target), timeout: self.timeout(tally.timeouts) };
+        }
+        // Which of several attempts were answered is not kept: where some were and some were not,
+        // this is a guess, and only for the counters.
+        let last = attempt + 1 == tally.attempt();
+        if tally.replies > 0 && (last || tally.timeouts == 0) { Attempt::Answered } else { Attempt::Over }
+    }
+
+    fn record_reply(&mut self, target: TargetId, _: u32, rtt: Duration) {
+        self.remove_from_flight(target);
+        let ticks = (rtt.as_nanos() / TICK.as_nanos()) as u32;
+        let tally = &mut self.tallies[target.index()];
+        tally.replies += 1;
+        match self.sums.get_mut(target.index()) {
+            Some(sum) => *sum += u64::from(ticks),
+            None => tally.ticks = ticks,
+        }
+        if tally.replies >= self.responses { self.settle(target) } else { self.enqueue(target) }
+    }
+
+    fn expire(
+        &mut self,
+        now: Instant,
+        mut lost: impl FnMut(Address, Instant) -> bool,
+        mut on_timeout: impl FnMut(TargetId, u32, Timeout),
+    ) {
+        while let Some((target, sent, deadline)) = self.first_to_time_out()
+            && deadline <= now
+        {
+            self.remove_from_flight(target);
+            let lost = self.addresses.get(target).is_some_and(|address| lost(address, sent));
+            let tally = &mut self.tallies[target.index()];
+            let attempt = tally.attempt();
+            let mut timeout = Timeout::Counted;
+            if lost && tally.refund() {
+                timeout = Timeout::Refunded;
+                self.enqueue(target);
+            } else if tally.timeouts < self.retries {
+                tally.timeouts += 1;
+                self.enqueue(target);
+            } else {
+                self.settle(target);
+            }
+            on_timeout(target, attempt, timeout);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.settled == self.tallies.len()
+    }
+}

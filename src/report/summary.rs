@@ -1,0 +1,77 @@
+//! `--summary`: the run in figures, for people.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use crate::alloc::{OutOfMemory, try_with_capacity};
+use crate::report::Results;
+use crate::tally::{TICK, Verdict};
+
+/// A run in figures.
+pub struct Summary<'a> {
+    results: Results<'a>,
+    /// How many replies or damaged packets the kernel dropped.
+    drops: u64,
+    elapsed: Duration,
+    /// The RTT of every alive target, in ticks; sorted.
+    rtts: Vec<u32>,
+}
+
+/// Memory for the RTTs of a summary, reserved before the run.
+#[derive(Default)]
+pub struct Reserved(Vec<u32>);
+
+impl<'a> Summary<'a> {
+    /// Reserves memory for the summary of this many targets.
+    pub fn reserve(targets: usize) -> Result<Reserved, OutOfMemory> {
+        try_with_capacity(targets).map(Reserved)
+    }
+
+    /// Sums up a run that took `elapsed`, in which the kernel dropped this many packets.
+    pub fn new(results: Results<'a>, drops: u64, elapsed: Duration, Reserved(mut rtts): Reserved) -> Self {
+        let sweep = results.prober.strategy();
+        rtts.extend(sweep.addresses().iter().filter_map(|(target, _)| match sweep.verdict(target) {
+            Verdict::Alive(rtt) => u32::try_from(rtt.as_nanos() / TICK.as_nanos()).ok(),
+            _ => None,
+        }));
+        rtts.sort_unstable();
+        Summary { results, drops, elapsed, rtts }
+    }
+
+    /// The RTT that this share of alive targets does not exceed (the nearest rank), in milliseconds.
+    fn quantile(&self, share: f64) -> f64 {
+        let rank = (share * self.rtts.len() as f64).ceil() as usize;
+        self.rtts.get(rank.max(1) - 1).map_or(0.0, |&ticks| milliseconds(ticks.into()))
+    }
+}
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Summary { results, drops, elapsed, rtts } = self;
+        let sweep = results.prober.strategy();
+        let (targets, alive, unreachable) = (sweep.addresses().len(), sweep.alive(), results.diagnosis.unreachable);
+        let counts = results.prober.counts();
+        let unknown = targets - alive - unreachable;
+        write!(f, "{targets} targets, {alive} alive, {unreachable} unreachable, {unknown} without a line; ")?;
+        write!(
+            f,
+            "{} probes sent, {} replies ({} from elsewhere), ",
+            counts.sent, counts.replies, counts.other_source
+        )?;
+        write!(f, "{} duplicates, ", counts.duplicates)?;
+        write!(f, "{} late, {} damaged, {} stray, ", counts.late, counts.damaged, counts.stray)?;
+        write!(f, "{} local send errors, {drops} kernel drops; {:.3} s", counts.refused, elapsed.as_secs_f64())?;
+        if !rtts.is_empty() {
+            let sum: u64 = rtts.iter().map(|&ticks| u64::from(ticks)).sum();
+            let mean = milliseconds(sum as f64 / rtts.len() as f64);
+            let [min, median, p99, max] = [0.0, 0.5, 0.99, 1.0].map(|share| self.quantile(share));
+            write!(f, "; RTT min/median/mean/p99/max {min:.3}/{median:.3}/{mean:.3}/{p99:.3}/{max:.3} ms")?;
+        }
+        Ok(())
+    }
+}
+
+/// Rounded to whole microseconds as on the lines: halves up.
+fn milliseconds(ticks: f64) -> f64 {
+    (ticks * TICK.as_nanos() as f64 / 1000.0 + 0.5).floor() / 1000.0
+}

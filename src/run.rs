@@ -1,0 +1,114 @@
+//! The program's loop around the engine: signals, deadline, status line and log.
+
+mod log;
+mod status;
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::libc::c_ulong;
+use nix::sys::prctl;
+
+pub use crate::run::log::Log;
+pub use crate::run::status::Status;
+
+use crate::net::Link;
+use crate::privilege::Dropped;
+use crate::prober::{Event, Prober, Sweep, Wait};
+use crate::signal::{self, Signals};
+use crate::turn;
+
+/// How long a signal may have to wait while packets are sent one after the other: looking costs a
+/// system call.
+const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How late the kernel may wake us, in nanoseconds: its default (prctl(2), PR_SET_TIMERSLACK).
+const TIMER_SLACK: c_ulong = 50_000;
+
+/// Resets the timer slack, which is inherited from the caller.
+pub fn set_timer_slack() {
+    // If it is refused, probes are sent late; send times stay right.
+    let _ = prctl::set_timerslack(TIMER_SLACK);
+}
+
+/// The clock that everything is timed by.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every target is settled.
+    Complete,
+    /// The signal of this name came.
+    Stopped(&'static str),
+    /// The deadline was reached, with this many targets unsettled.
+    Deadline(usize),
+}
+
+/// Signals, log, status line and deadline of a run.
+pub struct Context<'a, W> {
+    /// The signals that may come.
+    pub signals: &'a Signals,
+    /// Where a line for every packet is written to, if anywhere.
+    pub log: Option<Log<'a>>,
+    /// The status line.
+    pub status: Status<W>,
+    /// When to stop, whatever is settled.
+    pub deadline: Option<Instant>,
+}
+
+/// Probes until every target is settled, a signal comes, or the deadline is reached.
+pub fn probe<W: Write>(link: &mut Link, prober: &mut Prober<Sweep>, context: &mut Context<W>, _: &Dropped) -> End {
+    let end = probe_until(link, prober, context);
+    context.status.wipe();
+    end
+}
+
+fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober<Sweep>, context: &mut Context<W>) -> End {
+    let Context { signals, log, status, deadline } = context;
+    let idents = link.idents();
+    let mut on_event = |event: Event| match log {
+        Some(log) => log.write(&event, idents),
+        None => ControlFlow::Continue(()),
+    };
+    let mut next_signal_poll = now();
+    loop {
+        let now = now();
+        // Asked before the replies are read: what had arrived when the signal came still counts.
+        let mut signal = None;
+        if next_signal_poll <= now {
+            next_signal_poll = now + SIGNAL_POLL_INTERVAL;
+            signal = signals.poll();
+        }
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        let ends = is_over || matches!(signal, Some(signal::Event::Stop(_) | signal::Event::Alarm));
+        let turned = if ends {
+            turn::receive(link, prober, now, &mut on_event).map_continue(|()| None)
+        } else {
+            turn::turn(link, prober, now, &mut on_event)
+        };
+        if prober.is_done() {
+            return End::Complete;
+        }
+        if let ControlFlow::Break(event) = turned {
+            signal.get_or_insert(event);
+        }
+        match signal {
+            Some(signal::Event::Stop(name)) => return End::Stopped(name),
+            Some(signal::Event::Alarm) => return End::Deadline(prober.stop()),
+            _ if is_over => return End::Deadline(prober.stop()),
+            Some(signal::Event::Status) => status.print(prober, now),
+            None => {}
+        }
+        status.renew(prober, now);
+        if let ControlFlow::Continue(Some(Wait { until, for_replies })) = turned {
+            let until = [until, status.next(), *deadline].into_iter().flatten().min();
+            link.wait(Wait { until, for_replies }, signals.as_fd());
+            next_signal_poll = now;
+        }
+    }
+}

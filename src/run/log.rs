@@ -1,0 +1,63 @@
+//! `--debug`: a line for every packet: time, direction, address, ident, seq, attempt, what it was,
+//! RTT. Never a token or a key.
+
+use std::fmt::Arguments;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use nix::errno::Errno;
+
+use crate::address::PerFamily;
+use crate::prober::{Event, Probe, ReplyKind};
+use crate::run::now;
+use crate::signal;
+use crate::stdio::Interrupted;
+use crate::token::Token;
+use crate::wire::Echo;
+
+/// Writes a line for every packet.
+pub struct Log<'a> {
+    out: Box<dyn Write + 'a>,
+    start: Instant,
+}
+
+impl<'a> Log<'a> {
+    /// Writes to `out` from now on.
+    pub fn new(out: impl Write + 'a) -> Self {
+        Log { out: Box::new(out), start: now() }
+    }
+
+    /// Writes the line of an event, if it has one. Breaks with the signal that interrupts the writing.
+    pub fn write(&mut self, event: &Event, idents: PerFamily<u16>) -> ControlFlow<signal::Event> {
+        match event {
+            Event::Sent { probe: Probe { address, token, seq, .. }, at } => {
+                let (ident, attempt) = (idents[address.family()], token.attempt);
+                self.line(*at, format_args!("send {address} ident {ident} seq {seq} attempt {attempt}"))
+            }
+            Event::SendError { probe: Probe { address, token, .. }, error, at } => {
+                let (attempt, reason) = (token.attempt, Errno::from_raw(error.errno()).desc());
+                self.line(*at, format_args!("send {address} attempt {attempt} refused: {reason}"))
+            }
+            Event::Received { from, reply: None, kind, at } => self.line(*at, format_args!("recv {from} {kind}")),
+            Event::Received { from, reply: Some(Echo { ident, seq, data }), kind, at } => {
+                let valid = matches!(kind, ReplyKind::Reply { .. } | ReplyKind::Duplicate | ReplyKind::Late);
+                match Token::parse(data).filter(|_| valid) {
+                    Some(Token { attempt, .. }) => {
+                        self.line(*at, format_args!("recv {from} ident {ident} seq {seq} attempt {attempt} {kind}"))
+                    }
+                    None => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {kind}")),
+                }
+            }
+            Event::TimedOut { .. } => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Writes one line. A log that cannot be written does not end the run; a signal that comes
+    /// meanwhile does.
+    fn line(&mut self, at: Instant, what: Arguments) -> ControlFlow<signal::Event> {
+        let time = at.saturating_duration_since(self.start).as_secs_f64();
+        let written = self.out.write_all(format!("{time:.6} {what}\n").as_bytes());
+        written.err().as_ref().and_then(Interrupted::event).map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+}

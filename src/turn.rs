@@ -1,0 +1,72 @@
+//! One turn of the engine: everything that a loop around it has to do between two waits.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use crate::net::Link;
+use crate::prober::{Event, Prober, Strategy, Wait, send_time};
+use crate::wire::Message;
+
+/// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
+/// wait for the next turn (`None`: not at all). `on_event` is told of everything; when it breaks, the turn ends early.
+pub fn turn<S: Strategy, B>(
+    link: &mut Link,
+    prober: &mut Prober<S>,
+    now: Instant,
+    on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
+) -> ControlFlow<B, Option<Wait>> {
+    receive(link, prober, now, on_event)?;
+    let probes = prober.poll_send(now);
+    if probes.is_empty() {
+        return ControlFlow::Continue(prober.poll_wait(now));
+    }
+    let departure = link.send(probes);
+    let (count, at) = (departure.count, departure.sent_during.end);
+    let mut flow = ControlFlow::Continue(());
+    for (index, &probe) in probes[..count].iter().enumerate() {
+        if flow.is_continue() {
+            flow = on_event(Event::Sent { probe, at: send_time(&departure.sent_during, index, count) });
+        }
+    }
+    let next = probes.get(count).copied();
+    prober.handle_sent(count, departure.sent_during, departure.outward);
+    flow?;
+    if let (Some(error), Some(probe)) = (departure.error, next)
+        && prober.handle_send_error(error, at)
+    {
+        on_event(Event::SendError { probe, error, at })?;
+    }
+    ControlFlow::Continue(prober.poll_wait(at))
+}
+
+/// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is sent.
+pub fn receive<S: Strategy, B>(
+    link: &mut Link,
+    prober: &mut Prober<S>,
+    now: Instant,
+    on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    let mut flow = ControlFlow::Continue(());
+    let overflowed = link.receive(|arrival| {
+        let (from, at) = (arrival.from, arrival.at);
+        let (reply, kind) = match &arrival.message {
+            Ok(Message::Reply(reply)) => (Some(*reply), prober.handle_reply(from, reply, at)),
+            Ok(_) => (None, prober.handle_other()),
+            Err(_) => (None, prober.handle_damaged()),
+        };
+        if flow.is_continue() {
+            flow = on_event(Event::Received { from, reply, kind, at });
+        }
+    });
+    for (family, overflowed) in overflowed {
+        if overflowed {
+            prober.handle_overflow(family, now);
+        }
+    }
+    prober.handle_timeouts(now, |target, attempt, timeout| {
+        if flow.is_continue() {
+            flow = on_event(Event::TimedOut { target, attempt, timeout });
+        }
+    });
+    flow
+}
