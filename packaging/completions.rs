@@ -1,13 +1,13 @@
 //! Writes what a shell needs to complete the command line of xymonping, from the table of flags:
 //! `completions bash`, `zsh` or `fish`, to standard output.
 //!
-//! An example and not an option of the program: nothing that only a build needs belongs into a setuid binary. Letters
-//! that are accepted without effect are not offered.
+//! This is an example and not an option of the program, because a setuid binary should not contain
+//! what only a build needs. Ignored letters are not offered.
 
 use std::env;
 use std::io::{self, Write};
 
-use xymonping::cli::{FLAGS, LETTERS};
+use xymonping::cli::{FLAGS, Flag, Hint, Value, letters};
 
 fn main() -> io::Result<()> {
     let text = match env::args().nth(1).as_deref() {
@@ -19,53 +19,30 @@ fn main() -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())
 }
 
-/// What is offered for a value.
-#[derive(PartialEq)]
-enum Offer {
-    /// There is no value.
-    NoValue,
-    /// Files; the value may be left out.
-    MaybeFiles,
-    Files,
-    Interfaces,
-    /// Nothing that a shell could know.
-    Nothing,
-}
-
-/// A flag or a letter, as it is typed, with its dashes.
+/// A long option or a letter, as typed, with its dashes.
 struct Row {
     typed: String,
-    value: &'static str,
-    help: &'static str,
-    offer: Offer,
+    value: Value,
+    help: String,
 }
 
 fn rows() -> Vec<Row> {
-    let row = |typed, value, help| {
-        let offer = match value {
-            "" => Offer::NoValue,
-            "[FILE]" => Offer::MaybeFiles,
-            "PATH" => Offer::Files,
-            "NAME" => Offer::Interfaces,
-            _ => Offer::Nothing,
-        };
-        Row { typed, value: value.trim_matches(['[', ']']), help, offer }
-    };
-    let flags = FLAGS.iter().map(|flag| row(format!("--{}", flag.long), flag.value, flag.help));
-    let letters = LETTERS.iter().filter(|letter| !letter.help.is_empty());
-    flags.chain(letters.map(|letter| row(format!("-{}", letter.short), letter.value, letter.help))).collect()
+    let long =
+        |flag: &Flag| Some(Row { typed: format!("--{}", flag.long?), value: flag.value, help: flag.help.to_owned() });
+    let short =
+        |(short, flag): (char, &Flag)| Row { typed: format!("-{short}"), value: flag.value, help: flag.short_help() };
+    FLAGS.iter().filter_map(long).chain(letters().into_iter().map(short)).collect()
 }
 
 fn bash() -> String {
     let rows = rows();
-    let typed = |wanted: &[Offer]| {
-        let rows = rows.iter().filter(|row| wanted.contains(&row.offer));
+    let typed = |wanted: fn(Value) -> bool| {
+        let rows = rows.iter().filter(|row| wanted(row.value));
         rows.map(|row| row.typed.as_str()).collect::<Vec<_>>().join(" | ")
     };
     // A long option with a value is offered with the `=` that may stand before it.
-    let words = rows.iter().map(|row| match row.offer {
-        Offer::NoValue | Offer::MaybeFiles => row.typed.clone(),
-        _ if row.typed.starts_with("--") => format!("{}=", row.typed),
+    let words = rows.iter().map(|row| match row.value {
+        Value::Required(..) if row.typed.starts_with("--") => format!("{}=", row.typed),
         _ => row.typed.clone(),
     });
     format!(
@@ -111,30 +88,29 @@ _xymonping() {{
 
 complete -F _xymonping xymonping
 "#,
-        files = typed(&[Offer::Files]),
-        maybe = typed(&[Offer::MaybeFiles]),
-        interfaces = typed(&[Offer::Interfaces]),
-        nothing = typed(&[Offer::Nothing]),
+        files = typed(|value| matches!(value, Value::Required(_, Hint::File))),
+        maybe = typed(|value| matches!(value, Value::Optional(_, Hint::File))),
+        interfaces = typed(|value| matches!(value, Value::Required(_, Hint::Interface))),
+        nothing = typed(|value| matches!(value, Value::Required(_, Hint::Text))),
         words = words.collect::<Vec<_>>().join(" "),
     )
 }
 
 fn zsh() -> String {
     let mut text = "#compdef xymonping\n# Written by packaging/completions.rs.\n\n_arguments -s -S \\\n".to_owned();
-    for Row { typed, value, help, offer } in rows() {
-        // A long option takes its value behind `=` or in the next word, a letter attached or in the next word.
-        let sign = match offer {
-            Offer::NoValue => "",
-            Offer::MaybeFiles => "=-",
-            _ if typed.starts_with("--") => "=",
-            _ => "+",
-        };
-        let value = match offer {
-            Offer::NoValue => String::new(),
-            Offer::MaybeFiles => format!("::{value}:_files"),
-            Offer::Files => format!(":{value}:_files"),
-            Offer::Interfaces => format!(":{value}:_net_interfaces"),
-            Offer::Nothing => format!(":{value}: "),
+    let action = |hint| match hint {
+        Hint::File => "_files",
+        Hint::Interface => "_net_interfaces",
+        Hint::Text => " ",
+    };
+    for Row { typed, value, help } in rows() {
+        // The value of a long option may follow `=`, that of a letter may be attached.
+        let (sign, value) = match value {
+            Value::None => ("", String::new()),
+            Value::Optional(name, hint) => ("=-", format!("::{name}:{}", action(hint))),
+            Value::Required(name, hint) => {
+                (if typed.starts_with("--") { "=" } else { "+" }, format!(":{name}:{}", action(hint)))
+            }
         };
         let help = help.replace('[', "\\[").replace(']', "\\]").replace('\'', "'\\''");
         text += &format!("    '{typed}{sign}[{help}]{value}' \\\n");
@@ -146,17 +122,17 @@ fn fish() -> String {
     let mut text = "# fish completion for xymonping; written by packaging/completions.rs.\n\n\
                     complete -c xymonping -f\n"
         .to_owned();
-    for Row { typed, help, offer, .. } in rows() {
+    for Row { typed, value, help } in rows() {
         let name = match typed.strip_prefix("--") {
             Some(long) => format!("-l {long}"),
             None => format!("-s {}", typed.trim_start_matches('-')),
         };
-        let value = match offer {
+        let value = match value {
             // fish has no way to say that a value may follow `=` only.
-            Offer::NoValue | Offer::MaybeFiles => "",
-            Offer::Files => " -r -F",
-            Offer::Interfaces => " -x -a '(__fish_print_interfaces)'",
-            Offer::Nothing => " -x",
+            Value::None | Value::Optional(..) => "",
+            Value::Required(_, Hint::File) => " -r -F",
+            Value::Required(_, Hint::Interface) => " -x -a '(__fish_print_interfaces)'",
+            Value::Required(_, Hint::Text) => " -x",
         };
         let help = help.replace('\'', "\\'");
         text += &format!("complete -c xymonping {name}{value} -d '{help}'\n");
@@ -195,15 +171,17 @@ mod tests {
         let bash = bash.lines().find(|line| line.contains("compgen -W")).expect("a list of words");
         let (_, zsh) = zsh.split_once("_arguments -s -S").expect("a call of _arguments");
         for flag in FLAGS {
-            let typed = format!("--{}", flag.long);
-            assert!(named(bash, &typed) && named(zsh, &typed), "{typed}");
-            assert!(fish.contains(&format!(" -l {} ", flag.long)), "{typed}");
-        }
-        for letter in LETTERS {
-            let typed = format!("-{}", letter.short);
-            let acts = !letter.help.is_empty();
-            assert_eq!((named(zsh, &typed), named(bash, &typed)), (acts, acts), "{typed}");
-            assert_eq!(fish.contains(&format!(" -s {} ", letter.short)), acts, "{typed}");
+            if let Some(long) = flag.long {
+                let typed = format!("--{long}");
+                assert!(named(bash, &typed) && named(zsh, &typed), "{typed}");
+                assert!(fish.contains(&format!(" -l {long} ")), "{typed}");
+            }
+            if let Some(short) = flag.short {
+                let typed = format!("-{short}");
+                let acts = !flag.is_ignored();
+                assert_eq!((named(zsh, &typed), named(bash, &typed)), (acts, acts), "{typed}");
+                assert_eq!(fish.contains(&format!(" -s {short} ")), acts, "{typed}");
+            }
         }
     }
 

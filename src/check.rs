@@ -26,7 +26,7 @@ const PROGRAM: &str = "/proc/self/exe";
 /// here.
 pub fn look(
     right: Right,
-    only: Option<Family>,
+    family: Option<Family>,
     link: Result<Link, Error>,
     limits: &Limits,
     dropped: &Dropped,
@@ -35,9 +35,9 @@ pub fn look(
     report.title();
     let end = match link {
         Ok(link) => {
-            for (family, given) in link.status() {
-                if only.is_none_or(|only| only == family) {
-                    report.family(family, given, right);
+            for (of_socket, given) in link.status() {
+                if family.is_none_or(|family| family == of_socket) {
+                    report.family(of_socket, given, right);
                 }
             }
             Ok(())
@@ -195,10 +195,10 @@ impl Report {
     }
 
     fn limits(&mut self, limits: &Limits) {
-        if limits.groups {
+        if limits.caller_is_root {
             return self.line("limits", "none (the caller is root)");
         }
-        let Limits { rate, spacing, targets, sizes: PerFamily { v4, v6 }, .. } = limits;
+        let Limits { rate, spacing, targets, max_sizes: PerFamily { v4, v6 }, .. } = limits;
         self.line(
             "limits",
             format_args!("{rate} packets a second, {} ms between probes to one target,", spacing.as_millis()),

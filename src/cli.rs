@@ -1,9 +1,10 @@
 //! The command line: arguments -> [`Options`], and the help text.
 //!
-//! Everything about a single option stands in one row of the table in `flags`, which the parser, `--help` and the test of
-//! the man page all read; `value` knows what numbers and times look like. What remains here is what concerns options
-//! together: conflicts, and the limits of the caller.
+//! Everything about a single option is in one row of the table in `flags`, which the parser,
+//! `--help`, the completions and the test of the manual page read; `value` has the syntax of
+//! numbers and times. This file has what concerns several options: conflicts and limits.
 
+mod flag;
 mod flags;
 mod value;
 
@@ -15,14 +16,24 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 
-pub use crate::cli::flags::{FLAGS, Flag, LETTERS, Letter};
+pub use crate::cli::flag::{Flag, Hint, Value};
+pub use crate::cli::flags::{FLAGS, letters};
 
 use crate::address::{Family, PerFamily};
-use crate::cli::flags::Apply;
-use crate::cli::value::Bad;
+use crate::cli::flag::Apply;
 use crate::message::{Error, Quoted, Warning};
 use crate::plan::{Limits, Plan, Rate, Shape};
 use crate::report::Lines;
+
+/// A parsed command line.
+#[derive(Debug)]
+pub struct CommandLine {
+    /// What the program is asked to do, or the first error.
+    pub request: Result<Request, Error>,
+    /// Whether a list may be coming on stdin. Even an invalid command line can show that none will,
+    /// by an address to probe or by `--check`.
+    pub awaits_list: bool,
+}
 
 /// What the program is asked to do.
 #[derive(Debug)]
@@ -84,8 +95,8 @@ pub struct Options {
     pub plan: Plan,
     /// What a probe looks like on the wire.
     pub shape: Shape,
-    /// The only family wanted, if only one is.
-    pub only: Option<Family>,
+    /// The only family to probe, if not both.
+    pub family: Option<Family>,
     /// Where to send from, by family.
     pub sources: PerFamily<Option<Source>>,
     /// The interface to send from and to hear answers on.
@@ -108,112 +119,115 @@ pub struct Options {
     pub warnings: Vec<Warning>,
     /// Whether no lines are written, whatever `lines` says.
     quiet: bool,
-    /// The letters given that mean nothing here, with a blank between them.
-    ignored: String,
+    /// The ignored options, each once.
+    ignored: Vec<String>,
 }
 
-/// Reads the command line, without the program's name, of a caller who is held to `limits`.
-pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Result<Request, Error> {
+/// Parses the command line, without the program's name, of a caller who is held to `limits`.
+pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> CommandLine {
     let mut parser = Parser::from_args(args);
     let mut options = Options::default();
     let mut operands = Vec::new();
-    while let Some(arg) = parser.next().map_err(usage)? {
-        let (name, value, apply) = match arg {
-            Arg::Value(operand) => {
+    let mut first_error = None;
+    loop {
+        let option = match parser.next() {
+            Ok(None) => break,
+            Ok(Some(Arg::Value(operand))) => {
                 operands.push(operand);
                 continue;
             }
-            Arg::Long(long) => match FLAGS.iter().find(|flag| flag.long == long) {
-                Some(flag) => (format!("--{long}"), flag.value, &flag.apply),
-                None => return Err(Error::UnknownOption(format!("--{long}").as_bytes().into())),
-            },
-            Arg::Short(short) => match LETTERS.iter().find(|letter| letter.short == short) {
-                Some(letter) => (format!("-{short}"), letter.value, &letter.apply),
-                None => return Err(Error::UnknownOption(format!("-{short}").as_bytes().into())),
-            },
+            Ok(Some(Arg::Long(long))) => find(format!("--{long}"), |flag| flag.long == Some(long)),
+            Ok(Some(Arg::Short(short))) => find(format!("-{short}"), |flag| flag.short == Some(short)),
+            Err(error) => Err(usage(error)),
         };
-        let long = name.starts_with("--");
-        let value = match value.as_bytes() {
-            // A letter without a value is followed by further letters.
-            [] if long => match parser.optional_value() {
-                None => OsString::new(),
-                Some(value) => return Err(takes_no_value(&name, &value)),
-            },
-            [] => OsString::new(),
-            [b'[', ..] => match parser.optional_value() {
-                Some(value) if value.is_empty() => {
-                    return Err(Error::BadValue {
-                        option: name,
-                        value: b"".as_slice().into(),
-                        wanted: "a file, or no =",
-                    });
-                }
-                value => value.unwrap_or_default(),
-            },
-            _ => parser.value().map_err(usage)?,
-        };
-        match apply {
-            Apply::Help => return Ok(Request::Help),
-            Apply::Version => return Ok(Request::Version),
-            Apply::Nothing => {}
-            Apply::Ignore if options.ignored.split(' ').any(|known| known == name) => {}
-            Apply::Ignore if options.ignored.is_empty() => options.ignored = name,
-            Apply::Ignore => options.ignored += &format!(" {name}"),
-            Apply::Switch(set) => set(&mut options),
-            Apply::Set(set) => set(&mut options, &value).map_err(|bad| match bad {
-                Bad::Value(wanted) => Error::BadValue { option: name, value: value.as_bytes().into(), wanted },
-                Bad::Error(error) => error,
-            })?,
+        let applied = option.and_then(|(name, flag)| {
+            let value = take_value(&mut parser, &name, flag.value);
+            options.apply(flag, name, value)
+        });
+        match applied {
+            Ok(Some(request)) if first_error.is_none() => {
+                return CommandLine { request: Ok(request), awaits_list: true };
+            }
+            Ok(_) => {}
+            // What follows the first error is read only for what it says about a list.
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
         }
     }
-    options.finish(operands, limits)?;
-    Ok(Request::Run(Box::new(options)))
+    let awaits_list = !options.check && !operands.iter().any(|operand| is_address(operand));
+    let request = match first_error {
+        Some(error) => Err(error),
+        None => options.finish(operands, limits).map(|options| Request::Run(Box::new(options))),
+    };
+    CommandLine { request, awaits_list }
 }
 
-/// Whether a command line that could not be understood still shows that nobody is writing us a list: it has an address to
-/// probe, or `--check`.
-pub fn needs_no_list(args: impl IntoIterator<Item = OsString>) -> bool {
-    let mut parser = Parser::from_args(args);
-    loop {
-        let value = match parser.next() {
-            Ok(None) => return false,
-            Ok(Some(Arg::Value(operand))) => {
-                if operand.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok()) {
-                    return true;
-                }
-                continue;
-            }
-            Ok(Some(Arg::Long("check"))) => return true,
-            Ok(Some(Arg::Long(long))) => FLAGS.iter().find(|flag| flag.long == long).map(|flag| flag.value),
-            Ok(Some(Arg::Short(short))) => {
-                LETTERS.iter().find(|letter| letter.short == short).map(|letter| letter.value)
-            }
-            Err(_) => continue,
-        };
-        if value.is_some_and(|value| !value.is_empty() && !value.starts_with('[')) {
-            // Its value is no operand, whatever it looks like.
-            let _ = parser.value();
-        }
+/// The row of the option that was typed as `name`.
+fn find(name: String, is_named: impl Fn(&Flag) -> bool) -> Result<(String, &'static Flag), Error> {
+    match FLAGS.iter().find(|flag| is_named(flag)) {
+        Some(flag) => Ok((name, flag)),
+        None => Err(Error::UnknownOption(name.as_bytes().into())),
+    }
+}
+
+/// Takes the value of the option that `parser` has returned last.
+fn take_value(parser: &mut Parser, name: &str, value: Value) -> Result<Option<OsString>, Error> {
+    match value {
+        Value::None if name.starts_with("--") => match parser.optional_value() {
+            Some(value) => Err(takes_no_value(name, &value)),
+            None => Ok(None),
+        },
+        // A letter without a value is followed by further letters.
+        Value::None => Ok(None),
+        Value::Optional(..) => Ok(parser.optional_value()),
+        Value::Required(..) => parser.value().map(Some).map_err(usage),
     }
 }
 
 impl Options {
-    /// Brings together what several arguments say, and holds it to the caller's limits.
-    fn finish(&mut self, operands: Vec<OsString>, limits: &Limits) -> Result<(), Error> {
+    /// Applies an option with its value. Returns the request, if it is a complete one.
+    fn apply(
+        &mut self,
+        flag: &Flag,
+        name: String,
+        value: Result<Option<OsString>, Error>,
+    ) -> Result<Option<Request>, Error> {
+        // Even with a value that it does not take: `--check=x` also shows that no list will come.
+        if let Apply::Switch(set) = flag.apply {
+            set(self);
+        }
+        let value = value?;
+        let value = value.as_deref();
+        let text = value.unwrap_or_default();
+        match flag.apply {
+            Apply::Help => return Ok(Some(Request::Help)),
+            Apply::Version => return Ok(Some(Request::Version)),
+            Apply::Switch(_) | Apply::Accept => {}
+            Apply::Set(set) => set(self, text).map_err(|error| error.of(name, text))?,
+            Apply::SetOptional(set) => set(self, value).map_err(|error| error.of(name, text))?,
+            Apply::Ignore if self.ignored.contains(&name) => {}
+            Apply::Ignore => self.ignored.push(name),
+        }
+        Ok(None)
+    }
+
+    /// Combines what several arguments say, and holds it to the caller's limits.
+    fn finish(mut self, operands: Vec<OsString>, limits: &Limits) -> Result<Options, Error> {
         if !operands.is_empty() {
             if self.input != Input::Stdin {
                 return Err(Error::Conflict("--file", "addresses on the command line"));
             }
             self.input = Input::Operands(operands);
         }
-        match &mut self.input {
+        match &self.input {
             Input::File(path) if is_stdin(path) => self.input = Input::Stdin,
             Input::File(path) if is_closed_descriptor(path) => {
                 return Err(Error::ClosedList(path.as_bytes().into()));
             }
             _ => {}
         }
-        match (self.only, &self.sources) {
+        match (self.family, &self.sources) {
             (Some(Family::V4), PerFamily { v6: Some(_), .. }) => {
                 return Err(Error::Conflict("--ipv4", "an IPv6 --source"));
             }
@@ -222,23 +236,26 @@ impl Options {
             }
             _ => {}
         }
-        let family = self.only.unwrap_or(Family::V6);
-        let most = limits.sizes[family];
-        if self.shape.size > most {
-            return Err(Error::TooMuchData(self.shape.size, most, family.name()));
+        let family = self.family.unwrap_or(Family::V6);
+        let max_size = limits.max_sizes[family];
+        if self.shape.size > max_size {
+            return Err(Error::TooMuchData(self.shape.size, max_size, family.name()));
         }
-        if self.plan.rate.exceeds(limits.rate) && limits.rate.is_finite() {
-            self.plan.rate = Rate::PerSecond(limits.rate);
-            self.warnings.push(Warning::RateLowered(limits.rate));
+        match limits.rate {
+            Rate::PerSecond(max_pps) if self.plan.rate.exceeds(max_pps) => {
+                self.plan.rate = limits.rate;
+                self.warnings.push(Warning::RateLowered(max_pps));
+            }
+            _ => {}
         }
         self.plan.spacing = limits.spacing;
         if self.quiet {
             self.lines = Lines::None;
         }
         if !self.ignored.is_empty() {
-            self.warnings.push(Warning::Ignored(std::mem::take(&mut self.ignored)));
+            self.warnings.push(Warning::Ignored(self.ignored.join(" ")));
         }
-        Ok(())
+        Ok(self)
     }
 }
 
@@ -249,26 +266,31 @@ impl Display for Help {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Usage: xymonping [OPTIONS] [ADDRESS...]")?;
         writeln!(f, "Ping the addresses given, or those of a list on standard input, one a line.\n")?;
-        for Flag { long, value, help, default, .. } in FLAGS {
-            let name = match value.strip_prefix('[') {
-                Some(value) => format!("--{long}[={value}"),
-                None if value.is_empty() => format!("--{long}"),
-                None => format!("--{long}={value}"),
+        for flag in FLAGS {
+            let Some(long) = flag.long else { continue };
+            let name = match flag.value {
+                Value::None => format!("--{long}"),
+                Value::Optional(value, _) => format!("--{long}[={value}]"),
+                Value::Required(value, _) => format!("--{long}={value}"),
             };
-            let default = default.map_or(String::new(), |default| format!(" [default: {}]", default()));
-            writeln!(f, "  {name:18} {help}{default}")?;
+            let default = flag.default.map_or(String::new(), |default| format!(" [default: {}]", default()));
+            writeln!(f, "  {name:18} {}{default}", flag.help)?;
         }
         writeln!(f, "\nOf fping's options:")?;
-        for Letter { short, value, help, .. } in LETTERS.iter().filter(|letter| !letter.help.is_empty()) {
-            let name = format!("-{short} {value}");
-            writeln!(f, "  {name:18} {help}")?;
+        for (short, flag) in letters() {
+            let name = match flag.value {
+                Value::None => format!("-{short}"),
+                Value::Optional(value, _) => format!("-{short}[{value}]"),
+                Value::Required(value, _) => format!("-{short} {value}"),
+            };
+            writeln!(f, "  {name:18} {}", flag.short_help())?;
         }
-        let others = LETTERS.iter().filter(|letter| letter.help.is_empty()).map(|letter| letter.short);
-        writeln!(f, "  The others (-{}) are accepted and ignored.", others.collect::<String>())
+        let others: String = FLAGS.iter().filter(|flag| flag.is_ignored()).filter_map(|flag| flag.short).collect();
+        writeln!(f, "  The others (-{others}) are accepted and ignored.")
     }
 }
 
-/// lexopt's words for arguments that cannot be split, but for what they quote of the caller's.
+/// lexopt's message about arguments that cannot be split, with the caller's bytes quoted.
 fn usage(error: lexopt::Error) -> Error {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => takes_no_value(&option, &value),
@@ -280,7 +302,11 @@ fn takes_no_value(option: &str, value: &OsStr) -> Error {
     Error::BadUsage(format!("{option} takes no value, not {}", Quoted::from(value.as_bytes())))
 }
 
-/// Whether a path names standard input: opened once more by that name, it might be refused.
+fn is_address(operand: &OsStr) -> bool {
+    operand.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())
+}
+
+/// Whether a path names standard input, which is not opened by that name, since that could fail.
 fn is_stdin(path: &OsStr) -> bool {
     ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].into_iter().any(|name| path == name)
 }

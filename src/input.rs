@@ -11,13 +11,13 @@ use crate::message::Error;
 use crate::net;
 use crate::plan::Limits;
 use crate::signal::{self, Signals};
-use crate::stdio::{Interrupted, Stream, Until};
+use crate::stdio::{Interrupted, Stream, Timeout};
 
 /// Reads the addresses to probe. `say` is given what the operator should know meanwhile.
 pub fn read(options: &Options, limits: &Limits, signals: &Signals, say: impl Fn(&str)) -> Result<List, Error> {
     // Root may ping broadcast addresses.
     let broadcasts = if limits.groups { Vec::new() } else { net::broadcasts() };
-    let rules = Rules { family: options.only, limits, broadcasts: &broadcasts, interface: &net::interface };
+    let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available);
     match &options.input {
         Input::Operands(operands) => {
@@ -34,7 +34,7 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, say: impl Fn(
             if io::stdin().is_terminal() {
                 say("reading addresses from the terminal, one a line (end with Ctrl-D)");
             }
-            read_lines(&mut Stream::new(io::stdin(), Until::Signal(signals)), &mut parser, say)?;
+            read_lines(&mut Stream::new(io::stdin(), Timeout::Signal(signals)), &mut parser, say)?;
         }
     }
     parser.finish()

@@ -32,11 +32,11 @@ use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
 use xymonping::run::{self, Context, Log, Status};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
-use xymonping::stdio::{Stream, Until};
+use xymonping::stdio::{Stream, Timeout};
 use xymonping::token::Key;
 
-/// How many milliseconds the last messages wait for a reader, and the last reading for a writer: the end may not hang.
-const LAST_WORDS: u16 = 1000;
+/// How long the final writes and reads may block, so that exiting never hangs.
+const EXIT_IO_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The size of each receive buffer, in bytes.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -57,12 +57,12 @@ fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| {
         let place = bug.location().map_or(String::new(), |place| format!(" at {place}"));
         let what = bug.payload_as_str().unwrap_or("panic");
-        say(&[Error::Panic(format!("{what}{place}")).to_string()], None);
+        write_stderr(&[Error::Panic(format!("{what}{place}")).to_string()], None);
     }));
     if let Err(error) = memory::prepare() {
-        // What it takes to say so may be more than there is.
+        // Reporting it takes stack.
         if memory::has_stack() {
-            refuse(&error);
+            fail_without_memory(&error);
         }
         return Exit::Failure.into();
     }
@@ -74,9 +74,9 @@ fn main() -> ExitCode {
             error.exit()
         });
         notes.failures.append(&mut notes.warnings);
-        say(&notes.failures, notes.deadline);
+        write_stderr(&notes.failures, notes.deadline);
         if exit >= Exit::Usage && notes.awaiting_list {
-            listen_to_the_end(notes.deadline);
+            drain_stdin(notes.deadline);
         }
         exit
     })
@@ -84,12 +84,12 @@ fn main() -> ExitCode {
     .into()
 }
 
-/// Says why the program ends where there is not even the memory to begin.
-fn refuse(error: &Error) {
+/// Reports that there is not enough memory to start, without allocating.
+fn fail_without_memory(error: &Error) {
     let mut line = Cursor::new([0; 256]);
     if privilege::forsake().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {
         let said = &line.get_ref()[..line.position() as usize];
-        let _ = Stream::new(io::stderr(), Until::Milliseconds(LAST_WORDS)).write_all(said);
+        let _ = Stream::new(io::stderr(), Timeout::After(EXIT_IO_TIMEOUT)).write_all(said);
     }
 }
 
@@ -100,20 +100,18 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let suspended = Suspended::begin()?;
     let mut signals = Signals::block()?;
     run::set_timer_slack();
-    let caller_is_root = suspended.caller_is_root();
-    let limits = if caller_is_root { &Limits::ROOT } else { &Limits::ORDINARY };
+    let limits = if suspended.caller_is_root() { &Limits::ROOT } else { &Limits::ORDINARY };
 
     // 2. Read the command line, without rights.
-    let request = cli::parse(env::args_os().skip(1), limits);
-    let (options, sources) = match request.and_then(with_sources) {
+    let command_line = cli::parse(env::args_os().skip(1), limits);
+    notes.awaiting_list = command_line.awaits_list;
+    let (options, sources) = match command_line.request.and_then(with_sources) {
         Ok((Request::Run(options), sources)) => (*options, sources),
         Ok((request, _)) => {
             suspended.resume()?.drop()?;
             return answer(&request, &signals);
         }
         Err(error) => {
-            // A command line that cannot be understood may still tell that nobody is writing us a list.
-            notes.awaiting_list = !cli::needs_no_list(env::args_os().skip(1));
             suspended.resume()?.drop()?;
             return Err(error);
         }
@@ -124,7 +122,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 3. Use them, once. 4. Give them up.
     let right = options.check.then(|| suspended.right());
     let privileged = suspended.resume()?;
-    let sockets = open_sockets(&options, sources, caller_is_root, &privileged);
+    let sockets = open_sockets(&options, sources, limits.caller_is_root, &privileged);
     let dropped = privileged.drop()?;
 
     // 5. Drop all packets, read targets, accept replies: nothing queues up meanwhile, and what came before is read before
@@ -138,7 +136,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let link = sockets.and_then(|sockets| Ok(Link::new(sockets, ident, &options.shape)?));
     if let Some(right) = right {
         let link = link.and_then(|mut link| Ok(link.listen(|_| true).map(|()| link)?));
-        let (report, end) = check::look(right, options.only, link, limits, &dropped);
+        let (report, end) = check::look(right, options.family, link, limits, &dropped);
         print(&report, &signals)?;
         return end.map(|()| Exit::Success);
     }
@@ -154,9 +152,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let deadline = options.deadline.map(|time| start + time - time_to_report(targets).min(time / 2));
     warn_of_deadline(&options.plan, targets, deadline);
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
-    let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Until::Signal(&signals)));
+    let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Timeout::Signal(&signals)));
     let mut prober = Prober::sweep(&options.plan, addresses, Key::new(secret), link.idents(), run::now())?;
-    let status = Status::new(Stream::new(io::stderr(), Until::Milliseconds(0)), io::stderr().is_terminal());
+    let status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), io::stderr().is_terminal());
     let mut context = Context { signals: &signals, log, status, deadline };
 
     // 6. Enter the sandbox, probe, report.
@@ -193,7 +191,7 @@ fn open_sockets(
     _: &Privileged,
 ) -> Result<RawSockets, Error> {
     Ok(RawSockets::open(net::Config {
-        families: PerFamily::from_fn(|family| options.only.is_none_or(|only| only == family)),
+        families: PerFamily::from_fn(|family| options.family.is_none_or(|only| only == family)),
         sources,
         interface: options.interface.clone(),
         receive_buffer: if caller_is_root { RECEIVE_BUFFER_OF_ROOT } else { RECEIVE_BUFFER },
@@ -212,7 +210,7 @@ fn warn_of_deadline(plan: &Plan, targets: usize, deadline: Option<Instant>) {
     if let (Some(deadline), Rate::PerSecond(pps)) = (deadline, plan.rate) {
         let needed = targets.saturating_sub(1) as f64 / pps; // the first leaves at once
         if needed > deadline.saturating_duration_since(run::now()).as_secs_f64() {
-            say(&[Warning::TooSlow(targets, needed).to_string()], Some(deadline));
+            write_stderr(&[Warning::TooSlow(targets, needed).to_string()], Some(deadline));
         }
     }
 }
@@ -255,13 +253,13 @@ fn answer(request: &Request, signals: &Signals) -> Result<Exit, Error> {
 
 /// Writes to stdout what is no result.
 fn print(text: &str, signals: &Signals) -> Result<(), Error> {
-    Stream::new(io::stdout(), Until::Signal(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)
+    Stream::new(io::stdout(), Timeout::Signal(signals)).write_all(text.as_bytes()).map_err(Error::WriteResults)
 }
 
 fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, Error> {
     Ok(match debug {
         Debug::Off => None,
-        Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Until::Signal(signals)))),
+        Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Timeout::Signal(signals)))),
         Debug::File(path) => {
             let file = Stream::open_log(Path::new(path), signals);
             Some(Log::new(file.map_err(|error| Error::OpenDebug(path.as_bytes().into(), error))?))
@@ -272,9 +270,9 @@ fn open_log<'a>(debug: &Debug, signals: &'a Signals) -> Result<Option<Log<'a>>, 
 /// Reads the list; remarks on it are noted.
 fn read_list(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<List, Error> {
     let deadline = notes.deadline;
-    let list = input::read(options, limits, signals, |line| say(&[line.to_owned()], deadline));
+    let list = input::read(options, limits, signals, |line| write_stderr(&[line.to_owned()], deadline));
     if let Err(Error::OpenList(_, error)) = &list
-        && limits.groups
+        && limits.caller_is_root
         && error.kind() == io::ErrorKind::PermissionDenied
     {
         notes.warnings.push(Warning::RootWithoutPowers.to_string());
@@ -288,19 +286,19 @@ fn read_list(options: &Options, limits: &Limits, signals: &Signals, notes: &mut 
     Ok(list)
 }
 
-/// Writes lines to stderr, each with the program's name, and waits for a reader no longer than the deadline allows. If
-/// one cannot be written, nobody is left to be told, and the rest is not tried.
-fn say(lines: &[String], deadline: Option<Instant>) {
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(run::now()).as_millis());
-    let patience = left.map_or(LAST_WORDS, |left| left.min(LAST_WORDS.into()) as u16);
-    let mut out = Stream::new(io::stderr(), Until::Milliseconds(patience));
+/// Writes lines to stderr, each with the program's name, and blocks no longer than the deadline
+/// allows. After the first line that cannot be written the others are not tried.
+fn write_stderr(lines: &[String], deadline: Option<Instant>) {
+    let remaining = deadline.map(|deadline| deadline.saturating_duration_since(run::now()));
+    let timeout = remaining.map_or(EXIT_IO_TIMEOUT, |remaining| remaining.min(EXIT_IO_TIMEOUT));
+    let mut out = Stream::new(io::stderr(), Timeout::After(timeout));
     let _ = lines.iter().try_for_each(|line| out.write_all(format!("xymonping: {line}\n").as_bytes()));
 }
 
-/// Reads what a parent is still writing to us.
-fn listen_to_the_end(deadline: Option<Instant>) {
-    let mut input = Stream::new(io::stdin(), Until::Milliseconds(LAST_WORDS));
-    if input.has_peer() {
+/// Reads the rest of stdin, so that a parent that is still writing gets no SIGPIPE.
+fn drain_stdin(deadline: Option<Instant>) {
+    let mut input = Stream::new(io::stdin(), Timeout::After(EXIT_IO_TIMEOUT));
+    if input.is_pipe_or_socket() {
         input.drain(deadline);
     }
 }

@@ -3,18 +3,19 @@
 //! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and this is their
 //! only home: the flag table, the help text and the test of the man page all read them here.
 
+use std::fmt::{self, Display, Formatter};
 use std::iter;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::address::PerFamily;
 
-/// How many packets may leave in a second, retries included.
+/// How many packets may be sent in a second, retries included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
     /// This many a second, on average.
     PerSecond(f64),
-    /// As many as the kernel takes.
+    /// As many as the kernel accepts.
     Unlimited,
 }
 
@@ -22,11 +23,21 @@ impl Rate {
     /// The lowest and the highest rate that can be asked for, in packets a second.
     pub const RANGE: RangeInclusive<f64> = 0.01..=10_000_000.0;
 
-    /// Whether more packets may leave at this rate than at `pps`.
+    /// Whether it is higher than `pps` packets a second.
     pub fn exceeds(self, pps: f64) -> bool {
         match self {
             Rate::PerSecond(rate) => rate > pps,
             Rate::Unlimited => true,
+        }
+    }
+}
+
+impl Display for Rate {
+    /// As `--max-pps` takes it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Rate::PerSecond(pps) => pps.fmt(f),
+            Rate::Unlimited => f.write_str("unlimited"),
         }
     }
 }
@@ -103,7 +114,7 @@ impl Shape {
     pub const SIZE: RangeInclusive<usize> = 16..=65_507;
 
     /// The longest pattern, in bytes, as in ping(8).
-    pub const PATTERN: usize = 16;
+    pub const MAX_PATTERN: usize = 16;
 }
 
 impl Default for Shape {
@@ -113,10 +124,13 @@ impl Default for Shape {
     }
 }
 
-/// What callers may do whose real user is not root: the program may be setuid, and must not be a weapon in their hands.
+/// What a caller may ask for. The program may be setuid, so there are limits for callers whose real
+/// user is not root.
 pub struct Limits {
-    /// The highest rate, in packets a second.
-    pub rate: f64,
+    /// Whether the real user is root.
+    pub caller_is_root: bool,
+    /// The highest rate.
+    pub rate: Rate,
     /// The least time between two probes to one target.
     pub spacing: Duration,
     /// The most targets and lines in one run.
@@ -124,25 +138,27 @@ pub struct Limits {
     /// Whether multicast and broadcast addresses may be probed.
     pub groups: bool,
     /// The most data in a probe over IPv4 and over IPv6, in bytes.
-    pub sizes: PerFamily<usize>,
+    pub max_sizes: PerFamily<usize>,
 }
 
 impl Limits {
     /// For ordinary users. The sizes are what fits into one Ethernet frame.
     pub const ORDINARY: Limits = Limits {
-        rate: 10_000.0,
+        caller_is_root: false,
+        rate: Rate::PerSecond(10_000.0),
         spacing: Duration::from_millis(10),
         targets: 1 << 24,
         groups: false,
-        sizes: PerFamily { v4: 1_472, v6: 1_452 },
+        max_sizes: PerFamily { v4: 1_472, v6: 1_452 },
     };
 
     /// For root: only what the program itself and the packets can hold.
     pub const ROOT: Limits = Limits {
-        rate: f64::INFINITY,
+        caller_is_root: true,
+        rate: Rate::Unlimited,
         spacing: Duration::ZERO,
         targets: (1 << 31) - 1,
         groups: true,
-        sizes: PerFamily { v4: *Shape::SIZE.end(), v6: *Shape::SIZE.end() },
+        max_sizes: PerFamily { v4: *Shape::SIZE.end(), v6: *Shape::SIZE.end() },
     };
 }

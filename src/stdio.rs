@@ -1,8 +1,8 @@
-//! Descriptors 0 to 2, and files in their place, read and written as what they are.
+//! Reading and writing descriptors 0 to 2, or files in their place.
 //!
-//! The streams of std turn a closed or read-only descriptor into success, print and read nothing, and end in an error in
-//! the middle of a list when the descriptor does not block. Here every error is an error, a descriptor that is not ready
-//! is waited for, and a signal ends the wait.
+//! The streams of std report success on a closed or read-only descriptor, and fail in the middle of
+//! a list if the descriptor is non-blocking. Here every error is reported, a descriptor that is not
+//! ready is waited for, and a signal ends the wait.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{File, OpenOptions};
@@ -20,112 +20,116 @@ use nix::unistd;
 
 use crate::signal::{Event, Signals};
 
-/// What a pipe takes at once when it says that it is ready to be written to (pipe(7), PIPE_BUF).
+/// How many bytes a pipe accepts without blocking when poll(2) reports it ready (pipe(7),
+/// PIPE_BUF).
 const PIPE_BUF: usize = 4096;
 
-/// What a terminal takes at once when it says so: one piece of its buffer (drivers/tty/tty_buffer.c). The end of a line is
-/// a piece of its own, since it is written as two characters.
+/// How many bytes a terminal accepts then: one buffer (drivers/tty/tty_buffer.c). The end of a line
+/// takes a buffer of its own, because it is written as two characters.
 const TERMINAL_BUF: usize = 256;
 
 /// How long a parent that is still writing its list is read from after a failure.
 const MAX_DRAIN: Duration = Duration::from_secs(5);
 
-/// A descriptor that is read or written with patience, but not beyond a signal.
+/// A descriptor that is waited for while it is not ready to be read or written.
 pub struct Stream<'a, D> {
     descriptor: D,
-    /// How much is written at once, so that no write waits for a reader.
-    most: usize,
+    /// The most bytes in one write, so that no write blocks.
+    max_write: usize,
     is_terminal: bool,
-    until: Until<'a>,
+    timeout: Timeout<'a>,
 }
 
-/// How long a descriptor is waited for that is not ready.
+/// How long to wait for a descriptor that is not ready.
 #[derive(Clone, Copy)]
-pub enum Until<'a> {
-    /// Until a signal comes.
+pub enum Timeout<'a> {
+    /// Until a signal arrives.
     Signal(&'a Signals),
-    /// So long.
-    Milliseconds(u16),
+    /// For this long, in whole milliseconds.
+    After(Duration),
 }
 
 impl<'a> Stream<'a, File> {
-    /// A list in a file. A named pipe is opened without waiting for its writer: [`Read::read`] waits, and can be
-    /// interrupted.
+    /// Opens a list. A named pipe is opened without waiting for its writer: [`Read::read`] waits,
+    /// and can be interrupted.
     pub fn open_list(path: &Path, signals: &'a Signals) -> io::Result<Self> {
         let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
         if file.metadata()?.is_dir() {
             return Err(Errno::EISDIR.into());
         }
-        Ok(Stream::new(file, Until::Signal(signals)))
+        Ok(Stream::new(file, Timeout::Signal(signals)))
     }
 
-    /// A file to append to, made for its owner alone. Links and anything but regular files are refused: the directory
-    /// may be another user's.
+    /// Opens a file to append to, or creates it with access for its owner only. Refuses symbolic
+    /// links and all but regular files, because the directory may be another user's.
     pub fn open_log(path: &Path, signals: &'a Signals) -> io::Result<Self> {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        Ok(Stream::new(file, Until::Signal(signals)))
+        Ok(Stream::new(file, Timeout::Signal(signals)))
     }
 }
 
 impl<'a, D: AsFd> Stream<'a, D> {
-    /// Reads or writes `descriptor`, and waits for it as long as `until` says.
-    pub fn new(descriptor: D, until: Until<'a>) -> Self {
-        // What has so little time is short, and may be said in the sandbox, where the kernel no longer tells what a
-        // descriptor is.
-        let is_terminal = matches!(until, Until::Signal(_)) && descriptor.as_fd().is_terminal();
-        let most = match until {
-            Until::Signal(_) if kind(&descriptor) == SFlag::S_IFREG => usize::MAX,
+    /// Reads or writes `descriptor`, and waits for it no longer than `timeout`.
+    pub fn new(descriptor: D, timeout: Timeout<'a>) -> Self {
+        // Messages with a time limit are short and may be written inside the sandbox, where
+        // isatty() fails; treat the descriptor as a pipe.
+        let is_terminal = matches!(timeout, Timeout::Signal(_)) && descriptor.as_fd().is_terminal();
+        let max_write = match timeout {
+            Timeout::Signal(_) if file_type(&descriptor) == SFlag::S_IFREG => usize::MAX,
             _ if is_terminal => TERMINAL_BUF,
             _ => PIPE_BUF,
         };
-        Stream { descriptor, most, is_terminal, until }
+        Stream { descriptor, max_write, is_terminal, timeout }
     }
 
-    /// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads; not beyond `deadline`.
+    /// Whether it is a pipe or socket that can be read, so that a writer may be blocked until it
+    /// is.
+    pub fn is_pipe_or_socket(&self) -> bool {
+        self.check_access_mode(PollFlags::POLLIN).is_ok()
+            && matches!(file_type(&self.descriptor), SFlag::S_IFIFO | SFlag::S_IFSOCK)
+    }
+
+    /// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads; not
+    /// beyond `deadline`.
     pub fn drain(&mut self, deadline: Option<Instant>) {
         let end = Instant::now() + MAX_DRAIN;
         let end = deadline.map_or(end, |deadline| deadline.min(end));
         let mut piece = vec![0; 64 * 1024];
         loop {
-            let left = end.saturating_duration_since(Instant::now()).as_millis() as u16;
-            if left == 0 || !self.wait_readable(left) || !matches!(self.read(&mut piece), Ok(1..)) {
+            let remaining = end.saturating_duration_since(Instant::now());
+            if remaining.is_zero() || !self.wait_readable(remaining) || !matches!(self.read(&mut piece), Ok(1..)) {
                 return;
             }
         }
     }
 
-    /// Whether somebody may be waiting at the other end for us to read.
-    pub fn has_peer(&self) -> bool {
-        self.check_open_for(PollFlags::POLLIN).is_ok()
-            && matches!(kind(&self.descriptor), SFlag::S_IFIFO | SFlag::S_IFSOCK)
+    /// Waits at most `time`, in whole milliseconds, for something to read.
+    pub fn wait_readable(&self, time: Duration) -> bool {
+        let mut descriptors = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        poll(&mut descriptors, poll_timeout(time)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Waits at most `milliseconds` for something to read.
-    pub fn wait_readable(&self, milliseconds: u16) -> bool {
-        let mut wanted = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
-        poll(&mut wanted, milliseconds).is_ok_and(|ready| ready > 0)
-    }
-
-    /// Refuses a descriptor of the wrong kind: a pipe's wrong end is never ready, and would be waited for without end.
-    fn check_open_for(&self, ready: PollFlags) -> io::Result<()> {
+    /// Refuses a descriptor that is not open for this. poll(2) never reports the wrong end of a
+    /// pipe ready.
+    fn check_access_mode(&self, ready: PollFlags) -> io::Result<()> {
         let wrong = if ready == PollFlags::POLLIN { OFlag::O_WRONLY } else { OFlag::O_RDONLY };
         let mode = OFlag::from_bits_truncate(fcntl(&self.descriptor, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE;
         if mode == wrong { Err(Errno::EBADF.into()) } else { Ok(()) }
     }
 
-    /// Waits until the descriptor is ready, and not beyond what `until` allows.
+    /// Waits until the descriptor is ready, but no longer than the timeout.
     fn wait(&self, ready: PollFlags) -> io::Result<()> {
-        self.check_open_for(ready)?;
+        self.check_access_mode(ready)?;
         let descriptor = PollFd::new(self.descriptor.as_fd(), ready);
-        let signals = match self.until {
-            Until::Signal(signals) => signals,
-            Until::Milliseconds(patience) => {
-                return match poll(&mut [descriptor], patience)? {
+        let signals = match self.timeout {
+            Timeout::Signal(signals) => signals,
+            Timeout::After(time) => {
+                return match poll(&mut [descriptor], poll_timeout(time))? {
                     0 => Err(io::ErrorKind::TimedOut.into()),
                     _ => Ok(()),
                 };
@@ -133,7 +137,7 @@ impl<'a, D: AsFd> Stream<'a, D> {
         };
         let mut awaited = [descriptor, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         loop {
-            // Its signal comes once, and may have been read long ago.
+            // SIGALRM arrives once, and may have been read before.
             if signals.time_is_over() {
                 return Err(io::Error::other(Interrupted(Event::Alarm)));
             }
@@ -142,13 +146,13 @@ impl<'a, D: AsFd> Stream<'a, D> {
                 Err(errno) => return Err(errno.into()),
             }
             let is_ready = awaited[0].any() == Some(true);
-            // A list may have no end, so that a signal goes first. What can be written is written: a second signal must
-            // not cost the results that the first one asked for. Only the deadline stops that too.
+            // When reading, check signals first: input may be endless. When writing, finish: the
+            // first signal already asked for these results. Only the deadline stops writing too.
             let event = if is_ready && ready == PollFlags::POLLOUT { None } else { signals.poll() };
             match event {
                 None if is_ready => return Ok(()),
                 None => {}
-                // Only who reads a list can tell how far he is.
+                // Status requests are answered only while reading.
                 Some(Event::Status) if ready == PollFlags::POLLOUT => {}
                 Some(event) => return Err(io::Error::other(Interrupted(event))),
             }
@@ -170,7 +174,7 @@ impl<D: AsFd> Read for Stream<'_, D> {
 
 impl<D: AsFd> Write for Stream<'_, D> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let mut piece = &buffer[..buffer.len().min(self.most)];
+        let mut piece = &buffer[..buffer.len().min(self.max_write)];
         if self.is_terminal {
             piece = match piece.iter().position(|&byte| byte == b'\n') {
                 Some(end) => &piece[..end.max(1)],
@@ -191,12 +195,12 @@ impl<D: AsFd> Write for Stream<'_, D> {
     }
 }
 
-/// What ended a wait, inside an [`io::Error`].
+/// The event that ended a wait, inside an [`io::Error`].
 #[derive(Debug)]
 pub struct Interrupted(Event);
 
 impl Interrupted {
-    /// What is inside `error`, if it comes from a wait that was ended.
+    /// The event inside `error`, if there is one.
     pub fn event(error: &io::Error) -> Option<Event> {
         error.get_ref()?.downcast_ref::<Interrupted>().map(|interrupted| interrupted.0)
     }
@@ -214,7 +218,12 @@ impl Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// What kind of file a descriptor is; nothing at all if it cannot be asked.
-fn kind(descriptor: impl AsFd) -> SFlag {
+/// Longer times than poll(2) can wait are cut to the longest that it can.
+fn poll_timeout(time: Duration) -> PollTimeout {
+    PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
+}
+
+/// The file type of a descriptor; empty if fstat(2) fails.
+fn file_type(descriptor: impl AsFd) -> SFlag {
     fstat(descriptor).map_or(SFlag::empty(), |stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT)
 }

@@ -28,10 +28,14 @@ use lab::{BLUR, Behaviour, DEVICE, LIMIT, Lab, Outcome};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use xymonping::address::PerFamily;
-use xymonping::plan::Limits;
+use xymonping::plan::{Limits, Rate};
 
 const ALIVE: &str = "10.0.0.1";
 const LIMITS: Limits = Limits::ORDINARY;
+const MAX_PPS: f64 = match LIMITS.rate {
+    Rate::PerSecond(pps) => pps,
+    Rate::Unlimited => panic!("ordinary users have a limit"),
+};
 const LOWERED: &str = "xymonping: the rate was lowered to 10000 packets a second (the limit for ordinary users)\n";
 
 fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Outcome {
@@ -87,14 +91,14 @@ fn no_more_than_ten_thousand_packets_leave_in_a_second() {
             assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED), "{rate}");
             assert_eq!(outcome.lines().len(), 3000, "{rate}");
             assert!(lab.seen().len() >= 2400 + 3 * 600, "{rate}: {}", lab.seen().len());
-            lab.assert_pace(LIMITS.rate);
+            lab.assert_pace(MAX_PPS);
         }
         // Answers' follow-ups as well.
         let alive: String = (0..1000).map(|n| format!("10.1.{}.{}\n", n / 250, n % 250 + 1)).collect();
         let outcome = run(lab, ordinary(&program).args(["-i0", "--responses=3"]), &alive);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED));
         assert!(lab.seen().len() >= 3000);
-        lab.assert_pace(LIMITS.rate);
+        lab.assert_pace(MAX_PPS);
     });
 }
 
@@ -319,10 +323,10 @@ fn the_documents_state_the_limits_that_hold() {
         let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
         groups.join(",")
     };
-    let Limits { rate, spacing, targets, groups, sizes: PerFamily { v4, v6 } } = LIMITS;
-    let (rate, ms, lines) = (grouped(rate as usize), spacing.as_millis(), grouped(targets));
+    let Limits { caller_is_root, rate: _, spacing, targets, groups, max_sizes: PerFamily { v4, v6 } } = LIMITS;
+    let (rate, ms, lines) = (grouped(MAX_PPS as usize), spacing.as_millis(), grouped(targets));
     let (v4, v6) = (grouped(v4), grouped(v6));
-    assert!(targets == 1 << 24 && !groups);
+    assert!(targets == 1 << 24 && !groups && !caller_is_root);
     let (page, readme) = (read("xymonping.1"), read("README.md"));
     for (document, words) in [
         (&page, format!("{rate} packets a second;")),

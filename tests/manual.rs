@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
-use xymonping::cli::{FLAGS, LETTERS};
+use xymonping::cli::{FLAGS, Value, letters};
 use xymonping::message::Exit;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
@@ -55,10 +55,19 @@ fn options() -> BTreeMap<String, (String, String)> {
 #[test]
 fn every_option_is_in_the_manual_and_every_option_in_the_manual_exists() {
     let documented: BTreeMap<_, _> = options().into_iter().map(|(name, (value, _))| (name, value)).collect();
-    let long = FLAGS.iter().map(|flag| (format!("-{}", flag.long), flag.value.to_owned()));
-    let letters = LETTERS.iter().map(|letter| (letter.short.to_string(), letter.value.to_owned()));
-    let accepted: BTreeMap<_, _> = long.chain(letters).collect();
-    assert_eq!(accepted.len(), FLAGS.len() + LETTERS.len(), "the table has an option twice");
+    let mut accepted = BTreeMap::new();
+    for flag in FLAGS {
+        let value = match flag.value {
+            Value::None => String::new(),
+            Value::Optional(value, _) => format!("[{value}]"),
+            Value::Required(value, _) => value.to_owned(),
+        };
+        let names = [flag.long.map(|long| format!("-{long}")), flag.short.map(String::from)];
+        assert!(names.iter().any(Option::is_some), "an option has no name");
+        for name in names.into_iter().flatten() {
+            assert!(accepted.insert(name, value.clone()).is_none(), "the table has an option twice");
+        }
+    }
     for (name, value) in &accepted {
         assert_eq!(documented.get(name), Some(value), "-{name} in the manual");
     }
@@ -71,22 +80,27 @@ fn every_option_is_in_the_manual_and_every_option_in_the_manual_exists() {
 fn the_manual_states_the_defaults_that_hold() {
     let options = options();
     for flag in FLAGS {
-        let (_, text) = options.get(&format!("-{}", flag.long)).unwrap_or_else(|| panic!("no --{}", flag.long));
+        let Some(long) = flag.long else {
+            assert!(flag.default.is_none(), "a letter has a default");
+            continue;
+        };
+        let (_, text) = options.get(&format!("-{long}")).unwrap_or_else(|| panic!("no --{long}"));
         let stated = text.lines().find_map(|line| line.strip_prefix("The default is ")?.strip_suffix('.'));
         let holds = flag.default.map(|default| default());
-        assert_eq!(stated, holds.as_deref(), "--{}", flag.long);
+        assert_eq!(stated, holds.as_deref(), "--{long}");
     }
 }
 
 #[test]
 fn letters_that_stand_for_long_options_say_which() {
     let options = options();
-    for letter in LETTERS {
-        let Some(long) = letter.help.strip_prefix("--") else { continue };
+    for (short, flag) in letters() {
+        let help = flag.short_help();
+        let Some(long) = help.strip_prefix("--") else { continue };
         let long = long.split(',').next().unwrap_or(long);
-        let (_, text) = options.get(&letter.short.to_string()).unwrap_or_else(|| panic!("no -{}", letter.short));
-        assert!(FLAGS.iter().any(|flag| flag.long == long), "--{long}");
-        assert!(text.contains(&format!(".Fl -{long}")), "-{}: {text}", letter.short);
+        let (_, text) = options.get(&short.to_string()).unwrap_or_else(|| panic!("no -{short}"));
+        assert!(FLAGS.iter().any(|flag| flag.long == Some(long)), "--{long}");
+        assert!(text.contains(&format!(".Fl -{long}")), "-{short}: {text}");
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::cli::{self, Debug, FLAGS, Input, LETTERS, Options, Request};
+use xymonping::cli::{self, CommandLine, Debug, FLAGS, Flag, Input, Options, Request, Value};
 use xymonping::message::Exit;
 use xymonping::plan::{Limits, Plan, Rate, Shape};
 use xymonping::address::Family;
@@ -23,13 +23,13 @@ fuzz_target!(|input: &[u8]| {
         b"" => Vec::new(),
         _ => line.split(|&byte| byte == 0).map(|arg| OsStr::from_bytes(arg).to_owned()).collect(),
     };
-    let needs_no_list = cli::needs_no_list(args.iter().cloned());
-    match cli::parse(args.iter().cloned(), limits) {
+    let CommandLine { request, awaits_list } = cli::parse(args.iter().cloned(), limits);
+    match request {
         Ok(Request::Run(options)) => {
             let expected = operands(&args);
             let found: &[OsString] = if let Input::Operands(found) = &options.input { found } else { &[] };
             assert_eq!(found, expected);
-            assert_eq!(needs_no_list, options.check || expected.iter().any(is_address));
+            assert_eq!(awaits_list, !options.check && !expected.iter().any(is_address));
             within_limits(&options, limits);
             options.warnings.iter().for_each(|warning| is_plain(&warning.to_string()));
         }
@@ -47,21 +47,22 @@ fn is_address(operand: &OsString) -> bool {
 
 /// The operands of a command line that is well formed, by the conventions of getopt_long(3) and the table of flags.
 fn operands(args: &[OsString]) -> Vec<OsString> {
-    let takes_value = |value: &str| !value.is_empty() && !value.starts_with('[');
+    let takes_value = |flag: &Flag| matches!(flag.value, Value::Required(..));
     let mut found = Vec::new();
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_bytes() {
             b"--" => found.extend(args.by_ref().cloned()),
             [b'-', b'-', long @ ..] => {
-                let takes = FLAGS.iter().any(|flag| flag.long.as_bytes() == long && takes_value(flag.value));
-                if takes {
+                let takes =
+                    |flag: &Flag| flag.long.is_some_and(|name| name.as_bytes() == long) && takes_value(flag);
+                if FLAGS.iter().any(takes) {
                     args.next();
                 }
             }
             [b'-', letters @ ..] if !letters.is_empty() => {
                 let takes = |letter: &u8| {
-                    LETTERS.iter().any(|known| known.short == char::from(*letter) && takes_value(known.value))
+                    FLAGS.iter().any(|flag| flag.short == Some(char::from(*letter)) && takes_value(flag))
                 };
                 // The first that takes a value has the rest of the argument, or the next one.
                 if letters.iter().position(takes) == Some(letters.len() - 1) {
@@ -75,34 +76,32 @@ fn operands(args: &[OsString]) -> Vec<OsString> {
 }
 
 fn within_limits(options: &Options, limits: &Limits) {
-    let Options { plan, shape, sources, only, .. } = options;
-    match plan.rate {
-        Rate::PerSecond(pps) => assert!(Rate::RANGE.contains(&pps) && pps <= limits.rate),
-        Rate::Unlimited => assert!(limits.rate.is_infinite()),
+    let Options { plan, shape, sources, family, .. } = options;
+    match (plan.rate, limits.rate) {
+        (Rate::PerSecond(pps), Rate::PerSecond(max)) => assert!(Rate::RANGE.contains(&pps) && pps <= max),
+        (Rate::PerSecond(pps), Rate::Unlimited) => assert!(Rate::RANGE.contains(&pps)),
+        (Rate::Unlimited, max) => assert_eq!(max, Rate::Unlimited),
     }
     assert!(Plan::TIMEOUT.contains(&plan.timeout));
     assert!(plan.responses > 0);
     assert_eq!(plan.spacing, limits.spacing);
     assert!(Shape::SIZE.contains(&shape.size));
-    assert!(shape.size <= limits.sizes[only.unwrap_or(Family::V6)]);
-    assert!(shape.pattern.len() <= Shape::PATTERN);
+    assert!(shape.size <= limits.max_sizes[family.unwrap_or(Family::V6)]);
+    assert!(shape.pattern.len() <= Shape::MAX_PATTERN);
     assert_ne!(shape.ttl, Some(0));
     assert!(options.interface.as_ref().is_none_or(|name| (1..16).contains(&name.len())));
     assert!(options.deadline.is_none_or(|time| time >= Duration::from_millis(1)));
-    for (family, source) in sources.as_ref() {
+    for (of_source, source) in sources.as_ref() {
         let Some(source) = source else { continue };
-        assert_eq!(source.ip.is_ipv4(), family == Family::V4);
-        assert!(!source.ip.is_unspecified() && !source.ip.is_multicast() && *only != Some(other(family)));
+        assert_eq!(source.ip.is_ipv4(), of_source == Family::V4);
+        assert!(!source.ip.is_unspecified() && !source.ip.is_multicast());
+        assert!(family.is_none_or(|family| family == of_source));
     }
     match (&options.input, &options.debug) {
         (Input::File(path), _) | (_, Debug::File(path)) => assert!(!path.is_empty()),
         (Input::Operands(operands), _) => assert!(!operands.is_empty()),
         (Input::Stdin, _) => {}
     }
-}
-
-fn other(family: Family) -> Family {
-    if family == Family::V4 { Family::V6 } else { Family::V4 }
 }
 
 /// Fit for a terminal and for the one line of Xymon's log.

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::sys::{prctl, ptrace};
 use nix::unistd::{Pid, execve};
-use xymonping::cli::{FLAGS, LETTERS};
+use xymonping::cli::FLAGS;
 
 use crate::lab::caller::{self, Place, Rights, ordinary};
 use crate::lab::{Behaviour, LIMIT, Running};
@@ -76,9 +76,9 @@ fn every_option_with_rubbish() {
         let rubbish = ["", "\u{fffd}\n", "-1", "1e999", "0x", "%s%n", "../../etc/shadow", &digits].map(OsStr::new);
         let rubbish = rubbish.into_iter().chain([OsStr::from_bytes(b"\xff\xfe")]);
         for value in rubbish {
-            let letters = LETTERS.iter().map(|letter| format!("-{}", letter.short));
-            let flags = FLAGS.iter().map(|flag| format!("--{}", flag.long));
-            for option in letters.chain(flags) {
+            let letters = FLAGS.iter().filter_map(|flag| flag.short).map(|short| format!("-{short}"));
+            let long = FLAGS.iter().filter_map(|flag| flag.long).map(|long| format!("--{long}"));
+            for option in letters.chain(long) {
                 let outcome = run(lab, ordinary(&program).arg(&option).arg(value), "");
                 ends_well(&outcome, &format!("{option} {value:.20?}"));
             }
