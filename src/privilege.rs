@@ -19,8 +19,12 @@ use nix::unistd::{Gid, ResGid, ResUid, Uid, close, getresgid, getresuid, setegid
 
 use crate::message::Error;
 
-/// What opening raw sockets can need: to open them, to enlarge their buffers, and to empty the bounding set afterwards.
+/// What is kept of the permitted capabilities: to open raw sockets, to enlarge their buffers, and to
+/// empty the bounding set afterwards.
 const WANTED: [Capability; 3] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN, Capability::CAP_SETPCAP];
+
+/// What is effective while sockets are opened.
+const OPENING: [Capability; 2] = [Capability::CAP_NET_RAW, Capability::CAP_NET_ADMIN];
 
 /// How far up inherited descriptors are looked for where there is no /proc, if the limit on them is higher still.
 const MOST_DESCRIPTORS: rlim_t = 65_536;
@@ -41,11 +45,12 @@ pub struct Suspended {
     was_ambient: bool,
 }
 
-/// Rights are in force again.
+/// The capabilities for opening raw sockets are effective; the effective ids are still the caller's.
 #[derive(Debug)]
 pub struct Privileged {
     uids: ResUid,
     gids: ResGid,
+    permitted: CapsHashSet,
 }
 
 /// Rights are gone, and the kernel has confirmed it.
@@ -125,13 +130,14 @@ impl Suspended {
         }
     }
 
-    /// Brings rights back, as far as there are any, for the one thing they are for.
+    /// Raises the capabilities for opening raw sockets, as far as they are permitted. The effective
+    /// ids stay the caller's: a socket belongs to the user and group that opened it, and rules for
+    /// these (iptables' owner match, `ip rule uidrange`) hold for its packets. The permitted set
+    /// survived the change of the effective user id because the saved one is still root's
+    /// (capabilities(7)).
     pub fn resume(self) -> Result<Privileged, Error> {
-        ask("seteuid", seteuid(self.uids.effective))?;
-        ask("setegid", setegid(self.gids.effective))?;
-        undumpable()?;
-        ask("raise capabilities", caps::set(None, CapSet::Effective, &self.permitted))?;
-        Ok(Privileged { uids: self.uids, gids: self.gids })
+        raise(&OPENING, &self.permitted)?;
+        Ok(Privileged { uids: self.uids, gids: self.gids, permitted: self.permitted })
     }
 }
 
@@ -139,9 +145,11 @@ impl Privileged {
     /// Gives up every right there is, for good, and asks the kernel whether it is so.
     pub fn drop(self) -> Result<Dropped, Error> {
         // Without SETPCAP (a file capability, or nothing) this fails, and no_new_privs makes it no matter.
+        raise(&[Capability::CAP_SETPCAP], &self.permitted)?;
         let _ = caps::all().into_iter().try_for_each(|cap| caps::drop(None, CapSet::Bounding, cap));
-        // The group first: without root's user id it could no longer be changed. All three ids: a saved one brings the
-        // others back.
+        // All three ids: a saved one brings the others back. Neither call takes a capability, since
+        // each id is one of the three already. The second one also clears the capabilities that a
+        // saved user id of root had kept.
         let (uid, gid) = (self.uids.real, self.gids.real);
         ask("setresgid", setresgid(gid, gid, gid))?;
         ask("setresuid", setresuid(uid, uid, uid))?;
@@ -174,6 +182,12 @@ impl Privileged {
         }
         Ok(Dropped(()))
     }
+}
+
+/// Makes these capabilities effective, as far as they are permitted, and no others.
+fn raise(these: &[Capability], permitted: &CapsHashSet) -> Result<(), Error> {
+    let effective = these.iter().copied().filter(|cap| permitted.contains(cap)).collect();
+    ask("raise capabilities", caps::set(None, CapSet::Effective, &effective))
 }
 
 /// Which of the wanted capabilities are in `set`. They are asked for one by one: `caps::read` makes a list of all that
