@@ -13,9 +13,9 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::getuid;
 
 use crate::address::{Family, PerFamily};
+use crate::limits::Limits;
 use crate::message::{Error, Reason};
 use crate::net::{Link, SocketStatus};
-use crate::plan::Limits;
 use crate::privilege::{Dropped, Right};
 use crate::sandbox::{self, Seccomp};
 

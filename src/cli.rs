@@ -21,8 +21,9 @@ pub use crate::cli::flags::{FLAGS, letters};
 
 use crate::address::{Family, PerFamily};
 use crate::cli::flag::Apply;
+use crate::limits::Limits;
 use crate::message::{Error, Quoted, Warning};
-use crate::plan::{Limits, Plan, Rate, Shape};
+use crate::plan::{PacketOptions, Plan};
 use crate::report::Lines;
 
 /// A parsed command line.
@@ -94,7 +95,7 @@ pub struct Options {
     /// What every target is sent.
     pub plan: Plan,
     /// What a probe looks like on the wire.
-    pub shape: Shape,
+    pub packet: PacketOptions,
     /// The only family to probe, if not both.
     pub family: Option<Family>,
     /// Where to send from, by family.
@@ -238,17 +239,14 @@ impl Options {
         }
         let family = self.family.unwrap_or(Family::V6);
         let max_size = limits.max_sizes[family];
-        if self.shape.size > max_size {
-            return Err(Error::TooMuchData(self.shape.size, max_size, family.name()));
+        if self.packet.size() > max_size {
+            return Err(Error::TooMuchData(self.packet.size(), max_size, family.name()));
         }
-        match limits.rate {
-            Rate::PerSecond(max_pps) if self.plan.rate.exceeds(max_pps) => {
-                self.plan.rate = limits.rate;
-                self.warnings.push(Warning::RateLowered(max_pps));
-            }
-            _ => {}
+        if let Some(max_pps) = limits.rate.pps().filter(|&max_pps| self.plan.rate().exceeds(max_pps)) {
+            self.plan = self.plan.with_rate(limits.rate);
+            self.warnings.push(Warning::RateLowered(max_pps));
         }
-        self.plan.spacing = limits.spacing;
+        self.plan = self.plan.with_spacing(limits.spacing).unwrap_or(self.plan);
         if self.quiet {
             self.lines = Lines::None;
         }

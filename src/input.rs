@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::{Input, Options};
+use crate::limits::Limits;
 use crate::list::{List, ListParser, Rules};
 use crate::memory;
 use crate::message::Error;
 use crate::net;
-use crate::plan::Limits;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
 

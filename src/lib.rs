@@ -37,6 +37,7 @@ pub mod turn;
 pub mod check;
 pub mod cli;
 pub mod input;
+pub mod limits;
 pub mod list;
 pub mod memory;
 pub mod message;

@@ -11,8 +11,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
 use crate::alloc::try_push;
+use crate::limits::Limits;
 use crate::message::{Error, Quoted, Reject};
-use crate::plan::Limits;
 use crate::prober::Sweep;
 
 /// The longest line that is read, in bytes.

@@ -21,11 +21,12 @@ use xymonping::address::{Address, PerFamily};
 use xymonping::check;
 use xymonping::cli::{self, Debug, Help, Input, Options, Request, Source};
 use xymonping::input;
+use xymonping::limits::Limits;
 use xymonping::list::List;
 use xymonping::memory;
 use xymonping::message::{Error, Exit, Warning};
 use xymonping::net::{self, Link, RawSockets};
-use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::plan::Plan;
 use xymonping::privilege::{self, Privileged, Suspended};
 use xymonping::prober::{Diagnosis, Prober};
 use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
@@ -37,10 +38,6 @@ use xymonping::token::Key;
 
 /// How long the final writes and reads may block, so that exiting never hangs.
 const EXIT_IO_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The size of each receive buffer, in bytes.
-const RECEIVE_BUFFER: usize = 4 << 20;
-const RECEIVE_BUFFER_OF_ROOT: usize = 32 << 20;
 
 /// What is said on stderr at the end: failures first, then warnings, then remarks on lines.
 #[derive(Default)]
@@ -122,7 +119,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 3. Use them, once. 4. Give them up.
     let right = options.check.then(|| suspended.right());
     let privileged = suspended.resume()?;
-    let sockets = open_sockets(&options, sources, limits.caller_is_root, &privileged);
+    let sockets = open_sockets(&options, sources, limits, &privileged);
     let dropped = privileged.drop()?;
 
     // 5. Drop all packets, read targets, accept replies: nothing queues up meanwhile, and what came before is read before
@@ -133,7 +130,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     let secret = RandomState::new();
     let ident = secret.build_hasher().finish() as u16;
-    let link = sockets.and_then(|sockets| Ok(Link::new(sockets, ident, &options.shape)?));
+    let link = sockets.and_then(|sockets| Ok(Link::new(sockets, ident, &options.packet)?));
     if let Some(right) = right {
         let link = link.and_then(|mut link| Ok(link.listen(|_| true).map(|()| link)?));
         let (report, end) = check::look(right, options.family, link, limits, &dropped);
@@ -187,15 +184,15 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
 fn open_sockets(
     options: &Options,
     sources: PerFamily<Option<Address>>,
-    caller_is_root: bool,
+    limits: &Limits,
     _: &Privileged,
 ) -> Result<RawSockets, Error> {
     Ok(RawSockets::open(net::Config {
         families: PerFamily::from_fn(|family| options.family.is_none_or(|only| only == family)),
         sources,
         interface: options.interface.clone(),
-        receive_buffer: if caller_is_root { RECEIVE_BUFFER_OF_ROOT } else { RECEIVE_BUFFER },
-        broadcast: caller_is_root,
+        receive_buffer: limits.receive_buffer,
+        broadcast: limits.groups,
     })?)
 }
 
@@ -207,7 +204,7 @@ fn time_to_report(targets: usize) -> Duration {
 
 /// A list that cannot be probed in time is announced before the run, while there is time to interrupt it.
 fn warn_of_deadline(plan: &Plan, targets: usize, deadline: Option<Instant>) {
-    if let (Some(deadline), Rate::PerSecond(pps)) = (deadline, plan.rate) {
+    if let (Some(deadline), Some(pps)) = (deadline, plan.rate().pps()) {
         let needed = targets.saturating_sub(1) as f64 / pps; // the first leaves at once
         if needed > deadline.saturating_duration_since(run::now()).as_secs_f64() {
             write_stderr(&[Warning::TooSlow(targets, needed).to_string()], Some(deadline));

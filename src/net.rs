@@ -39,7 +39,7 @@ use crate::address::{Address, Family, PerFamily};
 use crate::net::route::{Routes, socket_address};
 use crate::net::socket::{FamilySocket, Sent, receive_slots};
 use crate::net::sockets::{Opened, open_icmp};
-use crate::plan::Shape;
+use crate::plan::PacketOptions;
 use crate::prober::{MAX_BATCH, Probe, SendError, Wait};
 use crate::token::Token;
 use crate::wire::{Echo, HEADER, Malformed, Message};
@@ -84,7 +84,7 @@ impl Link {
     /// Prepares the sockets for sending, with a filter that drops all packets so that none queue up
     /// while a list is read. For a family without a raw socket an ICMP datagram socket is tried; it is
     /// an error if no family has either.
-    pub fn new(raw: RawSockets, ident: u16, shape: &Shape) -> Result<Self, Error> {
+    pub fn new(raw: RawSockets, ident: u16, options: &PacketOptions) -> Result<Self, Error> {
         let RawSockets { opened, config } = raw;
         let mut refusal = None;
         let mut sockets = PerFamily::from_fn(|_| Err(Errno::EAFNOSUPPORT));
@@ -99,7 +99,7 @@ impl Link {
             };
             sockets[family] = match socket {
                 Ok(socket) => {
-                    socket.configure(&config, shape)?;
+                    socket.configure(&config, options)?;
                     Ok(socket)
                 }
                 Err(source) => {
@@ -120,12 +120,10 @@ impl Link {
                 _ => Error::System { what: "opening sockets", source },
             });
         }
-        let size = shape.size;
+        let size = options.size();
         let mut data: Vec<u8> = (0..size).map(|index| index as u8).collect();
-        if !shape.pattern.is_empty() {
-            let pattern = shape.pattern.iter().cycle();
-            data[Token::LEN..].iter_mut().zip(pattern).for_each(|(byte, filler)| *byte = *filler);
-        }
+        let pattern = options.pattern().iter().cycle();
+        data[Token::LEN..].iter_mut().zip(pattern).for_each(|(byte, filler)| *byte = *filler);
         Ok(Link {
             config,
             sockets,

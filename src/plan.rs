@@ -1,92 +1,94 @@
-//! What is sent to each target, when a target is settled, and what an ordinary user may ask for: policy as data.
+//! What each target is sent, and when it is settled: policy as data.
 //!
-//! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and this is their
-//! only home: the flag table, the help text and the test of the man page all read them here.
+//! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and
+//! this is their only home: the flag table, the help text and the test of the man page all read them here.
 
+use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::iter;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::address::PerFamily;
+/// A value is outside of its documented range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange;
+
+impl Display for OutOfRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("value out of range")
+    }
+}
+
+impl Error for OutOfRange {}
+
+fn checked<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, OutOfRange> {
+    if range.contains(&value) { Ok(value) } else { Err(OutOfRange) }
+}
 
 /// How many packets may be sent in a second, retries included.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rate {
-    /// This many a second, on average.
-    PerSecond(f64),
-    /// As many as the kernel accepts.
-    Unlimited,
-}
+pub struct Rate(Option<f64>);
 
 impl Rate {
     /// The lowest and the highest rate that can be asked for, in packets a second.
     pub const RANGE: RangeInclusive<f64> = 0.01..=10_000_000.0;
 
+    /// As many packets as the kernel accepts.
+    pub const UNLIMITED: Rate = Rate(None);
+
+    /// This many packets a second, on average.
+    ///
+    /// # Errors
+    ///
+    /// If `pps` is not in [`Rate::RANGE`].
+    pub const fn per_second(pps: f64) -> Result<Rate, OutOfRange> {
+        if *Self::RANGE.start() <= pps && pps <= *Self::RANGE.end() { Ok(Rate(Some(pps))) } else { Err(OutOfRange) }
+    }
+
+    /// Packets a second; `None`: unlimited.
+    pub const fn pps(self) -> Option<f64> {
+        self.0
+    }
+
     /// Whether it is higher than `pps` packets a second.
     pub fn exceeds(self, pps: f64) -> bool {
-        match self {
-            Rate::PerSecond(rate) => rate > pps,
-            Rate::Unlimited => true,
-        }
+        self.0.is_none_or(|rate| rate > pps)
     }
 }
 
 impl Display for Rate {
     /// As `--max-pps` takes it.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Rate::PerSecond(pps) => pps.fmt(f),
-            Rate::Unlimited => f.write_str("unlimited"),
+        match self.0 {
+            Some(pps) => pps.fmt(f),
+            None => f.write_str("unlimited"),
         }
     }
 }
 
-/// What every target is sent, and when it is settled.
-#[derive(Clone, Debug, PartialEq)]
+/// What each target is sent, and when it is settled.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    /// How many further attempts a target gets after silence.
-    pub retries: u8,
-    /// How many answers are wanted of each target; the RTT is their mean. At least 1.
-    pub responses: u8,
-    /// How long a probe may stay unanswered.
-    pub timeout: Duration,
-    /// By what each timeout of a target multiplies its next one; at least 1.
-    pub backoff: f64,
-    /// The pace of everything that leaves.
-    pub rate: Rate,
-    /// The least time between two probes to one target.
-    pub spacing: Duration,
-    /// Whether an answer counts only if it comes from the address that was probed.
-    pub check_source: bool,
-    /// Whether targets are probed in a random order.
-    pub shuffle: bool,
-}
-
-impl Plan {
-    /// The shortest and the longest timeout that can be asked for.
-    pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(200);
-
-    /// The distinct timeouts of a target's successive attempts; the last one holds for all further
-    /// attempts. None is longer than the longest timeout that can be asked for.
-    pub fn timeouts(&self) -> Vec<Duration> {
-        let longer = |timeout: &Duration| Some(timeout.mul_f64(self.backoff).min(*Self::TIMEOUT.end()));
-        let mut timeouts: Vec<_> =
-            iter::successors(Some(self.timeout), longer).take(usize::from(self.retries) + 1).collect();
-        timeouts.dedup();
-        timeouts
-    }
+    retries: u8,
+    responses: u8,
+    timeout: Duration,
+    backoff: f64,
+    rate: Rate,
+    spacing: Duration,
+    check_source: bool,
+    shuffle: bool,
 }
 
 impl Default for Plan {
     /// The defaults of xymonping(1).
     fn default() -> Self {
+        const FIFTY: Rate = Rate(Some(50.0));
         Plan {
             retries: 2,
             responses: 1,
             timeout: Duration::from_secs(5),
             backoff: 1.0,
-            rate: Rate::PerSecond(50.0),
+            rate: FIFTY,
             spacing: Duration::ZERO,
             check_source: false,
             shuffle: false,
@@ -94,71 +96,259 @@ impl Default for Plan {
     }
 }
 
-/// What a probe looks like on the wire.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
-    /// How many bytes of data a probe carries, the token included.
-    pub size: usize,
-    /// What the data after the token is filled with, again and again; empty: counting bytes, as ping(8) sends.
-    pub pattern: Vec<u8>,
-    /// Time To Live or Hop Limit, if not the system's.
-    pub ttl: Option<u8>,
-    /// Type Of Service or Traffic Class, if not the system's.
-    pub tos: Option<u8>,
-    /// Whether no router may fragment it.
-    pub dont_fragment: bool,
+impl Plan {
+    /// The shortest and the longest timeout.
+    pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(200);
+
+    /// The least and the greatest backoff, as in fping(8).
+    pub const BACKOFF: RangeInclusive<f64> = 1.0..=5.0;
+
+    /// The least and the greatest number of replies.
+    pub const RESPONSES: RangeInclusive<u8> = 1..=u8::MAX;
+
+    /// The greatest spacing.
+    pub const MAX_SPACING: Duration = *Self::TIMEOUT.end();
+
+    /// How many further attempts a target gets after silence. Default: 2.
+    pub fn with_retries(self, retries: u8) -> Self {
+        Plan { retries, ..self }
+    }
+
+    /// How many replies to get from each target; the RTT is their mean. Default: 1.
+    ///
+    /// # Errors
+    ///
+    /// If `responses` is 0.
+    pub fn with_responses(self, responses: u8) -> Result<Self, OutOfRange> {
+        Ok(Plan { responses: checked(responses, &Self::RESPONSES)?, ..self })
+    }
+
+    /// How long a probe may stay unanswered. Default: 5 s.
+    ///
+    /// # Errors
+    ///
+    /// If `timeout` is not in [`Plan::TIMEOUT`].
+    pub fn with_timeout(self, timeout: Duration) -> Result<Self, OutOfRange> {
+        Ok(Plan { timeout: checked(timeout, &Self::TIMEOUT)?, ..self })
+    }
+
+    /// The factor from each timeout of a target to its next one. Default: 1.
+    ///
+    /// # Errors
+    ///
+    /// If `backoff` is not in [`Plan::BACKOFF`].
+    pub fn with_backoff(self, backoff: f64) -> Result<Self, OutOfRange> {
+        Ok(Plan { backoff: checked(backoff, &Self::BACKOFF)?, ..self })
+    }
+
+    /// The pace of everything that is sent. Default: 50 packets a second.
+    pub fn with_rate(self, rate: Rate) -> Self {
+        Plan { rate, ..self }
+    }
+
+    /// The least time between two probes to one target. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// If `spacing` is greater than [`Plan::MAX_SPACING`].
+    pub fn with_spacing(self, spacing: Duration) -> Result<Self, OutOfRange> {
+        Ok(Plan { spacing: checked(spacing, &(Duration::ZERO..=Self::MAX_SPACING))?, ..self })
+    }
+
+    /// Whether a reply counts only if it comes from the probed address. Default: no.
+    pub fn with_check_source(self, check_source: bool) -> Self {
+        Plan { check_source, ..self }
+    }
+
+    /// Whether targets are probed in a random order. Default: no.
+    pub fn with_shuffle(self, shuffle: bool) -> Self {
+        Plan { shuffle, ..self }
+    }
+
+    /// See [`Plan::with_retries`].
+    pub fn retries(&self) -> u8 {
+        self.retries
+    }
+
+    /// See [`Plan::with_responses`].
+    pub fn responses(&self) -> u8 {
+        self.responses
+    }
+
+    /// See [`Plan::with_timeout`].
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// See [`Plan::with_rate`].
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// See [`Plan::with_spacing`].
+    pub fn spacing(&self) -> Duration {
+        self.spacing
+    }
+
+    /// See [`Plan::with_check_source`].
+    pub fn check_source(&self) -> bool {
+        self.check_source
+    }
+
+    /// See [`Plan::with_shuffle`].
+    pub fn shuffle(&self) -> bool {
+        self.shuffle
+    }
+
+    /// The distinct timeouts of a target's successive attempts; the last one holds for all further
+    /// attempts. None is longer than the longest that can be asked for.
+    pub fn timeouts(&self) -> Vec<Duration> {
+        let next = |timeout: &Duration| Some(timeout.mul_f64(self.backoff).min(*Self::TIMEOUT.end()));
+        let attempts = usize::from(self.retries) + 1;
+        let mut timeouts: Vec<_> = iter::successors(Some(self.timeout), next).take(attempts).collect();
+        timeouts.dedup();
+        timeouts
+    }
 }
 
-impl Shape {
+/// What a probe looks like on the wire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PacketOptions {
+    size: usize,
+    pattern: Vec<u8>,
+    ttl: Option<u8>,
+    tos: Option<u8>,
+    dont_fragment: bool,
+}
+
+impl Default for PacketOptions {
+    /// What the original and ping(8) send.
+    fn default() -> Self {
+        PacketOptions { size: 56, pattern: Vec::new(), ttl: None, tos: None, dont_fragment: false }
+    }
+}
+
+impl PacketOptions {
     /// The least and the most data of a probe, in bytes: a token, and what an IPv4 packet holds.
     pub const SIZE: RangeInclusive<usize> = 16..=65_507;
 
     /// The longest pattern, in bytes, as in ping(8).
     pub const MAX_PATTERN: usize = 16;
-}
 
-impl Default for Shape {
-    /// What the original and ping(8) send.
-    fn default() -> Self {
-        Shape { size: 56, pattern: Vec::new(), ttl: None, tos: None, dont_fragment: false }
+    /// How many bytes of data a probe carries, the token included. Default: 56.
+    ///
+    /// # Errors
+    ///
+    /// If `size` is not in [`PacketOptions::SIZE`].
+    pub fn set_size(&mut self, size: usize) -> Result<(), OutOfRange> {
+        self.size = checked(size, &Self::SIZE)?;
+        Ok(())
+    }
+
+    /// What the data after the token is filled with, repeatedly. Default, and if empty: counting
+    /// bytes, as ping(8) sends.
+    ///
+    /// # Errors
+    ///
+    /// If `pattern` is longer than [`PacketOptions::MAX_PATTERN`].
+    pub fn set_pattern(&mut self, pattern: Vec<u8>) -> Result<(), OutOfRange> {
+        checked(pattern.len(), &(0..=Self::MAX_PATTERN))?;
+        self.pattern = pattern;
+        Ok(())
+    }
+
+    /// Time To Live, or Hop Limit. Default: the system's.
+    ///
+    /// # Errors
+    ///
+    /// If `ttl` is 0.
+    pub fn set_ttl(&mut self, ttl: u8) -> Result<(), OutOfRange> {
+        self.ttl = Some(checked(ttl, &(1..=u8::MAX))?);
+        Ok(())
+    }
+
+    /// Type Of Service, or Traffic Class. Default: the system's.
+    pub fn set_tos(&mut self, tos: u8) {
+        self.tos = Some(tos);
+    }
+
+    /// Whether Don't Fragment is set in any case. Default: only on probes that are never fragmented.
+    pub fn set_dont_fragment(&mut self, dont_fragment: bool) {
+        self.dont_fragment = dont_fragment;
+    }
+
+    /// See [`PacketOptions::set_size`].
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// See [`PacketOptions::set_pattern`].
+    pub fn pattern(&self) -> &[u8] {
+        &self.pattern
+    }
+
+    /// See [`PacketOptions::set_ttl`].
+    pub fn ttl(&self) -> Option<u8> {
+        self.ttl
+    }
+
+    /// See [`PacketOptions::set_tos`].
+    pub fn tos(&self) -> Option<u8> {
+        self.tos
+    }
+
+    /// See [`PacketOptions::set_dont_fragment`].
+    pub fn dont_fragment(&self) -> bool {
+        self.dont_fragment
     }
 }
 
-/// What a caller may ask for. The program may be setuid, so there are limits for callers whose real
-/// user is not root.
-pub struct Limits {
-    /// Whether the real user is root.
-    pub caller_is_root: bool,
-    /// The highest rate.
-    pub rate: Rate,
-    /// The least time between two probes to one target.
-    pub spacing: Duration,
-    /// The most targets and lines in one run.
-    pub targets: usize,
-    /// Whether multicast and broadcast addresses may be probed.
-    pub groups: bool,
-    /// The most data in a probe over IPv4 and over IPv6, in bytes.
-    pub max_sizes: PerFamily<usize>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Limits {
-    /// For ordinary users. The sizes are what fits into one Ethernet frame.
-    pub const ORDINARY: Limits = Limits {
-        caller_is_root: false,
-        rate: Rate::PerSecond(10_000.0),
-        spacing: Duration::from_millis(10),
-        targets: 1 << 24,
-        groups: false,
-        max_sizes: PerFamily { v4: 1_472, v6: 1_452 },
-    };
+    #[test]
+    fn rates_out_of_range_are_refused() {
+        for pps in [0.0, -0.0, -1.0, 0.009_999, 10_000_000.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(Rate::per_second(pps), Err(OutOfRange), "{pps}");
+        }
+        for pps in [0.01, 50.0, 10_000_000.0] {
+            assert_eq!(Rate::per_second(pps).map(Rate::pps), Ok(Some(pps)));
+        }
+    }
 
-    /// For root: only what the program itself and the packets can hold.
-    pub const ROOT: Limits = Limits {
-        caller_is_root: true,
-        rate: Rate::Unlimited,
-        spacing: Duration::ZERO,
-        targets: (1 << 31) - 1,
-        groups: true,
-        max_sizes: PerFamily { v4: *Shape::SIZE.end(), v6: *Shape::SIZE.end() },
-    };
+    #[test]
+    fn times_out_of_range_are_refused() {
+        let plan = Plan::default();
+        for timeout in [Duration::ZERO, Duration::from_micros(999), Duration::from_secs(1000), Duration::MAX] {
+            assert_eq!(plan.with_timeout(timeout), Err(OutOfRange), "{timeout:?}");
+        }
+        assert_eq!(plan.with_spacing(Duration::MAX), Err(OutOfRange));
+        assert_eq!(plan.with_responses(0), Err(OutOfRange));
+        for backoff in [0.0, 0.99, 5.01, f64::NAN, f64::INFINITY] {
+            assert_eq!(plan.with_backoff(backoff), Err(OutOfRange), "{backoff}");
+        }
+    }
+
+    #[test]
+    fn packets_out_of_range_are_refused() {
+        let mut options = PacketOptions::default();
+        for size in [0, 15, 65_508, usize::MAX] {
+            assert_eq!(options.set_size(size), Err(OutOfRange), "{size}");
+        }
+        assert_eq!(options.set_pattern(vec![0; 17]), Err(OutOfRange));
+        assert_eq!(options.set_ttl(0), Err(OutOfRange));
+        assert_eq!(options, PacketOptions::default());
+    }
+
+    #[test]
+    fn timeouts_grow_by_the_backoff_up_to_the_longest() {
+        let seconds = |list: &[u64]| list.iter().map(|&s| Duration::from_secs(s)).collect::<Vec<_>>();
+        let plan = Plan::default().with_retries(4);
+        assert_eq!(plan.timeouts(), seconds(&[5]), "a constant timeout is one");
+        assert_eq!(plan.with_backoff(2.0).map(|plan| plan.timeouts()), Ok(seconds(&[5, 10, 20, 40, 80])));
+        assert_eq!(plan.with_backoff(5.0).map(|plan| plan.timeouts()), Ok(seconds(&[5, 25, 125, 200])));
+        let longest = plan.with_retries(255).with_timeout(*Plan::TIMEOUT.end());
+        assert_eq!(longest.and_then(|plan| plan.with_backoff(5.0)).map(|plan| plan.timeouts()), Ok(seconds(&[200])));
+    }
 }

@@ -98,7 +98,7 @@ impl Prober<Sweep> {
         now: Instant,
     ) -> Result<Self, OutOfMemory> {
         let sweep = Sweep::new(plan, addresses, &key, now)?;
-        Ok(Prober::new(sweep, plan.rate, plan.check_source, key, idents, now))
+        Ok(Prober::new(sweep, plan.rate(), plan.check_source(), key, idents, now))
     }
 
     /// About how long the run will take from `now` on if targets stay silent that were so far.

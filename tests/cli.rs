@@ -25,7 +25,8 @@ use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
 use xymonping::address::Family;
 use xymonping::cli::{self, Debug, Input, Options, Request};
-use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::limits::Limits;
+use xymonping::plan::{Plan, Rate};
 use xymonping::report::Lines;
 
 /// A live host, as everybody is here who was not told otherwise.
@@ -125,11 +126,11 @@ fn whole_numbers_are_strict() {
         }
     }
     assert_eq!(refusal(&["--responses=0"]), "--responses: bad value \"0\" (give a whole number from 1 to 255)");
-    assert_eq!(parsed(&["--retries=0"]).plan.retries, 0);
-    assert_eq!(parsed(&["--retries=255"]).plan.retries, 255);
-    assert_eq!(parsed(&["--responses=1"]).plan.responses, 1);
-    assert_eq!(parsed(&["--responses=255"]).plan.responses, 255);
-    assert_eq!(parsed(&["--retries=007"]).plan.retries, 7);
+    assert_eq!(parsed(&["--retries=0"]).plan.retries(), 0);
+    assert_eq!(parsed(&["--retries=255"]).plan.retries(), 255);
+    assert_eq!(parsed(&["--responses=1"]).plan.responses(), 1);
+    assert_eq!(parsed(&["--responses=255"]).plan.responses(), 255);
+    assert_eq!(parsed(&["--retries=007"]).plan.retries(), 7);
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn times_are_seconds_or_carry_a_unit() {
         ("0.1s", ms(100)),
         ("2.5ms", Duration::from_micros(2500)),
     ] {
-        assert_eq!(parsed(&["--timeout", text]).plan.timeout, time, "{text}");
+        assert_eq!(parsed(&["--timeout", text]).plan.timeout(), time, "{text}");
     }
     const GARBAGE: [&str; 24] = [
         "",
@@ -186,9 +187,9 @@ fn times_are_seconds_or_carry_a_unit() {
 #[test]
 fn rates_are_strict() {
     for (text, rate) in [("50", 50.0), ("0.01", 0.01), ("10000000", 10_000_000.0), ("1.5", 1.5), ("007", 7.0)] {
-        assert_eq!(parsed(&["--max-pps", text]).plan.rate, Rate::PerSecond(rate), "{text}");
+        assert_eq!(parsed(&["--max-pps", text]).plan.rate().pps(), Some(rate), "{text}");
     }
-    assert_eq!(parsed(&["--max-pps=unlimited"]).plan.rate, Rate::Unlimited);
+    assert_eq!(parsed(&["--max-pps=unlimited"]).plan.rate(), Rate::UNLIMITED);
     let overflowing = "9".repeat(400);
     let garbage = [
         "",
@@ -224,15 +225,15 @@ fn rates_are_strict() {
 fn letters_with_times_are_in_bare_milliseconds() {
     for (text, time) in [("500", ms(500)), ("1", ms(1)), ("200000", ms(200_000)), ("2.5", Duration::from_micros(2500))]
     {
-        assert_eq!(parsed(&["-t", text]).plan.timeout, time, "{text}");
+        assert_eq!(parsed(&["-t", text]).plan.timeout(), time, "{text}");
     }
     for garbage in ["", "0", "0.5", "-1", "200001", "1s", "500ms", "abc", "inf", "nan", "1e3", &"9".repeat(400)] {
         assert!(refusal(&["-t", garbage]).ends_with(" (give 1 to 200000 milliseconds)"), "{garbage}");
     }
     for (text, rate) in [("20", 50.0), ("10", 100.0), ("0.1", 10_000.0), ("100000", 0.01)] {
-        assert_eq!(parsed(&["-i", text]).plan.rate, Rate::PerSecond(rate), "{text}");
+        assert_eq!(parsed(&["-i", text]).plan.rate().pps(), Some(rate), "{text}");
     }
-    assert_eq!(parsed(&["-i0"]).plan.rate, Rate::Unlimited);
+    assert_eq!(parsed(&["-i0"]).plan.rate(), Rate::UNLIMITED);
     for garbage in ["", "-1", "0.00001", "100001", "1s", "10ms", "abc", "inf", "nan", "1e3", &"9".repeat(400)] {
         let said = refusal(&["-i", garbage]);
         assert!(said.ends_with(" (give milliseconds from 0.0001 to 100000, or 0 for unlimited)"), "{garbage}: {said}");
@@ -268,8 +269,8 @@ fn a_bad_number_ends_the_program_before_a_packet_leaves() {
 fn the_defaults_are_those_of_the_original() {
     let options = parsed(&[]);
     assert_eq!(options.plan, Plan::default());
-    assert_eq!((options.plan.retries, options.plan.responses), (2, 1));
-    assert_eq!((options.plan.timeout, options.plan.rate), (ms(5000), Rate::PerSecond(50.0)));
+    assert_eq!((options.plan.retries(), options.plan.responses()), (2, 1));
+    assert_eq!((options.plan.timeout(), options.plan.rate().pps()), (ms(5000), Some(50.0)));
     assert_eq!((options.input, options.debug, options.lines), (Input::Stdin, Debug::Off, Lines::All));
     assert!(options.family.is_none() && !options.exit_status && options.warnings.is_empty());
 }
@@ -321,8 +322,8 @@ fn of_a_repeated_option_the_last_wins() {
         "--debug=x",
         "--debug",
     ]);
-    assert_eq!((options.plan.retries, options.plan.responses), (7, 3));
-    assert_eq!((options.plan.timeout, options.plan.rate), (ms(10), Rate::PerSecond(9.0)));
+    assert_eq!((options.plan.retries(), options.plan.responses()), (7, 3));
+    assert_eq!((options.plan.timeout(), options.plan.rate().pps()), (ms(10), Some(9.0)));
     assert_eq!(options.debug, Debug::Stderr);
     // A mistake is one, also where a later value would win.
     refusal(&["--retries=x", "--retries=1"]);

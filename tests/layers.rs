@@ -17,7 +17,21 @@ const LAYERS: [&[&str]; 5] = [
     &["alloc", "address", "plan", "wire", "token", "tally"],
     &["prober"],
     &["net", "turn"],
-    &["message", "list", "privilege", "signal", "stdio", "memory", "sandbox", "run", "report", "cli", "input", "check"],
+    &[
+        "message",
+        "limits",
+        "list",
+        "privilege",
+        "signal",
+        "stdio",
+        "memory",
+        "sandbox",
+        "run",
+        "report",
+        "cli",
+        "input",
+        "check",
+    ],
     &["lib", "main"],
 ];
 

@@ -28,13 +28,13 @@ use lab::{BLUR, Behaviour, DEVICE, LIMIT, Lab, Outcome};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use xymonping::address::PerFamily;
-use xymonping::plan::{Limits, Rate};
+use xymonping::limits::Limits;
 
 const ALIVE: &str = "10.0.0.1";
 const LIMITS: Limits = Limits::ORDINARY;
-const MAX_PPS: f64 = match LIMITS.rate {
-    Rate::PerSecond(pps) => pps,
-    Rate::Unlimited => panic!("ordinary users have a limit"),
+const MAX_PPS: f64 = match LIMITS.rate.pps() {
+    Some(pps) => pps,
+    None => panic!("ordinary users have a limit"),
 };
 const LOWERED: &str = "xymonping: the rate was lowered to 10000 packets a second (the limit for ordinary users)\n";
 
@@ -323,7 +323,15 @@ fn the_documents_state_the_limits_that_hold() {
         let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
         groups.join(",")
     };
-    let Limits { caller_is_root, rate: _, spacing, targets, groups, max_sizes: PerFamily { v4, v6 } } = LIMITS;
+    let Limits {
+        caller_is_root,
+        rate: _,
+        spacing,
+        targets,
+        groups,
+        max_sizes: PerFamily { v4, v6 },
+        receive_buffer: _,
+    } = LIMITS;
     let (rate, ms, lines) = (grouped(MAX_PPS as usize), spacing.as_millis(), grouped(targets));
     let (v4, v6) = (grouped(v4), grouped(v6));
     assert!(targets == 1 << 24 && !groups && !caller_is_root);

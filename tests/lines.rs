@@ -13,9 +13,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use xymonping::address::{Family, PerFamily};
+use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, OutputLines, Rules};
 use xymonping::message::Error;
-use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::plan::{Plan, Rate};
 use xymonping::prober::{Diagnosis, Prober, SendError, Sweep};
 use xymonping::report::{Format, Lines, Outcome, Reserved, Results, Summary};
 use xymonping::run::End;
@@ -36,7 +37,7 @@ enum Fortune {
 use Fortune::{Answered, Refused, Silence};
 
 fn plan() -> Plan {
-    Plan { rate: Rate::Unlimited, timeout: TIMEOUT, retries: 0, ..Plan::default() }
+    Plan::default().with_rate(Rate::UNLIMITED).with_timeout(TIMEOUT).unwrap().with_retries(0)
 }
 
 /// A run with its output lines.
@@ -220,7 +221,7 @@ fn the_mean_of_several_answers_is_shown() {
         (&[1000, 9000], "5.0 ms"),
         (&[200_000_000; 255], "200000.0 ms"),
     ] {
-        let plan = Plan { responses: rtts.len() as u8, ..plan() };
+        let plan = plan().with_responses(rtts.len() as u8).unwrap();
         let prober = run(plan, "192.0.2.1", |_, attempt| Answered(usec(rtts[attempt as usize])));
         assert_eq!(written(&prober, Lines::All), format!("192.0.2.1 is alive ({shown})\n"), "{rtts:?}");
     }
@@ -228,7 +229,7 @@ fn the_mean_of_several_answers_is_shown() {
 
 #[test]
 fn fewer_answers_than_asked_are_enough_and_their_mean_is_shown() {
-    let plan = Plan { responses: 3, retries: 1, ..plan() };
+    let plan = plan().with_responses(3).unwrap().with_retries(1);
     let fortunes = [Silence, Answered(usec(100)), Answered(usec(201)), Silence];
     let prober = run(plan, "192.0.2.1", |_, attempt| fortunes[attempt as usize]);
     assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (151 usec)\n");
@@ -236,14 +237,14 @@ fn fewer_answers_than_asked_are_enough_and_their_mean_is_shown() {
 
 #[test]
 fn a_host_that_answers_its_last_attempt_is_alive_with_the_rtt_of_that() {
-    let plan = Plan { retries: 2, ..plan() };
+    let plan = plan().with_retries(2);
     let fortune = |_: &str, attempt| if attempt == 2 { Answered(usec(345)) } else { Silence };
     assert_eq!(written(&run(plan, "192.0.2.1", fortune), Lines::All), "192.0.2.1 is alive (345 usec)\n");
 }
 
 #[test]
 fn a_silent_host_is_unreachable() {
-    let prober = run(Plan { retries: 2, ..plan() }, "192.0.2.1\n2001:db8::1\nfe80::1%eth0\n", |_, _| Silence);
+    let prober = run(plan().with_retries(2), "192.0.2.1\n2001:db8::1\nfe80::1%eth0\n", |_, _| Silence);
     let expected = "192.0.2.1 is unreachable\n2001:db8::1 is unreachable\nfe80::1%eth0 is unreachable\n";
     assert_eq!(written(&prober, Lines::All), expected);
 }

@@ -10,9 +10,9 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use xymonping::address::{Address, Addresses, Family, TargetId};
+use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, MAX_LINE, Rules};
 use xymonping::message::{Error, Reject};
-use xymonping::plan::Limits;
 
 /// This machine's interfaces, by name and by number.
 fn interface(name: &str) -> Option<u32> {

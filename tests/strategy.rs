@@ -159,7 +159,7 @@ impl Strategy for Periodic {
 
 fn begin() -> (Prober<Periodic>, Instant) {
     let start = Instant::now(); // all other times are made up
-    let prober = Prober::new(Periodic::default(), Rate::Unlimited, false, Key::new(RandomState::new()), IDENTS, start);
+    let prober = Prober::new(Periodic::default(), Rate::UNLIMITED, false, Key::new(RandomState::new()), IDENTS, start);
     (prober, start)
 }
 

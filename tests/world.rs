@@ -9,6 +9,8 @@
 //! `XYMONPING_WORLDS=N` plays more of them. (Only the key of the tokens is not in the seed: the core takes none but
 //! the system's own randomness for it. No outcome depends on its value.)
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+
 #[path = "world/chance.rs"]
 mod chance;
 #[path = "world/log.rs"]

@@ -11,10 +11,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::cli::{self, CommandLine, Debug, FLAGS, Flag, Input, Options, Request, Value};
-use xymonping::message::Exit;
-use xymonping::plan::{Limits, Plan, Rate, Shape};
 use xymonping::address::Family;
+use xymonping::cli::{self, CommandLine, Debug, FLAGS, Flag, Input, Options, Request, Value};
+use xymonping::limits::Limits;
+use xymonping::message::Exit;
+use xymonping::plan::{PacketOptions, Plan, Rate};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&caller, line)) = input.split_first() else { return };
@@ -54,16 +55,14 @@ fn operands(args: &[OsString]) -> Vec<OsString> {
         match arg.as_bytes() {
             b"--" => found.extend(args.by_ref().cloned()),
             [b'-', b'-', long @ ..] => {
-                let takes =
-                    |flag: &Flag| flag.long.is_some_and(|name| name.as_bytes() == long) && takes_value(flag);
+                let takes = |flag: &Flag| flag.long.is_some_and(|name| name.as_bytes() == long) && takes_value(flag);
                 if FLAGS.iter().any(takes) {
                     args.next();
                 }
             }
             [b'-', letters @ ..] if !letters.is_empty() => {
-                let takes = |letter: &u8| {
-                    FLAGS.iter().any(|flag| flag.short == Some(char::from(*letter)) && takes_value(flag))
-                };
+                let takes =
+                    |letter: &u8| FLAGS.iter().any(|flag| flag.short == Some(char::from(*letter)) && takes_value(flag));
                 // The first that takes a value has the rest of the argument, or the next one.
                 if letters.iter().position(takes) == Some(letters.len() - 1) {
                     args.next();
@@ -76,19 +75,18 @@ fn operands(args: &[OsString]) -> Vec<OsString> {
 }
 
 fn within_limits(options: &Options, limits: &Limits) {
-    let Options { plan, shape, sources, family, .. } = options;
-    match (plan.rate, limits.rate) {
-        (Rate::PerSecond(pps), Rate::PerSecond(max)) => assert!(Rate::RANGE.contains(&pps) && pps <= max),
-        (Rate::PerSecond(pps), Rate::Unlimited) => assert!(Rate::RANGE.contains(&pps)),
-        (Rate::Unlimited, max) => assert_eq!(max, Rate::Unlimited),
+    let Options { plan, packet, sources, family, .. } = options;
+    match (plan.rate().pps(), limits.rate.pps()) {
+        (Some(pps), max) => assert!(Rate::RANGE.contains(&pps) && max.is_none_or(|max| pps <= max)),
+        (None, max) => assert_eq!(max, None),
     }
-    assert!(Plan::TIMEOUT.contains(&plan.timeout));
-    assert!(plan.responses > 0);
-    assert_eq!(plan.spacing, limits.spacing);
-    assert!(Shape::SIZE.contains(&shape.size));
-    assert!(shape.size <= limits.max_sizes[family.unwrap_or(Family::V6)]);
-    assert!(shape.pattern.len() <= Shape::MAX_PATTERN);
-    assert_ne!(shape.ttl, Some(0));
+    assert!(Plan::TIMEOUT.contains(&plan.timeout()));
+    assert!(plan.responses() > 0);
+    assert_eq!(plan.spacing(), limits.spacing);
+    assert!(PacketOptions::SIZE.contains(&packet.size()));
+    assert!(packet.size() <= limits.max_sizes[family.unwrap_or(Family::V6)]);
+    assert!(packet.pattern().len() <= PacketOptions::MAX_PATTERN);
+    assert_ne!(packet.ttl(), Some(0));
     assert!(options.interface.as_ref().is_none_or(|name| (1..16).contains(&name.len())));
     assert!(options.deadline.is_none_or(|time| time >= Duration::from_millis(1)));
     for (of_source, source) in sources.as_ref() {

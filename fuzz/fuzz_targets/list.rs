@@ -10,10 +10,10 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::message::Error;
-use xymonping::plan::Limits;
-use xymonping::list::{List, ListParser, MAX_LINE, Rules};
 use xymonping::address::Family;
+use xymonping::limits::Limits;
+use xymonping::list::{List, ListParser, MAX_LINE, Rules};
+use xymonping::message::Error;
 
 const BROADCASTS: [Ipv4Addr; 1] = [Ipv4Addr::new(192, 0, 2, 127)];
 

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use crate::address::Family;
 use crate::cli::flag::{Apply, Flag, Hint, Value};
-use crate::cli::value::{ValueError, in_range, parse_decimal, parse_hex, parse_time, parse_u8, parse_unsigned};
+use crate::cli::value::{
+    ValueError, checked, in_range, parse_decimal, parse_hex, parse_time, parse_u8, parse_unsigned,
+};
 use crate::cli::{Debug, Input, Options, Source};
 use crate::message::Error;
-use crate::plan::{Plan, Rate, Shape};
+use crate::plan::{PacketOptions, Plan, Rate};
 use crate::report::Lines;
 
 /// Every option: the long ones in the order of the help text, then the letters without a long name.
@@ -25,9 +27,9 @@ pub const FLAGS: &[Flag] = &[
         short: Some('r'),
         value: NUMBER,
         help: "send N further probes to a target that stays silent",
-        default: Some(|| Plan::default().retries.to_string()),
+        default: Some(|| Plan::default().retries().to_string()),
         apply: Apply::Set(|options, value| {
-            options.plan.retries = parse_u8(value, 0..=255, "a whole number from 0 to 255")?;
+            options.plan = options.plan.with_retries(parse_u8(value, 0..=255, "a whole number from 0 to 255")?);
             Ok(())
         }),
     },
@@ -36,10 +38,10 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         value: Value::Required("TIME", Hint::Text),
         help: "how long a probe may stay unanswered: seconds, or with a unit (1.5s, 500ms)",
-        default: Some(|| Plan::default().timeout.as_secs_f64().to_string()),
+        default: Some(|| Plan::default().timeout().as_secs_f64().to_string()),
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "0.001 to 200 seconds, as in 5, 1.5s or 500ms";
-            options.plan.timeout = in_range(parse_time(value), Plan::TIMEOUT, WANTED)?;
+            options.plan = checked(parse_time(value), |time| options.plan.with_timeout(time), WANTED)?;
             Ok(())
         }),
     },
@@ -48,9 +50,10 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         value: NUMBER,
         help: "want N answers of each target and show their mean RTT",
-        default: Some(|| Plan::default().responses.to_string()),
+        default: Some(|| Plan::default().responses().to_string()),
         apply: Apply::Set(|options, value| {
-            options.plan.responses = parse_u8(value, 1..=255, "a whole number from 1 to 255")?;
+            const WANTED: &str = "a whole number from 1 to 255";
+            options.plan = checked(parse_unsigned(value), |number| options.plan.with_responses(number), WANTED)?;
             Ok(())
         }),
     },
@@ -59,14 +62,14 @@ pub const FLAGS: &[Flag] = &[
         short: None,
         value: Value::Required("RATE", Hint::Text),
         help: "packets a second, retries included, or `unlimited`",
-        default: Some(|| Plan::default().rate.to_string()),
+        default: Some(|| Plan::default().rate().to_string()),
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "0.01 to 10000000 packets a second, or unlimited";
-            options.plan.rate = if value == "unlimited" {
-                Rate::Unlimited
-            } else {
-                Rate::PerSecond(in_range(parse_decimal(value), Rate::RANGE, WANTED)?)
+            let rate = match value.to_str() {
+                Some("unlimited") => Rate::UNLIMITED,
+                _ => checked(parse_decimal(value), Rate::per_second, WANTED)?,
             };
+            options.plan = options.plan.with_rate(rate);
             Ok(())
         }),
     },
@@ -89,7 +92,7 @@ pub const FLAGS: &[Flag] = &[
         value: Value::None,
         help: "probe in a random order; lines keep that of the input",
         default: None,
-        apply: Apply::Switch(|options| options.plan.shuffle = true),
+        apply: Apply::Switch(|options| options.plan = options.plan.with_shuffle(true)),
     },
     Flag {
         long: Some("source"),
@@ -105,7 +108,7 @@ pub const FLAGS: &[Flag] = &[
         value: Value::None,
         help: "count an answer only if it comes from the address that was probed",
         default: None,
-        apply: Apply::Switch(|options| options.plan.check_source = true),
+        apply: Apply::Switch(|options| options.plan = options.plan.with_check_source(true)),
     },
     Flag {
         long: Some("interface"),
@@ -125,10 +128,9 @@ pub const FLAGS: &[Flag] = &[
         short: Some('b'),
         value: NUMBER,
         help: "bytes of data in a probe",
-        default: Some(|| Shape::default().size.to_string()),
+        default: Some(|| PacketOptions::default().size().to_string()),
         apply: Apply::Set(|options, value| {
-            options.shape.size = in_range(parse_unsigned(value), Shape::SIZE, "16 to 65507 bytes")?;
-            Ok(())
+            checked(parse_unsigned(value), |size| options.packet.set_size(size), "16 to 65507 bytes")
         }),
     },
     Flag {
@@ -139,8 +141,7 @@ pub const FLAGS: &[Flag] = &[
         default: None,
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "1 to 16 bytes in hexadecimal, as in ff00";
-            options.shape.pattern = parse_hex(value).ok_or(ValueError::Invalid(WANTED))?;
-            Ok(())
+            checked(parse_hex(value), |pattern| options.packet.set_pattern(pattern), WANTED)
         }),
     },
     Flag {
@@ -150,8 +151,7 @@ pub const FLAGS: &[Flag] = &[
         help: "Time To Live, or Hop Limit",
         default: None,
         apply: Apply::Set(|options, value| {
-            options.shape.ttl = Some(parse_u8(value, 1..=255, "a whole number from 1 to 255")?);
-            Ok(())
+            checked(parse_unsigned(value), |ttl| options.packet.set_ttl(ttl), "a whole number from 1 to 255")
         }),
     },
     Flag {
@@ -168,7 +168,7 @@ pub const FLAGS: &[Flag] = &[
         value: Value::None,
         help: "let no router fragment a probe",
         default: None,
-        apply: Apply::Switch(|options| options.shape.dont_fragment = true),
+        apply: Apply::Switch(|options| options.packet.set_dont_fragment(true)),
     },
     Flag {
         long: Some("ipv4"),
@@ -346,7 +346,7 @@ fn set_source(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
 
 fn set_tos(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
     const WANTED: &str = "0 to 255, or 0x00 to 0xff";
-    options.shape.tos = Some(match value.as_bytes().strip_prefix(b"0x") {
+    options.packet.set_tos(match value.as_bytes().strip_prefix(b"0x") {
         None => parse_u8(value, 0..=255, WANTED)?,
         Some(digits) => match parse_hex(OsStr::from_bytes(digits)).as_deref() {
             Some(&[tos]) => tos,
@@ -375,13 +375,13 @@ fn set_lines(options: &mut Options, lines: Lines) -> Result<(), ValueError> {
 fn set_interval(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
     const WANTED: &str = "milliseconds from 0.0001 to 100000, or 0 for unlimited";
     let ms = parse_decimal(value).ok_or(ValueError::Invalid(WANTED))?;
-    options.plan.rate =
-        if ms == 0.0 { Rate::Unlimited } else { Rate::PerSecond(in_range(Some(1000.0 / ms), Rate::RANGE, WANTED)?) };
+    let rate = if ms == 0.0 { Rate::UNLIMITED } else { checked(Some(1000.0 / ms), Rate::per_second, WANTED)? };
+    options.plan = options.plan.with_rate(rate);
     Ok(())
 }
 
 fn set_timeout_ms(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
     let time = parse_decimal(value).and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok());
-    options.plan.timeout = in_range(time, Plan::TIMEOUT, "1 to 200000 milliseconds")?;
+    options.plan = checked(time, |time| options.plan.with_timeout(time), "1 to 200000 milliseconds")?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::message::Error;
-use crate::plan::Shape;
+use crate::plan::OutOfRange;
 
 /// Why a value is refused.
 pub(super) enum ValueError {
@@ -62,13 +62,23 @@ pub(super) fn parse_unsigned<T: FromStr>(value: &OsStr) -> Option<T> {
     value.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?.parse().ok()
 }
 
-/// Bytes in hexadecimal, two digits each, at least one and no more than a pattern may have.
+/// Bytes in hexadecimal, two digits each, at least one.
 pub(super) fn parse_hex(value: &OsStr) -> Option<Vec<u8>> {
-    let (pairs, odd) = value.as_bytes().as_chunks::<2>();
-    let nibble = |digit: u8| char::from(digit).to_digit(16);
-    let bytes = pairs.iter().map(|&[high, low]| u8::try_from(nibble(high)? << 4 | nibble(low)?).ok());
-    let fits = odd.is_empty() && (1..=Shape::MAX_PATTERN).contains(&pairs.len());
-    if fits { bytes.collect() } else { None }
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let bytes = value.as_bytes().chunks(2).map(|pair| match *pair {
+        [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+        _ => None,
+    });
+    bytes.collect::<Option<Vec<u8>>>().filter(|bytes| !bytes.is_empty())
+}
+
+/// What `check` makes of the value, if it is one and in range.
+pub(super) fn checked<T, U>(
+    value: Option<T>,
+    check: impl FnOnce(T) -> Result<U, OutOfRange>,
+    wanted: &'static str,
+) -> Result<U, ValueError> {
+    value.and_then(|value| check(value).ok()).ok_or(ValueError::Invalid(wanted))
 }
 
 /// The value, if it is one and in `range`.

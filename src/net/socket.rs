@@ -19,7 +19,7 @@ use crate::net::error::{Error, SocketOption};
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
 use crate::net::{Arrival, filter};
-use crate::plan::Shape;
+use crate::plan::PacketOptions;
 use crate::prober::MAX_BATCH;
 use crate::wire::{self, HEADER, Message};
 
@@ -150,7 +150,7 @@ impl FamilySocket {
     }
 
     /// Sets the options that the sockets and the packets are to have.
-    pub(super) fn configure(&self, config: &Config, shape: &Shape) -> Result<(), Error> {
+    pub(super) fn configure(&self, config: &Config, options: &PacketOptions) -> Result<(), Error> {
         let failed = |option| move |source| Error::Option { option, source };
         let socket = &self.socket;
         if config.broadcast {
@@ -160,23 +160,23 @@ impl FamilySocket {
         if let Some(name) = &config.interface {
             socket.bind_device(Some(name.as_bytes())).map_err(failed(SocketOption::Interface))?;
         }
-        if let Some(ttl) = shape.ttl {
+        if let Some(ttl) = options.ttl() {
             let set = match self.family {
                 Family::V4 => socket.set_ttl_v4(ttl.into()),
                 Family::V6 => socket.set_unicast_hops_v6(ttl.into()),
             };
             set.map_err(failed(SocketOption::Ttl))?;
         }
-        if let Some(tos) = shape.tos {
+        if let Some(tos) = options.tos() {
             let set = match self.family {
                 Family::V4 => socket.set_tos_v4(tos.into()),
                 Family::V6 => socket.set_tclass_v6(tos.into()),
             };
             set.map_err(failed(SocketOption::Tos))?;
         }
-        let discovery = if shape.dont_fragment {
+        let discovery = if options.dont_fragment() {
             libc::IP_PMTUDISC_DO
-        } else if shape.size <= UNFRAGMENTED {
+        } else if options.size() <= UNFRAGMENTED {
             libc::IP_PMTUDISC_PROBE
         } else {
             return Ok(());
@@ -186,7 +186,7 @@ impl FamilySocket {
             Family::V6 => setsockopt(socket, MtuDiscoverV6, &discovery),
         };
         match set {
-            Err(errno) if shape.dont_fragment => Err(failed(SocketOption::DontFragment)(errno.into())),
+            Err(errno) if options.dont_fragment() => Err(failed(SocketOption::DontFragment)(errno.into())),
             _ => Ok(()),
         }
     }

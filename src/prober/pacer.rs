@@ -39,10 +39,7 @@ impl Pacer {
 
     /// A schedule whose first packet is due at `start`.
     pub(super) fn new(rate: Rate, start: Instant) -> Self {
-        let interval = match rate {
-            Rate::PerSecond(pps) => (PER_SECOND as f64 / pps) as u128,
-            Rate::Unlimited => 0,
-        };
+        let interval = rate.pps().map_or(0, |pps| (PER_SECOND as f64 / pps) as u128);
         Pacer { start, interval, asked: interval, full: interval, due: 0 }
     }
 
@@ -120,7 +117,7 @@ mod tests {
     }
 
     fn pacer(pps: f64, start: Instant) -> Pacer {
-        Pacer::new(Rate::PerSecond(pps), start)
+        Pacer::new(Rate::per_second(pps).expect("a rate in range"), start)
     }
 
     fn seconds(count: f64) -> Duration {
@@ -286,7 +283,7 @@ mod tests {
     #[test]
     fn an_unlimited_rate_allows_as_many_as_are_asked_for_at_any_time() {
         let start = start();
-        let mut pacer = Pacer::new(Rate::Unlimited, start);
+        let mut pacer = Pacer::new(Rate::UNLIMITED, start);
         for step in 0..100_000 {
             let now = start + Duration::from_nanos(step);
             assert_eq!((pacer.allows(now, BATCH), pacer.next(now)), (BATCH, now));
@@ -354,7 +351,7 @@ mod tests {
     #[test]
     fn an_unlimited_rate_is_halved_from_what_it_was_so_far_and_recovers_to_unlimited() {
         let start = start();
-        let mut pacer = Pacer::new(Rate::Unlimited, start);
+        let mut pacer = Pacer::new(Rate::UNLIMITED, start);
         let now = start + Duration::from_secs(1);
         for halvings in 1..=10 {
             pacer.slow_down(320_000, now);
@@ -378,7 +375,7 @@ mod tests {
         let start = start();
         for (sent, after) in [(0, Duration::ZERO), (1, Duration::ZERO), (0, Duration::from_secs(1)), (u64::MAX, BURST)]
         {
-            let mut pacer = Pacer::new(Rate::Unlimited, start);
+            let mut pacer = Pacer::new(Rate::UNLIMITED, start);
             for _ in 0..10 {
                 pacer.slow_down(sent, start + after);
             }

@@ -49,7 +49,7 @@ impl Sweep {
     pub fn new(plan: &Plan, addresses: Addresses, key: &Key, now: Instant) -> Result<Self, OutOfMemory> {
         let targets = addresses.len();
         let (v4, v6) = (addresses.count(Family::V4), addresses.count(Family::V6));
-        let sums = if plan.responses > 1 { targets } else { 0 };
+        let sums = if plan.responses() > 1 { targets } else { 0 };
         let timeouts = plan.timeouts();
         Ok(Sweep {
             tallies: try_filled(targets, Tally::default())?,
@@ -58,16 +58,16 @@ impl Sweep {
             in_flight: vec![Queue::EMPTY; timeouts.len()],
             due: Queue::EMPTY,
             due_count: 0,
-            order: Order::new(v4, v6, plan.shuffle.then(|| key.clone())),
+            order: Order::new(v4, v6, plan.shuffle().then(|| key.clone())),
             tried: 0,
             settled: 0,
             alive: 0,
             epoch: now,
             last_ticks: 0,
             last_first_attempt: now,
-            retries: plan.retries,
-            responses: plan.responses,
-            spacing: plan.spacing,
+            retries: plan.retries(),
+            responses: plan.responses(),
+            spacing: plan.spacing(),
             timeouts,
             addresses,
         })

@@ -11,8 +11,9 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use xymonping::address::{Address, Addresses, Family, PerFamily, TargetId};
+use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, Rules};
-use xymonping::plan::{Limits, Plan, Rate};
+use xymonping::plan::Plan;
 use xymonping::prober::{Counts, Diagnosis, Fault, Prober, SendError, Sweep};
 use xymonping::token::{Key, Token};
 use xymonping::wire::{Echo, Message};
@@ -176,10 +177,7 @@ impl World {
 
     /// The interval between two packets, if the rate is limited.
     pub fn interval(&self) -> Option<Duration> {
-        match self.plan.rate {
-            Rate::PerSecond(pps) => Some(Duration::from_secs_f64(1.0 / pps)),
-            Rate::Unlimited => None,
-        }
+        self.plan.rate().pps().map(|pps| Duration::from_secs_f64(1.0 / pps))
     }
 }
 

@@ -101,7 +101,7 @@ impl<'a> Oracle<'a> {
                 Kind::Reply(token) => probes.get(&token).filter(|probe| probe.refused.is_none()),
                 _ => None,
             };
-            let refused = |probe: &&Departure| self.world.plan.check_source && !is_from(probe.address, from);
+            let refused = |probe: &&Departure| self.world.plan.check_source() && !is_from(probe.address, from);
             match (kind, probe, arrival.outcome) {
                 (Kind::Malformed, _, Outcome::Judged(ReplyKind::Damaged)) => damaged += 1,
                 (Kind::Other, _, Outcome::Judged(ReplyKind::Stray)) => stray += 1,
@@ -154,7 +154,7 @@ impl<'a> Oracle<'a> {
     /// The RTT of a probe by its first reply, unless that was late: between which bounds.
     fn rtt(&self, probe: &Departure, first: &First) -> Option<Range<Duration>> {
         let stamp = first.arrival.packet.at;
-        let timeout = self.world.plan.timeout;
+        let timeout = self.world.plan.timeout();
         match first.fate {
             ReplyKind::Reply { rtt, .. } => {
                 assert!(stamp <= probe.call.end + timeout, "a late reply counted: {probe:?}, {:?}", first.arrival);
@@ -172,14 +172,14 @@ impl<'a> Oracle<'a> {
 
     /// When a probe that stayed silent was given up: at the first look after its timeout.
     fn given_up(&self, probe: &Departure) -> Range<Duration> {
-        let timeout = self.world.plan.timeout;
+        let timeout = self.world.plan.timeout();
         let rounds = &self.log.rounds;
         let look = |after: Duration| rounds.get(rounds.partition_point(|&round| round < after)).copied();
         let due = probe.call.end + timeout;
         let first = look((probe.call.start + timeout).saturating_sub(TICK));
         let first = first.unwrap_or_else(|| panic!("the run ended before the timeout of {probe:?}"));
         let last = look(due).unwrap_or(self.log.end);
-        let coalesced = if self.world.plan.rate.exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO };
+        let coalesced = if self.world.plan.rate().exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO };
         let allowed = due + self.lapsed(due..last, Duration::ZERO) + coalesced;
         // (A look before the latest possible deadline may have been the one that found it over.)
         assert!(
@@ -196,11 +196,11 @@ impl<'a> Oracle<'a> {
         for pair in course.windows(2) {
             let (before, after) = (&pair[0], &pair[1].probe);
             assert!(after.call.start >= before.over.start, "{name} has two probes in flight: {after:?}");
-            let spaced = before.probe.call.start + plan.spacing;
+            let spaced = before.probe.call.start + plan.spacing();
             assert!(after.call.start + TICK >= spaced, "{name}: two probes are too close: {after:?}");
         }
         let overflowed = self.log.overflows.iter().any(|(family, _)| *family == name.family());
-        let most = usize::from(plan.retries) + usize::from(plan.responses);
+        let most = usize::from(plan.retries()) + usize::from(plan.responses());
         let most = if overflowed { most + MAX_GIVEN_BACK as usize } else { most };
         assert!(course.len() <= most, "{name} was probed {} times", course.len());
 
@@ -209,11 +209,11 @@ impl<'a> Oracle<'a> {
             states.retain(|state| !state.settled);
             assert!(!states.is_empty(), "{name} was settled, and then probed again: {:?}", attempt.probe);
             states = match &attempt.rtt {
-                Some(_) => states.into_iter().map(|state| state.answered(plan.responses.into())).collect(),
+                Some(_) => states.into_iter().map(|state| state.answered(plan.responses().into())).collect(),
                 None => {
                     let overflow = self.overflow(attempt);
                     let next = |state: State| {
-                        let silent = |&overflowed: &bool| state.silent(overflowed, plan.retries.into());
+                        let silent = |&overflowed: &bool| state.silent(overflowed, plan.retries().into());
                         overflow.iter().map(silent).collect::<Vec<_>>()
                     };
                     states.into_iter().flat_map(next).collect()

@@ -28,13 +28,10 @@ pub fn world(seed: u64) -> World {
         _ => 1 + chance.below(12),
     };
     let plan = plan(chance, count);
-    let packets = count as f64 * f64::from(plan.responses) + 1.0;
-    let sending = match plan.rate {
-        Rate::PerSecond(rate) => Duration::from_secs_f64(packets / rate),
-        Rate::Unlimited => Duration::ZERO,
-    };
-    let run = Duration::ZERO..sending + plan.timeout * (1 + u32::from(plan.retries));
-    let list = list(chance, count, plan.timeout);
+    let packets = count as f64 * f64::from(plan.responses()) + 1.0;
+    let sending = plan.rate().pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(packets / pps));
+    let run = Duration::ZERO..sending + plan.timeout() * (1 + u32::from(plan.retries()));
+    let list = list(chance, count, plan.timeout());
     let idents = PerFamily::from_fn(|_| chance.draw() as u16);
     World {
         seed,
@@ -47,23 +44,24 @@ pub fn world(seed: u64) -> World {
     }
 }
 
+/// (Not shuffled: that is by the key, which is another in every replay.)
 fn plan(chance: &mut Chance, count: u64) -> Plan {
     let many = count <= 3 && chance.percent(20);
-    Plan {
-        retries: if many { chance.below(256) } else { chance.below(6) } as u8,
-        responses: if chance.percent(60) { 1 } else { 1 + chance.below(5) as u8 },
-        timeout: scaled(chance, *Plan::TIMEOUT.start()..*Plan::TIMEOUT.end()),
-        backoff: 1.0,
-        rate: match chance.below(20) {
-            0..3 => Rate::Unlimited,
-            3 => Rate::PerSecond(*Rate::RANGE.start()),
-            4 => Rate::PerSecond(*Rate::RANGE.end()),
-            _ => Rate::PerSecond(10f64.powf(chance.below(9_000) as f64 / 1000.0 - 2.0)),
-        },
-        spacing: chance.pick(&[Duration::ZERO, Duration::from_millis(10)]),
-        check_source: chance.percent(20),
-        shuffle: false, // by the key, which is another in every replay
-    }
+    Plan::default()
+        .with_retries(if many { chance.below(256) } else { chance.below(6) } as u8)
+        .with_responses(if chance.percent(60) { 1 } else { 1 + chance.below(5) as u8 })
+        .unwrap()
+        .with_timeout(scaled(chance, *Plan::TIMEOUT.start()..*Plan::TIMEOUT.end()))
+        .unwrap()
+        .with_rate(match chance.below(20) {
+            0..3 => Rate::UNLIMITED,
+            3 => Rate::per_second(*Rate::RANGE.start()).unwrap(),
+            4 => Rate::per_second(*Rate::RANGE.end()).unwrap(),
+            _ => Rate::per_second(10f64.powf(chance.below(9_000) as f64 / 1000.0 - 2.0)).unwrap(),
+        })
+        .with_spacing(chance.pick(&[Duration::ZERO, Duration::from_millis(10)]))
+        .unwrap()
+        .with_check_source(chance.percent(20))
 }
 
 /// A time in `range`; each order of magnitude is as likely as the next, and so are round numbers and odd ones.

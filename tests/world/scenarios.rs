@@ -50,7 +50,7 @@ fn world(plan: Plan, list: Vec<(Address, Host)>) -> World {
 }
 
 fn at_rate(pps: f64) -> Plan {
-    Plan { rate: Rate::PerSecond(pps), ..Plan::default() }
+    Plan::default().with_rate(Rate::per_second(pps).unwrap())
 }
 
 /// Plays a world to its end, under the oracle's eyes.
@@ -92,14 +92,14 @@ fn duplicates_use_up_nobodys_chances() {
 #[test]
 fn copies_of_one_reply_are_not_several_responses() {
     let thrice = Host { copies: 2..3, ..Host::alive(MILLI) };
-    let log = played(&world(Plan { responses: 3, ..Plan::default() }, hosts(10, &thrice)));
+    let log = played(&world(Plan::default().with_responses(3).unwrap(), hosts(10, &thrice)));
     assert!(all_are(&log, Verdict::Alive(MILLI)));
     assert_eq!((log.counts.sent, log.counts.replies), (30, 30));
 }
 
 #[test]
 fn fewer_responses_than_asked_are_the_mean_of_those() {
-    let plan = Plan { responses: 4, retries: 2, ..Plan::default() };
+    let plan = Plan::default().with_responses(4).unwrap().with_retries(2);
     let log = played(&world(plan, hosts(3, &Host { deaf: 2, ..Host::alive(7 * MILLI) })));
     assert!(all_are(&log, Verdict::Alive(7 * MILLI)));
     assert_eq!(log.counts.sent, 3 * (4 + 2));
@@ -122,7 +122,7 @@ fn dead_hosts_end_on_time_under_foreign_replies() {
     let quiet = world(Plan::default(), hosts(150, &Host::SILENT));
     let log = played(&World { unasked: foreign(50 * MILLI, 60 * SECOND), ..quiet });
     assert!(all_are(&log, Verdict::Unreachable));
-    assert_eq!(log.end, 149 * 20 * MILLI + 3 * Plan::default().timeout);
+    assert_eq!(log.end, 149 * 20 * MILLI + 3 * Plan::default().timeout());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_stop_of_two_seconds_changes_no_result() {
     for (_, host) in list.iter_mut().step_by(7) {
         *host = Host::SILENT;
     }
-    let smooth = world(Plan { timeout: SECOND, ..Plan::default() }, list);
+    let smooth = world(Plan::default().with_timeout(SECOND).unwrap(), list);
     let mut stopped = smooth.clone();
     stopped.machine.stops = vec![1500 * MILLI..3500 * MILLI];
     let (smooth, stopped) = (played(&smooth), played(&stopped));
@@ -168,7 +168,7 @@ fn a_stop_of_two_seconds_changes_no_result() {
 #[test]
 fn a_stop_of_minutes_while_sending_loses_no_deadline() {
     // The second batch leaves over more time than 32 bits of ticks can tell, while the first is in flight.
-    let plan = Plan { timeout: 200 * SECOND, rate: Rate::Unlimited, ..Plan::default() };
+    let plan = Plan::default().with_timeout(200 * SECOND).unwrap().with_rate(Rate::UNLIMITED);
     let mut stopped = world(plan, hosts(32, &Host::SILENT));
     let cost = Duration::from_micros(10);
     stopped.machine.cost = cost..cost;
@@ -205,7 +205,7 @@ fn a_tenth_silent_ends_when_the_design_says() {
     let log = played(&world(Plan::default(), list));
     assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unreachable).count(), 150);
     // The last silent target is the last of all: its first send, and three timeouts.
-    assert_eq!(log.end, 1499 * 20 * MILLI + 3 * Plan::default().timeout);
+    assert_eq!(log.end, 1499 * 20 * MILLI + 3 * Plan::default().timeout());
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn retries_go_last() {
     for (_, host) in list.iter_mut().take(50) {
         *host = Host::SILENT;
     }
-    let log = played(&world(Plan { timeout: 100 * MILLI, ..Plan::default() }, list));
+    let log = played(&world(Plan::default().with_timeout(100 * MILLI).unwrap(), list));
     let first: HashSet<_> = log.departures[..100].iter().map(|probe| probe.target).collect();
     assert_eq!(first.len(), 100);
 }
@@ -229,7 +229,7 @@ fn there_is_no_limit_at_65536_targets() {
 
 #[test]
 fn a_reply_at_the_timeout_counts_and_one_after_it_is_late() {
-    let plan = || Plan { timeout: SECOND, retries: 0, ..Plan::default() };
+    let plan = || Plan::default().with_timeout(SECOND).unwrap().with_retries(0);
     let log = played(&world(plan(), hosts(20, &Host::alive(SECOND))));
     assert!(all_are(&log, Verdict::Alive(SECOND)));
     let log = played(&world(plan(), hosts(20, &Host::alive(SECOND + TICK))));
@@ -240,7 +240,7 @@ fn a_reply_at_the_timeout_counts_and_one_after_it_is_late() {
 #[test]
 fn the_longest_timeout_and_the_lowest_rate_keep_their_times() {
     // Between two probes more time passes than is left of 32 bits after two timeouts.
-    let plan = Plan { timeout: 200 * SECOND, rate: Rate::PerSecond(0.01), ..Plan::default() };
+    let plan = Plan::default().with_timeout(200 * SECOND).unwrap().with_rate(Rate::per_second(0.01).unwrap());
     let mut list = hosts(5, &Host { deaf: 1, ..Host::alive(190 * SECOND) });
     list[4].1 = Host::SILENT;
     let log = played(&world(plan, list));
@@ -251,9 +251,9 @@ fn the_longest_timeout_and_the_lowest_rate_keep_their_times() {
 #[test]
 fn overflow_gives_attempts_back_and_halves_the_rate() {
     // In a stop of 50 ms 50 replies come, and there is room for 10.
-    let mut small = world(Plan { retries: 0, ..at_rate(1000.0) }, hosts(400, &Host::alive(50 * MILLI)));
+    let mut small = world(at_rate(1000.0).with_retries(0), hosts(400, &Host::alive(50 * MILLI)));
     small.machine = Machine { buffer: 10, stops: vec![100 * MILLI..150 * MILLI], ..Machine::IDEAL };
-    small.plan.timeout = 500 * MILLI;
+    small.plan = small.plan.with_timeout(500 * MILLI).unwrap();
     let log = played(&small);
     assert!(all_alive(&log), "in spite of no retries");
     assert!(log.counts.refunded >= 40);
@@ -265,7 +265,7 @@ fn overflow_gives_attempts_back_and_halves_the_rate() {
 
 #[test]
 fn silence_behind_endless_overflow_is_undecided() {
-    let mut deaf = world(Plan { timeout: 300 * MILLI, ..Plan::default() }, hosts(5, &Host::alive(MILLI)));
+    let mut deaf = world(Plan::default().with_timeout(300 * MILLI).unwrap(), hosts(5, &Host::alive(MILLI)));
     deaf.machine.buffer = 0;
     let log = played(&deaf);
     assert!(all_are(&log, Verdict::Undecided));
@@ -275,7 +275,7 @@ fn silence_behind_endless_overflow_is_undecided() {
 #[test]
 fn a_passing_overflow_slows_an_unlimited_run_only_while_it_lasts() {
     // So few packets have left in so long a time that their average would take hours.
-    let plan = Plan { timeout: 100 * SECOND, rate: Rate::Unlimited, ..Plan::default() };
+    let plan = Plan::default().with_timeout(100 * SECOND).unwrap().with_rate(Rate::UNLIMITED);
     let mut flooded = world(plan, hosts(4, &Host::SILENT));
     flooded.machine = Machine { buffer: 10, attentive: false, ..Machine::IDEAL };
     flooded.unasked = (0..20).map(|_| foreign(SECOND, SECOND).remove(0)).collect();
@@ -289,7 +289,7 @@ fn a_passing_overflow_slows_an_unlimited_run_only_while_it_lasts() {
 
 #[test]
 fn sending_that_fails_at_first_is_made_good_by_retries() {
-    let mut early = world(Plan { timeout: SECOND, ..at_rate(1000.0) }, hosts(100, &Host::alive(MILLI)));
+    let mut early = world(at_rate(1000.0).with_timeout(SECOND).unwrap(), hosts(100, &Host::alive(MILLI)));
     early.outages = vec![Outage { time: Duration::ZERO..300 * MILLI, only: None, errno: ENETUNREACH }];
     let log = played(&early);
     assert!(all_alive(&log));
@@ -299,7 +299,7 @@ fn sending_that_fails_at_first_is_made_good_by_retries() {
 
 #[test]
 fn a_target_that_is_never_sent_to_is_unsent_with_its_reason() {
-    let plan = Plan { timeout: SECOND, ..Plan::default() };
+    let plan = Plan::default().with_timeout(SECOND).unwrap();
     let log = played(&world(plan, hosts(1, &Host { refusal: Some(ENETUNREACH), ..Host::SILENT })));
     assert!(all_are(&log, Verdict::Unsent(ENETUNREACH)));
     assert_eq!((log.counts.refused, log.counts.sent), (3, 0));
@@ -346,7 +346,7 @@ fn a_host_without_a_route_is_no_failure_where_others_still_have_one() {
 #[test]
 fn full_buffers_are_waited_for_and_use_up_nothing() {
     for (errno, counted) in [(ENOBUFS, 40 * SECOND), (EAGAIN, Duration::ZERO)] {
-        let mut full = world(Plan { retries: 0, ..at_rate(1000.0) }, hosts(100, &Host::alive(MILLI)));
+        let mut full = world(at_rate(1000.0).with_retries(0), hosts(100, &Host::alive(MILLI)));
         full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, only: None, errno }];
         let log = played(&full);
         assert!(all_alive(&log));
@@ -361,7 +361,7 @@ fn buffers_that_stay_full_for_one_host_delay_the_others_once() {
     for (_, host) in &mut list[10..13] {
         host.refusal = Some(ENOBUFS);
     }
-    let log = played(&world(Plan { retries: 0, ..at_rate(1000.0) }, list));
+    let log = played(&world(at_rate(1000.0).with_retries(0), list));
     assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENOBUFS)).count(), 3);
     assert_eq!(log.counts.replies, 97);
     assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false }, "that is never the target's fault");
@@ -371,7 +371,7 @@ fn buffers_that_stay_full_for_one_host_delay_the_others_once() {
 
 #[test]
 fn each_timeout_of_a_target_can_be_longer_than_the_one_before() {
-    let plan = Plan { timeout: SECOND, backoff: 2.0, retries: 2, ..at_rate(1000.0) };
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_backoff(2.0).unwrap().with_retries(2);
     let list = hosts(3, &Host { deaf: 2, ..Host::alive(3 * SECOND) });
     let log = world(plan, list).play();
     assert!(all_are(&log, Verdict::Alive(3 * SECOND)), "the third attempt may take 4 s");
@@ -382,10 +382,10 @@ fn each_timeout_of_a_target_can_be_longer_than_the_one_before() {
 #[test]
 fn probes_with_different_timeouts_time_out_in_their_order() {
     // Targets 2 and on are sent to while the second, longer timeout of target 1 runs.
-    let plan = Plan { timeout: SECOND, backoff: 5.0, retries: 1, ..Plan::default() };
+    let plan = Plan::default().with_timeout(SECOND).unwrap().with_backoff(5.0).unwrap().with_retries(1);
     let mut list = hosts(3, &Host::SILENT);
     list.insert(0, (v4(77), Host::alive(MILLI)));
-    let log = world(Plan { rate: Rate::PerSecond(0.8), ..plan }, list).play();
+    let log = world(plan.with_rate(Rate::per_second(0.8).unwrap()), list).play();
     assert_eq!(log.verdicts[1..], [Verdict::Unreachable; 3]);
     // The last first attempt is sent at 3.75 s, the retries 1.25 s apart from then on.
     assert_eq!(log.end, 3 * 1250 * MILLI + 3 * 1250 * MILLI + 5 * SECOND);
@@ -407,7 +407,7 @@ fn a_reply_from_elsewhere_counts_unless_the_source_is_checked() {
     let log = played(&world(at_rate(1000.0), hosts(30, &natted)));
     assert!(all_alive(&log));
     assert_eq!(log.counts.other_source, 30);
-    let log = played(&world(Plan { check_source: true, ..at_rate(1000.0) }, hosts(30, &natted)));
+    let log = played(&world(at_rate(1000.0).with_check_source(true), hosts(30, &natted)));
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.counts.stray, log.counts.sent);
 }

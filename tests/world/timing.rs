@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::plan::Rate;
 use xymonping::prober::{MAX_SLEEP, MIN_SLEEP};
 
 use crate::oracle::{Attempt, Oracle};
@@ -36,7 +35,7 @@ impl Oracle<'_> {
 
     /// In any window at most what the rate allows left, plus a burst of one packet or 10 ms worth.
     pub fn judge_pace(&self) {
-        let Rate::PerSecond(rate) = self.world.plan.rate else { return };
+        let Some(rate) = self.world.plan.rate().pps() else { return };
         let burst = 1.0 + f64::max(1.0, rate * 0.010);
         // From packet i to packet j there are j - i + 1; the i that is worst for j is the one with the least i - rate * t.
         let mut least = f64::INFINITY;
@@ -50,7 +49,7 @@ impl Oracle<'_> {
 
     /// While there was work, and the driver did its part, what left was within 1 % of the rate.
     pub fn judge_work(&self, courses: &[Vec<Attempt>]) {
-        let Rate::PerSecond(rate) = self.world.plan.rate else { return };
+        let Some(rate) = self.world.plan.rate().pps() else { return };
         // A stretch behind that is shorter than this is made good: an absolute schedule. (Not while the rate is lowered.)
         let tolerated = match self.log.overflows.len() {
             0 if rate < 200.0 => Duration::from_millis(1),
@@ -87,7 +86,7 @@ impl Oracle<'_> {
         let fresh = courses.iter().filter_map(|course| Some(Duration::ZERO..course.first()?.probe.call.start));
         let due = courses.iter().flat_map(|course| course.windows(2)).map(|pair| {
             // Whoever stands in front may have to keep its distance first.
-            pair[0].over.end + self.world.plan.spacing..pair[1].probe.call.start
+            pair[0].over.end + self.world.plan.spacing()..pair[1].probe.call.start
         });
         let mut stretches: Vec<_> = fresh.chain(due).filter(|stretch| !stretch.is_empty()).collect();
         stretches.sort_by_key(|stretch| stretch.start);
@@ -111,7 +110,7 @@ impl Oracle<'_> {
         let run = Duration::ZERO..self.log.end;
         let interval = self.world.interval().unwrap_or(Duration::ZERO);
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
-        let each = self.world.plan.timeout + self.world.plan.spacing + interval + MIN_SLEEP + MAX_SLEEP;
+        let each = self.world.plan.timeout() + self.world.plan.spacing() + interval + MIN_SLEEP + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
         let bound = packets + each * attempts + self.lapsed(run.clone(), Duration::ZERO) + self.slowed(&run);
         assert!(self.log.end <= bound, "the end came at {:?}, later than {bound:?}", self.log.end);

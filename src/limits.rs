@@ -1,0 +1,52 @@
+//! What a caller may ask for. The program may be setuid, so there are limits for callers whose real
+//! user is not root.
+
+use std::time::Duration;
+
+use crate::address::PerFamily;
+use crate::plan::{PacketOptions, Rate};
+
+/// What a caller may ask for.
+pub struct Limits {
+    /// Whether the real user is root.
+    pub caller_is_root: bool,
+    /// The highest rate.
+    pub rate: Rate,
+    /// The least time between two probes to one target.
+    pub spacing: Duration,
+    /// The most targets and lines in one run.
+    pub targets: usize,
+    /// Whether multicast and broadcast addresses may be probed.
+    pub groups: bool,
+    /// The most data in a probe over IPv4 and over IPv6, in bytes.
+    pub max_sizes: PerFamily<usize>,
+    /// The size of each receive buffer, in bytes.
+    pub receive_buffer: usize,
+}
+
+impl Limits {
+    /// For ordinary users. The sizes are what fits into one Ethernet frame.
+    pub const ORDINARY: Limits = Limits {
+        caller_is_root: false,
+        rate: match Rate::per_second(10_000.0) {
+            Ok(rate) => rate,
+            Err(_) => Rate::UNLIMITED,
+        },
+        spacing: Duration::from_millis(10),
+        targets: 1 << 24,
+        groups: false,
+        max_sizes: PerFamily { v4: 1_472, v6: 1_452 },
+        receive_buffer: 4 << 20,
+    };
+
+    /// For root: only what the program itself and the packets can hold.
+    pub const ROOT: Limits = Limits {
+        caller_is_root: true,
+        rate: Rate::UNLIMITED,
+        spacing: Duration::ZERO,
+        targets: (1 << 31) - 1,
+        groups: true,
+        max_sizes: PerFamily { v4: *PacketOptions::SIZE.end(), v6: *PacketOptions::SIZE.end() },
+        receive_buffer: 32 << 20,
+    };
+}
