@@ -9,13 +9,13 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use multiping::address::{Family, PerFamily};
+use multiping::net::{Link, SocketStatus};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::getuid;
 
-use crate::address::{Family, PerFamily};
 use crate::limits::Limits;
 use crate::message::{Error, Reason};
-use crate::net::{Link, SocketStatus};
 use crate::privilege::{Dropped, Right};
 use crate::sandbox::{self, Seccomp};
 
@@ -24,10 +24,10 @@ const PROGRAM: &str = "/proc/self/exe";
 
 /// Looks at what a run has by now, closes the door as a run does, and says what there is; and how a run would have ended
 /// here.
-pub fn look(
+pub fn run(
     right: Right,
     family: Option<Family>,
-    link: Result<Link, Error>,
+    link: Result<Link, multiping::Error>,
     limits: &Limits,
     dropped: &Dropped,
 ) -> (String, Result<(), Error>) {
@@ -43,6 +43,7 @@ pub fn look(
             Ok(())
         }
         Err(error) => {
+            let error = Error::from(error);
             match &error {
                 Error::NoPermission(why) => {
                     report.line("sockets", format_args!("none: {}", Reason(why)));

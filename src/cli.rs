@@ -12,18 +12,19 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
+use std::str;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser};
+use multiping::address::{Family, PerFamily};
+use multiping::plan::{PacketOptions, Plan};
 
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::{FLAGS, letters};
 
-use crate::address::{Family, PerFamily};
 use crate::cli::flag::Apply;
 use crate::limits::Limits;
 use crate::message::{Error, Quoted, Warning};
-use crate::plan::{PacketOptions, Plan};
 use crate::report::Lines;
 
 /// A parsed command line.
@@ -45,6 +46,17 @@ pub enum Request {
     Version,
     /// Probe.
     Run(Box<Options>),
+}
+
+impl Display for Request {
+    /// The answer to a question about the program itself.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Help => Help.fmt(f),
+            Request::Version => writeln!(f, "xymonping {}", env!("CARGO_PKG_VERSION")),
+            Request::Run(_) => Ok(()),
+        }
+    }
 }
 
 /// Where the addresses come from.

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::address::PerFamily;
-use crate::plan::{PacketOptions, Rate};
+use multiping::address::PerFamily;
+use multiping::plan::{PacketOptions, Rate};
 
 /// What a caller may ask for.
 pub struct Limits {

@@ -8,12 +8,14 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str;
 
-use crate::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
-use crate::alloc::try_push;
+use multiping::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
+use multiping::alloc::try_push;
+use multiping::prober::Sweep;
+
 use crate::limits::Limits;
 use crate::message::{Error, Quoted, Reject};
-use crate::prober::Sweep;
 
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 1024;

@@ -8,9 +8,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use multiping::alloc;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-use crate::alloc;
 use crate::message::Error;
 
 /// A stack of this size does for every path through the program, several times over.
@@ -48,12 +48,13 @@ const DIALECTS: [Dialect; 2] = [
 
 /// Sees to it that there is room for all that is small: on the stack, and elsewhere. To be called first of all.
 pub fn prepare() -> Result<(), Error> {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_STACK)
-        && soft < STACK
-        // Raised as far as it goes even where that is too little: to refuse takes some as well.
-        && setrlimit(Resource::RLIMIT_STACK, STACK.min(hard), hard).is_err() | (hard < STACK)
-    {
-        return Err(Error::Memory(0));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_STACK).unwrap_or((STACK, STACK));
+    if soft < STACK {
+        // Raised even if that is too little, because reporting it takes stack, too.
+        let raised = setrlimit(Resource::RLIMIT_STACK, STACK.min(hard), hard);
+        if raised.is_err() || hard < STACK {
+            return Err(Error::Memory(0));
+        }
     }
     Ok(alloc::check_headroom(0)?)
 }

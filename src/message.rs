@@ -7,9 +7,9 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::time::Duration;
 
-use crate::address::Address;
-use crate::alloc::OutOfMemory;
-use crate::net::{self, SocketOption};
+use multiping::SocketOption;
+use multiping::address::Address;
+use multiping::alloc::OutOfMemory;
 
 /// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
 /// for the others, and keeps 98 and 99 for itself.
@@ -142,22 +142,24 @@ impl From<OutOfMemory> for Error {
     }
 }
 
-impl From<net::Error> for Error {
-    fn from(error: net::Error) -> Self {
+impl From<multiping::Error> for Error {
+    fn from(error: multiping::Error) -> Self {
         match error {
-            net::Error::Permission(why) => Error::NoPermission(why),
-            net::Error::Source { address, source } => Error::SourceRefused(address, source),
-            net::Error::Option { option, source } => {
+            multiping::Error::Permission(why) => Error::NoPermission(why),
+            multiping::Error::Source { address, source } => Error::SourceRefused(address, source),
+            multiping::Error::Option { option, source } => {
                 let option = match option {
                     SocketOption::Interface => "--interface",
                     SocketOption::Ttl => "--ttl",
                     SocketOption::Tos => "--tos",
                     SocketOption::DontFragment => "--dont-fragment",
+                    _ => "socket options",
                 };
                 Error::SocketOption(option, source)
             }
-            net::Error::System { what, source } => Error::System(what, source),
-            net::Error::Memory(error) => error.into(),
+            multiping::Error::System { what, source } => Error::System(what, source),
+            multiping::Error::Memory(error) => error.into(),
+            error => Error::System("sockets", io::Error::other(error)),
         }
     }
 }

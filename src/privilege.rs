@@ -12,6 +12,7 @@ use std::fs;
 use std::os::fd::RawFd;
 
 use caps::{CapSet, Capability, CapsHashSet};
+use multiping::net::{self, RawSockets};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
@@ -130,6 +131,11 @@ impl Suspended {
         }
     }
 
+    /// Drops privileges for good without having used them.
+    pub fn drop(self) -> Result<Dropped, Error> {
+        self.resume()?.drop()
+    }
+
     /// Raises the capabilities for opening raw sockets, as far as they are permitted. The effective
     /// ids stay the caller's: a socket belongs to the user and group that opened it, and rules for
     /// these (iptables' owner match, `ip rule uidrange`) hold for its packets. The permitted set
@@ -142,6 +148,11 @@ impl Suspended {
 }
 
 impl Privileged {
+    /// Opens the sockets: the one thing that privileges are for.
+    pub fn open_sockets(&self, config: net::Config) -> Result<RawSockets, multiping::Error> {
+        RawSockets::open(config)
+    }
+
     /// Gives up every right there is, for good, and asks the kernel whether it is so.
     pub fn drop(self) -> Result<Dropped, Error> {
         // Without SETPCAP (a file capability, or nothing) this fails, and no_new_privs makes it no matter.

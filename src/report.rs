@@ -7,11 +7,12 @@ mod xymon;
 
 use std::io::{self, Write};
 
-pub use crate::report::outcome::Outcome;
+use multiping::prober::{Diagnosis, Prober, Sweep};
+
+pub use crate::report::outcome::{End, Outcome};
 pub use crate::report::summary::{Reserved, Summary};
 
 use crate::list::OutputLines;
-use crate::prober::{Diagnosis, Prober, Sweep};
 
 /// Which lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

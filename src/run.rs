@@ -8,17 +8,20 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use multiping::net::Link;
+use multiping::plan::Plan;
+use multiping::prober::{Event, Prober, Sweep, Wait};
+use multiping::turn;
 use nix::libc::c_ulong;
 use nix::sys::prctl;
 
 pub use crate::run::log::Log;
 pub use crate::run::status::Status;
 
-use crate::net::Link;
+use crate::message::Warning;
 use crate::privilege::Dropped;
-use crate::prober::{Event, Prober, Sweep, Wait};
+use crate::report::End;
 use crate::signal::{self, Signals};
-use crate::turn;
 
 /// How long a signal may have to wait while packets are sent one after the other: looking costs a
 /// system call.
@@ -34,19 +37,23 @@ pub fn set_timer_slack() {
 }
 
 /// The clock that everything is timed by.
+#[expect(clippy::disallowed_methods, reason = "the one clock of the program")]
 pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Every target is settled.
-    Complete,
-    /// The signal of this name came.
-    Stopped(&'static str),
-    /// The deadline was reached, with this many targets unsettled.
-    Deadline(usize),
+/// How long before the deadline probing has to end so that the lines are out by then: ample for a file,
+/// and for a pipe that is read.
+pub fn time_to_report(targets: usize) -> Duration {
+    Duration::from_millis(20) + Duration::from_micros(targets as u64)
+}
+
+/// The warning that a list cannot be probed by the deadline. It is worth giving before the run, while
+/// there is time to interrupt it.
+pub fn too_slow(plan: &Plan, targets: usize, deadline: Option<Instant>) -> Option<Warning> {
+    let needed = targets.saturating_sub(1) as f64 / plan.rate().pps()?; // the first is sent at once
+    let available = deadline?.saturating_duration_since(now());
+    (needed > available.as_secs_f64()).then_some(Warning::TooSlow(targets, needed))
 }
 
 /// Signals, log, status line and deadline of a run.

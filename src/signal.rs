@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process;
+use std::str;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -118,11 +119,8 @@ impl AsFd for Signals {
 /// At its hard limit on processor time the kernel kills a process; at its soft one it tells it, and `ulimit -t` sets both
 /// to the same. So the soft one goes down by a second.
 fn be_told_of_the_limit_on_time() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_CPU)
-        && hard != RLIM_INFINITY
-        && soft >= hard
-        && hard > 1
-    {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_CPU).unwrap_or((RLIM_INFINITY, RLIM_INFINITY));
+    if hard != RLIM_INFINITY && soft >= hard && hard > 1 {
         // Lowering a limit needs no right. If it is refused all the same, the limit is as it was.
         let _ = setrlimit(Resource::RLIMIT_CPU, hard - 1, hard);
     }

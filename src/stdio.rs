@@ -4,6 +4,8 @@
 //! a list if the descriptor is non-blocking. Here every error is reported, a descriptor that is not
 //! ready is waited for, and a signal ends the wait.
 
+#![expect(clippy::disallowed_methods, reason = "an edge: descriptors are waited for here")]
+
 use std::fmt::{self, Display, Formatter};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Write};

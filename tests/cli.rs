@@ -19,14 +19,14 @@ use std::thread;
 use std::time::Duration;
 
 use lab::{Behaviour, LIMIT, Lab, Outcome, ms};
+use multiping::address::Family;
+use multiping::plan::{Plan, Rate};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
-use xymonping::address::Family;
 use xymonping::cli::{self, Debug, Input, Options, Request};
 use xymonping::limits::Limits;
-use xymonping::plan::{Plan, Rate};
 use xymonping::report::Lines;
 
 /// A live host, as everybody is here who was not told otherwise.
@@ -360,7 +360,7 @@ fn unknown_long_options_are_refused_also_when_nearly_right() {
         for option in ["--max-ppps", "--retrie", "--Retries", "--retries2", "--noresponses", "--c", "---retries"] {
             let quoted = format!("\"{option}\": unknown option (see --help)");
             refuses(lab, &[option, ALIVE], &quoted);
-            refuses(lab, &[&format!("{option}=5"), ALIVE], &quoted);
+            refuses(lab, &[format!("{option}=5").as_str(), ALIVE], &quoted);
         }
     });
 }
@@ -381,7 +381,7 @@ fn an_option_without_a_value_takes_none() {
         ];
         for option in SWITCHES {
             let words = format!("command line: {option} takes no value, not \"yes\" (see --help)");
-            refuses(lab, &[&format!("{option}=yes"), ALIVE], &words);
+            refuses(lab, &[format!("{option}=yes").as_str(), ALIVE], &words);
         }
     });
 }

@@ -8,7 +8,7 @@
 mod lab;
 
 use std::fs::{self, File};
-use std::io::{self, PipeWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use std::{env, process, thread};
 
-use lab::{Answer, Behaviour, IcmpError, Lab, ms};
+use lab::{Answer, Behaviour, IcmpError, Lab, ms, pipe};
 
 /// A ping task of xymonnet's.
 struct Task {
     child: Child,
     /// Where xymonnet writes the list; closed when the list is complete.
-    list: Option<PipeWriter>,
+    list: Option<File>,
     files: PathBuf,
 }
 
@@ -47,7 +47,7 @@ impl Task {
             let file = File::options().write(true).create_new(true).mode(0o600).open(files.join(name));
             file.expect("a temporary file")
         };
-        let (stdin, list) = io::pipe().expect("a pipe");
+        let (stdin, list) = pipe();
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' PIPE USR1; exec \"$0\" \"$@\""]).arg(lab::program()).args(lab::spelled(options));
         command.stdin(stdin).stdout(create("stdout")).stderr(create("stderr"));
@@ -408,13 +408,13 @@ fn sigusr1_and_a_broken_pipe_are_nothing_to_die_of() {
         while lab.seen().is_empty() {
             assert!(Instant::now() < deadline, "it sends nothing");
         }
-        let pid = nix::unistd::Pid::from_raw(task.child.id().cast_signed());
+        let pid = nix::unistd::Pid::from_raw(task.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).expect("it runs");
         let remains = task.finish();
         assert_eq!((remains.code, remains.colour("10.0.0.1")), (Some(0), Colour::Green), "{remains:?}");
 
         // A reader that is gone: not xymonnet, but somebody's `| head`.
-        let (reader, writer) = io::pipe().expect("a pipe");
+        let (reader, writer) = pipe();
         drop(reader);
         let mut command = lab.command();
         command.arg("10.0.0.1").stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());

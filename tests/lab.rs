@@ -52,7 +52,7 @@ pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
 pub use judge::{assert_all, assert_true_rtts, hosts, list, ms};
 use namespace::Namespace;
 pub use peer::spelled;
-pub use process::{Outcome, Running};
+pub use process::{Outcome, Running, pipe};
 use wire::Wire;
 pub use wire::{Answered, Counts, Seen, Stream};
 
@@ -380,13 +380,13 @@ impl Lab {
     /// Starts a command inside, with pipes for stdin, stdout and stderr. It may be left running.
     pub fn start(&self, command: &mut Command) -> Running {
         let started = self.inside(|| Running::start(command));
-        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().display()))
+        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().to_string_lossy()))
     }
 
     /// Starts a command inside with the ends that it has been given; see [`Running::start_as_is`].
     pub fn start_as_is(&self, command: &mut Command) -> Running {
         let started = self.inside(|| Running::start_as_is(command));
-        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().display()))
+        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().to_string_lossy()))
     }
 
     /// Runs the program under test from start to end.

@@ -25,9 +25,9 @@ use std::time::Duration;
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
 use lab::{BLUR, Behaviour, DEVICE, LIMIT, Lab, Outcome};
+use multiping::address::PerFamily;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
-use xymonping::address::PerFamily;
 use xymonping::limits::Limits;
 
 const ALIVE: &str = "10.0.0.1";
@@ -84,7 +84,7 @@ fn no_more_than_ten_thousand_packets_leave_in_a_second() {
         let program = place.install(Rights::Setuid);
         // A fifth of them is silent, so that retries count as well.
         lab.host("10.2.0.0/16", Behaviour::silent());
-        let host = |n: u32| format!("10.{}.{}.{}\n", if n.is_multiple_of(5) { 2 } else { 1 }, n / 250, n % 250 + 1);
+        let host = |n: u32| format!("10.{}.{}.{}\n", if n % 5 == 0 { 2 } else { 1 }, n / 250, n % 250 + 1);
         let list: String = (0..3000).map(host).collect();
         for rate in ["--max-pps=unlimited", "--max-pps=10000.01", "--max-pps=10000000", "-i0", "-i0.0001"] {
             let outcome = run(lab, ordinary(&program).args([rate, "--retries=2", "--timeout=0.05"]), &list);

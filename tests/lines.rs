@@ -12,16 +12,15 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use xymonping::address::{Family, PerFamily};
+use multiping::address::{Family, PerFamily};
+use multiping::plan::{Plan, Rate};
+use multiping::prober::{Diagnosis, Prober, SendError, Sweep};
+use multiping::token::Key;
+use multiping::wire::Echo;
 use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, OutputLines, Rules};
 use xymonping::message::Error;
-use xymonping::plan::{Plan, Rate};
-use xymonping::prober::{Diagnosis, Prober, SendError, Sweep};
-use xymonping::report::{Format, Lines, Outcome, Reserved, Results, Summary};
-use xymonping::run::End;
-use xymonping::token::Key;
-use xymonping::wire::Echo;
+use xymonping::report::{End, Format, Lines, Outcome, Reserved, Results, Summary};
 
 const IDENTS: PerFamily<u16> = PerFamily { v4: 0x1234, v6: 0x5678 };
 const TIMEOUT: Duration = Duration::from_secs(200);

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use xymonping::address::{Address, Addresses, Family, TargetId};
+use multiping::address::{Address, Addresses, Family, TargetId};
 use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, MAX_LINE, Rules};
 use xymonping::message::{Error, Reject};

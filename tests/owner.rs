@@ -59,7 +59,7 @@ fn is_refused(lab: &Lab, program: &dyn Fn() -> Command, why: &str) {
 
 /// Runs a command in the lab. The error says why it failed.
 fn run(lab: &Lab, command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().display().to_string();
+    let name = command.get_program().to_string_lossy().into_owned();
     let output = lab.inside(|| command.output()).map_err(|error| format!("cannot run `{name}`: {error}"))?;
     if output.status.success() { Ok(()) } else { Err(format!("{name}: {}", String::from_utf8_lossy(&output.stderr))) }
 }

@@ -99,8 +99,8 @@ fn echo_request(packet: &mut [u8; LEN], kind: u8, n: u32) {
     packet[4..6].copy_from_slice(&IDENT.to_be_bytes());
     packet[6..8].copy_from_slice(&(n as u16).to_be_bytes());
     if kind == 8 {
-        let words = packet.as_chunks::<2>().0;
-        let sum: u32 = words.iter().map(|&word| u32::from(u16::from_be_bytes(word))).sum();
+        let words = packet.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]]));
+        let sum: u32 = words.map(u32::from).sum();
         let sum = (sum & 0xffff) + (sum >> 16);
         let sum = (sum & 0xffff) + (sum >> 16);
         packet[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());

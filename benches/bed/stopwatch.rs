@@ -83,8 +83,8 @@ pub(super) fn play(args: &[OsString]) -> i32 {
     command.args(args).stdin(list).stdout(out);
 
     let start = Instant::now();
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()));
-    let pid = Pid::from_raw(child.id().cast_signed());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.to_string_lossy()));
+    let pid = Pid::from_raw(child.id() as i32);
     let (ended, end) = mpsc::channel::<()>();
     thread::spawn(move || {
         if end.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {

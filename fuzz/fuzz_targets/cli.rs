@@ -11,11 +11,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::address::Family;
+use multiping::address::Family;
 use xymonping::cli::{self, CommandLine, Debug, FLAGS, Flag, Input, Options, Request, Value};
 use xymonping::limits::Limits;
 use xymonping::message::Exit;
-use xymonping::plan::{PacketOptions, Plan, Rate};
+use multiping::plan::{PacketOptions, Plan, Rate};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&caller, line)) = input.split_first() else { return };

@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::address::Family;
+use multiping::address::Family;
 use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, MAX_LINE, Rules};
 use xymonping::message::Error;

@@ -6,8 +6,8 @@ use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::address::Address;
-use xymonping::token::{Key, Token};
+use multiping::address::Address;
+use multiping::token::{Key, Token};
 
 fuzz_target!(|data: &[u8]| {
     let Some(token) = Token::parse(data) else {

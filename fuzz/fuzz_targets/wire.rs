@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use xymonping::address::Family;
-use xymonping::wire::{Echo, HEADER, Malformed, Message, checksum, ipv4_payload};
+use multiping::address::Family;
+use multiping::wire::{Echo, HEADER, Malformed, Message, checksum, ipv4_payload};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(message) = ipv4_payload(bytes) {

@@ -10,14 +10,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use crate::address::Family;
+use multiping::address::Family;
+use multiping::plan::{PacketOptions, Plan, Rate};
+
 use crate::cli::flag::{Apply, Flag, Hint, Value};
 use crate::cli::value::{
     ValueError, checked, in_range, parse_decimal, parse_hex, parse_time, parse_u8, parse_unsigned,
 };
 use crate::cli::{Debug, Input, Options, Source};
 use crate::message::Error;
-use crate::plan::{PacketOptions, Plan, Rate};
 use crate::report::Lines;
 
 /// Every option: the long ones in the order of the help text, then the letters without a long name.

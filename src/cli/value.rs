@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use multiping::plan::OutOfRange;
+
 use crate::message::Error;
-use crate::plan::OutOfRange;
 
 /// Why a value is refused.
 pub(super) enum ValueError {

@@ -3,13 +3,24 @@
 use std::io;
 use std::time::Duration;
 
-use crate::address::Family;
+use multiping::address::Family;
+use multiping::prober::{Diagnosis, Fault, Prober, Refusals, Sweep};
+
 use crate::message::{Error, Warning};
-use crate::prober::{Diagnosis, Fault, Prober, Refusals, Sweep};
-use crate::run::End;
 
 /// From this time on, full buffers explain why a run took so long.
 const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every target is settled.
+    Complete,
+    /// The signal of this name came.
+    Stopped(&'static str),
+    /// The deadline was reached, with this many targets unsettled.
+    Deadline(usize),
+}
 
 /// Failures and warnings of a run.
 #[derive(Debug, Default)]

@@ -3,9 +3,10 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use crate::alloc::{OutOfMemory, try_with_capacity};
+use multiping::alloc::{OutOfMemory, try_with_capacity};
+use multiping::tally::{TICK, Verdict};
+
 use crate::report::Results;
-use crate::tally::{TICK, Verdict};
 
 /// A run in figures.
 pub struct Summary<'a> {

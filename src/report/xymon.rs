@@ -7,9 +7,10 @@ use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::prober::Strategy;
+use multiping::prober::Strategy;
+use multiping::tally::Verdict;
+
 use crate::report::{Lines, Results};
-use crate::tally::Verdict;
 
 /// Writes a line for each line of the list, in its order.
 pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io::Result<()> {

@@ -2,19 +2,23 @@
 //! RTT. Never a token or a key.
 
 use std::fmt::Arguments;
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Instant;
 
+use multiping::address::PerFamily;
+use multiping::prober::{Event, Probe, ReplyKind};
+use multiping::token::Token;
+use multiping::wire::Echo;
 use nix::errno::Errno;
 
-use crate::address::PerFamily;
-use crate::prober::{Event, Probe, ReplyKind};
+use crate::cli::Debug;
+use crate::message::Error;
 use crate::run::now;
-use crate::signal;
-use crate::stdio::Interrupted;
-use crate::token::Token;
-use crate::wire::Echo;
+use crate::signal::{self, Signals};
+use crate::stdio::{Interrupted, Stream, Timeout};
 
 /// Writes a line for every packet.
 pub struct Log<'a> {
@@ -23,8 +27,19 @@ pub struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Writes to `out` from now on.
-    pub fn new(out: impl Write + 'a) -> Self {
+    /// Opens the log that the command line asks for, if it does.
+    pub fn open(debug: &Debug, signals: &'a Signals) -> Result<Option<Self>, Error> {
+        Ok(match debug {
+            Debug::Off => None,
+            Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Timeout::Signal(signals)))),
+            Debug::File(path) => {
+                let file = Stream::open_log(Path::new(path), signals);
+                Some(Log::new(file.map_err(|error| Error::OpenDebug(path.as_bytes().into(), error))?))
+            }
+        })
+    }
+
+    fn new(out: impl Write + 'a) -> Self {
         Log { out: Box::new(out), start: now() }
     }
 

@@ -6,7 +6,8 @@ use std::io::Write;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use crate::prober::{Prober, Sweep};
+use multiping::prober::{Prober, Sweep};
+
 use crate::run::now;
 
 /// The status line of a run.

@@ -1,19 +1,19 @@
 //! Lists: any bytes, any length, and more lines than there is memory for.
 
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::lab::caller::{self, ORDINARY, Rights, ordinary};
-use crate::lab::{LIMIT, Lab, Outcome, Running, skip};
+use crate::lab::{LIMIT, Lab, Outcome, Running, pipe, skip};
 use crate::{ALIVE, run, says_alive};
 
 /// Feeds a list that begins so, and goes on with `piece` again and again: `times`, or for as long as it is read.
 fn feed(lab: &Lab, command: &mut Command, start: &str, piece: &[u8], times: usize) -> Outcome {
-    let (reader, mut writer) = io::pipe().expect("a pipe");
+    let (reader, mut writer) = pipe();
     let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
     // The pipe has to have one reader, so that it breaks with him.
     command.stdin(Stdio::null());
@@ -74,7 +74,7 @@ fn a_hundred_megabytes_without_a_newline_are_one_line() {
 fn one_byte_at_a_time() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        let (reader, mut writer) = io::pipe().expect("a pipe");
+        let (reader, mut writer) = pipe();
         let mut command = ordinary(&program);
         let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
         for byte in "10.0.0.1 first\r\n# 10.0.0.2\n\n10.0.0.3".bytes() {

@@ -215,7 +215,7 @@ fn trace(program: &Path) {
     let mut shell = shell.args(["-c", "read go; exec \"$0\" \"$1\""]).arg(program).arg(ALIVE);
     shell = shell.stdin(Stdio::piped());
     let mut child = shell.spawn().expect("sh was found");
-    let pid = Pid::from_raw(child.id().cast_signed());
+    let pid = Pid::from_raw(child.id() as i32);
     if let Err(refusal) = ptrace::attach(pid) {
         // 77: tracing is not for ordinary users here.
         let _ = child.kill();

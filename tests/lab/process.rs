@@ -4,7 +4,7 @@
 //! others, and [`Running::finish`] kills it when its time is up and then panics with all it has said. A test that
 //! fails on the way leaves no process behind either: dropping a [`Running`] kills it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
 use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, pipe2};
 
 use super::peer::is_fping;
 
@@ -132,7 +133,7 @@ impl Running {
     /// Sends it a signal. Panics if it has ended: its number may be another's by now.
     pub fn signal(&mut self, signal: Signal) {
         assert!(self.is_running(), "it ended before {signal}; {}", self.said());
-        let pid = Pid::from_raw(self.child.id().cast_signed());
+        let pid = Pid::from_raw(self.child.id() as i32);
         signal::kill(pid, signal).expect("a child that was not waited for can be signalled");
     }
 
@@ -263,4 +264,10 @@ impl Collector {
     fn is_done(&self) -> bool {
         self.thread.is_finished()
     }
+}
+
+/// A pipe: its reading end and its writing end, closed on exec.
+pub fn pipe() -> (File, File) {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+    (reader.into(), writer.into())
 }

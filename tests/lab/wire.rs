@@ -8,7 +8,8 @@
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
-use std::io::{IoSlice, IoSliceMut, PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -29,6 +30,7 @@ use nix::{cmsg_space, getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
 
 use super::behaviour::Hosts;
 use super::packet::Request;
+use super::process::pipe;
 
 /// The hardware addresses of the two ends. They are fixed so that nobody has to ask for them.
 pub const NEAR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -123,7 +125,7 @@ impl Book {
 pub struct Wire {
     socket: Arc<OwnedFd>,
     book: Arc<Mutex<Book>>,
-    bell: Option<PipeWriter>,
+    bell: Option<File>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -132,7 +134,7 @@ impl Wire {
     pub fn open(device: &str) -> Result<Wire, String> {
         let socket = Arc::new(packet_socket(device)?);
         let book = Arc::new(Mutex::new(Book::default()));
-        let (listener, bell) = std::io::pipe().map_err(|e| format!("pipe: {e}"))?;
+        let (listener, bell) = pipe();
         let responder = Responder {
             socket: Arc::clone(&socket),
             book: Arc::clone(&book),
@@ -304,7 +306,7 @@ impl Eq for Answer {}
 struct Responder {
     socket: Arc<OwnedFd>,
     book: Arc<Mutex<Book>>,
-    bell: PipeReader,
+    bell: File,
     buffers: Vec<Vec<u8>>,
     answers: BinaryHeap<Answer>,
     scheduled: u64,

@@ -10,9 +10,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::address::{Address, Family};
-use xymonping::token::Token;
-use xymonping::wire::{self, Echo, HEADER, IcmpError, Message};
+use multiping::address::{Address, Family};
+use multiping::token::Token;
+use multiping::wire::{self, Echo, HEADER, IcmpError, Message};
 
 use crate::chance::Chance;
 

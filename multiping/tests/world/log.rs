@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::address::{Address, Family, PerFamily, TargetId};
-use xymonping::prober::{Counts, ReplyKind, SendError};
-use xymonping::tally::Verdict;
-use xymonping::token::Token;
+use multiping::address::{Address, Family, PerFamily, TargetId};
+use multiping::prober::{Counts, ReplyKind, SendError};
+use multiping::tally::Verdict;
+use multiping::token::Token;
 
 use crate::network::Packet;
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::prober::{MAX_SLEEP, MIN_SLEEP};
+use multiping::prober::{MAX_SLEEP, MIN_SLEEP};
 
 use crate::oracle::{Attempt, Oracle};
 

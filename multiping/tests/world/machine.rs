@@ -10,13 +10,11 @@ use std::hash::RandomState;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use xymonping::address::{Address, Addresses, Family, PerFamily, TargetId};
-use xymonping::limits::Limits;
-use xymonping::list::{List, ListParser, Rules};
-use xymonping::plan::Plan;
-use xymonping::prober::{Counts, Diagnosis, Fault, Prober, SendError, Sweep};
-use xymonping::token::{Key, Token};
-use xymonping::wire::{Echo, Message};
+use multiping::address::{Address, AddressList, Addresses, Family, PerFamily, TargetId};
+use multiping::plan::Plan;
+use multiping::prober::{Counts, Diagnosis, Fault, Prober, SendError, Sweep};
+use multiping::token::{Key, Token};
+use multiping::wire::{Echo, Message};
 
 use crate::chance::Chance;
 use crate::log::{Arrival, Departure, Log, Outcome};
@@ -181,18 +179,16 @@ impl World {
     }
 }
 
-/// Reads the list as the program does.
+/// Makes targets of the list as the program does.
 fn read(list: &[(Address, Host)]) -> Addresses {
-    let interface = |zone: &str| zone.parse().ok();
-    let mut parser =
-        ListParser::new(Rules { family: None, limits: &Limits::ROOT, broadcasts: &[], interface: &interface });
-    for (address, _) in list {
-        parser.feed(format!("{address}\n").as_bytes()).expect("there is memory");
+    let mut addresses = AddressList::default();
+    for &(address, _) in list {
+        addresses.push(address).expect("there is memory");
     }
-    let List { addresses, lines, .. } = parser.finish().expect("there is memory");
-    let lines: Vec<_> = lines.iter(&addresses).map(|(target, _)| addresses.get(target)).collect();
+    let (addresses, targets) = addresses.dedup().expect("there is memory");
+    let lines: Vec<_> = targets.iter().map(|target| addresses.get(target)).collect();
     let wanted: Vec<_> = list.iter().map(|&(address, _)| Some(address)).collect();
-    assert_eq!(lines, wanted, "every accepted line has its line of output");
+    assert_eq!(lines, wanted, "every line is a target's");
     addresses
 }
 
@@ -328,9 +324,8 @@ impl Run<'_> {
 
     /// Hands over all that has arrived by now, socket by socket.
     fn drain(&mut self) {
-        while self.under_way.peek().is_some_and(|next| next.packet.at <= self.now)
-            && let Some(UnderWay { packet, .. }) = self.under_way.pop()
-        {
+        while self.under_way.peek().is_some_and(|next| next.packet.at <= self.now) {
+            let Some(UnderWay { packet, .. }) = self.under_way.pop() else { break };
             let family = packet.from.family();
             if self.buffers[family].len() < self.world.machine.buffer {
                 self.buffers[family].push_back(packet);

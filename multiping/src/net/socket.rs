@@ -15,7 +15,7 @@ use nix::{cmsg_space, getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::Socket;
 
 use crate::address::{Address, Family};
-use crate::net::error::{Error, SocketOption};
+use crate::error::{Error, SocketOption};
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
 use crate::net::{Arrival, filter};

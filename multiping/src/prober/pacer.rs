@@ -101,6 +101,7 @@ impl Pacer {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "an Instant to count from; all other times are made up")]
 mod tests {
     //! The clock is read once, for an `Instant` to count from; from there on time is made up.
 

@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::address::{Address, Family, PerFamily};
-use xymonping::plan::{Plan, Rate};
-use xymonping::token::{Key, Token};
+use multiping::address::{Address, Family, PerFamily};
+use multiping::plan::{Plan, Rate};
+use multiping::token::{Key, Token};
 
 use crate::chance::Chance;
 use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};

@@ -5,8 +5,8 @@
 //! each of them to it: who must be alive, who unreachable, which RTTs, how many packets at most in any window, in which
 //! order, that the run ends and when at the latest. Named scenarios then show single promises.
 //!
-//! A failing world says its seed. `XYMONPING_WORLD_SEED=N` plays that world alone and prints what happened in it;
-//! `XYMONPING_WORLDS=N` plays more of them. (Only the key of the tokens is not in the seed: the core takes none but
+//! A failing world says its seed. `MULTIPING_WORLD_SEED=N` plays that world alone and prints what happened in it;
+//! `MULTIPING_WORLDS=N` plays more of them. (Only the key of the tokens is not in the seed: the core takes none but
 //! the system's own randomness for it. No outcome depends on its value.)
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
@@ -35,7 +35,7 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use xymonping::tally::Verdict;
+use multiping::tally::Verdict;
 
 use crate::log::Log;
 
@@ -67,10 +67,10 @@ fn happenings(log: &Log) -> [(&'static str, bool); 14] {
 
 #[test]
 fn random_worlds_are_as_the_oracle_says() {
-    if let Some(seed) = number_from("XYMONPING_WORLD_SEED") {
+    if let Some(seed) = number_from("MULTIPING_WORLD_SEED") {
         return replay(seed);
     }
-    let wanted = number_from("XYMONPING_WORLDS");
+    let wanted = number_from("MULTIPING_WORLDS");
     let worlds = wanted.unwrap_or(WORLDS);
     let [next, probes, seconds] = [const { AtomicU64::new(0) }; 3];
     let play = || -> Result<BTreeMap<&str, u64>, String> {
@@ -125,7 +125,7 @@ fn a_seed_plays_the_same_world_again() {
 }
 
 /// How a world is replayed.
-const REPLAY: &str = "see it with: XYMONPING_WORLD_SEED=SEED cargo test --test world random_worlds -- --nocapture";
+const REPLAY: &str = "see it with: MULTIPING_WORLD_SEED=SEED cargo test --test world random_worlds -- --nocapture";
 
 /// Plays one world, tells what happened in it, and judges it.
 fn replay(seed: u64) {

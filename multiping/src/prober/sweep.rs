@@ -178,9 +178,8 @@ impl Sweep {
 
     fn settle(&mut self, target: TargetId) {
         let tally = &mut self.tallies[target.index()];
-        if let Some(sum) = self.sums.get(target.index())
-            && let Some(mean) = sum.checked_div(u64::from(tally.replies))
-        {
+        let sum = self.sums.get(target.index());
+        if let Some(mean) = sum.and_then(|sum| sum.checked_div(u64::from(tally.replies))) {
             tally.ticks = mean as u32;
         }
         tally.set_phase(Phase::Settled);
@@ -300,9 +299,7 @@ impl Strategy for Sweep {
         mut lost: impl FnMut(Address, Instant) -> bool,
         mut on_timeout: impl FnMut(TargetId, u32, Timeout),
     ) {
-        while let Some((target, sent, deadline)) = self.first_to_time_out()
-            && deadline <= now
-        {
+        while let Some((target, sent, _)) = self.first_to_time_out().filter(|&(.., deadline)| deadline <= now) {
             self.remove_from_flight(target);
             let lost = self.addresses.get(target).is_some_and(|address| lost(address, sent));
             let tally = &mut self.tallies[target.index()];

@@ -10,11 +10,11 @@ use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use xymonping::address::{Address, PerFamily, TargetId};
-use xymonping::plan::Rate;
-use xymonping::prober::{Attempt, Probe, Prober, Refused, ReplyKind, SendError, Strategy, Timeout};
-use xymonping::token::Key;
-use xymonping::wire::Echo;
+use multiping::address::{Address, PerFamily, TargetId};
+use multiping::plan::Rate;
+use multiping::prober::{Attempt, Probe, Prober, Refused, ReplyKind, SendError, Strategy, Timeout};
+use multiping::token::Key;
+use multiping::wire::Echo;
 
 const IDENTS: PerFamily<u16> = PerFamily { v4: 4, v6: 6 };
 const MILLI: Duration = Duration::from_millis(1);

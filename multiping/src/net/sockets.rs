@@ -7,7 +7,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::address::{Address, Family, PerFamily};
-use crate::net::error::Error;
+use crate::error::Error;
 use crate::net::route::socket_address;
 
 /// What is asked of the sockets.

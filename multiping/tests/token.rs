@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use xymonping::address::Address;
-use xymonping::token::{Key, Token};
+use multiping::address::Address;
+use multiping::token::{Key, Token};
 
 const ADDRESS: Address = Address::V4(Ipv4Addr::new(192, 0, 2, 1));
 

@@ -12,10 +12,10 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use xymonping::address::Address;
-use xymonping::address::Family;
-use xymonping::prober::{COALESCED_RATE, MIN_SLEEP, ReplyKind, SendError};
-use xymonping::tally::{TICK, Verdict};
+use multiping::address::Address;
+use multiping::address::Family;
+use multiping::prober::{COALESCED_RATE, MIN_SLEEP, ReplyKind, SendError};
+use multiping::tally::{TICK, Verdict};
 
 use crate::log::{Arrival, Departure, Log, Outcome};
 use crate::machine::World;
@@ -245,9 +245,8 @@ impl<'a> Oracle<'a> {
     /// Whether `verdict` is right for a target that ended in `state`.
     fn fits(&self, state: &State, course: &[Attempt], verdict: Verdict) -> bool {
         let rtts: Vec<_> = course.iter().filter_map(|attempt| attempt.rtt.as_ref()).collect();
-        if let Ok(count) = u32::try_from(rtts.len())
-            && count > 0
-        {
+        let count = rtts.len() as u32;
+        if count > 0 {
             let least = rtts.iter().map(|rtt| rtt.start).sum::<Duration>() / count;
             let most = rtts.iter().map(|rtt| rtt.end).sum::<Duration>() / count;
             return matches!(verdict, Verdict::Alive(mean) if least <= mean + TICK && mean <= most + TICK);

@@ -31,10 +31,10 @@ pub fn turn<S: Strategy, B>(
     let next = probes.get(count).copied();
     prober.handle_sent(count, departure.sent_during, departure.outward);
     flow?;
-    if let (Some(error), Some(probe)) = (departure.error, next)
-        && prober.handle_send_error(error, at)
-    {
-        on_event(Event::SendError { probe, error, at })?;
+    if let (Some(error), Some(probe)) = (departure.error, next) {
+        if prober.handle_send_error(error, at) {
+            on_event(Event::SendError { probe, error, at })?;
+        }
     }
     ControlFlow::Continue(prober.poll_wait(at))
 }

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use xymonping::address::{Address, Family, PerFamily};
-use xymonping::plan::{Plan, Rate};
-use xymonping::prober::{Counts, MAX_JAM};
-use xymonping::tally::{TICK, Verdict};
-use xymonping::token::Token;
+use multiping::address::{Address, Family, PerFamily};
+use multiping::plan::{Plan, Rate};
+use multiping::prober::{Counts, MAX_JAM};
+use multiping::tally::{TICK, Verdict};
+use multiping::token::Token;
 
 use crate::log::{Arrival, Log};
 use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};

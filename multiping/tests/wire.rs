@@ -6,8 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
-use xymonping::address::Family;
-use xymonping::wire::{Echo, HEADER, IcmpError, Malformed, Message, checksum, ipv4_payload};
+use multiping::address::Family;
+use multiping::wire::{Echo, HEADER, IcmpError, Malformed, Message, checksum, ipv4_payload};
 
 /// What our probe in the literals carries.
 const DATA: &[u8] = b"\0\0\0\x07\0\0\0\x01\x1f\x2e\x3d\x4c\x5b\x6a\x79\x88ping";

@@ -1,0 +1,93 @@
+//! What the program writes to stderr: failures first, then warnings, then remarks on lines, since Xymon
+//! logs the first line and nothing else.
+
+#![expect(clippy::disallowed_methods, reason = "an edge: the last writes have a time limit")]
+
+use std::fmt::Display;
+use std::io::{self, Cursor, Write};
+use std::time::{Duration, Instant};
+
+use crate::message::{Error, Exit};
+use crate::privilege;
+use crate::stdio::{Stream, Timeout};
+
+/// How long the final writes and reads may block, so that exiting never hangs.
+const EXIT_IO_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is written when the program ends.
+pub struct Notes {
+    failures: Vec<String>,
+    warnings: Vec<String>,
+    /// Whether a list may be coming on stdin that has not been read to its end.
+    pub awaits_list: bool,
+    /// When the process has to end.
+    pub deadline: Option<Instant>,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Notes { failures: Vec::new(), warnings: Vec::new(), awaits_list: true, deadline: None }
+    }
+}
+
+impl Notes {
+    /// Notes failures of a run that has ended.
+    pub fn fail<D: Display>(&mut self, failures: impl IntoIterator<Item = D>) {
+        self.failures.extend(failures.into_iter().map(|failure| failure.to_string()));
+    }
+
+    /// Notes warnings behind those noted before.
+    pub fn warn<D: Display>(&mut self, warnings: impl IntoIterator<Item = D>) {
+        self.warnings.extend(warnings.into_iter().map(|warning| warning.to_string()));
+    }
+
+    /// Notes warnings in front of those noted before.
+    pub fn warn_first<D: Display>(&mut self, warnings: impl IntoIterator<Item = D>) {
+        self.warnings.splice(0..0, warnings.into_iter().map(|warning| warning.to_string()));
+    }
+
+    /// Writes a line at once.
+    pub fn say(&self, line: impl Display) {
+        write_stderr(&[line], self.deadline);
+    }
+
+    /// Writes all notes and returns the exit code. The error that ended the program comes first. A
+    /// parent that may still be writing a list is read from, so that it gets no SIGPIPE.
+    pub fn finish(mut self, result: Result<Exit, Error>) -> Exit {
+        let exit = match result {
+            Ok(exit) => exit,
+            Err(error) => {
+                self.awaits_list &= !matches!(error, Error::ReadList(_));
+                self.failures.insert(0, error.to_string());
+                error.exit()
+            }
+        };
+        self.failures.append(&mut self.warnings);
+        write_stderr(&self.failures, self.deadline);
+        if exit >= Exit::Usage && self.awaits_list {
+            let mut input = Stream::new(io::stdin(), Timeout::After(EXIT_IO_TIMEOUT));
+            if input.is_pipe_or_socket() {
+                input.drain(self.deadline);
+            }
+        }
+        exit
+    }
+}
+
+/// Writes lines to stderr, each with the program's name, and blocks no longer than `deadline` allows.
+/// After the first line that cannot be written the others are not tried.
+pub fn write_stderr(lines: &[impl Display], deadline: Option<Instant>) {
+    let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let timeout = remaining.map_or(EXIT_IO_TIMEOUT, |remaining| remaining.min(EXIT_IO_TIMEOUT));
+    let mut out = Stream::new(io::stderr(), Timeout::After(timeout));
+    let _ = lines.iter().try_for_each(|line| out.write_all(format!("xymonping: {line}\n").as_bytes()));
+}
+
+/// Reports that there is not enough memory to start, without allocating. Root's ids are given up first.
+pub fn fail_without_memory(error: &Error) {
+    let mut line = Cursor::new([0; 256]);
+    if privilege::forsake().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {
+        let written = &line.get_ref()[..line.position() as usize];
+        let _ = Stream::new(io::stderr(), Timeout::After(EXIT_IO_TIMEOUT)).write_all(written);
+    }
+}
