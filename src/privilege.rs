@@ -155,8 +155,8 @@ impl Privileged {
 
     /// Gives up every right there is, for good, and asks the kernel whether it is so.
     pub fn drop(self) -> Result<Dropped, Error> {
-        // Without SETPCAP (a file capability, or nothing) this fails, and no_new_privs makes it no matter.
         raise(&[Capability::CAP_SETPCAP], &self.permitted)?;
+        // Without SETPCAP (a file capability, or nothing) this fails. no_new_privs makes it no matter.
         let _ = caps::all().into_iter().try_for_each(|cap| caps::drop(None, CapSet::Bounding, cap));
         // All three ids: a saved one brings the others back. Neither call takes a capability, since
         // each id is one of the three already. The second one also clears the capabilities that a

@@ -104,7 +104,7 @@ fn iptables(lab: &Lab, owner: Owner) -> Result<(), String> {
 }
 
 #[test]
-fn raw_sockets_are_booked_on_the_caller() {
+fn raw_sockets_belong_to_the_caller() {
     caller::play(&["setcap"], |lab, place| {
         lab.others(Behaviour::silent());
         each_way(place, |program, user| {
