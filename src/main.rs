@@ -128,7 +128,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 6. Enter the sandbox, probe, report.
     sandbox::enter(&dropped)?;
     let end = run::probe(&mut link, &mut prober, &mut context, &dropped);
-    let diagnosis = Diagnosis::new(&prober);
+    let diagnosis = Diagnosis::new(&prober, |address| link.is_remote(address), link.has_global_ipv6());
     let outcome = Outcome::new(&prober, &diagnosis, end);
     notes.fail(&outcome.failures);
     notes.warn_first(&outcome.warnings);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use multiping::SocketOption;
 use multiping::address::Address;
 use multiping::alloc::OutOfMemory;
+use multiping::prober::Answered;
 
 /// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
 /// for the others, and keeps 98 and 99 for itself.
@@ -95,8 +96,17 @@ pub enum Error {
     SocketOption(&'static str, io::Error),
     /// Not one probe left this machine, or only such as go no further than itself.
     NothingSent(io::Error),
-    /// Sends of one family worked and then failed for most of what remained: how many targets were never probed.
-    SendingFailed(&'static str, usize, io::Error),
+    /// This machine could not send to targets of one family until the end.
+    SendingFailed {
+        /// The family.
+        family: &'static str,
+        /// How many targets have no line for that.
+        targets: usize,
+        /// The first of them.
+        first: String,
+        /// The kernel's reason.
+        why: io::Error,
+    },
     /// This machine lost so many replies that some targets stayed undecided.
     Undecided(usize),
     /// The program itself is wrong.
@@ -129,7 +139,7 @@ impl Error {
             | Error::Stopped(..)
             | Error::Deadline { .. }
             | Error::NothingSent(_)
-            | Error::SendingFailed(..)
+            | Error::SendingFailed { .. }
             | Error::Undecided(_)
             | Error::Panic(_) => Exit::Failure,
         }
@@ -224,13 +234,17 @@ impl Display for Error {
             Error::NothingSent(why) => {
                 write!(f, "no probe could leave this machine: {} ({})", Reason(why), remedy(why))
             }
-            Error::SendingFailed(family, unsent, why) => write!(
+            Error::SendingFailed { family, targets, first, why } => write!(
                 f,
-                "sending over {family} broke off: {} ({unsent} targets were never probed and have no line)",
-                Reason(why)
+                "{family} sending failed: {} (no line for {targets} targets, the first {first}; {})",
+                Reason(why),
+                remedy(why)
             ),
             Error::Undecided(targets) => {
-                write!(f, "{targets} targets undecided: this machine lost replies (lower --max-pps; they have no line)")
+                write!(
+                    f,
+                    "{targets} targets undecided: this machine lost their probes or replies (no line for them; see the warnings)"
+                )
             }
             Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
         }
@@ -250,12 +264,27 @@ pub enum Warning {
     MoreLines(u64),
     /// The list is too long for the deadline: how many targets, and the least number of seconds that they take.
     TooSlow(usize, f64),
-    /// Targets of one family that were never sent to: how many, the first, and why.
-    Unsent(usize, String, io::Error),
+    /// Targets of one family that the kernel refused to send to: how many, the first, and why.
+    Refused(usize, String, io::Error),
     /// Replies were lost in this machine's receive buffer, and their targets probed again.
     Overflow(u64),
-    /// For how long the kernel had no room for probes.
+    /// How long the neighbour table was full.
     NoBuffers(Duration),
+    /// A link or a route was lost, and this many probes were sent again for it.
+    LinkLost(u64),
+    /// Packets waited in the queue of an interface.
+    Queued {
+        /// How many RTTs include that.
+        replies: u64,
+        /// The longest of them.
+        longest: Duration,
+        /// How many probes were sent again.
+        refunds: u64,
+    },
+    /// Unreachable targets that did answer, but not so that it counts.
+    DidAnswer(Answered),
+    /// Not one of this many targets answered.
+    NoneAnswered(usize),
 }
 
 impl Display for Warning {
@@ -274,10 +303,10 @@ impl Display for Warning {
                 "--deadline: too short for {targets} targets, which take {seconds:.1} s to be probed once \
                  (raise --max-pps or --deadline)"
             ),
-            Warning::Unsent(targets, first, why) => {
+            Warning::Refused(targets, first, why) => {
                 write!(
                     f,
-                    "could not send to {targets} of the targets, to {first} first: {} ({})",
+                    "targets that could not be sent to: {targets}, the first {first}: {} ({})",
                     Reason(why),
                     remedy(why)
                 )
@@ -287,10 +316,30 @@ impl Display for Warning {
             }
             Warning::NoBuffers(time) => write!(
                 f,
-                "this machine had no room for probes for {:.1} s in all (its neighbour table or the queue of an \
-                 interface is full: see LIMITS in the manual page)",
+                "kernel buffers were full for {:.1} s (neighbour table; see LIMITS in xymonping(1))",
                 time.as_secs_f64()
             ),
+            Warning::LinkLost(probes) => {
+                write!(f, "a link or route of this machine was lost: probes sent again: {probes} (see: ip monitor)")
+            }
+            Warning::Queued { replies, longest, refunds } => write!(
+                f,
+                "packets waited in a queue of this machine: RTTs with waiting time: {replies}, up to {:.1} ms; \
+                 probes sent again: {refunds} (lower --max-pps, or see: tc -s qdisc)",
+                longest.as_secs_f64() * 1e3
+            ),
+            Warning::DidAnswer(Answered { targets, late, damaged, other_source, first }) => {
+                write!(f, "unreachable targets that did answer: {targets}")?;
+                for (count, how) in [(late, "late"), (damaged, "damaged"), (other_source, "from another address")] {
+                    if *count > 0 {
+                        write!(f, ", {how}: {count}")?;
+                    }
+                }
+                first.map_or(Ok(()), |first| write!(f, ", the first {first} (see --debug)"))
+            }
+            Warning::NoneAnswered(targets) => {
+                write!(f, "none of {targets} targets answered (is this machine's network all right? see --check)")
+            }
         }
     }
 }

@@ -355,6 +355,14 @@ impl Lab {
             .tc(&["qdisc", "add", "dev", DEVICE, "root", "tbf", "rate", rate, "burst", "1540", "limit", limit])
     }
 
+    /// Waits until the near device has no carrier. The kernel takes note of it in a worker of its own.
+    pub fn wait_for_no_carrier(&self) {
+        let end = Instant::now() + LIMIT;
+        while !self.ip(&["link", "show", DEVICE]).contains("NO-CARRIER") {
+            assert!(Instant::now() < end, "the device keeps its carrier");
+        }
+    }
+
     /// Sets a `net.*` sysctl of this namespace, such as `net.ipv4.ping_group_range`.
     pub fn set_sysctl(&self, name: &str, value: &str) {
         self.namespace.set_sysctl(name, value).unwrap_or_else(|e| panic!("{e}"));

@@ -47,7 +47,7 @@ struct Run {
 
 impl Run {
     fn diagnosis(&self) -> Diagnosis {
-        Diagnosis::new(&self.prober)
+        Diagnosis::new(&self.prober, |_| true, true)
     }
 
     fn outcome(&self) -> Outcome {
@@ -88,7 +88,7 @@ fn send(prober: &mut Prober<Sweep>, now: Instant, fortune: &mut impl FnMut(&str,
         let ident = IDENTS[probe.address.family()];
         match fortune(&probe.address.to_string(), probe.token.attempt) {
             Refused => {
-                let error = SendError::Refused { errno: ENETUNREACH, other_routes_ok: false };
+                let error = SendError::Refused { errno: ENETUNREACH };
                 assert!(prober.handle_send_error(error, now), "it is refused at once");
             }
             Silence => prober.handle_sent(1, now..now, true),
@@ -108,7 +108,7 @@ fn run(plan: Plan, list: &str, mut fortune: impl FnMut(&str, u32) -> Fortune) ->
     send(prober, now, &mut fortune);
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
-        prober.handle_timeouts(now, |_, _, _| {});
+        prober.handle_timeouts(now, |_| Some(1), |_, _, _| {});
         send(prober, now, &mut fortune);
     }
     run
@@ -340,7 +340,7 @@ fn a_family_whose_sending_broke_off_has_no_lines_for_the_unsent_and_the_other_fa
     assert_eq!(written(&prober, Lines::All), lines);
     assert_eq!(written(&prober, Lines::Unreachable), "2001:db8::2 is unreachable\n");
     let outcome = prober.outcome();
-    assert!(matches!(outcome.failures[..], [Error::SendingFailed("IPv4", 2, _)]), "{outcome:?}");
+    assert!(matches!(outcome.failures[..], [Error::SendingFailed { family: "IPv4", targets: 2, .. }]), "{outcome:?}");
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn a_target_that_is_undecided_has_no_line() {
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
         prober.handle_overflow(Family::V4, now);
-        prober.handle_timeouts(now, |_, _, _| {});
+        prober.handle_timeouts(now, |_| Some(1), |_, _, _| {});
         send(prober, now, &mut |_, _| Silence);
     }
     assert_eq!(written(&run, Lines::All), "2001:db8::1 is unreachable\n");

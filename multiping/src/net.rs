@@ -14,6 +14,7 @@
 #![expect(clippy::disallowed_methods, reason = "an edge: packets are timed here")]
 
 mod filter;
+mod netlink;
 mod route;
 mod socket;
 mod sockets;
@@ -41,7 +42,7 @@ use crate::net::route::{Routes, socket_address};
 use crate::net::socket::{FamilySocket, Sent, receive_slots};
 use crate::net::sockets::{Opened, open_icmp};
 use crate::plan::PacketOptions;
-use crate::prober::{MAX_BATCH, Probe, SendError, Wait};
+use crate::prober::{MAX_BATCH, Probe, Prober, SendError, Strategy, Wait};
 use crate::token::Token;
 use crate::wire::{Echo, HEADER, Malformed, Message};
 
@@ -51,8 +52,6 @@ pub struct Link {
     /// Of a family that could not be opened, the reason, which holds for each probe of that family.
     sockets: PerFamily<Result<FamilySocket, Errno>>,
     routes: Routes,
-    /// The last address of another machine that a probe was sent to.
-    reached: PerFamily<Option<Address>>,
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
@@ -67,6 +66,8 @@ pub struct Arrival<'a> {
     pub message: Result<Message<'a>, Malformed>,
     /// When the kernel received it.
     pub at: Instant,
+    /// Whether it came from another machine.
+    pub is_remote: bool,
 }
 
 /// What became of a batch of probes.
@@ -129,7 +130,6 @@ impl Link {
             config,
             sockets,
             routes: Routes::default(),
-            reached: PerFamily::default(),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             receive_slots: receive_slots(size),
             data,
@@ -155,11 +155,10 @@ impl Link {
         self.sockets.map(|socket| Ok(socket?.status()))
     }
 
-    /// Checks the interfaces for carrier and opens the sockets that ask for routes. Call before a
+    /// Looks at the interfaces and opens the sockets that ask for routes. Call before a
     /// sandbox is entered that allows no new descriptors. Not needed for targets on this machine.
     pub fn look_for_routes(&mut self) {
-        let families = self.sockets.as_ref().map(|socket| socket.is_ok());
-        self.routes = Routes::look(&self.config, families);
+        self.routes = Routes::look(&self.config);
     }
 
     /// The Identifiers of probes and replies.
@@ -189,11 +188,8 @@ impl Link {
             Ok(count) => (count, None),
             Err(errno) => (0, Some(self.send_error(family, errno))),
         };
-        let remote = probes[..count].iter().rev().find(|probe| self.routes.is_remote(probe.address));
-        if let Some(probe) = remote {
-            self.reached[family] = Some(probe.address);
-        }
-        Departure { count, sent_during, outward: remote.is_some(), error }
+        let outward = probes[..count].iter().any(|probe| self.routes.is_remote(probe.address));
+        Departure { count, sent_during, outward, error }
     }
 
     fn try_send(&mut self, family: Family, probes: &[Probe]) -> Sent {
@@ -217,19 +213,14 @@ impl Link {
         socket.send(&self.packets[..probes.len()], &addresses)
     }
 
-    /// What an errno means for other targets. The lack of a route affects only one target if the
-    /// kernel still has a route to one that was sent to before.
-    fn send_error(&self, family: Family, errno: Errno) -> SendError {
-        let about_routes =
-            matches!(errno, Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EACCES | Errno::EINVAL);
+    /// What an errno says of this machine.
+    fn send_error(&mut self, family: Family, errno: Errno) -> SendError {
+        let socket_is_full = || self.sockets[family].as_ref().is_ok_and(FamilySocket::is_full);
         match errno {
-            Errno::ENOBUFS => SendError::NoBuffers,
             Errno::EAGAIN => SendError::SocketFull,
-            _ => SendError::Refused {
-                errno: errno as i32,
-                other_routes_ok: about_routes
-                    && self.reached[family].is_some_and(|address| self.routes.has_route(address)),
-            },
+            Errno::ENOBUFS if socket_is_full() => SendError::SocketFull,
+            Errno::ENOBUFS if self.routes.table_has_been_full(family) => SendError::TableFull,
+            _ => SendError::Refused { errno: errno as i32 },
         }
     }
 
@@ -247,8 +238,36 @@ impl Link {
     /// arrival. Returns for each family whether replies were lost since the last call because the
     /// buffer was full.
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<bool> {
-        let slots = &mut self.receive_slots;
-        self.sockets.as_mut().map(|socket| socket.as_mut().is_ok_and(|socket| socket.receive(slots, &mut on_arrival)))
+        let (slots, routes) = (&mut self.receive_slots, &self.routes);
+        let mut on_packet = |from, message: Result<Message<'_>, Malformed>, at| {
+            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from) });
+        };
+        let sockets = self.sockets.as_mut();
+        sockets.map(|socket| socket.as_mut().is_ok_and(|socket| socket.receive(slots, &mut on_packet)))
+    }
+
+    /// Whether this machine has a global IPv6 address. Unknown before [`Self::look_for_routes`].
+    pub fn has_global_ipv6(&self) -> bool {
+        self.routes.has_global_ipv6()
+    }
+
+    /// Tells `prober` of this machine's links and queues.
+    pub(crate) fn look<S: Strategy>(&mut self, prober: &mut Prober<S>, now: Instant) {
+        if self.routes.changed() {
+            prober.handle_change(now);
+        }
+        for interface in self.routes.interfaces() {
+            prober.handle_interface(interface, now);
+        }
+        for &(index, packets) in self.routes.queues() {
+            prober.handle_queue(index, packets, now);
+        }
+        prober.handle_looked(now);
+    }
+
+    /// The interface that the route to `address` leads over now; `None`: there is no route.
+    pub(crate) fn route(&self, address: Address) -> Option<u32> {
+        self.routes.route(address)
     }
 
     /// Whether `address` is another machine's. Unknown before [`Self::look_for_routes`]: then every

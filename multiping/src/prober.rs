@@ -15,25 +15,28 @@ mod diagnosis;
 mod event;
 mod order;
 mod pacer;
+mod paths;
 mod queue;
 mod strategy;
 mod sweep;
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-pub use crate::prober::backpressure::{MAX_JAM, MAX_NEXT_JAM, RETRY_INTERVAL, SendError};
-pub use crate::prober::diagnosis::{Diagnosis, Fault, Refusals};
+pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
+pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
-pub use crate::prober::strategy::{Attempt, Refused, Strategy, Timeout};
+pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
+pub use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
 pub use crate::prober::sweep::Sweep;
 
 use crate::address::{Address, Addresses, Family, PerFamily, TargetId};
 use crate::alloc::OutOfMemory;
 use crate::plan::{Plan, Rate};
 use crate::prober::backpressure::Backpressure;
-use crate::prober::diagnosis::SendHistory;
 use crate::prober::pacer::Pacer;
+use crate::prober::paths::{Excuse, Paths};
 use crate::token::{Key, Token};
 use crate::wire::Echo;
 
@@ -54,8 +57,25 @@ pub const MIN_SLEEP: Duration = Duration::from_millis(2);
 /// In packets a second; see [`MIN_SLEEP`].
 pub const COALESCED_RATE: f64 = 1000.0;
 
+/// How many probes may be in flight at the start, until something has come back from another machine or
+/// a probe has timed out: what is sent before the first router's ARP answer has come is queued for it,
+/// and only as much as a few hundred packets.
+pub const SLOW_START: u64 = 64;
+
+/// How long the start lasts at most: the interval in which an ARP question is repeated.
+pub const MAX_SLOW_START: Duration = Duration::from_secs(1);
+
+/// How many sources of damaged replies are kept.
+const MAX_DAMAGED: usize = 64;
+
 /// How long nothing must have been lost before the rate goes back to what was asked for.
 const RECOVERY_TIME: Duration = Duration::from_millis(1000);
+
+/// The same after probes waited in our own queue: the link is slower than the rate.
+const QUEUE_RECOVERY_TIME: Duration = Duration::from_secs(10);
+
+/// How long nothing is sent at most while our own queue drains.
+const MAX_DRAIN: Duration = Duration::from_secs(10);
 
 /// How long to wait, and whether a reply ends the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +98,29 @@ pub struct Prober<S> {
     min_sleep: Duration,
     batch: Vec<Probe>,
     backpressure: Backpressure,
-    sending: PerFamily<SendHistory>,
+    slow_start: SlowStart,
+    paths: Paths,
     /// When replies were last seen to be lost in this machine's receive buffers.
     overflow: PerFamily<Option<Instant>>,
-    /// When losses last lowered the rate, until it has recovered.
-    slowed_since: Option<Instant>,
+    /// When losses last lowered the rate, and when it recovers.
+    slowed: Option<(Instant, Instant)>,
+    /// While our own queue drains, nothing is sent, but not longer than this.
+    drains_until: Option<Instant>,
     /// Whether a probe was sent to another machine.
     sent_outward: bool,
+    /// The sources of the first damaged replies.
+    damaged_from: Vec<Address>,
     counts: Counts,
+}
+
+/// Whether the number of probes in flight is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SlowStart {
+    /// Nothing has been sent to another machine.
+    Before,
+    /// Until then at most.
+    Until(Instant),
+    Over,
 }
 
 impl Prober<Sweep> {
@@ -132,10 +167,13 @@ impl<S: Strategy> Prober<S> {
             min_sleep: if rate.exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO },
             batch: Vec::with_capacity(MAX_BATCH),
             backpressure: Backpressure::default(),
-            sending: PerFamily::default(),
+            slow_start: SlowStart::Before,
+            paths: Paths::default(),
             overflow: PerFamily::default(),
-            slowed_since: None,
+            slowed: None,
+            drains_until: None,
             sent_outward: false,
+            damaged_from: Vec::with_capacity(MAX_DAMAGED),
             counts: Counts::default(),
         }
     }
@@ -171,8 +209,29 @@ impl<S: Strategy> Prober<S> {
         self.sent_outward
     }
 
-    fn send_history(&self, family: Family) -> &SendHistory {
-        &self.sending[family]
+    /// The sources of damaged replies: the first 64 distinct ones.
+    pub fn damaged_from(&self) -> &[Address] {
+        &self.damaged_from
+    }
+
+    /// How many more probes may be in flight at `now`.
+    fn window(&self, now: Instant) -> u64 {
+        match self.slow_start {
+            SlowStart::Until(until) if now < until => {
+                SLOW_START.saturating_sub(self.counts.sent - self.counts.replies - self.counts.timeouts)
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    /// Whether a reply from another machine would be news: see [`Self::handle_remote_reply`].
+    pub fn awaits_remote_reply(&self) -> bool {
+        matches!(self.slow_start, SlowStart::Until(_))
+    }
+
+    /// A valid reply came from another machine: the number of probes in flight is no longer limited.
+    pub fn handle_remote_reply(&mut self) {
+        self.slow_start = SlowStart::Over;
     }
 
     /// The probes that may be sent now: of one family, in the order of the strategy. Until
@@ -180,11 +239,11 @@ impl<S: Strategy> Prober<S> {
     /// returns the same ones.
     pub fn poll_send(&mut self, now: Instant) -> &[Probe] {
         self.batch.clear();
-        if self.backpressure.until().is_some_and(|until| now < until) {
+        if self.backpressure.until(now).is_some() || self.drain_look(now).is_some() {
             return &self.batch;
         }
-        self.counts.no_buffers += self.backpressure.resume(now);
-        let max = self.pacer.allows(now, MAX_BATCH);
+        let window = usize::try_from(self.window(now)).unwrap_or(usize::MAX);
+        let max = self.pacer.allows(now, MAX_BATCH).min(window);
         for (target, attempt) in self.strategy.ready(now).take(max) {
             let Some(address) = self.strategy.address(target) else { break };
             if self.batch.first().is_some_and(|first| first.address.family() != address.family()) {
@@ -205,34 +264,28 @@ impl<S: Strategy> Prober<S> {
             return;
         }
         for (index, probe) in self.batch[..count].iter().enumerate() {
-            let first = self.strategy.mark_sent(probe.target, send_time(&during, index, count));
-            self.sending[probe.address.family()].sent(first);
+            self.strategy.mark_sent(probe.target, send_time(&during, index, count));
         }
-        self.backpressure.clear();
+        self.counts.no_buffers += self.backpressure.accepted(during.end);
         self.sent_outward |= outward;
+        if outward && self.slow_start == SlowStart::Before {
+            self.slow_start = SlowStart::Until(during.end + MAX_SLOW_START);
+        }
         self.counts.sent += count as u64;
         self.pacer.spend(count, during.end);
         self.batch.drain(..count);
     }
 
-    /// The kernel did not accept the first unsent probe of the last batch. Full buffers are waited
-    /// for. Anything else is a refusal, and so are buffers that stay full: the attempt runs into its
-    /// timeout, and its error number is kept. Returns whether the probe was refused.
+    /// The kernel did not accept the first unsent probe of the last batch. A full socket is waited for.
+    /// Anything else is a refusal, and so is a socket that stays full. Returns whether the probe was
+    /// refused.
     pub fn handle_send_error(&mut self, error: SendError, now: Instant) -> bool {
-        let Some(&Probe { target, address, .. }) = self.batch.first() else { return false };
-        let sending = &mut self.sending[address.family()];
-        let other_routes_ok = match error {
-            SendError::Refused { other_routes_ok, .. } => other_routes_ok,
-            SendError::SocketFull | SendError::NoBuffers => {
-                if self.backpressure.retry(error, now) {
-                    return false;
-                }
-                sending.gave_up();
-                false
-            }
-        };
-        let refused = self.strategy.mark_refused(target, error.errno(), now);
-        sending.refused(refused, other_routes_ok);
+        let Some(&Probe { target, .. }) = self.batch.first() else { return false };
+        if error == SendError::SocketFull && self.backpressure.wait_for_socket(now) {
+            return false;
+        }
+        self.backpressure.refused(error, self.pacer.is_unlimited(), now);
+        self.strategy.mark_refused(target, error.errno(), error.is_no_buffers(), now);
         self.counts.refused += 1;
         self.pacer.spend(1, now);
         self.batch.clear();
@@ -247,19 +300,26 @@ impl<S: Strategy> Prober<S> {
                 self.counts.replies += 1;
                 let expected = self.strategy.address(target).is_some_and(|address| address.is_source(from));
                 self.counts.other_source += u64::from(!expected);
+                if at.checked_sub(rtt).is_some_and(|sent| self.paths.was_queued(sent)) {
+                    self.counts.queued += 1;
+                    self.counts.longest_queued = self.counts.longest_queued.max(rtt);
+                }
                 self.strategy.record_reply(target, attempt, rtt);
             }
             ReplyKind::Duplicate => self.counts.duplicates += 1,
             ReplyKind::Late => self.counts.late += 1,
-            ReplyKind::Damaged => self.counts.damaged += 1,
+            ReplyKind::Damaged => return self.handle_damaged(from),
             ReplyKind::Stray => self.counts.stray += 1,
         }
         kind
     }
 
-    /// A packet arrived that is malformed: cut short, or with a wrong checksum.
-    pub fn handle_damaged(&mut self) -> ReplyKind {
+    /// A packet arrived from `from` that is malformed: cut short, or with a wrong checksum.
+    pub fn handle_damaged(&mut self, from: Address) -> ReplyKind {
         self.counts.damaged += 1;
+        if self.damaged_from.len() < MAX_DAMAGED && !self.damaged_from.contains(&from) {
+            self.damaged_from.push(from);
+        }
         ReplyKind::Damaged
     }
 
@@ -269,47 +329,118 @@ impl<S: Strategy> Prober<S> {
         ReplyKind::Stray
     }
 
+    /// Whether to look at this machine's links, routes and queues now: see [`Self::handle_change`],
+    /// [`Self::handle_interface`], [`Self::handle_queue`] and [`Self::handle_looked`].
+    pub fn poll_look(&self, now: Instant) -> bool {
+        let expiring = self.strategy.next_timeout().is_some_and(|timeout| timeout <= now);
+        self.sent_outward && self.paths.wants_look(expiring, now)
+    }
+
+    /// The kernel reported a change of links or routes.
+    pub fn handle_change(&mut self, now: Instant) {
+        self.paths.handle_change(now);
+    }
+
+    /// The state of an interface that is up. At the start, and after a change, all are to be told.
+    pub fn handle_interface(&mut self, interface: Interface, now: Instant) {
+        self.paths.handle_interface(interface, now);
+    }
+
+    /// The queueing discipline of an interface holds this many packets.
+    pub fn handle_queue(&mut self, index: u32, packets: u32, now: Instant) {
+        self.paths.handle_queue(index, packets, now);
+    }
+
+    /// A look is complete.
+    pub fn handle_looked(&mut self, now: Instant) {
+        self.paths.handle_looked(now);
+    }
+
     /// Replies of `family` were lost in this machine's receive buffer, some time before `now`.
     pub fn handle_overflow(&mut self, family: Family, now: Instant) {
         self.overflow[family] = Some(now);
-        // One overflow is seen again at each look while it lasts; the rate is lowered only as often
-        // as that can have shown an effect.
-        let slowed_for = self.slowed_since.map(|since| now.saturating_duration_since(since));
+        self.slow_down(now, RECOVERY_TIME);
+    }
+
+    /// Lowers the rate. One loss is seen again at each look while it lasts; the rate is lowered only as
+    /// often as that can have shown an effect, and recovers a while after the last loss.
+    fn slow_down(&mut self, now: Instant, recovery: Duration) {
+        let slowed_for = self.slowed.map(|(since, _)| now.saturating_duration_since(since));
         if slowed_for.is_none_or(|time| time >= RECOVERY_TIME / 4) {
-            self.slowed_since = Some(now);
+            self.slowed = Some((now, now + recovery));
             self.pacer.slow_down(self.counts.sent, now);
         }
     }
 
-    /// Ends every attempt that has timed out by `now`. `on_timeout` is called for each.
-    pub fn handle_timeouts(&mut self, now: Instant, mut on_timeout: impl FnMut(TargetId, u32, Timeout)) {
-        if self.slowed_since.is_some_and(|since| now.saturating_duration_since(since) >= RECOVERY_TIME) {
-            self.slowed_since = None;
+    /// While our own queue drains: when to look at it again.
+    fn drain_look(&self, now: Instant) -> Option<Instant> {
+        let end = self.drains_until.filter(|&end| now < end && self.paths.is_queued())?;
+        Some(end.min(now + LOOK_INTERVAL))
+    }
+
+    /// Ends every attempt that has timed out by `now`. `route` returns the interface that the route to an
+    /// address leads over now, or `None` if there is no route; `on_timeout` is called for each attempt.
+    pub fn handle_timeouts(
+        &mut self,
+        now: Instant,
+        mut route: impl FnMut(Address) -> Option<u32>,
+        mut on_timeout: impl FnMut(TargetId, u32, Timeout),
+    ) {
+        if self.slowed.is_some_and(|(_, recovery)| now >= recovery) {
+            self.slowed = None;
             self.pacer.recover(now);
         }
-        let lost = |address: Address, sent| self.overflow[address.family()].is_some_and(|overflow| overflow >= sent);
-        self.strategy.expire(now, lost, |target, attempt, timeout| {
-            self.counts.refunded += u64::from(timeout == Timeout::Refunded);
+        let last_excuse = Cell::new(None);
+        let excused = |address: Address, sent| {
+            let excuse = self.paths.excuse(sent, || route(address));
+            last_excuse.set(excuse);
+            excuse.is_some() || self.overflow[address.family()].is_some_and(|overflow| overflow >= sent)
+        };
+        let queue_refunds = self.counts.queue_refunds;
+        let counts = &mut self.counts;
+        self.strategy.expire(now, excused, |target, attempt, timeout| {
+            counts.timeouts += 1;
+            let refunds = match last_excuse.get() {
+                None => &mut counts.overflow_refunds,
+                Some(Excuse::Link) => &mut counts.link_refunds,
+                Some(Excuse::Queue) => &mut counts.queue_refunds,
+            };
+            *refunds += u64::from(timeout == Timeout::Refunded);
             on_timeout(target, attempt, timeout);
         });
+        if self.counts.timeouts > 0 {
+            self.slow_start = SlowStart::Over;
+        }
+        if self.counts.queue_refunds > queue_refunds {
+            // What is sent now would only wait as well.
+            self.drains_until = Some(now + MAX_DRAIN);
+            self.slow_down(now, QUEUE_RECOVERY_TIME);
+        }
     }
 
     /// When to come back: when there may be something to send or to time out. `None`: never.
     pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
-        let send = self.strategy.next_due().map(|due| self.pacer.next(now).max(due));
+        let window = match self.slow_start {
+            SlowStart::Until(until) if self.window(now) == 0 => until,
+            _ => now,
+        };
+        let held_up = [self.backpressure.until(now), self.drain_look(now)].into_iter().flatten().max();
+        let next = self.pacer.next(now).max(window).max(held_up.unwrap_or(now));
+        let send = self.strategy.next_due().map(|due| next.max(due));
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
-        let recovery = send.and(self.slowed_since).map(|since| since + RECOVERY_TIME);
+        let recovery = send.and(self.slowed).map(|(_, recovery)| recovery);
         [self.strategy.next_timeout(), send, recovery].into_iter().flatten().min()
     }
 
     /// How to wait until then; `None`: not at all.
     pub fn poll_wait(&self, now: Instant) -> Option<Wait> {
-        if let Some(until) = self.backpressure.until() {
+        if let Some(until) = self.backpressure.until(now) {
             return Some(Wait { until: Some(until), for_replies: false });
         }
+        let is_full = self.window(now) == 0;
         match self.poll_wakeup(now) {
             Some(wakeup) if wakeup <= now => None,
-            Some(wakeup) if self.has_work() && wakeup <= now + MAX_SLEEP => {
+            Some(wakeup) if self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
                 Some(Wait { until: Some(wakeup.max(now + self.min_sleep)), for_replies: false })
             }
             until => Some(Wait { until, for_replies: true }),
@@ -321,7 +452,7 @@ impl<S: Strategy> Prober<S> {
     }
 
     /// What a reply is, by its ident, token, source and time.
-    fn kind(&self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
+    fn kind(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
         if reply.ident != self.idents[from.family()] {
             return ReplyKind::Stray;
         }
@@ -332,15 +463,18 @@ impl<S: Strategy> Prober<S> {
             return ReplyKind::Damaged;
         }
         if self.check_source && !address.is_source(from) {
+            self.strategy.record_invalid(target, Invalid::OtherSource);
             return ReplyKind::Stray;
         }
         match self.strategy.attempt(target, attempt) {
-            Attempt::InFlight { sent, timeout } => match at.saturating_duration_since(sent) {
-                rtt if rtt <= timeout => ReplyKind::Reply { target, attempt, rtt },
-                _ => ReplyKind::Late,
-            },
             Attempt::Answered => ReplyKind::Duplicate,
-            Attempt::Over => ReplyKind::Late,
+            Attempt::InFlight { sent, timeout } if at.saturating_duration_since(sent) <= timeout => {
+                ReplyKind::Reply { target, attempt, rtt: at.saturating_duration_since(sent) }
+            }
+            Attempt::InFlight { .. } | Attempt::Over => {
+                self.strategy.record_invalid(target, Invalid::Late);
+                ReplyKind::Late
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::net::Link;
-use crate::prober::{Event, Prober, Strategy, Wait, send_time};
+use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_time};
 use crate::wire::Message;
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
@@ -52,8 +52,11 @@ pub fn receive<S: Strategy, B>(
         let (reply, kind) = match &arrival.message {
             Ok(Message::Reply(reply)) => (Some(*reply), prober.handle_reply(from, reply, at)),
             Ok(_) => (None, prober.handle_other()),
-            Err(_) => (None, prober.handle_damaged()),
+            Err(_) => (None, prober.handle_damaged(from)),
         };
+        if arrival.is_remote && matches!(kind, ReplyKind::Reply { .. }) {
+            prober.handle_remote_reply();
+        }
         if flow.is_continue() {
             flow = on_event(Event::Received { from, reply, kind, at });
         }
@@ -63,7 +66,11 @@ pub fn receive<S: Strategy, B>(
             prober.handle_overflow(family, now);
         }
     }
-    prober.handle_timeouts(now, |target, attempt, timeout| {
+    if prober.poll_look(now) {
+        link.look(prober, now);
+    }
+    let route = |address| link.route(address);
+    prober.handle_timeouts(now, route, |target, attempt, timeout| {
         if flow.is_continue() {
             flow = on_event(Event::TimedOut { target, attempt, timeout });
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, PerFamily, TargetId};
 use multiping::plan::Rate;
-use multiping::prober::{Attempt, Probe, Prober, Refused, ReplyKind, SendError, Strategy, Timeout};
+use multiping::prober::{Attempt, Probe, Prober, ReplyKind, SendError, Strategy, Timeout};
 use multiping::token::Key;
 use multiping::wire::Echo;
 
@@ -107,15 +107,13 @@ impl Strategy for Periodic {
         in_flight.min()
     }
 
-    fn mark_sent(&mut self, target: TargetId, at: Instant) -> bool {
+    fn mark_sent(&mut self, target: TargetId, at: Instant) {
         let attempt = self.advance(target);
         self.slots[target.index()].in_flight.insert(attempt, at);
-        attempt == 0
     }
 
-    fn mark_refused(&mut self, target: TargetId, _: i32, _: Instant) -> Refused {
-        let attempt = self.advance(target);
-        Refused { first_attempt: attempt == 0, was_sent: attempt > 0 }
+    fn mark_refused(&mut self, target: TargetId, _: i32, _: bool, _: Instant) {
+        self.advance(target);
     }
 
     fn attempt(&self, target: TargetId, attempt: u32) -> Attempt {
@@ -183,7 +181,7 @@ fn reply(prober: &mut Prober<Periodic>, probe: &Probe, at: Instant) -> ReplyKind
 
 fn timed_out(prober: &mut Prober<Periodic>, now: Instant) -> Vec<(u32, u32)> {
     let mut timeouts = Vec::new();
-    prober.handle_timeouts(now, |target, attempt, _| timeouts.push((target.0, attempt)));
+    prober.handle_timeouts(now, |_| None, |target, attempt, _| timeouts.push((target.0, attempt)));
     timeouts
 }
 
@@ -254,7 +252,7 @@ fn adding_a_target_renumbers_no_other() {
 fn a_refused_probe_takes_its_turn_and_is_not_in_flight() {
     let (mut prober, start) = begin();
     prober.strategy_mut().add(FIRST, 10 * MILLI, 5 * MILLI, start);
-    let error = SendError::Refused { errno: 101, other_routes_ok: false };
+    let error = SendError::Refused { errno: 101 };
     assert_eq!(prober.poll_send(start).len(), 1);
     assert!(prober.handle_send_error(error, start));
     assert_eq!(prober.poll_wakeup(start), Some(start + 10 * MILLI));

@@ -4,12 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use multiping::address::Family;
-use multiping::prober::{Diagnosis, Fault, Prober, Refusals, Sweep};
+use multiping::prober::{Diagnosis, Prober, Refusals, Sweep};
 
 use crate::message::{Error, Warning};
 
 /// From this time on, full buffers explain why a run took so long.
 const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// If not one of this many targets answers, it is likely that the fault is this machine's or its network's.
+const MANY: usize = 10;
 
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,35 +49,54 @@ impl Outcome {
             }
         });
         for family in Family::BOTH {
-            let Some(first) = diagnosis.refusals_of(family).next() else { continue };
-            let unsent = diagnosis.refusals_of(family).map(|refusals| refusals.targets).sum();
+            let refusals = || diagnosis.refusals_of(family);
+            let Some(first) = refusals().next() else { continue };
+            let targets = refusals().map(|refusals| refusals.targets).sum();
             match diagnosis.fault[family] {
                 None => {
-                    outcome.warnings.extend(diagnosis.refusals_of(family).map(|refusals| {
-                        Warning::Unsent(refusals.targets, refusals.first.to_string(), reason(refusals))
+                    outcome.warnings.extend(refusals().map(|refusals| {
+                        Warning::Refused(refusals.targets, refusals.first.to_string(), reason(refusals))
                     }))
                 }
+                Some(_) if prober.sent_outward() => outcome.failures.push(Error::SendingFailed {
+                    family: family.name(),
+                    targets,
+                    first: first.first.to_string(),
+                    why: reason(first),
+                }),
                 // Said once: it is about both families.
-                Some(Fault::NothingSent)
-                    if outcome.failures.iter().any(|error| matches!(error, Error::NothingSent(_))) => {}
-                Some(Fault::NothingSent) => outcome.failures.push(Error::NothingSent(reason(first))),
-                Some(Fault::SendingFailed) => {
-                    outcome.failures.push(Error::SendingFailed(family.name(), unsent, reason(first)));
-                }
+                Some(_) if outcome.failures.iter().any(|error| matches!(error, Error::NothingSent(_))) => {}
+                Some(_) => outcome.failures.push(Error::NothingSent(reason(first))),
             }
         }
         if diagnosis.undecided > 0 {
             outcome.failures.push(Error::Undecided(diagnosis.undecided));
         }
-        let counts = prober.counts();
-        if counts.refunded > 0 {
-            outcome.warnings.push(Warning::Overflow(counts.refunded));
-        }
-        if counts.no_buffers >= LONG_WAIT {
-            outcome.warnings.push(Warning::NoBuffers(counts.no_buffers));
-        }
+        outcome.warnings.extend(warnings(prober, diagnosis));
         outcome
     }
+}
+
+/// What went wrong without making the run a failure.
+fn warnings(prober: &Prober<Sweep>, diagnosis: &Diagnosis) -> impl Iterator<Item = Warning> {
+    let counts = *prober.counts();
+    let sweep = prober.strategy();
+    let targets = sweep.addresses().len();
+    let none_answered = targets >= MANY && diagnosis.unreachable == targets && diagnosis.answered.targets == 0;
+    [
+        (counts.overflow_refunds > 0).then_some(Warning::Overflow(counts.overflow_refunds)),
+        (counts.link_refunds > 0).then_some(Warning::LinkLost(counts.link_refunds)),
+        (counts.queued > 0 || counts.queue_refunds > 0).then_some(Warning::Queued {
+            replies: counts.queued,
+            longest: counts.longest_queued,
+            refunds: counts.queue_refunds,
+        }),
+        (counts.no_buffers >= LONG_WAIT).then_some(Warning::NoBuffers(counts.no_buffers)),
+        (diagnosis.answered.targets > 0).then_some(Warning::DidAnswer(diagnosis.answered)),
+        none_answered.then_some(Warning::NoneAnswered(targets)),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn reason(refusals: &Refusals) -> io::Error {

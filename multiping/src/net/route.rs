@@ -1,75 +1,133 @@
 //! This machine's interfaces, addresses and routes, as far as they tell whose fault silence is.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::mem;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc;
-use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
-use nix::sys::socket::{MsgFlags, SockaddrStorage, sendto};
-use socket2::{Protocol, Socket, Type};
+use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::sys::socket::SockaddrStorage;
 
-use crate::address::{Address, PerFamily};
-use crate::net::sockets::{Config, bind, open};
+use crate::address::{Address, Family, PerFamily};
+use crate::net::netlink::{self, Netlink};
+use crate::net::sockets::Config;
+use crate::prober::Interface;
 
 /// A port for questions about an address: nothing is sent to it (RFC 863).
 const DISCARD: u16 = 9;
 
-/// From linux/socket.h; libc does not have it.
-const MSG_PROBE: libc::c_int = 0x10;
-
-/// What is known of the ways out of this machine.
+/// What is known of the ways out of this machine. Without netlink nothing is, and nothing excuses silence.
 #[derive(Default)]
 pub(super) struct Routes {
+    /// The addresses of this machine, sorted.
     local_addresses: Vec<IpAddr>,
-    /// Whether no interface that probes can leave by had a carrier.
-    no_carrier: bool,
-    /// UDP sockets that never send, to ask the kernel for routes with.
-    sockets: PerFamily<Option<Socket>>,
+    netlink: Option<Netlink>,
+    sources: PerFamily<Option<Address>>,
+    /// The index of the only interface that is used, if there is one.
+    only: Option<u32>,
+    /// The interfaces as of the last look.
+    interfaces: Vec<netlink::Interface>,
+    queues: Vec<(u32, u32)>,
+    /// How often the neighbour tables had refused an entry when they were last asked.
+    table_fulls: PerFamily<u64>,
 }
 
 impl Routes {
-    /// Checks the interfaces for carrier and opens the sockets that [`Self::has_route`] uses, for
-    /// `families`.
-    pub(super) fn look(config: &Config, families: PerFamily<bool>) -> Self {
-        let interfaces: Vec<_> = interfaces().collect();
-        let open_socket = |family| {
-            let socket = open(family, Type::DGRAM, Protocol::UDP)?;
-            if let Some(source) = config.sources[family] {
-                bind(&socket, source)?;
-            }
-            if let Some(name) = &config.interface {
-                socket.bind_device(Some(name.as_bytes()))?;
-            }
-            Ok::<_, io::Error>(socket)
+    /// Looks at addresses and interfaces, and opens the sockets that ask for routes.
+    pub(super) fn look(config: &Config) -> Self {
+        let mut local_addresses: Vec<_> = interfaces().filter_map(|interface| ip_of(&interface)).collect();
+        local_addresses.sort_unstable();
+        let netlink = Netlink::open().ok();
+        let mut routes = Routes {
+            local_addresses,
+            sources: config.sources,
+            only: config.interface.as_deref().and_then(|name| if_nametoindex(name).ok()),
+            interfaces: Vec::new(),
+            queues: Vec::new(),
+            table_fulls: PerFamily::default(),
+            netlink,
         };
-        Routes {
-            local_addresses: interfaces.iter().filter_map(ip_of).collect(),
-            no_carrier: have_no_carrier(&interfaces, config.interface.as_deref()),
-            sockets: PerFamily::from_fn(|family| families[family].then(|| open_socket(family).ok()).flatten()),
+        routes.read_interfaces();
+        for family in Family::BOTH {
+            routes.table_has_been_full(family);
+        }
+        routes
+    }
+
+    fn read_interfaces(&mut self) {
+        if let Some(netlink) = &self.netlink {
+            // Of an answer that is cut short, what came is right.
+            let _ = netlink.interfaces(&mut self.interfaces);
         }
     }
 
     /// Whether `address` is another machine's.
     pub(super) fn is_remote(&self, address: Address) -> bool {
         let ip = address.ip();
-        !ip.is_loopback() && !self.local_addresses.contains(&ip)
+        !ip.is_loopback() && self.local_addresses.binary_search(&ip).is_err()
     }
 
-    /// Whether packets to `address` would be lost on this machine, for lack of a carrier. The kernel
+    /// Whether this machine has an IPv6 address of global scope, in the words of ip-address(8).
+    pub(super) fn has_global_ipv6(&self) -> bool {
+        let is_global = |ip: &Ipv6Addr| !ip.is_loopback() && !ip.is_unicast_link_local();
+        let v6 = |ip: &IpAddr| if let IpAddr::V6(ip) = ip { is_global(ip) } else { false };
+        self.local_addresses.iter().any(v6)
+    }
+
+    /// Whether a change of links or routes was reported since the last call. If so, the interfaces are
+    /// read again.
+    pub(super) fn changed(&mut self) -> bool {
+        let changed = self.netlink.as_mut().is_some_and(Netlink::changed);
+        if changed {
+            self.read_interfaces();
+        }
+        changed
+    }
+
+    /// The interfaces that are up, as of the last change.
+    pub(super) fn interfaces(&self) -> impl Iterator<Item = Interface> {
+        self.interfaces.iter().filter(|interface| interface.up && !interface.loopback).map(|interface| Interface {
+            index: interface.index,
+            carrier: interface.carrier,
+            carrier_losses: interface.carrier_down_count,
+        })
+    }
+
+    /// The interfaces with the number of packets that wait in their queues now.
+    pub(super) fn queues(&mut self) -> &[(u32, u32)] {
+        self.queues.clear();
+        if let Some(netlink) = &self.netlink {
+            let _ = netlink.backlogs(&mut self.queues);
+        }
+        &self.queues
+    }
+
+    /// The interface that the route to `address` leads over now; `None`: there is no route. Where that
+    /// cannot be asked, the answer is an interface that does not exist.
+    pub(super) fn route(&self, address: Address) -> Option<u32> {
+        let Some(netlink) = &self.netlink else { return Some(0) };
+        netlink.route(address, self.sources[address.family()], self.only).unwrap_or(Some(0))
+    }
+
+    /// Whether packets to `address` would be dropped on this machine, for lack of a carrier. The kernel
     /// accepts them all the same.
     pub(super) fn is_cut_off(&self, address: Address) -> bool {
-        self.no_carrier && self.is_remote(address)
+        let mut down = self.interfaces().filter(|interface| !interface.carrier).peekable();
+        if down.peek().is_none() || !self.is_remote(address) {
+            return false;
+        }
+        let index = self.route(address);
+        down.any(|interface| Some(interface.index) == index)
     }
 
-    /// Whether the kernel has a route to `address` now. Nothing is sent: an empty message with these
-    /// two flags goes no further than the look-up (linux/socket.h). Without a socket the answer is no.
-    pub(super) fn has_route(&self, address: Address) -> bool {
-        let flags = MsgFlags::from_bits_retain(libc::MSG_CONFIRM | MSG_PROBE);
-        let peer = SockaddrStorage::from(socket_address(address, DISCARD));
-        let ask = |socket: &Socket| sendto(socket.as_raw_fd(), &[], &peer, flags);
-        self.sockets[address.family()].as_ref().is_some_and(|socket| ask(socket).is_ok())
+    /// Whether the neighbour table of `family` has refused an entry since the last call.
+    pub(super) fn table_has_been_full(&mut self, family: Family) -> bool {
+        let table = self.netlink.as_ref().and_then(|netlink| netlink.neighbour_table(family).ok());
+        // Where that cannot be asked, a full table is the likely reason.
+        let Some(table) = table else { return true };
+        let before = mem::replace(&mut self.table_fulls[family], table.table_fulls);
+        table.table_fulls != before || table.entries >= table.max_entries
     }
 }
 
@@ -121,21 +179,6 @@ fn ip_of(interface: &InterfaceAddress) -> Option<IpAddr> {
     let address = interface.address?;
     let v6 = || Some(address.as_sockaddr_in6()?.ip().into());
     address.as_sockaddr_in().map(|v4| v4.ip().into()).or_else(v6)
-}
-
-/// Whether all the interfaces that probes can leave by are without a carrier. The kernel accepts
-/// packets for them all the same, and drops them. (By IFF_LOWER_UP: IFF_RUNNING is updated later, by
-/// a worker.)
-fn have_no_carrier(interfaces: &[InterfaceAddress], only: Option<&str>) -> bool {
-    let outward = || {
-        interfaces.iter().filter(|interface| {
-            interface.flags.contains(InterfaceFlags::IFF_UP)
-                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-                && only.is_none_or(|name| name == interface.interface_name)
-        })
-    };
-    outward().any(|interface| ip_of(interface).is_some())
-        && !outward().any(|interface| interface.flags.contains(InterfaceFlags::IFF_LOWER_UP))
 }
 
 fn interfaces() -> impl Iterator<Item = InterfaceAddress> {

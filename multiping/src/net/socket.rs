@@ -16,12 +16,12 @@ use socket2::Socket;
 
 use crate::address::{Address, Family};
 use crate::error::{Error, SocketOption};
+use crate::net::filter;
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
-use crate::net::{Arrival, filter};
 use crate::plan::PacketOptions;
 use crate::prober::MAX_BATCH;
-use crate::wire::{self, HEADER, Message};
+use crate::wire::{self, HEADER, Malformed, Message};
 
 /// How many errors in a row are read past.
 const MAX_ERRORS: usize = 8;
@@ -43,6 +43,8 @@ const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
 const RMEM_ALLOC: usize = libc::SK_MEMINFO_RMEM_ALLOC as usize;
 const RCVBUF: usize = libc::SK_MEMINFO_RCVBUF as usize;
 const DROPS: usize = libc::SK_MEMINFO_DROPS as usize;
+const WMEM_ALLOC: usize = libc::SK_MEMINFO_WMEM_ALLOC as usize;
+const SNDBUF: usize = libc::SK_MEMINFO_SNDBUF as usize;
 
 sockopt_impl!(
     /// Whether routers may fragment, and whether the kernel uses what it learnt of a path's MTU (ip(7)).
@@ -258,6 +260,11 @@ impl FamilySocket {
         }
     }
 
+    /// Whether the send buffer is full.
+    pub(super) fn is_full(&self) -> bool {
+        getsockopt(&self.socket, MemInfo).is_ok_and(|info| info[WMEM_ALLOC] >= info[SNDBUF])
+    }
+
     /// Whether replies were dropped since the last look because the buffer was full. With IPv6 the
     /// counter also rises for damaged packets; those are told apart by a buffer that was not even a
     /// quarter full, neither now nor when reading last began. (A buffer that fills up while it is
@@ -274,13 +281,17 @@ impl FamilySocket {
 
     /// See [`super::Link::receive`]. Only what had arrived at the start is sure to be read: a flood
     /// must not keep the program here.
-    pub(super) fn receive(&mut self, slots: &mut [u8], on_arrival: &mut impl FnMut(Arrival)) -> bool {
+    pub(super) fn receive(
+        &mut self,
+        slots: &mut [u8],
+        on_packet: &mut impl FnMut(Address, Result<Message<'_>, Malformed>, Instant),
+    ) -> bool {
         let start = Instant::now();
         let overflowed = self.overflowed();
         let mut before = start;
         let mut errors = 0;
         loop {
-            match self.receive_batch(slots, on_arrival) {
+            match self.receive_batch(slots, on_packet) {
                 // A pending socket error is returned once; packets may be queued behind it.
                 Err(errno) if errno != Errno::EAGAIN && errors < MAX_ERRORS => errors += 1,
                 Err(Errno::EAGAIN) => {
@@ -298,7 +309,11 @@ impl FamilySocket {
         }
     }
 
-    fn receive_batch(&self, slots: &mut [u8], on_arrival: &mut impl FnMut(Arrival)) -> Result<ReadBatch, Errno> {
+    fn receive_batch(
+        &self,
+        slots: &mut [u8],
+        on_packet: &mut impl FnMut(Address, Result<Message<'_>, Malformed>, Instant),
+    ) -> Result<ReadBatch, Errno> {
         let mut slots = slots.chunks_exact_mut(slots.len() / READ_BATCH);
         let mut slices: [_; READ_BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot[..]))]);
@@ -328,7 +343,7 @@ impl FamilySocket {
             };
             let message_in = parsed.and_then(|icmp| Message::parse(self.family, icmp));
             if let Some(from) = message.address.as_ref().and_then(address_of) {
-                on_arrival(Arrival { from, message: message_in, at });
+                on_packet(from, message_in, at);
             }
         }
         Ok(batch)

@@ -1,20 +1,19 @@
-//! How long to wait while the kernel has no buffers for what is to be sent.
+//! Probes that the kernel does not accept, and how long to wait while its buffers are full.
 
 use std::time::{Duration, Instant};
 
 /// Why the kernel did not accept a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// The socket's send buffer is full (EAGAIN).
+    /// The socket's send buffer is full. That is how the kernel slows sending down, and it is waited
+    /// for. (Some 500 neighbours that do not answer ARP fill it.)
     SocketFull,
-    /// The queue of an interface or the neighbour table is full (ENOBUFS).
-    NoBuffers,
+    /// The neighbour table is full. Targets that need no new entry can be sent to all the same.
+    TableFull,
     /// Any other error.
     Refused {
         /// The error number.
         errno: i32,
-        /// A route to an earlier target still exists, so only this target is affected.
-        other_routes_ok: bool,
     },
 }
 
@@ -27,63 +26,64 @@ impl SendError {
     pub fn errno(self) -> i32 {
         match self {
             SendError::SocketFull => EAGAIN,
-            SendError::NoBuffers => ENOBUFS,
-            SendError::Refused { errno, .. } => errno,
+            SendError::TableFull => ENOBUFS,
+            SendError::Refused { errno } => errno,
         }
+    }
+
+    /// Whether it is for lack of buffers, and so never particular to a target.
+    pub fn is_no_buffers(self) -> bool {
+        matches!(self, SendError::SocketFull | SendError::TableFull)
     }
 }
 
-/// How long to wait before the next try.
+/// How long to wait before the next try while the socket is full.
 pub const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long to retry while the kernel reports full buffers and no packet is sent. After that the
-/// queue is treated as stuck. (An entry of a full neighbour table is freed after 45 s at most, by
-/// the kernel's default of base_reachable_time_ms.)
+/// How long to wait for buffers while no packet at all is accepted. (An entry of a full neighbour table is
+/// freed after 45 s at most, by the kernel's default of base_reachable_time_ms.)
 pub const MAX_JAM: Duration = Duration::from_secs(50);
 
-/// The shorter limit once waiting has failed: ENOBUFS is also returned for packets that are never
-/// accepted (for example dropped by a qdisc), and these must not delay the other targets again.
-pub const MAX_NEXT_JAM: Duration = Duration::from_millis(100);
+/// The least time between two refused sends at an unlimited rate: each costs a system call.
+pub const REFUSAL_INTERVAL: Duration = Duration::from_micros(100);
 
-/// Full buffers, and how long they have been full.
+/// How sending is held up, and for how long.
 #[derive(Debug, Default)]
 pub(super) struct Backpressure {
-    /// Since when no packet has been accepted.
-    since: Option<Instant>,
-    /// The last try, while waiting for the next one.
-    tried: Option<(Instant, SendError)>,
-    /// Whether waiting for ENOBUFS to end has failed before.
-    has_failed: bool,
+    /// Since when the socket has been full without accepting a packet.
+    full_since: Option<Instant>,
+    /// Since when the neighbour table has been full without a packet being accepted.
+    table_full_since: Option<Instant>,
+    /// When sending may go on.
+    until: Option<Instant>,
 }
 
 impl Backpressure {
-    /// Records that buffers were full for a probe. Returns whether to try it again.
-    pub(super) fn retry(&mut self, error: SendError, now: Instant) -> bool {
-        let no_buffers = error == SendError::NoBuffers;
-        let max = if no_buffers && self.has_failed { MAX_NEXT_JAM } else { MAX_JAM };
-        let retry = now < *self.since.get_or_insert(now) + max;
-        self.tried = retry.then_some((now, error));
-        self.has_failed |= !retry && no_buffers;
-        retry
+    /// Records that the socket is full. Returns whether to wait for it: if not, it is stuck.
+    pub(super) fn wait_for_socket(&mut self, now: Instant) -> bool {
+        let wait = now < *self.full_since.get_or_insert(now) + MAX_JAM;
+        self.until = wait.then_some(now + RETRY_INTERVAL);
+        wait
     }
 
-    /// When to try again, if a try has failed.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.tried.map(|(tried, _)| tried + RETRY_INTERVAL)
-    }
-
-    /// Ends a wait that is over at `now`. Returns its length if it was due to ENOBUFS: a full socket
-    /// only slows sending down to what the kernel can take.
-    pub(super) fn resume(&mut self, now: Instant) -> Duration {
-        match self.tried.take() {
-            Some((tried, SendError::NoBuffers)) => now.saturating_duration_since(tried),
-            _ => Duration::ZERO,
+    /// Records a refused send. Where the rate is unlimited, the next send waits for a moment.
+    pub(super) fn refused(&mut self, error: SendError, is_unlimited: bool, now: Instant) {
+        if error == SendError::TableFull {
+            self.table_full_since.get_or_insert(now);
         }
+        self.until = is_unlimited.then_some(now + REFUSAL_INTERVAL);
     }
 
-    /// Records that a packet was accepted.
-    pub(super) fn clear(&mut self) {
-        self.since = None;
+    /// Records that packets were accepted. Returns for how long the neighbour table had been full.
+    pub(super) fn accepted(&mut self, now: Instant) -> Duration {
+        self.full_since = None;
+        self.until = None;
+        self.table_full_since.take().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// When sending may go on, if that is later than `now`.
+    pub(super) fn until(&self, now: Instant) -> Option<Instant> {
+        self.until.filter(|&until| now < until)
     }
 }
 
@@ -92,36 +92,42 @@ impl Backpressure {
 mod tests {
     use super::*;
 
-    /// How long a probe is retried that is never accepted.
-    fn retried_for(backpressure: &mut Backpressure, error: SendError, mut now: Instant) -> Duration {
-        let start = now;
-        while backpressure.retry(error, now) {
-            now = backpressure.until().expect("a wait");
-            backpressure.resume(now);
+    #[test]
+    fn a_full_socket_is_waited_for_and_then_stuck_until_it_accepts_a_packet() {
+        let start = Instant::now();
+        let mut backpressure = Backpressure::default();
+        let mut now = start;
+        while backpressure.wait_for_socket(now) {
+            now = backpressure.until(now).expect("a wait");
         }
-        now - start
+        assert_eq!(now, start + MAX_JAM);
+        assert!(!backpressure.wait_for_socket(now + RETRY_INTERVAL), "it is not waited for again");
+        assert_eq!(backpressure.accepted(now), Duration::ZERO);
+        assert!(backpressure.wait_for_socket(now));
     }
 
     #[test]
-    fn other_targets_are_delayed_for_long_only_once() {
+    fn the_time_of_a_full_table_runs_from_the_first_refusal_to_the_next_accepted_packet() {
+        let start = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut backpressure = Backpressure::default();
+        for seconds in 0..5 {
+            backpressure.refused(SendError::TableFull, false, start + second * seconds);
+        }
+        assert_eq!(backpressure.accepted(start + second * 7), second * 7);
+        assert_eq!(backpressure.accepted(start + second * 9), Duration::ZERO);
+        backpressure.refused(SendError::Refused { errno: 1 }, false, start);
+        assert_eq!(backpressure.accepted(start + second), Duration::ZERO);
+    }
+
+    #[test]
+    fn refused_sends_are_paced_where_the_rate_is_unlimited() {
         let now = Instant::now();
         let mut backpressure = Backpressure::default();
-        assert_eq!(retried_for(&mut backpressure, SendError::NoBuffers, now), MAX_JAM);
-        assert_eq!(retried_for(&mut backpressure, SendError::NoBuffers, now + MAX_JAM), Duration::ZERO);
-        backpressure.clear();
-        assert_eq!(retried_for(&mut backpressure, SendError::NoBuffers, now), MAX_NEXT_JAM);
-        backpressure.clear();
-        assert_eq!(retried_for(&mut backpressure, SendError::SocketFull, now), MAX_JAM);
-    }
-
-    #[test]
-    fn only_waits_for_enobufs_are_counted() {
-        let now = Instant::now();
-        for (error, counted) in [(SendError::NoBuffers, RETRY_INTERVAL), (SendError::SocketFull, Duration::ZERO)] {
-            let mut backpressure = Backpressure::default();
-            assert!(backpressure.retry(error, now));
-            assert_eq!(backpressure.resume(now + RETRY_INTERVAL), counted);
-            assert_eq!(backpressure.resume(now + RETRY_INTERVAL), Duration::ZERO, "counted once");
-        }
+        backpressure.refused(SendError::Refused { errno: 1 }, true, now);
+        assert_eq!(backpressure.until(now), Some(now + REFUSAL_INTERVAL));
+        assert_eq!(backpressure.until(now + REFUSAL_INTERVAL), None);
+        backpressure.refused(SendError::Refused { errno: 1 }, false, now);
+        assert_eq!(backpressure.until(now), None, "the pacer paces them");
     }
 }

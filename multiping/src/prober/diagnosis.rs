@@ -1,64 +1,23 @@
-//! Whose fault it is that a target was silent: the target's, or this machine's.
+//! Whose fault it is that a target was silent or could not be sent to: the target's, or this machine's.
 
-use crate::address::{Address, Family, PerFamily};
-use crate::prober::strategy::Refused;
+use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::prober::{Prober, Sweep};
 use crate::tally::Verdict;
 
-/// What is known of sending to one family.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SendHistory {
-    /// How many targets had a probe sent.
-    reached: usize,
-    /// While sending fails: how many targets had been reached when that began; 0 if it began among
-    /// the retries.
-    reached_at_failure: Option<usize>,
-    /// Whether a probe was given up for lack of buffers.
-    no_buffers: bool,
-}
-
-impl SendHistory {
-    /// A probe was sent, the `first` to its target or not.
-    pub(super) fn sent(&mut self, first: bool) {
-        self.reached += usize::from(first);
-        self.reached_at_failure = None;
-    }
-
-    /// A probe was refused.
-    pub(super) fn refused(&mut self, probe: Refused, other_routes_ok: bool) {
-        let new = self.reached_at_failure.is_none() && !other_routes_ok;
-        if new && !probe.was_sent && self.reached > 0 {
-            // Among the retries only targets that were refused before are still unreached. Measured
-            // against these, even a few without a route would be all that remained; so they are
-            // measured against all targets.
-            self.reached_at_failure = Some(if probe.first_attempt { self.reached } else { 0 });
-        }
-    }
-
-    /// A probe was given up for lack of buffers.
-    pub(super) fn gave_up(&mut self) {
-        self.no_buffers = true;
-    }
-
-    /// Whether sending failed in mid-run: it had worked, and then more than half of the remaining of
-    /// all `targets` (of all of them, if it first failed among the retries) were `unsent`. A single
-    /// remaining target is not evidence. Also true if one probe was given up for lack of buffers.
-    fn failed(&self, targets: usize, unsent: usize) -> bool {
-        let remaining = self.reached_at_failure.map(|reached| targets - reached);
-        remaining.is_some_and(|remaining| remaining > 1 && unsent * 2 > remaining) || self.no_buffers && unsent > 0
-    }
-}
-
-/// Why targets were never sent to, where that is not particular to them.
+/// Why this machine could not send to targets, where that is not particular to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Not one probe left this machine.
-    NothingSent,
-    /// Sending worked, and then failed.
-    SendingFailed,
+    /// Most of the targets were refused.
+    Most,
+    /// Several targets had no way out: no route, or a link that is down.
+    NoWayOut,
+    /// Targets were refused that had been sent to before.
+    Lost,
+    /// Buffers were full for so long that waiting was given up.
+    NoBuffers,
 }
 
-/// Targets of one family that were never sent to for the same reason.
+/// Targets of one family that were refused until the end for the same reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusals {
     /// The error number.
@@ -69,6 +28,21 @@ pub struct Refusals {
     pub targets: usize,
 }
 
+/// Unreachable targets from which replies came that did not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// How many there are.
+    pub targets: usize,
+    /// From how many replies came after their timeout.
+    pub late: usize,
+    /// From how many damaged replies came.
+    pub damaged: usize,
+    /// From how many replies came from another source, where that is checked.
+    pub other_source: usize,
+    /// The first of them.
+    pub first: Option<Address>,
+}
+
 /// What the verdicts of a run come to.
 #[derive(Debug, Default)]
 pub struct Diagnosis {
@@ -76,44 +50,70 @@ pub struct Diagnosis {
     pub unreachable: usize,
     /// How many targets stayed undecided.
     pub undecided: usize,
-    /// Why targets were never sent to.
+    /// The targets that were refused until the end, by reason.
     pub refusals: Vec<Refusals>,
-    /// By family, the fault of this machine that kept targets from being sent to. `None`: that is
-    /// particular to each of them, and they are unreachable.
+    /// By family, the fault of this machine that this shows. `None`: each refusal is particular to its
+    /// target, which is unreachable.
     pub fault: PerFamily<Option<Fault>>,
+    /// Unreachable targets that did answer.
+    pub answered: Answered,
+}
+
+/// Error numbers of Linux.
+const ENETDOWN: i32 = 100;
+const ENETUNREACH: i32 = 101;
+
+/// The refused targets of one family.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refused {
+    all: usize,
+    no_way_out: usize,
+    were_sent: usize,
+    no_buffers: usize,
 }
 
 impl Diagnosis {
-    /// Judges a run that has ended.
-    pub fn new(prober: &Prober<Sweep>) -> Self {
+    /// Judges a run that has ended. `is_remote` says whether an address is another machine's: what
+    /// reaches this one says nothing of its network. `has_global_ipv6`: this machine has a global IPv6
+    /// address; without one, IPv6 targets without a route are no fault of it.
+    pub fn new(prober: &Prober<Sweep>, is_remote: impl Fn(Address) -> bool, has_global_ipv6: bool) -> Self {
         let mut diagnosis = Diagnosis::default();
-        let addresses = prober.strategy().addresses();
-        for (target, address) in addresses.iter() {
-            match prober.strategy().verdict(target) {
-                Verdict::Unreachable => diagnosis.unreachable += 1,
+        let mut refused: PerFamily<Refused> = PerFamily::default();
+        let mut total: PerFamily<usize> = PerFamily::default();
+        let sweep = prober.strategy();
+        for (target, address) in sweep.addresses().iter() {
+            total[address.family()] += usize::from(is_remote(address));
+            match sweep.verdict(target) {
+                Verdict::Unreachable => {
+                    diagnosis.unreachable += 1;
+                    diagnosis.note_answer(prober, target, address);
+                }
                 Verdict::Undecided => diagnosis.undecided += 1,
-                Verdict::Unsent(errno) => diagnosis.add_refusal(address, errno),
+                Verdict::Refused { errno, no_buffers, was_sent } => {
+                    let refused = &mut refused[address.family()];
+                    refused.all += 1;
+                    refused.no_way_out += usize::from(matches!(errno, ENETDOWN | ENETUNREACH));
+                    refused.no_buffers += usize::from(no_buffers);
+                    refused.were_sent += usize::from(was_sent);
+                    diagnosis.add_refusal(address, errno);
+                }
                 Verdict::Alive(_) | Verdict::Unsettled => {}
             }
         }
-        for family in Family::BOTH {
-            let unsent = diagnosis.refusals_of(family).map(|refusals| refusals.targets).sum();
-            if unsent == 0 {
-                continue;
+        diagnosis.fault = faults(refused, total, has_global_ipv6);
+        if !prober.sent_outward() {
+            // That no probe left this machine is more than particular.
+            diagnosis.fault = PerFamily::from_fn(|family| (refused[family].all > 0).then_some(Fault::Most));
+        }
+        for (family, fault) in diagnosis.fault {
+            if fault.is_none() {
+                diagnosis.unreachable += refused[family].all;
             }
-            diagnosis.fault[family] = if !prober.sent_outward() {
-                Some(Fault::NothingSent)
-            } else if prober.send_history(family).failed(addresses.count(family), unsent) {
-                Some(Fault::SendingFailed)
-            } else {
-                diagnosis.unreachable += unsent;
-                None
-            };
         }
         diagnosis
     }
 
-    /// Why targets of `family` were never sent to.
+    /// Why targets of `family` were refused.
     pub fn refusals_of(&self, family: Family) -> impl Iterator<Item = &Refusals> {
         self.refusals.iter().filter(move |refusals| refusals.first.family() == family)
     }
@@ -122,7 +122,7 @@ impl Diagnosis {
     pub fn is_unreachable(&self, verdict: Verdict, family: Family) -> bool {
         match verdict {
             Verdict::Unreachable => true,
-            Verdict::Unsent(_) => self.fault[family].is_none(),
+            Verdict::Refused { .. } => self.fault[family].is_none(),
             Verdict::Alive(_) | Verdict::Undecided | Verdict::Unsettled => false,
         }
     }
@@ -133,5 +133,112 @@ impl Diagnosis {
             Some(refusals) => refusals.targets += 1,
             None => self.refusals.push(Refusals { errno, first: address, targets: 1 }),
         }
+    }
+
+    fn note_answer(&mut self, prober: &Prober<Sweep>, target: TargetId, address: Address) {
+        let tally = prober.strategy().tally(target);
+        let late = tally.is_some_and(|tally| tally.was_late());
+        let other_source = tally.is_some_and(|tally| tally.had_other_source());
+        let damaged = prober.damaged_from().iter().any(|&from| address.is_source(from));
+        let answered = &mut self.answered;
+        answered.late += usize::from(late);
+        answered.other_source += usize::from(other_source);
+        answered.damaged += usize::from(damaged);
+        if late || other_source || damaged {
+            answered.targets += 1;
+            answered.first.get_or_insert(address);
+        }
+    }
+}
+
+/// Whether refusals are this machine's fault, by family.
+fn faults(refused: PerFamily<Refused>, total: PerFamily<usize>, has_global_ipv6: bool) -> PerFamily<Option<Fault>> {
+    // Without a global address IPv6 proves nothing.
+    let counts = |family| family == Family::V4 || has_global_ipv6;
+    let evident: usize =
+        Family::BOTH.into_iter().filter(|&family| counts(family)).map(|family| refused[family].all).sum();
+    let lost = Family::BOTH.into_iter().map(|family| refused[family].were_sent).sum::<usize>() >= 2;
+    PerFamily::from_fn(|family| {
+        let Refused { all, no_way_out, no_buffers, .. } = refused[family];
+        if all == 0 {
+            None
+        } else if no_buffers > 0 {
+            Some(Fault::NoBuffers)
+        } else if lost {
+            Some(Fault::Lost)
+        } else if !counts(family) {
+            None
+        } else if evident * 2 > total.v4 + total.v6 || total[family] >= 2 && all * 2 > total[family] {
+            Some(Fault::Most)
+        } else if no_way_out >= 2 && no_way_out * 4 >= total[family] {
+            Some(Fault::NoWayOut)
+        } else {
+            None
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(all: usize) -> PerFamily<Refused> {
+        PerFamily { v4: Refused { all, ..Refused::default() }, v6: Refused::default() }
+    }
+
+    fn fault(refused: PerFamily<Refused>, v4: usize, v6: usize) -> PerFamily<Option<Fault>> {
+        faults(refused, PerFamily { v4, v6 }, true)
+    }
+
+    #[test]
+    fn a_few_refused_targets_are_particular_wherever_they_are() {
+        assert_eq!(fault(v4(2), 42, 0).v4, None);
+        assert_eq!(fault(v4(1), 2, 0).v4, None, "half of two");
+        assert_eq!(fault(v4(0), 0, 0).v4, None);
+    }
+
+    #[test]
+    fn most_targets_refused_are_this_machines_fault() {
+        assert_eq!(fault(v4(22), 42, 0).v4, Some(Fault::Most));
+        assert_eq!(fault(v4(1), 1, 0).v4, Some(Fault::Most), "a list of one");
+        // One IPv4 target beside IPv6 ones proves nothing; two of two do.
+        assert_eq!(fault(v4(1), 1, 9).v4, None);
+        assert_eq!(fault(v4(2), 2, 9).v4, Some(Fault::Most));
+    }
+
+    #[test]
+    fn a_quarter_without_a_way_out_is_this_machines_fault() {
+        let refused = |no_way_out| PerFamily {
+            v4: Refused { all: no_way_out, no_way_out, ..Refused::default() },
+            v6: Refused::default(),
+        };
+        assert_eq!(fault(refused(30), 70, 0).v4, Some(Fault::NoWayOut));
+        assert_eq!(fault(refused(2), 8, 0).v4, Some(Fault::NoWayOut));
+        assert_eq!(fault(refused(2), 9, 0).v4, None);
+        assert_eq!(fault(refused(1), 2, 0).v4, None);
+    }
+
+    #[test]
+    fn two_targets_that_had_been_sent_to_are_this_machines_fault() {
+        let refused = |were_sent| PerFamily {
+            v4: Refused { all: 2, were_sent, ..Refused::default() },
+            v6: Refused { all: 1, ..Refused::default() },
+        };
+        assert_eq!(fault(refused(1), 500, 500).v4, None);
+        let both = fault(refused(2), 500, 500);
+        assert_eq!((both.v4, both.v6), (Some(Fault::Lost), Some(Fault::Lost)));
+    }
+
+    #[test]
+    fn without_a_global_address_ipv6_proves_nothing() {
+        let refused = PerFamily { v4: Refused::default(), v6: Refused { all: 5, no_way_out: 5, ..Refused::default() } };
+        assert_eq!(faults(refused, PerFamily { v4: 1, v6: 5 }, false).v6, None);
+        assert_eq!(faults(refused, PerFamily { v4: 1, v6: 5 }, true).v6, Some(Fault::Most));
+    }
+
+    #[test]
+    fn full_buffers_are_never_the_targets_fault() {
+        let refused = PerFamily { v4: Refused { all: 1, no_buffers: 1, ..Refused::default() }, v6: Refused::default() };
+        assert_eq!(fault(refused, 1000, 0).v4, Some(Fault::NoBuffers));
     }
 }

@@ -106,6 +106,8 @@ pub struct Counts {
     pub refused: u64,
     /// First valid replies.
     pub replies: u64,
+    /// Probes that timed out, whether or not that counted.
+    pub timeouts: u64,
     /// Replies from another address than the one probed.
     pub other_source: u64,
     /// See [`ReplyKind::Duplicate`].
@@ -117,7 +119,15 @@ pub struct Counts {
     /// See [`ReplyKind::Stray`].
     pub stray: u64,
     /// Attempts repeated because this machine may have lost their replies.
-    pub refunded: u64,
-    /// How long in all the kernel had no buffers for a probe.
+    pub overflow_refunds: u64,
+    /// Attempts repeated because a link lost its carrier or a route went.
+    pub link_refunds: u64,
+    /// Attempts repeated because packets waited in a queue of this machine.
+    pub queue_refunds: u64,
+    /// Replies whose probes may have waited in a queue of this machine, and the longest of their RTTs.
+    pub queued: u64,
+    /// See `queued`.
+    pub longest_queued: Duration,
+    /// How long in all the neighbour table was full.
     pub no_buffers: Duration,
 }

@@ -43,6 +43,11 @@ impl Pacer {
         Pacer { start, interval, asked: interval, full: interval, due: 0 }
     }
 
+    /// Whether nothing limits the rate now.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.interval == 0
+    }
+
     /// How many packets may leave at `now`, up to `most`.
     pub(super) fn allows(&self, now: Instant, most: usize) -> usize {
         let lag = self.elapsed(now).checked_sub(self.due_at(now));

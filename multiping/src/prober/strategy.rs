@@ -21,17 +21,18 @@ pub trait Strategy {
     /// The probes that are due at `now`, first things first: the target and the attempt of each.
     fn ready(&self, now: Instant) -> impl Iterator<Item = (TargetId, u32)>;
 
-    /// When the next probe is due, whether or not the pace allows it. `None`: none will be.
+    /// When the next probe is due, whether or not the pace allows it. `None`: none is known to be.
     fn next_due(&self) -> Option<Instant>;
 
-    /// When the next probe in flight times out. `None`: none is in flight.
+    /// When [`Self::expire`] has something to do. `None`: not until something is sent.
     fn next_timeout(&self) -> Option<Instant>;
 
-    /// The next probe to `target` was sent at `at`. Returns whether it is the first that was.
-    fn mark_sent(&mut self, target: TargetId, at: Instant) -> bool;
+    /// The next probe to `target` was sent at `at`.
+    fn mark_sent(&mut self, target: TargetId, at: Instant);
 
-    /// The kernel refused to send the next probe to `target`.
-    fn mark_refused(&mut self, target: TargetId, errno: i32, at: Instant) -> Refused;
+    /// The kernel refused to send the next probe to `target`. `no_buffers`: for lack of buffers, which is
+    /// never particular to a target.
+    fn mark_refused(&mut self, target: TargetId, errno: i32, no_buffers: bool, at: Instant);
 
     /// The state of an attempt.
     fn attempt(&self, target: TargetId, attempt: u32) -> Attempt;
@@ -39,12 +40,16 @@ pub trait Strategy {
     /// An attempt in flight was answered.
     fn record_reply(&mut self, target: TargetId, attempt: u32, rtt: Duration);
 
-    /// Ends every attempt that has timed out by `now`. `lost` says whether this machine may have
-    /// lost a reply to a probe that was sent at that time; `on_timeout` is called for each attempt.
+    /// A valid reply came from `target` that did not count: after its timeout, or from another source
+    /// where that is checked.
+    fn record_invalid(&mut self, _target: TargetId, _why: Invalid) {}
+
+    /// Ends every attempt that has timed out by `now`. `excused` says whether this machine may be to
+    /// blame for the silence of a probe that was sent then; `on_timeout` is called for each attempt.
     fn expire(
         &mut self,
         now: Instant,
-        lost: impl FnMut(Address, Instant) -> bool,
+        excused: impl FnMut(Address, Instant) -> bool,
         on_timeout: impl FnMut(TargetId, u32, Timeout),
     );
 
@@ -68,13 +73,13 @@ pub enum Attempt {
     Over,
 }
 
-/// What a refused probe would have been.
-#[derive(Clone, Copy, Debug)]
-pub struct Refused {
-    /// The first attempt at its target.
-    pub first_attempt: bool,
-    /// Not the first probe sent to its target.
-    pub was_sent: bool,
+/// Why a valid reply does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// It came after its timeout.
+    Late,
+    /// It came from another address than the one probed, and the source is checked.
+    OtherSource,
 }
 
 /// What an attempt without a reply counts for.
@@ -82,6 +87,6 @@ pub struct Refused {
 pub enum Timeout {
     /// The target was silent.
     Counted,
-    /// The attempt is repeated, because this machine may have lost the reply.
+    /// The attempt is repeated, because this machine may be to blame.
     Refunded,
 }

@@ -1,5 +1,9 @@
 //! The strategy of batch mode: each target is probed until it has replied often enough or timed out
 //! too often, one probe at a time. In 20 bytes a target with its address.
+//!
+//! A send that the kernel refuses is no attempt: the target is due again after a while. One that is
+//! refused for long is set aside, so that it delays no other, and tried again when all else is
+//! settled.
 
 use std::iter;
 use std::time::{Duration, Instant};
@@ -7,11 +11,35 @@ use std::time::{Duration, Instant};
 use crate::address::{Address, Addresses, Family, TargetId};
 use crate::alloc::{OutOfMemory, try_filled};
 use crate::plan::Plan;
+use crate::prober::backpressure::MAX_JAM;
 use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
-use crate::prober::strategy::{Attempt, Refused, Strategy, Timeout};
+use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
 use crate::tally::{Phase, TICK, Tally, Verdict};
 use crate::token::Key;
+
+/// After a refusal a target is due again after its timeout, but not later than this.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// How long a target may be refused without a break before it is set aside, whatever its timeouts.
+const MAX_REFUSED: Duration = Duration::from_secs(60);
+
+/// The time between two rounds of those set aside.
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many rounds there are at least.
+const MIN_ROUNDS: u32 = 2;
+
+/// The unit of the times of refusals, which have 16 bits.
+const COARSE_TICK: Duration = Duration::from_millis(10);
+
+/// A round of those set aside.
+struct Round {
+    number: u32,
+    start: Instant,
+    /// Whether a probe to one of them was accepted.
+    progress: bool,
+}
 
 /// Probes each target of a list, first attempts before all others.
 pub struct Sweep {
@@ -27,16 +55,25 @@ pub struct Sweep {
     nodes: Nodes,
     /// The probes in flight, a queue for each of `timeouts`.
     in_flight: Vec<Queue>,
+    /// Targets that were refused, in the order in which they are due again.
+    refused: Queue,
+    set_aside: Queue,
     due: Queue,
     due_count: usize,
+    refused_count: usize,
+    set_aside_count: usize,
+    round: Option<Round>,
     order: Order,
     /// How many targets have been tried, in that order.
     tried: u32,
     settled: usize,
+    given_up: usize,
     alive: usize,
     epoch: Instant,
     /// When the last probe was sent, in ticks from the epoch: 32-bit times are counted back from it.
     last_ticks: u64,
+    /// When the last send was refused, in coarse ticks from the epoch: likewise.
+    last_refusal: u64,
     /// When a target was last tried for the first time.
     last_first_attempt: Instant,
 }
@@ -56,14 +93,21 @@ impl Sweep {
             sums: try_filled(sums, 0)?,
             nodes: Nodes::new(targets)?,
             in_flight: vec![Queue::EMPTY; timeouts.len()],
+            refused: Queue::EMPTY,
+            set_aside: Queue::EMPTY,
             due: Queue::EMPTY,
             due_count: 0,
+            refused_count: 0,
+            set_aside_count: 0,
+            round: None,
             order: Order::new(v4, v6, plan.shuffle().then(|| key.clone())),
             tried: 0,
             settled: 0,
+            given_up: 0,
             alive: 0,
             epoch: now,
             last_ticks: 0,
+            last_refusal: 0,
             last_first_attempt: now,
             retries: plan.retries(),
             responses: plan.responses(),
@@ -93,14 +137,19 @@ impl Sweep {
         self.alive
     }
 
+    /// The state of a target, if there is such a target.
+    pub fn tally(&self, target: TargetId) -> Option<&Tally> {
+        self.tallies.get(target.index())
+    }
+
     /// What is known of a target so far.
     pub fn verdict(&self, target: TargetId) -> Verdict {
-        self.tallies.get(target.index()).map_or(Verdict::Unsettled, Tally::verdict)
+        self.tally(target).map_or(Verdict::Unsettled, Tally::verdict)
     }
 
     /// How many targets have a probe to send now or later, whatever is in flight.
     pub(super) fn waiting(&self) -> usize {
-        self.untried() + self.due_count
+        self.untried() + self.due_count + self.refused_count + self.set_aside_count
     }
 
     pub(super) fn untried(&self) -> usize {
@@ -124,10 +173,11 @@ impl Sweep {
     /// Ends the run: targets that have replied are alive, those with a timeout are unreachable, and
     /// the rest stay unsettled. Returns how many targets were unsettled.
     pub fn stop(&mut self) -> usize {
-        let unsettled = self.tallies.len() - self.settled;
+        let unsettled = self.tallies.len() - self.settled - self.given_up;
         for number in 0..self.tallies.len() {
             let tally = &self.tallies[number];
-            if tally.phase() != Phase::Settled && (tally.replies > 0 || tally.timeouts > 0) {
+            let is_over = matches!(tally.phase(), Phase::Settled | Phase::GivenUp);
+            if !is_over && (tally.replies > 0 || tally.timeouts > 0) {
                 self.settle(TargetId(number as u32));
             }
         }
@@ -144,18 +194,21 @@ impl Sweep {
         usize::from(timeouts).min(self.timeouts.len() - 1)
     }
 
-    /// Moves `target` in flight: its next probe was sent or refused.
-    fn set_in_flight(&mut self, target: TargetId, at: Instant) {
-        match self.tallies[target.index()].phase() {
-            Phase::Untried => {
-                self.tried += 1;
-                self.last_first_attempt = at;
-            }
-            _ => {
-                self.due_count -= 1;
-                self.nodes.remove(&mut self.due, target);
-            }
+    /// Takes `target` from those that are to be sent to.
+    fn take(&mut self, target: TargetId, at: Instant) -> Phase {
+        let phase = self.tallies[target.index()].phase();
+        if phase == Phase::Untried {
+            self.tried += 1;
+            self.last_first_attempt = at;
+        } else {
+            self.due_count -= 1;
+            self.nodes.remove(&mut self.due, target);
         }
+        phase
+    }
+
+    /// Moves `target`, which was taken, in flight.
+    fn set_in_flight(&mut self, target: TargetId, at: Instant) {
         let ticks = self.ticks(at).clamp(self.last_ticks, self.latest());
         self.last_ticks = ticks;
         let tally = &mut self.tallies[target.index()];
@@ -170,10 +223,58 @@ impl Sweep {
         self.nodes.remove(&mut self.in_flight[queue], target);
     }
 
-    fn enqueue(&mut self, target: TargetId) {
-        self.tallies[target.index()].set_phase(Phase::Due);
+    /// Makes `target` due, in `phase`.
+    fn enqueue(&mut self, target: TargetId, phase: Phase) {
+        self.tallies[target.index()].set_phase(phase);
         self.nodes.push_back(&mut self.due, target);
         self.due_count += 1;
+    }
+
+    /// How long a refused target waits.
+    fn retry_delay(&self) -> Duration {
+        self.timeouts[0].min(MAX_RETRY_DELAY)
+    }
+
+    /// When the oldest refused target is due again.
+    fn next_retry(&self) -> Option<Instant> {
+        let target = self.refused.first()?;
+        let (_, last) = self.tallies[target.index()].refused_since();
+        let back = (self.last_refusal as u16).wrapping_sub(last);
+        let due = self.last_refusal.saturating_sub(back.into()) + coarse_ticks(self.retry_delay());
+        Some(self.epoch + Duration::from_millis(due * COARSE_TICK.as_millis() as u64))
+    }
+
+    /// Whether there is nothing to do but to try those set aside.
+    fn only_set_aside(&self) -> bool {
+        self.set_aside_count > 0 && self.settled + self.set_aside_count == self.tallies.len()
+    }
+
+    /// Whether there is another round of those set aside.
+    fn has_next_round(&self) -> bool {
+        self.round.as_ref().is_none_or(|round| round.number < MIN_ROUNDS || round.progress)
+    }
+
+    /// When the next round begins, or at once if there is none. `None`: not before all else is settled.
+    fn next_round(&self) -> Option<Instant> {
+        let last = self.round.as_ref().filter(|_| self.has_next_round());
+        self.only_set_aside().then(|| last.map_or(self.epoch, |round| round.start + ROUND_INTERVAL))
+    }
+
+    /// Begins a round of those set aside, or gives them up.
+    fn try_set_aside(&mut self, now: Instant) {
+        let goes_on = self.has_next_round();
+        let number = self.round.as_ref().map_or(1, |round| round.number + 1);
+        self.round = Some(Round { number, start: now, progress: false });
+        while let Some(target) = self.set_aside.first() {
+            self.nodes.remove(&mut self.set_aside, target);
+            self.set_aside_count -= 1;
+            if goes_on {
+                self.enqueue(target, Phase::DueAgain);
+            } else {
+                self.tallies[target.index()].set_phase(Phase::GivenUp);
+                self.given_up += 1;
+            }
+        }
     }
 
     fn settle(&mut self, target: TargetId) {
@@ -187,9 +288,13 @@ impl Sweep {
         self.settled += 1;
     }
 
-    /// When the next probe may be sent to `target`, which was sent one before.
+    /// When the next probe may be sent to `target`, which is due.
     fn due_at(&self, target: TargetId) -> Instant {
-        self.sent_at(target) + self.spacing
+        match self.tallies[target.index()].phase() {
+            // Its last probe was sent longer ago than any spacing, if ever.
+            Phase::DueAgain => self.epoch,
+            _ => self.sent_at(target) + self.spacing,
+        }
     }
 
     /// When the last probe to `target` was sent. Its 32 bits are counted back from the last probe of
@@ -251,23 +356,45 @@ impl Strategy for Sweep {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.first_to_time_out().map(|(.., deadline)| deadline)
+        let timeout = self.first_to_time_out().map(|(.., deadline)| deadline);
+        [timeout, self.next_retry(), self.next_round()].into_iter().flatten().min()
     }
 
-    fn mark_sent(&mut self, target: TargetId, at: Instant) -> bool {
+    fn mark_sent(&mut self, target: TargetId, at: Instant) {
+        let phase = self.take(target, at);
+        if let Some(round) = &mut self.round {
+            round.progress |= phase == Phase::DueAgain;
+        }
         self.set_in_flight(target, at);
-        let tally = &mut self.tallies[target.index()];
-        let first = !tally.was_sent();
-        tally.mark_sent();
-        first
     }
 
-    /// The attempt runs into its timeout all the same.
-    fn mark_refused(&mut self, target: TargetId, errno: i32, at: Instant) -> Refused {
-        self.set_in_flight(target, at);
+    /// No attempt is used up. A target that is refused too long is set aside.
+    fn mark_refused(&mut self, target: TargetId, errno: i32, no_buffers: bool, at: Instant) {
+        let was_refused = self.take(target, at) == Phase::DueAgain;
+        let now = coarse_ticks(at.saturating_duration_since(self.epoch));
+        self.last_refusal = self.last_refusal.max(now);
+        let now = self.last_refusal as u16;
+        let since = if was_refused { self.tallies[target.index()].refused_since().0 } else { now };
+        // A lack of buffers concerns all targets, so what counts is how long no packet was accepted.
+        let refused_for = if no_buffers {
+            let accepted = self.last_ticks * TICK.as_nanos() as u64 / COARSE_TICK.as_nanos() as u64;
+            u64::from(now.wrapping_sub(since)).min(self.last_refusal.saturating_sub(accepted))
+        } else {
+            now.wrapping_sub(since).into()
+        };
+        let max = if no_buffers { MAX_JAM } else { self.total_timeout().min(MAX_REFUSED) };
         let tally = &mut self.tallies[target.index()];
-        tally.set_errno(errno);
-        Refused { first_attempt: tally.attempt() == 0, was_sent: tally.was_sent() }
+        tally.set_errno(errno, no_buffers);
+        if self.round.is_some() || refused_for >= coarse_ticks(max) {
+            tally.set_phase(Phase::SetAside);
+            self.nodes.push_back(&mut self.set_aside, target);
+            self.set_aside_count += 1;
+        } else {
+            tally.set_phase(Phase::Refused);
+            tally.set_refused_since(since, now);
+            self.nodes.push_back(&mut self.refused, target);
+            self.refused_count += 1;
+        }
     }
 
     fn attempt(&self, target: TargetId, attempt: u32) -> Attempt {
@@ -290,35 +417,56 @@ impl Strategy for Sweep {
             Some(sum) => *sum += u64::from(ticks),
             None => tally.ticks = ticks,
         }
-        if tally.replies >= self.responses { self.settle(target) } else { self.enqueue(target) }
+        if tally.replies >= self.responses { self.settle(target) } else { self.enqueue(target, Phase::Due) }
+    }
+
+    fn record_invalid(&mut self, target: TargetId, why: Invalid) {
+        let tally = &mut self.tallies[target.index()];
+        match why {
+            Invalid::Late => tally.mark_late(),
+            Invalid::OtherSource => tally.mark_other_source(),
+        }
     }
 
     fn expire(
         &mut self,
         now: Instant,
-        mut lost: impl FnMut(Address, Instant) -> bool,
+        mut excused: impl FnMut(Address, Instant) -> bool,
         mut on_timeout: impl FnMut(TargetId, u32, Timeout),
     ) {
         while let Some((target, sent, _)) = self.first_to_time_out().filter(|&(.., deadline)| deadline <= now) {
             self.remove_from_flight(target);
-            let lost = self.addresses.get(target).is_some_and(|address| lost(address, sent));
+            let excused = self.addresses.get(target).is_some_and(|address| excused(address, sent));
             let tally = &mut self.tallies[target.index()];
             let attempt = tally.attempt();
             let mut timeout = Timeout::Counted;
-            if lost && tally.refund() {
+            if excused && tally.refund() {
                 timeout = Timeout::Refunded;
-                self.enqueue(target);
+                self.enqueue(target, Phase::Due);
             } else if tally.timeouts < self.retries {
                 tally.timeouts += 1;
-                self.enqueue(target);
+                self.enqueue(target, Phase::Due);
             } else {
                 self.settle(target);
             }
             on_timeout(target, attempt, timeout);
         }
+        while let Some(target) = self.refused.first().filter(|_| self.next_retry().is_some_and(|due| due <= now)) {
+            self.nodes.remove(&mut self.refused, target);
+            self.refused_count -= 1;
+            self.enqueue(target, Phase::DueAgain);
+        }
+        if self.next_round().is_some_and(|next| next <= now) {
+            self.try_set_aside(now);
+        }
     }
 
     fn is_done(&self) -> bool {
-        self.settled == self.tallies.len()
+        self.settled + self.given_up == self.tallies.len()
     }
+}
+
+/// A time in coarse ticks, rounded up.
+fn coarse_ticks(time: Duration) -> u64 {
+    time.as_nanos().div_ceil(COARSE_TICK.as_nanos()) as u64
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use multiping::address::{Address, Family, PerFamily, TargetId};
-use multiping::prober::{Counts, ReplyKind, SendError};
+use multiping::prober::{Answered, Counts, Fault, ReplyKind, SendError};
 use multiping::tally::Verdict;
 use multiping::token::Token;
 
@@ -57,7 +57,10 @@ pub struct Log {
     pub lapses: Vec<Range<Duration>>,
     pub end: Duration,
     pub verdicts: Vec<Verdict>,
-    pub sending_failed: PerFamily<bool>,
+    /// What the prober holds this machine to blame for.
+    pub faults: PerFamily<Option<Fault>>,
+    /// Unreachable targets that did answer.
+    pub answered: Answered,
     pub counts: Counts,
 }
 
@@ -82,6 +85,6 @@ impl Display for Log {
         for (place, verdict) in self.verdicts.iter().enumerate() {
             writeln!(f, "#{place} {}: {verdict:?}", self.targets[place])?;
         }
-        writeln!(f, "end {:?}, sending failed {:?}, {:?}", self.end, self.sending_failed, self.counts)
+        writeln!(f, "end {:?}, faults {:?}, {:?}", self.end, self.faults, self.counts)
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Addresses, Family, PerFamily, TargetId};
 use multiping::plan::Plan;
-use multiping::prober::{Counts, Diagnosis, Fault, Prober, SendError, Sweep};
+use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKind, SendError, Sweep};
 use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
 
@@ -71,6 +71,10 @@ pub struct Machine {
     pub partial: u64,
     /// The odds that it takes the first few, and then says EAGAIN.
     pub full: u64,
+    /// When the link has no carrier.
+    pub cuts: Vec<Range<Duration>>,
+    /// When packets wait in the queue of the link.
+    pub queues: Vec<Range<Duration>>,
     /// How many packets each of the two receive buffers holds.
     pub buffer: usize,
     /// How many batches are sent before the driver looks at its sockets again.
@@ -88,6 +92,8 @@ impl Machine {
         cost: Duration::ZERO..Duration::ZERO,
         partial: 0,
         full: 0,
+        cuts: Vec::new(),
+        queues: Vec::new(),
         buffer: usize::MAX,
         batches: usize::MAX,
         attentive: true,
@@ -130,6 +136,9 @@ struct Run<'a> {
     prober: Prober<Sweep>,
     under_way: BinaryHeap<UnderWay>,
     order: u64,
+    /// How often the link had lost its carrier, and whether it had none, at the last look.
+    losses: u32,
+    was_cut: bool,
     /// What waits in the two receive buffers, and whether something found them full.
     buffers: PerFamily<VecDeque<Packet>>,
     overflowed: PerFamily<bool>,
@@ -153,6 +162,8 @@ impl World {
             prober,
             under_way: BinaryHeap::new(),
             order: 0,
+            losses: 0,
+            was_cut: false,
             buffers: PerFamily::default(),
             overflowed: PerFamily::default(),
             log: Log {
@@ -164,7 +175,8 @@ impl World {
                 lapses: Vec::new(),
                 end: Duration::ZERO,
                 verdicts: Vec::new(),
-                sending_failed: PerFamily::default(),
+                faults: PerFamily::default(),
+                answered: Answered::default(),
                 counts: Counts::default(),
             },
         };
@@ -196,6 +208,9 @@ impl Run<'_> {
     /// The driver's loop.
     fn play(&mut self) {
         let mut planned = self.now;
+        let mut idle = 0;
+        // While the kernel's buffers are full, the driver is behind.
+        let mut buffers_until = Duration::ZERO;
         // More rounds than any run of a test needs: one that goes on without end is to fail, not to hang.
         for _ in 0..3_000_000 {
             self.lapse(planned..self.now);
@@ -207,9 +222,10 @@ impl Run<'_> {
                 }
             }
             self.log.rounds.push(self.now);
-            self.prober.handle_timeouts(self.instant(), |_, _, _| {});
+            self.look();
+            self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
             if self.chance.percent(5) {
-                self.prober.handle_timeouts(self.instant(), |_, _, _| {}); // does no harm
+                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {}); // does no harm
             }
             if self.prober.is_done() {
                 return self.finish();
@@ -220,15 +236,20 @@ impl Run<'_> {
             planned = self.now;
             let wait = self.prober.poll_wait(self.instant());
             let (More::Wait | More::WaitForBuffers, Some(wait)) = (&more, wait) else {
-                let idle = more == More::Wait && self.now == woken;
-                assert!(!idle, "at {:?} there is nothing to do but to wake up", self.now);
+                // (A refused send may have been the last that others waited for.)
+                idle = if more == More::Wait && self.now == woken { idle + 1 } else { 0 };
+                assert!(idle < 3, "at {:?} there is nothing to do but to wake up", self.now);
                 continue;
             };
+            idle = 0;
             let arrival = self.under_way.peek().map(|next| next.packet.at.max(self.now));
             let arrival = arrival.filter(|_| wait.for_replies || self.world.machine.attentive);
             let until = wait.until.map(|until| until - self.origin);
+            if more == More::WaitForBuffers {
+                buffers_until = until.unwrap_or_default();
+            }
             let bedtime = until.into_iter().chain(arrival).min().expect("an unfinished run goes on at some time");
-            if more == More::Wait {
+            if self.now >= buffers_until {
                 let wakeup = self.prober.poll_wakeup(self.instant()).map(|wakeup| wakeup - self.origin);
                 planned = wakeup.map_or(bedtime, |wakeup| wakeup.min(bedtime));
             }
@@ -287,16 +308,41 @@ impl Run<'_> {
 
     /// Why the kernel does not accept a probe to `address` now.
     fn error(&self, address: Address) -> Option<SendError> {
-        let outage = |outage: &&Outage| {
-            outage.time.contains(&self.now) && outage.only.is_none_or(|family| family == address.family())
-        };
         let host = self.hosts[&address];
+        let outage = |outage: &&Outage| {
+            !host.is_near
+                && outage.time.contains(&self.now)
+                && outage.only.is_none_or(|family| family == address.family())
+        };
         let errno = host.refusal.or(self.world.outages.iter().find(outage).map(|outage| outage.errno))?;
         Some(match errno {
             EAGAIN => SendError::SocketFull,
-            ENOBUFS => SendError::NoBuffers,
-            errno => SendError::Refused { errno, other_routes_ok: host.refusal.is_some() && host.other_routes_ok },
+            ENOBUFS => SendError::TableFull,
+            errno => SendError::Refused { errno },
         })
+    }
+
+    /// Looks at the link and its queue, where that is wanted.
+    fn look(&mut self) {
+        if !self.prober.poll_look(self.instant()) {
+            return;
+        }
+        let machine = &self.world.machine;
+        let losses = machine.cuts.iter().filter(|cut| cut.start <= self.now).count() as u32;
+        if losses != self.losses || self.is_cut() != self.was_cut {
+            (self.losses, self.was_cut) = (losses, self.is_cut());
+            self.prober.handle_change(self.instant());
+        }
+        let interface = Interface { index: 1, carrier: !self.is_cut(), carrier_losses: losses };
+        self.prober.handle_interface(interface, self.instant());
+        let queued = machine.queues.iter().any(|queue| queue.contains(&self.now));
+        self.prober.handle_queue(1, queued.into(), self.instant());
+        self.prober.handle_looked(self.instant());
+    }
+
+    /// Whether the link has no carrier now.
+    fn is_cut(&self) -> bool {
+        self.world.machine.cuts.iter().any(|cut| cut.contains(&self.now))
     }
 
     /// One probe leaves, somewhere in the time that sending it takes.
@@ -308,8 +354,11 @@ impl Run<'_> {
         data[..Token::LEN].copy_from_slice(&token.emit());
         let ident = self.world.idents[address.family()];
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));
-        let answers = self.hosts[&address].answer(self.world.seed, address, &request, at);
-        self.launch(answers);
+        // Without a carrier the kernel accepts packets, and drops them.
+        if !self.is_cut() {
+            let answers = self.hosts[&address].answer(self.world.seed, address, &request, at);
+            self.launch(answers);
+        }
         self.log.departures.push(Departure { target, address, token: token.emit(), at, call: at..at, refused: None });
         self.pass(cost / 2);
     }
@@ -326,6 +375,9 @@ impl Run<'_> {
     fn drain(&mut self) {
         while self.under_way.peek().is_some_and(|next| next.packet.at <= self.now) {
             let Some(UnderWay { packet, .. }) = self.under_way.pop() else { break };
+            if self.world.machine.cuts.iter().any(|cut| cut.contains(&packet.at)) {
+                continue;
+            }
             let family = packet.from.family();
             if self.buffers[family].len() < self.world.machine.buffer {
                 self.buffers[family].push_back(packet);
@@ -339,8 +391,11 @@ impl Run<'_> {
                 let fate = match Message::parse(family, &packet.bytes) {
                     Ok(Message::Reply(echo)) => self.prober.handle_reply(packet.from, &echo, self.origin + packet.at),
                     Ok(_) => self.prober.handle_other(),
-                    Err(_) => self.prober.handle_damaged(),
+                    Err(_) => self.prober.handle_damaged(packet.from),
                 };
+                if matches!(fate, ReplyKind::Reply { .. }) {
+                    self.prober.handle_remote_reply();
+                }
                 let outcome = Outcome::Judged(fate);
                 self.log.arrivals.push(Arrival { packet, seen: self.now, outcome });
             }
@@ -352,7 +407,9 @@ impl Run<'_> {
         self.log.end = self.now;
         let ids = (0..self.log.targets.len() as u32).map(TargetId);
         self.log.verdicts = ids.map(|target| prober.strategy().verdict(target)).collect();
-        self.log.sending_failed = Diagnosis::new(prober).fault.map(|fault| fault == Some(Fault::SendingFailed));
+        let diagnosis = Diagnosis::new(prober, |_| true, true);
+        self.log.faults = diagnosis.fault;
+        self.log.answered = diagnosis.answered;
         self.log.counts = *prober.counts();
     }
 

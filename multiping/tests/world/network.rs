@@ -48,8 +48,8 @@ pub struct Host {
     pub forged: u64,
     /// The error with which our own system refuses to send to it.
     pub refusal: Option<i32>,
-    /// Whether the kernel still has a route to other targets then.
-    pub other_routes_ok: bool,
+    /// Whether it can be sent to in an outage.
+    pub is_near: bool,
 }
 
 impl Host {
@@ -64,7 +64,7 @@ impl Host {
         elsewhere: 0,
         forged: 0,
         refusal: None,
-        other_routes_ok: false,
+        is_near: false,
     };
 
     /// Answers everything once, after `delay`.

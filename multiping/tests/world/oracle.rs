@@ -8,17 +8,17 @@
 //! Of the prober's own words only these are used, and each of them is checked: what it called each reply, its verdicts
 //! and its counts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use multiping::address::Address;
 use multiping::address::Family;
-use multiping::prober::{COALESCED_RATE, MIN_SLEEP, ReplyKind, SendError};
+use multiping::prober::{COALESCED_RATE, MIN_SLEEP, ReplyKind};
 use multiping::tally::{TICK, Verdict};
 
 use crate::log::{Arrival, Departure, Log, Outcome};
-use crate::machine::World;
+use crate::machine::{ENOBUFS, World};
 
 /// How often an attempt is given back at most (xymonping(1), LIMITS).
 const MAX_GIVEN_BACK: u32 = 5;
@@ -36,7 +36,7 @@ pub fn judge(world: &World, log: &Log) {
     oracle.judge_pace();
     oracle.judge_work(&courses);
     oracle.judge_end(&courses);
-    oracle.judge_breaks();
+    oracle.judge_faults();
 }
 
 /// What a message is, by its bytes.
@@ -88,7 +88,7 @@ impl<'a> Oracle<'a> {
     /// Every message was taken for what it is. Returns the first valid reply to each probe, by token.
     fn judge_packets(&self) -> HashMap<[u8; 16], First<'a>> {
         let mut probes = HashMap::new();
-        for probe in &self.log.departures {
+        for probe in self.sent() {
             let doubled = probes.insert(probe.token, probe);
             assert!(doubled.is_none(), "no two probes carry the same token");
         }
@@ -98,7 +98,7 @@ impl<'a> Oracle<'a> {
             let from = arrival.packet.from;
             let kind = kind(from.family(), self.world.idents[from.family()], &arrival.packet.bytes);
             let probe = match kind {
-                Kind::Reply(token) => probes.get(&token).filter(|probe| probe.refused.is_none()),
+                Kind::Reply(token) => probes.get(&token),
                 _ => None,
             };
             let refused = |probe: &&Departure| self.world.plan.check_source() && !is_from(probe.address, from);
@@ -137,10 +137,15 @@ impl<'a> Oracle<'a> {
         answers
     }
 
+    /// The probes that were sent.
+    fn sent(&self) -> impl Iterator<Item = &'a Departure> {
+        self.log.departures.iter().filter(|probe| probe.refused.is_none())
+    }
+
     /// How each attempt of each target went.
     fn courses(&self, answers: &HashMap<[u8; 16], First>) -> Vec<Vec<Attempt<'a>>> {
         let mut courses: Vec<Vec<Attempt>> = self.log.targets.iter().map(|_| Vec::new()).collect();
-        for probe in &self.log.departures {
+        for probe in self.sent() {
             let rtt = answers.get(&probe.token).and_then(|first| self.rtt(probe, first));
             let over = match &rtt {
                 Some(_) => answers[&probe.token].arrival.seen..answers[&probe.token].arrival.seen,
@@ -201,7 +206,7 @@ impl<'a> Oracle<'a> {
         }
         let overflowed = self.log.overflows.iter().any(|(family, _)| *family == name.family());
         let most = usize::from(plan.retries()) + usize::from(plan.responses());
-        let most = if overflowed { most + MAX_GIVEN_BACK as usize } else { most };
+        let most = if overflowed || self.is_hampered() { most + MAX_GIVEN_BACK as usize } else { most };
         assert!(course.len() <= most, "{name} was probed {} times", course.len());
 
         let mut states = vec![State::default()];
@@ -223,12 +228,36 @@ impl<'a> Oracle<'a> {
             states.dedup();
         }
         let verdict = self.log.verdicts[place];
+        if let Verdict::Refused { errno, no_buffers, was_sent } = verdict {
+            return self.judge_refused(place, errno, no_buffers, was_sent != course.is_empty());
+        }
         let sane = states.iter().filter(|state| state.settled).any(|state| self.fits(state, course, verdict));
         assert!(sane, "{name} cannot be {verdict:?} after {states:?}");
     }
 
-    /// Whether replies may have been lost in our own buffer while an attempt was waited for: no, yes, or perhaps.
+    /// Whether the link may have kept probes or replies.
+    fn is_hampered(&self) -> bool {
+        !self.world.machine.cuts.is_empty() || !self.world.machine.queues.is_empty()
+    }
+
+    /// A target that was refused until the end: for its last reason, and again and again.
+    fn judge_refused(&self, place: usize, errno: i32, no_buffers: bool, was_sent_is_right: bool) {
+        let name = self.log.targets[place];
+        let of_target = |probe: &&Departure| probe.target.index() == place;
+        let refused: Vec<_> =
+            self.log.departures.iter().rev().filter(of_target).map_while(|probe| probe.refused).collect();
+        let reasons = (refused[0].errno(), refused[0].is_no_buffers());
+        // The prober knows ENOBUFS as the only errno of full buffers.
+        let reasons = if reasons.1 { (ENOBUFS, true) } else { reasons };
+        assert_eq!((errno, no_buffers, was_sent_is_right), (reasons.0, reasons.1, true), "{name}");
+        assert!(refused.len() >= 2, "{name} was given up after {} refusals", refused.len());
+    }
+
+    /// Whether replies may have been lost on this machine while an attempt was waited for: no, yes, or perhaps.
     fn overflow(&self, attempt: &Attempt) -> &'static [bool] {
+        if self.is_hampered() {
+            return &[true, false];
+        }
         let family = attempt.probe.address.family();
         let during = |time: Range<Duration>| {
             self.log.overflows.iter().any(|(of, at)| *of == family && time.start <= *at && *at <= time.end)
@@ -251,13 +280,7 @@ impl<'a> Oracle<'a> {
             let most = rtts.iter().map(|rtt| rtt.end).sum::<Duration>() / count;
             return matches!(verdict, Verdict::Alive(mean) if least <= mean + TICK && mean <= most + TICK);
         }
-        match course.iter().rev().find_map(|attempt| attempt.probe.refused) {
-            Some(error) if course.iter().all(|attempt| attempt.probe.refused.is_some()) => {
-                verdict == Verdict::Unsent(error.errno())
-            }
-            _ if state.doubtful => verdict == Verdict::Undecided,
-            _ => verdict == Verdict::Unreachable,
-        }
+        verdict == if state.doubtful { Verdict::Undecided } else { Verdict::Unreachable }
     }
 
     /// Further replies are called duplicates where the target answered in time, and late where it never did. (Where it
@@ -276,32 +299,32 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Sending to a family failed if it had worked, and then failed for good: for several targets' first attempts, or
-    /// among the retries for more than half of the family. (That a few were refused while others could be sent to, then
-    /// and since, or still had a route, is a matter of their routes.) It also failed if buffers stayed full for a target
-    /// that was never sent to.
-    fn judge_breaks(&self) {
-        for family in Family::BOTH {
-            let of_family = |probe: &&Departure| probe.address.family() == family;
-            let probes: Vec<_> = self.log.departures.iter().filter(of_family).collect();
-            let targets: HashSet<_> = probes.iter().map(|probe| probe.target).collect();
-            let sent = |probe: &&&Departure| probe.refused.is_none();
-            let reached: HashSet<_> = probes.iter().filter(sent).map(|probe| probe.target).collect();
-            let unsent = targets.len() - reached.len();
-            let is_evidence = |probe: &Departure| {
-                let others = matches!(probe.refused, Some(SendError::Refused { other_routes_ok: true, .. }));
-                !others && !reached.contains(&probe.target)
-            };
-            let last = probes.iter().rposition(|probe| probe.refused.is_none());
-            let first_evidence = last.and_then(|last| probes[last + 1..].iter().find(|probe| is_evidence(probe)));
-            let broke = first_evidence.is_some_and(|evidence| {
-                let is_first_attempt = evidence.token[4..8] == [0; 4];
-                if is_first_attempt { unsent > 1 } else { unsent * 2 > targets.len() }
+    /// Targets that were refused until the end are this machine's fault if they are most of the list or of their
+    /// family, if a quarter of the family had no way out, if two had been sent to before, or for lack of buffers.
+    fn judge_faults(&self) {
+        let refused = |wanted: &dyn Fn(Family, i32, bool, bool) -> bool| {
+            let verdicts = self.log.targets.iter().zip(&self.log.verdicts);
+            let counts = verdicts.filter(|(address, verdict)| match **verdict {
+                Verdict::Refused { errno, no_buffers, was_sent } => {
+                    wanted(address.family(), errno, no_buffers, was_sent)
+                }
+                _ => false,
             });
-            let full = |probe: &Departure| matches!(probe.refused, Some(SendError::NoBuffers | SendError::SocketFull));
-            let sent_any = self.log.departures.iter().any(|probe| probe.refused.is_none());
-            let gave_up = probes.iter().any(|probe| full(probe)) && unsent > 0 && sent_any;
-            assert_eq!(self.log.sending_failed[family], broke || gave_up, "{family:?}: {unsent} unsent");
+            counts.count()
+        };
+        let all = self.log.targets.len();
+        for family in Family::BOTH {
+            let of_family = self.log.targets.iter().filter(|address| address.family() == family).count();
+            let here = refused(&|of, _, _, _| of == family);
+            let no_way_out = refused(&|of, errno, _, _| of == family && [100, 101].contains(&errno));
+            let fault = here > 0
+                && (self.sent().next().is_none()
+                    || refused(&|of, _, no_buffers, _| of == family && no_buffers) > 0
+                    || refused(&|_, _, _, was_sent| was_sent) > 1
+                    || refused(&|_, _, _, _| true) * 2 > all
+                    || of_family > 1 && here * 2 > of_family
+                    || no_way_out > 1 && no_way_out * 4 >= of_family);
+            assert_eq!(self.log.faults[family].is_some(), fault, "{family:?}: {here} of {of_family} refused");
         }
     }
 }

@@ -86,8 +86,7 @@ fn list(chance: &mut Chance, count: u64, timeout: Duration) -> Vec<(Address, Hos
             0 => ENOBUFS,
             _ => chance.pick(&ERRNOS),
         });
-        let other_routes_ok = chance.percent(30);
-        list.push((address, Host { refusal, other_routes_ok, ..host(chance, timeout) }));
+        list.push((address, Host { refusal, ..host(chance, timeout) }));
     }
     list
 }
@@ -192,6 +191,8 @@ fn machine(chance: &mut Chance, run: &Range<Duration>) -> Machine {
         cost: nothing..chance.pick(&[nothing, short, short, long]),
         partial: chance.pick(&[0, 20]),
         full: chance.pick(&[0, 0, 20]),
+        cuts: Vec::new(),
+        queues: Vec::new(),
         buffer: if chance.percent(75) { usize::MAX } else { chance.below(17) as usize },
         batches: chance.pick(&[1, 4, usize::MAX]),
         attentive: chance.percent(50),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use multiping::address::{Address, Family, PerFamily};
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{Counts, MAX_JAM};
+use multiping::prober::{Counts, Fault, MAX_JAM, SLOW_START};
 use multiping::tally::{TICK, Verdict};
 use multiping::token::Token;
 
@@ -19,7 +19,12 @@ use crate::oracle::judge;
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
+const EPERM: i32 = 1;
+const ENOMEM: i32 = 12;
+const EDESTADDRREQ: i32 = 89;
+const EMSGSIZE: i32 = 90;
 const ENETUNREACH: i32 = 101;
+const ENOKEY: i32 = 126;
 
 /// The `number`th of our hosts.
 fn v4(number: u32) -> Address {
@@ -256,7 +261,7 @@ fn overflow_gives_attempts_back_and_halves_the_rate() {
     small.plan = small.plan.with_timeout(500 * MILLI).unwrap();
     let log = played(&small);
     assert!(all_alive(&log), "in spite of no retries");
-    assert!(log.counts.refunded >= 40);
+    assert!(log.counts.overflow_refunds >= 40);
     let noticed = 150 * MILLI;
     assert_eq!(log.overflows, [(Family::V4, noticed)]);
     let left = |time: std::ops::Range<Duration>| log.departures.iter().filter(|probe| time.contains(&probe.at)).count();
@@ -269,7 +274,7 @@ fn silence_behind_endless_overflow_is_undecided() {
     deaf.machine.buffer = 0;
     let log = played(&deaf);
     assert!(all_are(&log, Verdict::Undecided));
-    assert_eq!((log.counts.refunded, log.counts.sent), (5 * 5, 5 * (5 + 3)));
+    assert_eq!((log.counts.overflow_refunds, log.counts.sent), (5 * 5, 5 * (5 + 3)));
 }
 
 #[test]
@@ -287,86 +292,209 @@ fn a_passing_overflow_slows_an_unlimited_run_only_while_it_lasts() {
     assert!(log.end <= 4 * 100 * SECOND + 2 * SECOND, "{:?}", log.end);
 }
 
+fn refused(errno: i32) -> Verdict {
+    Verdict::Refused { errno, no_buffers: false, was_sent: false }
+}
+
+fn no_fault(log: &Log) -> bool {
+    log.faults == PerFamily { v4: None, v6: None }
+}
+
+/// How many targets have this verdict.
+fn count(log: &Log, verdict: Verdict) -> usize {
+    log.verdicts.iter().filter(|&&each| each == verdict).count()
+}
+
 #[test]
-fn sending_that_fails_at_first_is_made_good_by_retries() {
-    let mut early = world(at_rate(1000.0).with_timeout(SECOND).unwrap(), hosts(100, &Host::alive(MILLI)));
-    early.outages = vec![Outage { time: Duration::ZERO..300 * MILLI, only: None, errno: ENETUNREACH }];
-    let log = played(&early);
+fn a_refused_send_is_no_attempt() {
+    // The firewall is reloaded when the first replies were lost on the way.
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut reload = world(plan, hosts(20, &Host::alive(MILLI)));
+    reload.outages = vec![Outage { time: Duration::ZERO..2 * SECOND, only: None, errno: EPERM }];
+    let log = played(&reload);
     assert!(all_alive(&log));
-    assert_eq!((log.counts.refused, log.counts.sent), (100, 100));
-    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false });
+    assert_eq!(log.counts.sent, 20);
+    assert!((40..=60).contains(&log.counts.refused), "each is tried again after a second: {:?}", log.counts);
 }
 
 #[test]
-fn a_target_that_is_never_sent_to_is_unsent_with_its_reason() {
-    let plan = Plan::default().with_timeout(SECOND).unwrap();
-    let log = played(&world(plan, hosts(1, &Host { refusal: Some(ENETUNREACH), ..Host::SILENT })));
-    assert!(all_are(&log, Verdict::Unsent(ENETUNREACH)));
-    assert_eq!((log.counts.refused, log.counts.sent), (3, 0));
-    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false }, "it never worked");
+fn refusals_between_attempts_use_up_no_chance() {
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap();
+    let mut between = world(plan, hosts(20, &Host { deaf: 1, ..Host::alive(MILLI) }));
+    between.outages = vec![Outage { time: 900 * MILLI..2900 * MILLI, only: None, errno: EPERM }];
+    let log = played(&between);
+    assert!(all_alive(&log));
+    assert_eq!(log.counts.sent, 40);
+    assert!(log.counts.refused >= 40);
 }
 
 #[test]
-fn a_link_that_dies_in_mid_run_is_told_from_dead_hosts() {
+fn an_outage_of_ours_that_heals_costs_no_target_its_life() {
+    // 35 targets had their turn when the link was away, for 10.7 s.
+    let mut outage = world(Plan::default(), hosts(100, &Host::alive(MILLI)));
+    outage.outages = vec![Outage { time: 500 * MILLI..11_200 * MILLI, only: None, errno: ENETUNREACH }];
+    let log = played(&outage);
+    assert!(all_alive(&log) && no_fault(&log));
+}
+
+#[test]
+fn a_firewall_that_lets_some_packets_out_loses_no_target() {
+    // 100 packets a second of 1000.
+    let mut limited = world(at_rate(1000.0), hosts(400, &Host::alive(MILLI)));
+    let closed = |nth: u32| (Duration::from_secs(1) * nth / 100 + MILLI)..(Duration::from_secs(1) * (nth + 1) / 100);
+    limited.outages = (0..3000).map(|nth| Outage { time: closed(nth), only: None, errno: EPERM }).collect();
+    let log = played(&limited);
+    assert!(all_alive(&log) && no_fault(&log));
+}
+
+#[test]
+fn a_target_that_is_refused_delays_no_other_and_has_its_reason() {
+    // One of two: half of a list is no evidence.
+    let mut list = hosts(2, &Host::alive(MILLI));
+    list[0].1 = Host { refusal: Some(EPERM), ..Host::SILENT };
+    let log = played(&world(Plan::default().with_timeout(SECOND).unwrap(), list));
+    assert_eq!(log.verdicts, [refused(EPERM), Verdict::Alive(MILLI)]);
+    assert!(no_fault(&log));
+    assert!(log.end <= 3 * SECOND + 2 * SECOND, "as long as a silent one, and two rounds: {:?}", log.end);
+}
+
+#[test]
+fn the_place_in_the_list_decides_nothing() {
+    for errno in [EPERM, ENOKEY, EDESTADDRREQ, EMSGSIZE, ENOMEM] {
+        for place in [0, 20, 40] {
+            let mut list = hosts(42, &Host::alive(MILLI));
+            for (_, host) in &mut list[place..place + 2] {
+                host.refusal = Some(errno);
+            }
+            let log = played(&world(at_rate(100.0), list));
+            assert_eq!((count(&log, refused(errno)), count(&log, Verdict::Alive(MILLI))), (2, 40));
+            assert!(no_fault(&log), "{errno} at {place}");
+        }
+    }
+}
+
+#[test]
+fn most_targets_without_a_way_out_are_this_machines_fault() {
+    // The default route has gone, and something still answers.
+    for (near, far) in [(1, 999), (40, 30)] {
+        let mut list = hosts(near + far, &Host::alive(MILLI));
+        for (_, host) in &mut list[near as usize..] {
+            host.refusal = Some(ENETUNREACH);
+        }
+        let log = played(&world(at_rate(1000.0).with_timeout(SECOND).unwrap(), list));
+        assert_eq!(count(&log, refused(ENETUNREACH)), far as usize);
+        assert!(log.faults.v4.is_some(), "{near} and {far}");
+    }
+}
+
+#[test]
+fn a_route_that_goes_in_mid_run_is_this_machines_fault_though_others_are_still_sent_to() {
+    // Every tenth target is on the LAN.
+    let mut dying = world(at_rate(1000.0).with_timeout(SECOND).unwrap(), hosts(500, &Host::alive(MILLI)));
+    dying.list.iter_mut().step_by(10).for_each(|(_, host)| host.is_near = true);
+    dying.outages = vec![Outage { time: 250 * MILLI..1000 * SECOND, only: None, errno: ENETUNREACH }];
+    let log = played(&dying);
+    assert_eq!(count(&log, refused(ENETUNREACH)), 225);
+    assert!(log.faults.v4.is_some());
+}
+
+#[test]
+fn one_family_without_routes_says_nothing_of_the_other() {
     let mut dying = world(at_rate(1000.0), hosts(300, &Host::alive(MILLI)));
     dying.list.extend((1..=50).map(|number| (v6(number), Host::alive(MILLI))));
-    dying.outages = vec![Outage { time: 100 * MILLI..1000 * SECOND, only: Some(Family::V4), errno: ENETUNREACH }];
+    dying.outages = vec![Outage { time: Duration::ZERO..1000 * SECOND, only: Some(Family::V4), errno: ENETUNREACH }];
     let log = played(&dying);
-    assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false });
-    assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENETUNREACH)).count(), 200);
+    assert!(log.faults.v4.is_some() && log.faults.v6.is_none());
+    assert_eq!(count(&log, refused(ENETUNREACH)), 300);
 }
 
 #[test]
-fn a_few_hosts_without_a_route_are_no_broken_link() {
-    let mut list = hosts(100, &Host::alive(MILLI));
-    for (_, host) in &mut list[40..43] {
-        host.refusal = Some(ENETUNREACH);
-    }
-    let log = played(&world(at_rate(100.0), list));
-    assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENETUNREACH)).count(), 3);
-    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false }, "sending to others worked before and after");
+fn a_full_neighbour_table_is_waited_for_as_long_as_it_takes() {
+    let mut full = world(at_rate(1000.0).with_retries(0), hosts(3000, &Host::alive(MILLI)));
+    full.outages = [1..45, 46..90]
+        .map(|time| Outage { time: time.start * SECOND..time.end * SECOND, only: None, errno: ENOBUFS })
+        .to_vec();
+    let log = played(&full);
+    assert!(all_alive(&log) && no_fault(&log));
+    assert!(log.counts.no_buffers >= 80 * SECOND, "{:?}", log.counts);
 }
 
 #[test]
-fn a_host_without_a_route_is_no_failure_where_others_still_have_one() {
-    // The last two of a list that is sorted: nothing is sent after them to show that sending works.
-    let mut list = hosts(100, &Host::alive(MILLI));
-    for (_, host) in &mut list[98..] {
-        *host = Host { refusal: Some(ENETUNREACH), other_routes_ok: true, ..Host::SILENT };
-    }
-    let log = played(&world(at_rate(1000.0), list.clone()));
-    assert_eq!(log.sending_failed, PerFamily { v4: false, v6: false });
-    for (_, host) in &mut list[98..] {
-        host.other_routes_ok = false;
-    }
-    let log = played(&world(at_rate(1000.0), list));
-    assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false });
+fn a_full_neighbour_table_that_stays_full_is_this_machines_fault() {
+    let mut full = world(at_rate(1000.0), hosts(100, &Host::alive(MILLI)));
+    full.outages = vec![Outage { time: 20 * MILLI..1000 * SECOND, only: None, errno: ENOBUFS }];
+    let log = played(&full);
+    let given_up = Verdict::Refused { errno: ENOBUFS, no_buffers: true, was_sent: false };
+    assert_eq!(count(&log, given_up), 80);
+    assert_eq!(log.faults.v4, Some(Fault::NoBuffers));
+    assert!(log.end <= MAX_JAM + 5 * SECOND, "{:?}", log.end);
 }
 
 #[test]
-fn full_buffers_are_waited_for_and_use_up_nothing() {
-    for (errno, counted) in [(ENOBUFS, 40 * SECOND), (EAGAIN, Duration::ZERO)] {
-        let mut full = world(at_rate(1000.0).with_retries(0), hosts(100, &Host::alive(MILLI)));
-        full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, only: None, errno }];
-        let log = played(&full);
-        assert!(all_alive(&log));
-        let counts = Counts { sent: 100, replies: 100, no_buffers: counted, ..Counts::default() };
-        assert_eq!(log.counts, counts, "only ENOBUFS is a reason to tell the operator");
-    }
+fn a_full_socket_is_waited_for_and_uses_up_nothing() {
+    let mut full = world(at_rate(1000.0).with_retries(0), hosts(100, &Host::alive(MILLI)));
+    full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, only: None, errno: EAGAIN }];
+    let log = played(&full);
+    assert!(all_alive(&log));
+    assert_eq!(log.counts, Counts { sent: 100, replies: 100, ..Counts::default() });
 }
 
 #[test]
-fn buffers_that_stay_full_for_one_host_delay_the_others_once() {
-    let mut list = hosts(100, &Host::alive(MILLI));
-    for (_, host) in &mut list[10..13] {
-        host.refusal = Some(ENOBUFS);
-    }
-    let log = played(&world(at_rate(1000.0).with_retries(0), list));
-    assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unsent(ENOBUFS)).count(), 3);
-    assert_eq!(log.counts.replies, 97);
-    assert_eq!(log.sending_failed, PerFamily { v4: true, v6: false }, "that is never the target's fault");
-    let last = log.departures.iter().filter(|probe| probe.refused.is_none()).map(|probe| probe.at).max();
-    assert!(last.expect("97 were sent") < MAX_JAM + SECOND, "{last:?}");
+fn a_link_without_a_carrier_costs_no_attempt_and_excuses_silence() {
+    // Hosts 300 ms away; the link goes when the first probes have left, and comes back.
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut cut = world(plan, hosts(40, &Host::alive(300 * MILLI)));
+    cut.machine.cuts = vec![100 * MILLI..2500 * MILLI];
+    let log = cut.play();
+    assert!(all_alive(&log));
+    assert!(log.counts.link_refunds > 0);
+    // It does not come back.
+    cut.machine.cuts = vec![Duration::ZERO..1000 * SECOND];
+    let log = cut.play();
+    assert!(all_are(&log, Verdict::Undecided));
+}
+
+#[test]
+fn probes_that_wait_in_our_own_queue_prove_nothing_and_slow_us_down() {
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut queued = world(plan, hosts(100, &Host { deaf: 1, ..Host::alive(MILLI) }));
+    queued.machine.queues = vec![Duration::ZERO..3 * SECOND];
+    let log = queued.play();
+    assert!(all_alive(&log));
+    assert_eq!(log.counts.queue_refunds, 100);
+    queued.machine.queues = vec![Duration::ZERO..500 * MILLI];
+    assert!(all_are(&queued.play(), Verdict::Unreachable), "it was seen empty");
+}
+
+#[test]
+fn the_start_is_slow_until_something_comes_back() {
+    // A cold gateway: what is sent within 200 ms is queued for its ARP answer, and little of it kept.
+    let plan = at_rate(10_000.0).with_retries(0);
+    let log = played(&world(plan, hosts(5000, &Host::alive(200 * MILLI))));
+    let within = |time: Duration| log.departures.iter().filter(|probe| probe.at < time).count() as u64;
+    assert_eq!(within(200 * MILLI), SLOW_START);
+    assert!(within(400 * MILLI) > 1000, "then the full rate");
+    // Nothing comes back: after a second it goes on.
+    let log = played(&world(plan, hosts(200, &Host::SILENT)));
+    assert_eq!((within_of(&log, 990 * MILLI), within_of(&log, 1100 * MILLI)), (SLOW_START, 200));
+}
+
+fn within_of(log: &Log, time: Duration) -> u64 {
+    log.departures.iter().filter(|probe| probe.at < time).count() as u64
+}
+
+#[test]
+fn unreachable_targets_that_did_answer_are_counted() {
+    let plan = at_rate(1000.0).with_timeout(100 * MILLI).unwrap().with_retries(0).with_check_source(true);
+    let mut list = hosts(4, &Host::SILENT);
+    list[0].1 = Host::alive(150 * MILLI);
+    list[1].1 = Host { damage: 100, ..Host::alive(MILLI) };
+    list[2].1 = Host { elsewhere: 100, ..Host::alive(MILLI) };
+    list.push((v4(99), Host::alive(200 * MILLI))); // keeps the run going
+    let log = world(plan.with_retries(2), list).play();
+    assert_eq!(log.answered.first, Some(v4(1)));
+    assert!(log.answered.late >= 1 && log.answered.other_source == 1, "{:?}", log.answered);
+    assert!(log.answered.targets >= 3, "{:?}", log.answered);
 }
 
 #[test]

@@ -5,30 +5,36 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use multiping::prober::{MAX_SLEEP, MIN_SLEEP};
+use multiping::prober::{MAX_SLEEP, MAX_SLOW_START, MIN_SLEEP, REFUSAL_INTERVAL, ReplyKind, SLOW_START};
 
+use crate::log::{Arrival, Outcome};
 use crate::oracle::{Attempt, Oracle};
 
 /// How long after an overflow the rate is back at what was asked for.
 const CALM: Duration = Duration::from_secs(1);
 
 impl Oracle<'_> {
-    /// First attempts went first, each target's; then the others, in the order in which they fell due.
+    /// First attempts went first, each target's; then the others, in the order in which they fell due. (What was
+    /// refused before fell due a while after that.)
     pub fn judge_order(&self, courses: &[Vec<Attempt>]) {
         let mut places = vec![0; courses.len()];
+        let mut was_refused = vec![false; courses.len()];
         let mut tried = HashSet::new();
         let mut due = Duration::ZERO;
         for probe in &self.log.departures {
-            let place = &mut places[probe.target.index()];
-            if *place == 0 {
-                tried.insert(probe.target);
+            let target = probe.target.index();
+            if tried.insert(probe.target) {
+                assert!(due == Duration::ZERO, "{probe:?} is a first attempt, and went behind others");
             } else {
-                assert_eq!(tried.len(), courses.len(), "{probe:?} went before somebody's first attempt");
-                let over = &courses[probe.target.index()][*place - 1].over;
-                assert!(over.end >= due, "{probe:?}, due at {over:?}, went behind one that fell due at {due:?}");
-                due = due.max(over.start);
+                assert_eq!(tried.len(), courses.len(), "{probe:?} went before the first attempt at another target");
+                if !was_refused[target] {
+                    let over = &courses[target][places[target] - 1].over;
+                    assert!(over.end >= due, "{probe:?}, due at {over:?}, went behind one that fell due at {due:?}");
+                    due = due.max(over.start);
+                }
             }
-            *place += 1;
+            was_refused[target] = probe.refused.is_some();
+            places[target] += usize::from(probe.refused.is_none());
         }
         assert_eq!(tried.len(), courses.len(), "every target was tried");
     }
@@ -57,7 +63,7 @@ impl Oracle<'_> {
             _ => Duration::ZERO,
         };
         for busy in self.busy(courses) {
-            let lost = self.lapsed(busy.clone(), tolerated) + self.slowed(&busy);
+            let lost = self.lapsed(busy.clone(), tolerated) + self.slowed(&busy) + self.slow_start(&busy);
             let worth = (busy.end - busy.start).saturating_sub(lost).as_secs_f64() * rate;
             let after = self.log.departures.partition_point(|probe| probe.at <= busy.start);
             let until = self.log.departures.partition_point(|probe| probe.at <= busy.end);
@@ -67,6 +73,20 @@ impl Oracle<'_> {
                 "only {left} packets left in {busy:?} of which {lost:?} were lost, worth {worth}"
             );
         }
+    }
+
+    /// For how much of `time` the number of probes in flight was limited: until the first reply, and for a second at
+    /// most.
+    fn slow_start(&self, time: &Range<Duration>) -> Duration {
+        let sent = self.log.departures.iter().filter(|probe| probe.refused.is_none());
+        let Some(begin) = sent.clone().map(|probe| probe.call.end).next() else { return Duration::ZERO };
+        if (sent.count() as u64) < SLOW_START {
+            return Duration::ZERO;
+        }
+        let is_reply = |arrival: &&Arrival| matches!(arrival.outcome, Outcome::Judged(ReplyKind::Reply { .. }));
+        let first_reply = self.log.arrivals.iter().filter(is_reply).map(|arrival| arrival.seen).min();
+        let end = first_reply.map_or(begin + MAX_SLOW_START, |seen| seen.min(begin + MAX_SLOW_START));
+        end.min(time.end).saturating_sub(begin.max(time.start))
     }
 
     /// For how much of `time` the rate was lowered because of overflow.
@@ -83,12 +103,24 @@ impl Oracle<'_> {
 
     /// The stretches in which something waited to be sent.
     fn busy(&self, courses: &[Vec<Attempt>]) -> Vec<Range<Duration>> {
-        let fresh = courses.iter().filter_map(|course| Some(Duration::ZERO..course.first()?.probe.call.start));
-        let due = courses.iter().flat_map(|course| course.windows(2)).map(|pair| {
-            // Whoever stands in front may have to keep its distance first.
-            pair[0].over.end + self.world.plan.spacing()..pair[1].probe.call.start
+        let mut first_tries = vec![None; courses.len()];
+        let mut refusals = vec![Vec::new(); courses.len()];
+        for probe in &self.log.departures {
+            first_tries[probe.target.index()].get_or_insert(probe.call.start);
+            if probe.refused.is_some() {
+                refusals[probe.target.index()].push(probe.at);
+            }
+        }
+        let first_tries = first_tries.into_iter().flatten().map(|first| Duration::ZERO..first);
+        let due = courses.iter().flat_map(|course| course.windows(2)).filter_map(|pair| {
+            // What is in front may have to keep its distance first.
+            let next = pair[1].probe;
+            let waiting = pair[0].over.end + self.world.plan.spacing()..next.call.start;
+            let between = |at: &Duration| pair[0].over.start <= *at && *at <= waiting.end;
+            let was_refused = refusals[next.target.index()].iter().any(between);
+            (!was_refused).then_some(waiting)
         });
-        let mut stretches: Vec<_> = fresh.chain(due).filter(|stretch| !stretch.is_empty()).collect();
+        let mut stretches: Vec<_> = first_tries.chain(due).filter(|stretch| !stretch.is_empty()).collect();
         stretches.sort_by_key(|stretch| stretch.start);
         stretches.dedup_by(|next, stretch| {
             let joined = next.start <= stretch.end;
@@ -103,7 +135,11 @@ impl Oracle<'_> {
     /// The run ended when its last target was settled, and that was not later than packets and timeouts explain.
     pub fn judge_end(&self, courses: &[Vec<Attempt>]) {
         let last = |course: &Vec<Attempt>| course.last().map(|attempt| attempt.over.end);
-        let settled = courses.iter().filter_map(last).max().unwrap_or(Duration::ZERO);
+        let refused = self.log.departures.iter().rev().find(|probe| probe.refused.is_some()).map(|probe| probe.at);
+        let settled = courses.iter().filter_map(last).chain(refused).max().unwrap_or(Duration::ZERO);
+        // That the last one is given up is seen at the next look.
+        let look = if refused.is_some() { REFUSAL_INTERVAL + MIN_SLEEP } else { Duration::ZERO };
+        let settled = settled + look + self.lapsed(settled..self.log.end, Duration::ZERO);
         assert!(self.log.end <= settled, "all was settled at {settled:?}, the end came at {:?}", self.log.end);
 
         // Whatever the last target did not spend in flight it spent in the queue, while others left at the full rate.
@@ -112,7 +148,18 @@ impl Oracle<'_> {
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
         let each = self.world.plan.timeout() + self.world.plan.spacing() + interval + MIN_SLEEP + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
-        let bound = packets + each * attempts + self.lapsed(run.clone(), Duration::ZERO) + self.slowed(&run);
+        // A target is refused for a minute at most, between its attempts and after them, and tried again in rounds.
+        let refused = self.log.departures.iter().filter(|probe| probe.refused.is_some()).count();
+        let minutes = if refused > 0 { Duration::from_secs(130) * (attempts + 2) } else { Duration::ZERO };
+        let outages: Duration = self.world.outages.iter().map(|outage| outage.time.end - outage.time.start).sum();
+        let slow_start = self.slow_start(&run);
+        let bound = packets
+            + each * attempts
+            + minutes
+            + outages
+            + slow_start
+            + self.lapsed(run.clone(), Duration::ZERO)
+            + self.slowed(&run);
         assert!(self.log.end <= bound, "the end came at {:?}, later than {bound:?}", self.log.end);
     }
 

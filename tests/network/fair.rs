@@ -1,0 +1,162 @@
+//! Fair chances: whatever half of this machine's network is broken, no verdict that its own side made.
+
+use std::time::Duration;
+
+use crate::lab::{self, Behaviour, DEVICE, FAR_DEVICE, LIMIT, Lab};
+use crate::{assert_all, hosts, list};
+
+const FAST: [&str; 3] = ["--timeout=0.5", "--retries=1", "--max-pps=1000"];
+
+/// A host on the LAN, which is reached whatever becomes of the routes.
+const NEAR: &str = "192.0.2.77";
+
+/// An interface that is up beside the one that leads to the hosts, as a container's bridge or a VPN is.
+fn another_interface(lab: &Lab) {
+    lab.ip(&["link", "add", "docker0", "type", "veth", "peer", "name", "container0"]);
+    lab.ip(&["addr", "add", "172.17.0.1/16", "dev", "docker0"]);
+    for end in ["docker0", "container0"] {
+        lab.ip(&["link", "set", end, "up"]);
+    }
+}
+
+#[test]
+fn a_default_route_that_has_gone_is_no_verdict_on_hosts_though_something_still_answers() {
+    lab::play(|lab| {
+        lab.ip(&["route", "del", "10.0.0.0/8"]);
+        let remote = hosts(1, 99);
+        let outcome = lab.run(&FAST, format!("{NEAR}\n{}", list(&remote)));
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(4), 1), "{outcome:?}");
+        assert_all(&outcome, &[NEAR], true);
+        let told =
+            "xymonping: IPv4 sending failed: Network is unreachable (no line for 99 targets, the first 10.1.0.1;";
+        assert!(outcome.stderr.starts_with(told), "{outcome:?}");
+        // Of 70, 30 have no way out: not most, but a quarter.
+        let near: Vec<String> = (100..140).map(|n| format!("192.0.2.{n}")).collect();
+        let outcome = lab.run(&FAST, list(&near) + &list(&remote[..30]));
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(4), 40), "{outcome:?}");
+        assert_all(&outcome, &near, true);
+    });
+}
+
+#[test]
+fn ipv4_routes_that_have_gone_say_nothing_of_ipv6() {
+    lab::play(|lab| {
+        if !lab.has_ipv6() {
+            return lab::skip("ipv4_routes_that_have_gone_say_nothing_of_ipv6", "no IPv6");
+        }
+        lab.ip(&["route", "del", "10.0.0.0/8"]);
+        let outcome = lab.run(&FAST, list(&hosts(1, 20)) + "fd00::1\n");
+        assert_eq!((outcome.code, outcome.stdout.contains("unreachable")), (Some(4), false), "{outcome:?}");
+        assert_all(&outcome, &["fd00::1"], true);
+    });
+}
+
+#[test]
+fn a_route_that_goes_and_comes_back_in_mid_run_costs_no_host_its_life() {
+    lab::play(|lab| {
+        let all = hosts(1, 60);
+        let mut running = lab.start(lab.command().args(["--max-pps=50", "--timeout=1", "--retries=2"]));
+        running.feed(list(&all));
+        running.close_stdin();
+        running.wait_until(LIMIT, "some answers", |_| lab.counts().answers >= 10);
+        lab.ip(&["route", "change", "prohibit", "10.0.0.0/8"]);
+        std::thread::sleep(Duration::from_secs(2));
+        lab.ip(&["route", "del", "prohibit", "10.0.0.0/8"]);
+        lab.ip(&["route", "add", "10.0.0.0/8", "via", "192.0.2.254", "dev", DEVICE]);
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 60), "{outcome:?}");
+        assert_all(&outcome, &all, true);
+    });
+}
+
+#[test]
+fn two_forbidden_hosts_are_particular_wherever_they_stand() {
+    lab::play(|lab| {
+        for host in ["10.9.0.1", "10.9.0.2"] {
+            lab.ip(&["route", "add", "prohibit", host]);
+        }
+        let others = hosts(1, 40);
+        let forbidden = ["10.9.0.1".to_owned(), "10.9.0.2".to_owned()];
+        for place in [0, 20, 40] {
+            let all = [&others[..place], &forbidden, &others[place..]].concat();
+            let outcome = lab.run(&FAST, list(&all));
+            assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 42), "{place}: {outcome:?}");
+            assert_all(&outcome, &others, true);
+            assert_all(&outcome, &forbidden, false);
+            let told = "xymonping: targets that could not be sent to: 2, the first 10.9.0.1: Permission denied";
+            assert!(outcome.stderr.starts_with(told), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_cable_that_is_out_is_no_verdict_on_hosts_though_another_interface_is_up() {
+    lab::play(|lab| {
+        another_interface(lab);
+        lab.ip(&["link", "set", FAR_DEVICE, "down"]);
+        lab.wait_for_no_carrier();
+        let all = hosts(1, 20);
+        let outcome = lab.run(&FAST, list(&all));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+        assert!(
+            outcome.stderr.starts_with("xymonping: no probe could leave this machine: Network is down"),
+            "{outcome:?}"
+        );
+    });
+}
+
+#[test]
+fn a_cable_that_goes_in_mid_run_is_no_verdict_on_hosts_and_one_that_comes_back_costs_none() {
+    lab::play(|lab| {
+        another_interface(lab);
+        // 300 ms away: the first probes are in flight when the cable goes.
+        lab.host("10.0.0.0/8", Behaviour::after(lab::ms(300)));
+        let all = hosts(1, 40);
+        for comes_back in [true, false] {
+            lab.forget();
+            let mut running = lab.start(lab.command().args(["--max-pps=100", "--timeout=1", "--retries=1"]));
+            running.feed(list(&all));
+            running.close_stdin();
+            running.wait_until(LIMIT, "some probes", |_| lab.seen().len() >= 10);
+            lab.ip(&["link", "set", FAR_DEVICE, "down"]);
+            lab.wait_for_no_carrier();
+            if comes_back {
+                lab.ip(&["link", "set", FAR_DEVICE, "up"]);
+            }
+            let outcome = running.finish(LIMIT);
+            assert!(!outcome.stdout.contains("unreachable"), "{outcome:?}");
+            if comes_back {
+                assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 40), "{outcome:?}");
+            } else {
+                assert_eq!(outcome.code, Some(4), "{outcome:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn probes_that_wait_in_our_own_queue_are_no_silence_of_hosts() {
+    lab::play(|lab| {
+        // 98 bytes a packet: 40 of them in a second, and 200 may wait.
+        if let Err(refusal) = lab.shape("32kbit", "19600") {
+            return lab::skip("probes_that_wait_in_our_own_queue_are_no_silence_of_hosts", &refusal);
+        }
+        let all = hosts(1, 120);
+        let outcome = lab.run(&["--max-pps=1000", "--timeout=0.5", "--retries=1"], list(&all));
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 120), "{outcome:?}");
+        assert_all(&outcome, &all, true);
+        assert!(outcome.stderr.starts_with("xymonping: packets waited in a queue of this machine: "), "{outcome:?}");
+    });
+}
+
+#[test]
+fn ten_silent_targets_are_a_reason_to_look_at_this_machine() {
+    lab::play(|lab| {
+        lab.host("10.0.0.0/8", Behaviour::silent());
+        let outcome = lab.run(&FAST, list(&hosts(1, 10)));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.stderr.starts_with("xymonping: none of 10 targets answered "), "{outcome:?}");
+        let outcome = lab.run(&FAST, list(&hosts(1, 9)));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    });
+}
