@@ -190,7 +190,7 @@ impl Report {
                 self.line("  why", "this kernel has no filters, or whoever started the program forbids them");
                 self.fix("a kernel with CONFIG_SECCOMP_FILTER, or seccomp in the SystemCallFilter= of the unit");
             }
-            Ok(Seccomp::Absent) => self.line("seccomp", "none for this architecture"),
+            Ok(Seccomp::Unsupported) => self.line("seccomp", "none for this architecture"),
         }
         self.line("Landlock", "not used: nothing is left that it could forbid");
     }

@@ -1,15 +1,15 @@
-//! What the process may still do while it probes and reports: nothing new.
+//! What the process may still do while it probes and reports.
 //!
-//! Two walls, of which either stands alone. No descriptor can be opened any more, neither a file nor a socket, because
-//! none is within the limit: that costs nothing, and every kernel has it. And no system call can be made any more but those
-//! that the rest of a run needs (`calls`), where the kernel and the architecture have seccomp; where not, the run goes on
-//! without.
+//! Two barriers, each independent of the other. RLIMIT_NOFILE allows no new descriptor, so no file or
+//! socket can be opened; every kernel has that, and it costs nothing. And a seccomp filter (`seccomp`)
+//! allows only the system calls that the rest of a run needs; without seccomp, in the kernel or for
+//! the architecture, a run goes on without it.
 
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")),
-    path = "sandbox/absent.rs"
+    path = "sandbox/unsupported.rs"
 )]
-mod calls;
+mod seccomp;
 
 use std::io;
 
@@ -18,23 +18,25 @@ use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use crate::message::Error;
 use crate::privilege::Dropped;
 
-/// How many descriptors are polled together, at most: two sockets and the signals. Polling needs a limit no lower.
+/// The most descriptors that are polled together: two sockets and the signals. poll(2) fails above
+/// the limit.
 const POLLED: rlim_t = 3;
 
-/// Whether the kernel refuses the system calls that are not needed.
+/// Whether the kernel refuses the system calls that a run does not need.
 #[derive(Debug)]
 pub enum Seccomp {
     /// It does, with EPERM.
     On,
-    /// It would not take the filter: it was built without seccomp, or whoever started us keeps us from using it.
+    /// It did not accept the filter: built without seccomp, or forbidden by whatever started us.
     Refused(io::Error),
     /// There is no filter for this architecture.
-    Absent,
+    Unsupported,
 }
 
-/// Closes the door. Whatever needs a new descriptor, or a call that is not in the table, has to have been done by now.
+/// Enters the sandbox, for the rest of the process. What needs a new descriptor, or a system call that
+/// is not in the table, must have been done before.
 pub fn enter(_: &Dropped) -> Result<Seccomp, Error> {
     setrlimit(Resource::RLIMIT_NOFILE, POLLED, POLLED)
         .map_err(|errno| Error::System("set RLIMIT_NOFILE", io::Error::from(errno)))?;
-    Ok(calls::refuse_others())
+    Ok(seccomp::install())
 }
