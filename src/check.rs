@@ -1,224 +1,218 @@
-//! `--check`: what a run would have to work with, and for what is missing the command that would help.
+//! `--check`: a report of the privileges, sockets and limits that a run would have, with the
+//! commands that would help where something is missing.
 //!
-//! It stands where a run would begin to read its list, after the same steps, and looks at what these came to: the kernel
-//! is asked, not our own memory. It knows nothing of targets.
+//! It is made at the point where a run would read its list, after the same steps, and asks the
+//! kernel rather than the program. It knows nothing of targets.
 
 use std::env;
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use multiping::address::{Family, PerFamily};
-use multiping::net::{Link, SocketStatus};
+use multiping::net::SocketStatus;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::getuid;
 
 use crate::limits::Limits;
 use crate::message::{Error, Reason};
-use crate::privilege::{Dropped, Right};
-use crate::sandbox::{self, Seccomp};
+use crate::privilege::Right;
+use crate::sandbox::Seccomp;
 
-/// The file that is running, whatever became of its name since.
+/// The program file that is running, even if it has been renamed since.
 const PROGRAM: &str = "/proc/self/exe";
 
-/// Looks at what a run has by now, closes the door as a run does, and says what there is; and how a run would have ended
-/// here.
-pub fn run(
+/// The report: a title, then a label and a text for each line.
+pub struct Checklist {
+    title: String,
     right: Right,
-    family: Option<Family>,
-    link: Result<Link, multiping::Error>,
-    limits: &Limits,
-    dropped: &Dropped,
-) -> (String, Result<(), Error>) {
-    let mut report = Report::default();
-    report.title();
-    let end = match link {
-        Ok(link) => {
-            for (of_socket, given) in link.status() {
-                if family.is_none_or(|family| family == of_socket) {
-                    report.family(of_socket, given, right);
-                }
-            }
-            Ok(())
-        }
-        Err(error) => {
-            let error = Error::from(error);
-            match &error {
-                Error::NoPermission(why) => {
-                    report.line("sockets", format_args!("none: {}", Reason(why)));
-                    report.ways_to_ping(right);
-                }
-                error => report.line("sockets", format_args!("none: {error}")),
-            }
-            Err(error)
-        }
-    };
-    report.line("rights left", "none: the caller's ids, no capability, no_new_privs, not dumpable");
-    let shut = sandbox::enter(dropped);
-    report.sandbox(&shut);
-    report.limits(limits);
-    let end = end.and(shut.map(drop));
-    report.verdict(&end);
-    (report.text, end)
+    lines: Vec<(&'static str, String)>,
+    /// The commands suggested so far.
+    suggestions: Vec<String>,
 }
 
-/// A line for each thing: what it is, and how it is.
-#[derive(Default)]
-struct Report {
-    text: String,
-    /// Whether something could be better.
-    wanting: bool,
-}
-
-impl Report {
-    fn line(&mut self, what: &str, how: impl Display) {
-        // A string takes all that is written to it.
-        let _ = writeln!(self.text, "{what:12} {how}");
-    }
-
-    /// What would help, said once.
-    fn fix(&mut self, command: &str) {
-        self.wanting = true;
-        if !self.text.contains(command) {
-            self.line("  fix", command);
-        }
-    }
-
-    fn title(&mut self) {
+impl Checklist {
+    /// Reports on privileges and sockets: those of `family`, or all. Call before the sandbox is
+    /// entered.
+    pub fn new(
+        right: Right,
+        family: Option<Family>,
+        sockets: &Result<PerFamily<io::Result<SocketStatus>>, Error>,
+    ) -> Self {
         let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let _ = writeln!(self.text, "{name} {version}, started by uid {}; nothing is sent", getuid());
+        let title = format!("{name} {version}, started by uid {}; nothing is sent", getuid());
+        let mut checklist = Checklist { title, right, lines: Vec::new(), suggestions: Vec::new() };
+        match sockets {
+            Ok(sockets) => {
+                for (of_socket, status) in sockets.as_ref() {
+                    if family.is_none_or(|family| family == of_socket) {
+                        checklist.add_family(of_socket, status);
+                    }
+                }
+            }
+            Err(Error::NoPermission(error)) => {
+                checklist.add("sockets", format!("none: {}", Reason(error)));
+                checklist.explain_missing_privilege();
+            }
+            Err(error) => checklist.add("sockets", format!("none: {error}")),
+        }
+        checklist.add("privileges", "dropped: caller's ids, no capabilities, no_new_privs, not dumpable");
+        checklist
     }
 
-    fn family(&mut self, family: Family, given: io::Result<SocketStatus>, right: Right) {
-        let given = match given {
-            Ok(given) => given,
+    /// Reports on the sandbox, once it has been entered, and tries whether it is in force.
+    pub fn add_sandbox(&mut self, entered: &Result<Seccomp, Error>) {
+        let seccomp = match entered {
+            Ok(seccomp) => seccomp,
+            Err(error) => return self.add("sandbox", error.to_string()),
+        };
+        match File::open("/") {
+            Ok(_) => self.add("sandbox", "none: files can still be opened"),
+            Err(error) => self.add("sandbox", format!("no file or socket can be opened: {}", Reason(&error))),
+        }
+        match seccomp {
+            Seccomp::On => self.add("seccomp", "system calls that a run does not need are refused"),
+            Seccomp::Refused(error) => {
+                self.add("seccomp", format!("none: {}", Reason(error)));
+                self.add("  why", "the kernel has no seccomp filters, or the service or container forbids them");
+                self.suggest("a kernel with CONFIG_SECCOMP_FILTER, or seccomp in the SystemCallFilter= of the unit");
+            }
+            Seccomp::Unsupported => self.add("seccomp", "none for this architecture"),
+        }
+    }
+
+    /// Reports the limits of the caller.
+    pub fn add_limits(&mut self, limits: &Limits) {
+        if limits.caller_is_root {
+            return self.add("limits", "none (the caller is root)");
+        }
+        let Limits { rate, spacing, targets, max_sizes: PerFamily { v4, v6 }, .. } = limits;
+        let spacing = spacing.as_millis();
+        self.add("limits", format!("{rate} packets a second, {spacing} ms between probes to one target,"));
+        self.add("", format!("{targets} lines, no multicast or broadcast targets,"));
+        self.add("", format!("{v4} bytes of data with --ipv4, otherwise {v6}"));
+    }
+
+    /// Reports how a run would have ended here.
+    pub fn add_verdict(&mut self, result: &Result<(), Error>) {
+        match result {
+            Ok(()) if self.has_suggestions() => self.add("verdict", "a run would work, and better after the fix above"),
+            Ok(()) => self.add("verdict", "a run would work"),
+            Err(error) => self.add("verdict", format!("a run would fail with status {}", error.exit() as u8)),
+        }
+    }
+
+    fn add(&mut self, label: &'static str, text: impl Into<String>) {
+        self.lines.push((label, text.into()));
+    }
+
+    /// Suggests a command, unless it has been suggested before.
+    fn suggest(&mut self, command: impl Into<String>) {
+        let command = command.into();
+        if !self.suggestions.contains(&command) {
+            self.add("  fix", command.clone());
+            self.suggestions.push(command);
+        }
+    }
+
+    fn has_suggestions(&self) -> bool {
+        !self.suggestions.is_empty()
+    }
+
+    fn add_family(&mut self, family: Family, status: &io::Result<SocketStatus>) {
+        let status = match status {
+            Ok(status) => status,
             Err(error) => {
-                self.line(family.name(), format_args!("none: {}", Reason(&error)));
+                self.add(family.name(), format!("none: {}", Reason(error)));
                 match error.kind() {
-                    io::ErrorKind::PermissionDenied => self.ways_to_ping(right),
-                    _ => self.line("  why", "this kernel has no such sockets; the other family is not concerned"),
+                    io::ErrorKind::PermissionDenied => self.explain_missing_privilege(),
+                    _ => self.add("  why", "this kernel has no such sockets; the other family is not affected"),
                 }
                 return;
             }
         };
-        let socket = match right {
-            _ if given.datagram => "ICMP datagram socket (net.ipv4.ping_group_range)",
+        let socket = match self.right {
+            _ if status.datagram => "ICMP datagram socket (net.ipv4.ping_group_range)",
             Right::Root => "raw socket (root)",
             Right::Setuid => "raw socket (setuid root)",
             Right::FileCapability => "raw socket (file capability)",
             Right::AmbientCapability => "raw socket (ambient capability)",
-            Right::OutOfBounds | Right::Confined | Right::None => "raw socket",
+            Right::NotInBoundingSet | Right::NoNewPrivs | Right::None => "raw socket",
         };
-        let filter = match given.filter {
-            _ if given.datagram => "own replies only",
+        let filter = match status.filter {
+            _ if status.datagram => "own replies only",
             true => "packet filter",
             false => "no packet filter",
         };
-        let stamps = if given.timestamps { "time stamps" } else { "no time stamps" };
-        let drops = if given.drop_counter { "drop counter" } else { "no drop counter" };
-        self.line(family.name(), socket);
-        self.line("  kernel", format_args!("{filter}, {stamps}, {drops}"));
-        if !given.drop_counter {
-            self.fix("a kernel from Linux 4.12 on; until then lost replies go unnoticed");
+        let stamps = if status.timestamps { "time stamps" } else { "no time stamps" };
+        let drops = if status.drop_counter { "drop counter" } else { "no drop counter" };
+        self.add(family.name(), socket);
+        self.add("  kernel", format!("{filter}, {stamps}, {drops}"));
+        if !status.drop_counter {
+            self.suggest("Linux 4.12 or later; without it lost replies go unnoticed");
         }
-        let (granted, asked) = (given.receive_buffer, given.wanted_receive_buffer);
-        self.line("  buffer", format_args!("{granted} of {asked} bytes"));
-        if granted < asked {
-            self.fix(&format!("sysctl -w net.core.rmem_max={asked}"));
+        let (size, wanted) = (status.receive_buffer, status.wanted_receive_buffer);
+        self.add("  buffer", format!("{size} of {wanted} bytes"));
+        if size < wanted {
+            self.suggest(format!("sysctl -w net.core.rmem_max={wanted}"));
         }
     }
 
-    /// Why no socket could be had, and what would change that. Of several reasons the one is told that would defeat the
-    /// remedies for the others.
-    fn ways_to_ping(&mut self, right: Right) {
+    /// Explains why no socket could be opened and how to fix it. If several causes apply, reports
+    /// the one that would make the fixes for the others ineffective.
+    fn explain_missing_privilege(&mut self) {
         let program = program();
         let file = fs::metadata(PROGRAM).ok();
         let owned_by_root = file.as_ref().is_none_or(|file| file.uid() == 0);
         let setuid = owned_by_root && file.is_some_and(|file| file.mode() & 0o4000 != 0);
         let nosuid = statvfs(PROGRAM).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOSUID));
-        match right {
+        match self.right {
             Right::Root | Right::Setuid | Right::FileCapability | Right::AmbientCapability => {
-                self.line("  why", "CAP_NET_RAW is here and does not count: a user namespace that does not own this");
-                self.line("", "network, or a security module or a seccomp filter that forbids it");
-                self.fix("start it outside of that");
+                self.add("  why", "CAP_NET_RAW has no effect here: a user namespace that does not own this network,");
+                self.add("", "or a security module or seccomp filter that forbids raw sockets");
+                self.suggest("start it outside of that");
             }
-            Right::OutOfBounds => {
-                self.line("  why", "CAP_NET_RAW is not in the bounding set: a container or a service without it");
-                self.fix("docker run --cap-add=NET_RAW, or CapabilityBoundingSet=CAP_NET_RAW in the systemd unit");
+            Right::NotInBoundingSet => {
+                self.add("  why", "CAP_NET_RAW is not in the bounding set: a container or service without it");
+                self.suggest("docker run --cap-add=NET_RAW, or CapabilityBoundingSet=CAP_NET_RAW in the systemd unit");
             }
-            Right::Confined => {
-                self.line("  why", "started with no_new_privs: neither a setuid bit nor a file capability counts");
-                self.fix("AmbientCapabilities=CAP_NET_RAW in the systemd unit");
+            Right::NoNewPrivs => {
+                self.add("  why", "started with no_new_privs: the setuid bit and file capabilities have no effect");
+                self.suggest("AmbientCapabilities=CAP_NET_RAW in the systemd unit");
             }
             Right::None if nosuid => {
-                self.line("  why", "on a file system mounted nosuid neither a setuid bit nor a file capability counts");
-                self.fix(&format!("mount -o remount,suid \"$(findmnt -no TARGET -T {program})\""));
+                self.add("  why", "file system mounted nosuid: the setuid bit and file capabilities have no effect");
+                self.suggest(format!("mount -o remount,suid \"$(findmnt -no TARGET -T {program})\""));
                 if !setuid {
-                    self.line("  then", format_args!("chmod u+s {program}, unless it has a capability (getcap)"));
+                    self.add("  then", format!("chmod u+s {program}, unless it has a capability (getcap)"));
                 }
             }
             Right::None if setuid => {
-                self.line("  why", "it is setuid root, and that does not count: a tracer, a user namespace, or a file");
-                self.line("", "capability without CAP_NET_RAW beside it (never both)");
-                self.fix(&format!("setcap -r {program}, or start it without tracer or namespace"));
+                self.add("  why", "setuid root has no effect here: it is traced, or in a user namespace, or the file");
+                self.add("", "also has capabilities without CAP_NET_RAW (never set both)");
+                self.suggest(format!("setcap -r {program}, or start it without tracer or namespace"));
             }
             Right::None => {
-                self.line("  why", "the program file gives no right");
+                self.add("  why", "the program file grants no privilege");
                 let chown = if owned_by_root { String::new() } else { format!("chown root {program} && ") };
-                self.fix(&format!("{chown}chmod u+s {program}"));
-                self.line("  or", format_args!("setcap cap_net_raw+p {program}"));
+                self.suggest(format!("{chown}chmod u+s {program}"));
+                self.add("  or", format!("setcap cap_net_raw+p {program}"));
             }
         }
-        self.line("  or", "sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"");
-    }
-
-    /// Whether the door is shut is tried.
-    fn sandbox(&mut self, shut: &Result<Seccomp, Error>) {
-        match (shut, File::open("/")) {
-            (Err(error), _) => self.line("sandbox", error),
-            (Ok(_), Ok(_)) => self.line("sandbox", "none: files can still be opened"),
-            (Ok(_), Err(why)) => {
-                self.line("sandbox", format_args!("no file or socket can be opened: {}", Reason(&why)))
-            }
-        }
-        match shut {
-            Err(_) => {}
-            Ok(Seccomp::On) => self.line("seccomp", "system calls that a run does not need are refused"),
-            Ok(Seccomp::Refused(why)) => {
-                self.line("seccomp", format_args!("none: {}", Reason(why)));
-                self.line("  why", "this kernel has no filters, or whoever started the program forbids them");
-                self.fix("a kernel with CONFIG_SECCOMP_FILTER, or seccomp in the SystemCallFilter= of the unit");
-            }
-            Ok(Seccomp::Unsupported) => self.line("seccomp", "none for this architecture"),
-        }
-        self.line("Landlock", "not used: nothing is left that it could forbid");
-    }
-
-    fn limits(&mut self, limits: &Limits) {
-        if limits.caller_is_root {
-            return self.line("limits", "none (the caller is root)");
-        }
-        let Limits { rate, spacing, targets, max_sizes: PerFamily { v4, v6 }, .. } = limits;
-        self.line(
-            "limits",
-            format_args!("{rate} packets a second, {} ms between probes to one target,", spacing.as_millis()),
-        );
-        self.line("", format_args!("{targets} lines, no multicast or broadcast targets,"));
-        self.line("", format_args!("{v4} bytes of data with --ipv4, otherwise {v6}"));
-    }
-
-    fn verdict(&mut self, end: &Result<(), Error>) {
-        match end {
-            Ok(()) if self.wanting => self.line("verdict", "a run would work, and better after the fix above"),
-            Ok(()) => self.line("verdict", "a run would work"),
-            Err(error) => self.line("verdict", format_args!("a run would fail with status {}", error.exit() as u8)),
-        }
+        self.add("  or", "sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"");
     }
 }
 
-/// The path of this program, to be typed into a shell by root. The caller may have had a say in it, so that only what
-/// means nothing to a shell or a terminal is passed on.
+impl Display for Checklist {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.title)?;
+        self.lines.iter().try_for_each(|(label, text)| writeln!(f, "{label:12} {text}"))
+    }
+}
+
+/// The path of this program, for root to type into a shell. The caller may have chosen it, so a
+/// path with characters that are special to a shell or a terminal is replaced.
 fn program() -> String {
     let path = env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
     let is_plain = |path: &String| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte));

@@ -30,14 +30,14 @@ use crate::report::Lines;
 /// A parsed command line.
 #[derive(Debug)]
 pub struct CommandLine {
-    /// What the program is asked to do, or the first error.
+    /// What it requests, or its first error.
     pub request: Result<Request, Error>,
-    /// Whether a list may be coming on stdin. Even an invalid command line can show that none will,
-    /// by an address to probe or by `--check`.
+    /// Whether a list may come on stdin. Even an invalid command line can show that none will: by
+    /// an address to probe, or by `--check`.
     pub awaits_list: bool,
 }
 
-/// What the program is asked to do.
+/// What the command line requests.
 #[derive(Debug)]
 pub enum Request {
     /// Print the help text.
@@ -49,7 +49,7 @@ pub enum Request {
 }
 
 impl Display for Request {
-    /// The answer to a question about the program itself.
+    /// The text to print; none for a run.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Request::Help => Help.fmt(f),
@@ -67,11 +67,11 @@ pub enum Input {
     Stdin,
     /// A list in a file.
     File(OsString),
-    /// The command line itself.
+    /// The command line.
     Operands(Vec<OsString>),
 }
 
-/// Where a line for every packet is written to.
+/// Where the debug log is written to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum Debug {
     /// Nowhere.
@@ -83,7 +83,7 @@ pub enum Debug {
     File(OsString),
 }
 
-/// An address to send from, not yet known to be this machine's.
+/// An address to send from, not yet checked against this machine's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The address.
@@ -101,34 +101,34 @@ impl Display for Source {
     }
 }
 
-/// Everything that the command line says.
+/// The parsed options.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// What every target is sent.
+    /// How targets are probed.
     pub plan: Plan,
-    /// What a probe looks like on the wire.
+    /// What a probe is like on the wire.
     pub packet: PacketOptions,
     /// The only family to probe, if not both.
     pub family: Option<Family>,
-    /// Where to send from, by family.
+    /// The addresses to send from.
     pub sources: PerFamily<Option<Source>>,
-    /// The interface to send from and to hear answers on.
+    /// The interface to send and receive on.
     pub interface: Option<String>,
     /// How long the process may take.
     pub deadline: Option<Duration>,
     /// Where the addresses come from.
     pub input: Input,
-    /// Where a line for every packet is written to.
+    /// Where the debug log is written to.
     pub debug: Debug,
     /// Which lines are written.
     pub lines: Lines,
-    /// Whether the exit code tells of unreachable targets and rejected lines.
+    /// Whether the exit code reports unreachable targets and rejected lines.
     pub exit_status: bool,
-    /// Whether the run is summed up on stderr.
+    /// Whether a summary is printed to stderr.
     pub summary: bool,
-    /// Whether nothing is probed, but what there is to probe with is reported.
+    /// Whether privileges, sockets and limits are reported instead of a run.
     pub check: bool,
-    /// What the caller should know, although the run goes on.
+    /// What to warn of.
     pub warnings: Vec<Warning>,
     /// Whether no lines are written, whatever `lines` says.
     quiet: bool,
@@ -136,7 +136,7 @@ pub struct Options {
     ignored: Vec<String>,
 }
 
-/// Parses the command line, without the program's name, of a caller who is held to `limits`.
+/// Parses the command line, without the program's name, of a caller with these limits.
 pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> CommandLine {
     let mut parser = Parser::from_args(args);
     let mut options = Options::default();
@@ -162,7 +162,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Comma
                 return CommandLine { request: Ok(request), awaits_list: true };
             }
             Ok(_) => {}
-            // What follows the first error is read only for what it says about a list.
+            // After the first error only `awaits_list` is of interest.
             Err(error) => {
                 first_error.get_or_insert(error);
             }
@@ -176,7 +176,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Comma
     CommandLine { request, awaits_list }
 }
 
-/// The row of the option that was typed as `name`.
+/// The row of the option typed as `name`.
 fn find(name: String, is_named: impl Fn(&Flag) -> bool) -> Result<(String, &'static Flag), Error> {
     match FLAGS.iter().find(|flag| is_named(flag)) {
         Some(flag) => Ok((name, flag)),
@@ -184,14 +184,14 @@ fn find(name: String, is_named: impl Fn(&Flag) -> bool) -> Result<(String, &'sta
     }
 }
 
-/// Takes the value of the option that `parser` has returned last.
+/// Takes the value of the option that `parser` returned last.
 fn take_value(parser: &mut Parser, name: &str, value: Value) -> Result<Option<OsString>, Error> {
     match value {
         Value::None if name.starts_with("--") => match parser.optional_value() {
             Some(value) => Err(takes_no_value(name, &value)),
             None => Ok(None),
         },
-        // A letter without a value is followed by further letters.
+        // After a letter without a value further letters may follow.
         Value::None => Ok(None),
         Value::Optional(..) => Ok(parser.optional_value()),
         Value::Required(..) => parser.value().map(Some).map_err(usage),
@@ -199,14 +199,14 @@ fn take_value(parser: &mut Parser, name: &str, value: Value) -> Result<Option<Os
 }
 
 impl Options {
-    /// Applies an option with its value. Returns the request, if it is a complete one.
+    /// Applies an option with its value. Returns a request that needs no further options.
     fn apply(
         &mut self,
         flag: &Flag,
         name: String,
         value: Result<Option<OsString>, Error>,
     ) -> Result<Option<Request>, Error> {
-        // Even with a value that it does not take: `--check=x` also shows that no list will come.
+        // Before the value is checked: `--check=x` also shows that no list will come.
         if let Apply::Switch(set) = flag.apply {
             set(self);
         }
@@ -217,15 +217,15 @@ impl Options {
             Apply::Help => return Ok(Some(Request::Help)),
             Apply::Version => return Ok(Some(Request::Version)),
             Apply::Switch(_) | Apply::Accept => {}
-            Apply::Set(set) => set(self, text).map_err(|error| error.of(name, text))?,
-            Apply::SetOptional(set) => set(self, value).map_err(|error| error.of(name, text))?,
+            Apply::Set(set) => set(self, text).map_err(|error| error.about(name, text))?,
+            Apply::SetOptional(set) => set(self, value).map_err(|error| error.about(name, text))?,
             Apply::Ignore if self.ignored.contains(&name) => {}
             Apply::Ignore => self.ignored.push(name),
         }
         Ok(None)
     }
 
-    /// Combines what several arguments say, and holds it to the caller's limits.
+    /// Resolves what depends on several options, and applies the caller's limits.
     fn finish(mut self, operands: Vec<OsString>, limits: &Limits) -> Result<Options, Error> {
         if !operands.is_empty() {
             if self.input != Input::Stdin {
@@ -275,7 +275,7 @@ pub struct Help;
 impl Display for Help {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "Usage: xymonping [OPTIONS] [ADDRESS...]")?;
-        writeln!(f, "Ping the addresses given, or those of a list on standard input, one a line.\n")?;
+        writeln!(f, "Ping the addresses, or those of a list on standard input, one per line.\n")?;
         for flag in FLAGS {
             let Some(long) = flag.long else { continue };
             let name = match flag.value {
@@ -286,7 +286,7 @@ impl Display for Help {
             let default = flag.default.map_or(String::new(), |default| format!(" [default: {}]", default()));
             writeln!(f, "  {name:18} {}{default}", flag.help)?;
         }
-        writeln!(f, "\nOf fping's options:")?;
+        writeln!(f, "\nfping's options:")?;
         for (short, flag) in letters() {
             let name = match flag.value {
                 Value::None => format!("-{short}"),
@@ -296,11 +296,11 @@ impl Display for Help {
             writeln!(f, "  {name:18} {}", flag.short_help())?;
         }
         let others: String = FLAGS.iter().filter(|flag| flag.is_ignored()).filter_map(|flag| flag.short).collect();
-        writeln!(f, "  The others (-{others}) are accepted and ignored.")
+        writeln!(f, "  The others (-{others}) are ignored.")
     }
 }
 
-/// lexopt's message about arguments that cannot be split, with the caller's bytes quoted.
+/// lexopt's message about arguments that it cannot split, with the input quoted.
 fn usage(error: lexopt::Error) -> Error {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => takes_no_value(&option, &value),
@@ -316,12 +316,12 @@ fn is_address(operand: &OsStr) -> bool {
     operand.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())
 }
 
-/// Whether a path names standard input, which is not opened by that name, since that could fail.
+/// Whether a path names standard input. That is not opened by its path, which can fail.
 fn is_stdin(path: &OsStr) -> bool {
     ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].into_iter().any(|name| path == name)
 }
 
-/// Whether a path names a descriptor that is closed by the time the list is opened.
+/// Whether a path names an inherited descriptor, which is closed before the list is opened.
 fn is_closed_descriptor(path: &OsStr) -> bool {
     let number = [&b"/dev/fd/"[..], b"/proc/self/fd/"].iter().find_map(|dir| path.as_bytes().strip_prefix(*dir));
     number.and_then(|number| str::from_utf8(number).ok()?.parse::<u32>().ok()).is_some_and(|number| number > 2)

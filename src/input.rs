@@ -1,4 +1,4 @@
-//! What the command line names outside of itself: addresses to send from, and the list of targets as
+//! What the command line refers to: the addresses to send from, and the list of targets as
 //! operands, in a file, or on standard input.
 
 use std::io::{self, IsTerminal, Read};
@@ -13,41 +13,41 @@ use crate::cli::{Input, Options, Source};
 use crate::limits::Limits;
 use crate::list::{List, ListParser, Rules};
 use crate::memory;
-use crate::message::{Error, Warning};
+use crate::message::{Count, Error, Warning};
 use crate::notes::Notes;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
 
-/// What is asked of the sockets, as far as it can be checked without privilege.
+/// The configuration of the sockets, checked as far as that is possible without privilege.
 pub fn sockets(options: &Options, limits: &Limits) -> Result<net::Config, Error> {
     let source = |source: &Option<Source>| source.as_ref().map(source_address).transpose();
     Ok(net::Config {
-        families: PerFamily::from_fn(|family| options.family.is_none_or(|only| only == family)),
+        families: PerFamily::from_fn(|family| options.family.is_none_or(|wanted| wanted == family)),
         sources: PerFamily { v4: source(&options.sources.v4)?, v6: source(&options.sources.v6)? },
         interface: options.interface.clone(),
         receive_buffer: limits.receive_buffer,
-        broadcast: limits.groups,
+        broadcast: limits.allow_multicast_and_broadcast,
     })
 }
 
-/// The address of a `--source`, its zone looked up. The kernel would bind to a broadcast address.
+/// The address of a `--source`, with the index of its interface. Broadcast addresses are refused
+/// here, because the kernel binds to them.
 fn source_address(source: &Source) -> Result<Address, Error> {
-    let refused = |why| Error::BadSource(source.to_string().as_bytes().into(), why);
+    let bad_source = |why| Error::BadSource(source.to_string().as_bytes().into(), why);
     match (source.ip, &source.zone) {
-        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => Err(refused("a broadcast address")),
+        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => Err(bad_source("a broadcast address")),
         (IpAddr::V4(ip), _) => Ok(Address::V4(ip)),
         (IpAddr::V6(ip), None) => Ok(Address::V6(ip, 0)),
         (IpAddr::V6(ip), Some(zone)) => match net::interface(zone) {
             Some(index) => Ok(Address::V6(ip, index)),
-            None => Err(refused("no such interface")),
+            None => Err(bad_source("no such interface")),
         },
     }
 }
 
-/// Reads the list of targets; remarks on it are noted.
+/// Reads the list of targets, and notes the remarks on it.
 pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<List, Error> {
-    // Root may ping broadcast addresses.
-    let broadcasts = if limits.groups { Vec::new() } else { net::broadcasts() };
+    let broadcasts = if limits.allow_multicast_and_broadcast { Vec::new() } else { net::broadcasts() };
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available);
     match &options.input {
@@ -59,7 +59,7 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
         Input::File(path) => {
             let mut file = Stream::open_list(Path::new(path), signals).map_err(|error| {
                 if limits.caller_is_root && error.kind() == io::ErrorKind::PermissionDenied {
-                    notes.warn([Warning::RootWithoutPowers]);
+                    notes.warn([Warning::RootWithoutCapabilities]);
                 }
                 Error::OpenList(path.as_bytes().into(), error)
             })?;
@@ -67,21 +67,21 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
         }
         Input::Stdin => {
             if io::stdin().is_terminal() {
-                notes.say("reading addresses from the terminal, one a line (end with Ctrl-D)");
+                notes.say("reading addresses from the terminal, one per line (end with Ctrl-D)");
             }
             read_lines(&mut Stream::new(io::stdin(), Timeout::Signal(signals)), &mut parser, notes)?;
         }
     }
     let list = parser.finish()?;
     notes.warn(&list.remarks);
-    let unsaid = list.rejected + list.two_addresses - list.remarks.len() as u64;
-    if unsaid > 0 {
-        notes.warn([Warning::MoreLines(unsaid)]);
+    let unquoted = list.rejected + list.two_addresses - list.remarks.len() as u64;
+    if unquoted > 0 {
+        notes.warn([Warning::MoreLines(unquoted)]);
     }
     Ok(list)
 }
 
-/// Reads a list to its end. A request for the status is answered with the number of lines so far.
+/// Reads a list to its end. On a status signal it prints the number of lines so far.
 fn read_lines(list: &mut impl Read, parser: &mut ListParser, notes: &Notes) -> Result<(), Error> {
     let mut piece = vec![0; 16 * 1024];
     loop {
@@ -89,7 +89,7 @@ fn read_lines(list: &mut impl Read, parser: &mut ListParser, notes: &Notes) -> R
             Ok(0) => return Ok(()),
             Ok(count) => parser.feed(&piece[..count])?,
             Err(error) if Interrupted::event(&error) == Some(signal::Event::Status) => {
-                notes.say(format_args!("reading the list, {} lines so far", parser.accepted()));
+                notes.say(format_args!("reading the list, {} so far", Count(parser.accepted(), "line")));
             }
             Err(error) => return Err(Error::ReadList(error)),
         }

@@ -1,26 +1,28 @@
-//! The program `xymonping`: a batch ping probe that monitoring systems can trust. Many addresses in, one
-//! true line for each out.
+//! The program `xymonping`: a batch ping probe for monitoring systems. Many addresses in, one true
+//! line for each out.
 //!
-//! *Privileges are used once.* What opens sockets takes the proof that privileges are in force
-//! ([`privilege::Privileged`]); what probes takes the proof that they are gone
+//! *Privileges are used once.* Opening sockets takes a value that exists only while privileges are
+//! in force ([`privilege::Privileged`]); probing takes one that exists only after they were dropped
 //! ([`privilege::Dropped`]).
 //!
-//! *Our own failure is never the hosts' failure.* The engine (`multiping`) says whose fault silence is;
-//! here that becomes lines ([`report`]), words and exit codes ([`message`]).
+//! *No false alarms.* The engine (`multiping`) decides whether silence is a target's fault or this
+//! machine's; here that becomes lines ([`report`]), messages and exit codes ([`message`]).
 //!
-//! Each file talks to one thing outside: the command line ([`cli`]), the list ([`list`], [`input`]), the
-//! kernel's view of our privileges ([`privilege`], [`sandbox`]), signals ([`signal`]), descriptors
-//! ([`stdio`]) and memory ([`memory`]). [`run`] is the loop, [`check`] reports what a run would have.
+//! Each file has one interface to the outside: the command line ([`cli`]), the list ([`list`],
+//! [`input`]), what the process inherits ([`inherited`]), privileges ([`privilege`], [`sandbox`]),
+//! signals ([`signal`]), descriptors ([`stdio`]) and memory ([`memory`]). [`run`] is the loop,
+//! [`check`] the report of `--check`.
 //!
-//! A file uses only files listed before it: `message limits list privilege signal stdio notes memory
-//! sandbox report cli input run check`, then `main`. This library is for tests, fuzz targets and completions; it
-//! promises nothing.
+//! A file uses only files listed before it: `message limits list privilege inherited signal stdio
+//! notes memory sandbox report cli input run check`, then `main`. This library is for tests, fuzz
+//! targets and completions; its API is not stable.
 
 // Not for tests, which share files by #[path] and read clocks.
 #![deny(unreachable_pub, clippy::disallowed_methods)]
 
 pub mod check;
 pub mod cli;
+pub mod inherited;
 pub mod input;
 pub mod limits;
 pub mod list;

@@ -1,23 +1,23 @@
-//! What a caller may ask for. The program may be setuid, so there are limits for callers whose real
-//! user is not root.
+//! The limits of a caller. The program may be setuid, so callers whose real user is not root have
+//! lower ones.
 
 use std::time::Duration;
 
 use multiping::address::PerFamily;
 use multiping::plan::{PacketOptions, Rate};
 
-/// What a caller may ask for.
+/// The limits of a caller.
 pub struct Limits {
     /// Whether the real user is root.
     pub caller_is_root: bool,
     /// The highest rate.
     pub rate: Rate,
-    /// The least time between two probes to one target.
+    /// The shortest time between two probes to one target.
     pub spacing: Duration,
-    /// The most targets and lines in one run.
+    /// The most accepted lines, and so targets, in one run.
     pub targets: usize,
     /// Whether multicast and broadcast addresses may be probed.
-    pub groups: bool,
+    pub allow_multicast_and_broadcast: bool,
     /// The most data in a probe over IPv4 and over IPv6, in bytes.
     pub max_sizes: PerFamily<usize>,
     /// The size of each receive buffer, in bytes.
@@ -25,7 +25,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// For ordinary users. The sizes are what fits into one Ethernet frame.
+    /// For ordinary users. A probe of the largest size fits into an Ethernet frame.
     pub const ORDINARY: Limits = Limits {
         caller_is_root: false,
         rate: match Rate::per_second(10_000.0) {
@@ -34,18 +34,18 @@ impl Limits {
         },
         spacing: Duration::from_millis(10),
         targets: 1 << 24,
-        groups: false,
+        allow_multicast_and_broadcast: false,
         max_sizes: PerFamily { v4: 1_472, v6: 1_452 },
         receive_buffer: 4 << 20,
     };
 
-    /// For root: only what the program itself and the packets can hold.
+    /// For root: what the program and its packets can hold.
     pub const ROOT: Limits = Limits {
         caller_is_root: true,
         rate: Rate::UNLIMITED,
         spacing: Duration::ZERO,
         targets: (1 << 31) - 1,
-        groups: true,
+        allow_multicast_and_broadcast: true,
         max_sizes: PerFamily { v4: *PacketOptions::SIZE.end(), v6: *PacketOptions::SIZE.end() },
         receive_buffer: 32 << 20,
     };

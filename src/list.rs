@@ -1,10 +1,10 @@
-//! Text -> targets and output lines; what is rejected is kept for the end.
+//! Text -> targets, output lines, and remarks on lines that are rejected or ambiguous.
 //!
-//! A list is read in pieces of any size, so that it is never in memory as text. Equal addresses
-//! become one target; every accepted line keeps its place in the output.
+//! A list is read in pieces of any size, so it is never in memory as text. Equal addresses become
+//! one target; every accepted line keeps its place in the output.
 //!
-//! This file knows what an address looks like, but not which interfaces this machine has:
-//! [`Rules`] says that.
+//! This file has the syntax of addresses. What depends on the machine and the caller is in
+//! [`Rules`].
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -23,24 +23,24 @@ pub const MAX_LINE: usize = 1024;
 /// The byte order mark of UTF-8, which some editors put at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// As much of a line as shows that it is too long, even behind a byte order mark.
+/// As much of a line as shows that it is too long, even after a byte order mark.
 const MAX_BUFFERED: usize = BYTE_ORDER_MARK.len() + MAX_LINE + 1;
 
-/// How many lines are read between two looks at the memory that the machine has left.
+/// How many lines are accepted between two checks of the available memory.
 const MEMORY_CHECK_LINES: usize = 1 << 16;
 
 /// What a target takes while it is probed, which is more than finding equal addresses takes: its
-/// state, a sum of RTTs, and an RTT in the summary.
+/// state, a sum of RTTs, and an RTT for the summary.
 const BYTES_PER_TARGET: usize = Sweep::BYTES_PER_TARGET + size_of::<u64>() + size_of::<u32>();
 
-/// How many rejected lines, and how many remarks on lines, are kept word for word.
+/// How many rejected or ambiguous lines are quoted.
 const MAX_REMARKS: usize = 10;
 
-/// What counts as a target here and for this caller.
+/// Which addresses are accepted, on this machine and from this caller.
 pub struct Rules<'a> {
     /// The only family that is accepted, if only one is.
     pub family: Option<Family>,
-    /// What the caller may do.
+    /// The limits of the caller.
     pub limits: &'a Limits,
     /// The broadcast addresses of this machine's networks.
     pub broadcasts: &'a [Ipv4Addr],
@@ -49,7 +49,7 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// Reads one address, and the zone as it was typed.
+    /// Parses an address. Returns it with its zone as typed.
     fn address<'t>(&self, text: &'t [u8]) -> Result<(Address, Option<&'t str>), Reject> {
         let text = str::from_utf8(text).map_err(|_| Reject::NotAnAddress)?;
         let (address, zone) = match text.split_once('%') {
@@ -71,7 +71,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Whether `text` is an address at all, of a family asked for or not.
+    /// Whether `text` is an address of any kind, accepted or not.
     fn is_address(&self, text: &[u8]) -> bool {
         !matches!(self.address(text), Err(Reject::NotAnAddress | Reject::DottedTail))
     }
@@ -79,9 +79,9 @@ impl Rules<'_> {
     fn ipv4(&self, ip: Ipv4Addr) -> Result<Address, Reject> {
         if ip.is_unspecified() {
             Err(Reject::Unspecified)
-        } else if ip.is_multicast() && !self.limits.groups {
+        } else if ip.is_multicast() && !self.limits.allow_multicast_and_broadcast {
             Err(Reject::Multicast)
-        } else if (ip.is_broadcast() || self.broadcasts.contains(&ip)) && !self.limits.groups {
+        } else if (ip.is_broadcast() || self.broadcasts.contains(&ip)) && !self.limits.allow_multicast_and_broadcast {
             Err(Reject::Broadcast)
         } else {
             Ok(Address::V4(ip))
@@ -99,7 +99,7 @@ impl Rules<'_> {
         if ip.to_ipv4_mapped().is_some() {
             return Err(Reject::Mapped);
         }
-        if ip.is_multicast() && !self.limits.groups {
+        if ip.is_multicast() && !self.limits.allow_multicast_and_broadcast {
             return Err(Reject::Multicast);
         }
         // Groups of link scope (ff02::/16) are as local as fe80::/10 (RFC 4007 §4).
@@ -121,9 +121,9 @@ impl Rules<'_> {
 pub struct Remark {
     /// The number of the line, from 1.
     pub line: u64,
-    /// What stood there.
+    /// The line.
     pub text: Quoted,
-    /// What is wrong with it; `None`: it was accepted, but what follows the address is an address as well.
+    /// Why it was rejected; `None` if it was accepted, although a second address follows the first.
     pub reject: Option<Reject>,
 }
 
@@ -143,22 +143,22 @@ pub struct List {
     pub addresses: Addresses,
     /// The output lines, in the order of the list.
     pub lines: OutputLines,
-    /// The first few lines that were rejected or ambiguous.
+    /// The first lines that were rejected or ambiguous.
     pub remarks: Vec<Remark>,
-    /// How many lines were rejected in all.
+    /// How many lines were rejected.
     pub rejected: u64,
     /// How many lines were accepted although a second address follows the first.
     pub two_addresses: u64,
 }
 
-/// The output lines of a list: which target each is about, and how its address was typed.
+/// The output lines of a list: the target of each, and its zone as typed.
 #[derive(Debug, Default)]
 pub struct OutputLines {
     targets: TargetMap,
-    /// Which lines show a zone, in ascending order, and which of `spellings` it is: few addresses
+    /// The lines with a zone, in ascending order, each with an index into `spellings`. Few lines
     /// have one.
     zones: Vec<(u32, u32)>,
-    /// The zones as they were typed: at most two for each interface, by name and by number.
+    /// The zones as typed: at most two for each interface, its name and its number.
     spellings: Vec<String>,
 }
 
@@ -177,7 +177,7 @@ impl OutputLines {
     }
 }
 
-/// An address as it is printed: the zone as it was typed.
+/// An address as it is printed, with its zone as typed.
 struct Shown<'a> {
     address: Address,
     zone: Option<&'a str>,
@@ -192,12 +192,12 @@ impl Display for Shown<'_> {
     }
 }
 
-/// Reads a list.
+/// A parser of lists and operands.
 pub struct ListParser<'a> {
     rules: Rules<'a>,
     addresses: AddressList,
     list: List,
-    /// The line that is not yet complete, up to [`MAX_BUFFERED`] bytes.
+    /// An incomplete line, up to [`MAX_BUFFERED`] bytes.
     buffered: Vec<u8>,
     line_number: u64,
     /// Returns how many bytes of memory are available.
@@ -207,7 +207,7 @@ pub struct ListParser<'a> {
 }
 
 impl<'a> ListParser<'a> {
-    /// A parser that has read nothing yet.
+    /// A parser at the start of a list.
     pub fn new(rules: Rules<'a>) -> Self {
         ListParser {
             rules,
@@ -220,12 +220,12 @@ impl<'a> ListParser<'a> {
         }
     }
 
-    /// Refuses a list that needs more memory than `available` returns, in bytes.
+    /// Limits the list to the memory that `available` returns, in bytes.
     pub fn within(self, available: &'a dyn Fn() -> u64) -> Self {
         ListParser { available_memory: Some(available), ..self }
     }
 
-    /// Reads the next piece of a list, which may end anywhere.
+    /// Parses the next piece of a list, which may end anywhere.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
@@ -242,7 +242,7 @@ impl<'a> ListParser<'a> {
         Ok(())
     }
 
-    /// Reads an operand: an address and nothing else.
+    /// Parses an operand: an address and nothing else.
     pub fn operand(&mut self, text: &[u8]) -> Result<(), Error> {
         let (address, zone) = match text {
             b"" => Err(Reject::Empty),
@@ -267,7 +267,7 @@ impl<'a> ListParser<'a> {
         Ok(List { addresses, lines, ..self.list })
     }
 
-    /// Keeps part of a line, but never more than shows that the line is too long.
+    /// Buffers part of a line, but no more than shows that the line is too long.
     fn buffer(&mut self, part: &[u8]) {
         let free = MAX_BUFFERED - self.buffered.len();
         self.buffered.extend_from_slice(&part[..part.len().min(free)]);
@@ -283,8 +283,8 @@ impl<'a> ListParser<'a> {
 
     fn line(&mut self, line: &[u8]) -> Result<(), Error> {
         self.line_number += 1;
-        let unmarked = if self.line_number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
-        let line = unmarked.unwrap_or(line);
+        let without_mark = if self.line_number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
+        let line = without_mark.unwrap_or(line);
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let first = match words.next() {
             _ if line.len() > MAX_LINE => Err(Reject::TooLong),

@@ -1,8 +1,8 @@
 //! The phases in their order, and one exit code.
 //!
-//! Privileges are suspended before anything of the caller's is read, come back for the moment in which
-//! the sockets are opened, and are gone before the first target is read. Every failure ends in one line
-//! that says what, and in an exit code that the parent does not take for the hosts' silence.
+//! Privileges are suspended before anything that the caller supplied is read, resumed only while
+//! the sockets are opened, and dropped before the first target is read. Every failure ends in one
+//! line that says what failed, and in an exit code that the parent does not take for silent hosts.
 
 #![deny(clippy::disallowed_methods)]
 
@@ -17,8 +17,9 @@ use std::time::Duration;
 use multiping::net::Link;
 use multiping::prober::{Diagnosis, Prober};
 use multiping::token::Key;
-use xymonping::check;
+use xymonping::check::Checklist;
 use xymonping::cli::{self, Input, Request};
+use xymonping::inherited;
 use xymonping::input;
 use xymonping::limits::Limits;
 use xymonping::list::List;
@@ -40,9 +41,9 @@ fn main() -> ExitCode {
         let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
         notes::write_stderr(&[Error::Panic(format!("{what}{place}"))], None);
     }));
-    if let Err(error) = memory::prepare() {
+    if let Err(error) = memory::reserve_stack_and_heap() {
         // Reporting it takes stack.
-        if memory::has_stack() {
+        if memory::can_grow_stack() {
             notes::fail_without_memory(&error);
         }
         return Exit::Failure.into();
@@ -61,6 +62,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
 
     // 1. Suspend privileges.
     let suspended = Suspended::begin()?;
+    inherited::reset()?;
     let mut signals = Signals::block()?;
     run::set_timer_slack();
     let limits = if suspended.caller_is_root() { &Limits::ROOT } else { &Limits::ORDINARY };
@@ -70,9 +72,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     notes.awaits_list = command_line.awaits_list;
     let options = match command_line.request {
         Ok(Request::Run(options)) => *options,
-        answer => {
+        other => {
             suspended.drop()?;
-            return answer.and_then(|request| print(&request.to_string(), &signals));
+            return other.and_then(|request| print(&request.to_string(), &signals));
         }
     };
     let config = match input::sockets(&options, limits) {
@@ -91,8 +93,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let sockets = privileged.open_sockets(config);
     let dropped = privileged.drop()?;
 
-    // 5. Drop all packets, read targets, accept replies: nothing queues up meanwhile, and what came
-    // before is read before the first probe.
+    // 5. Drop all packets, read targets, accept replies. What arrived before the filter is read
+    //    before the first probe.
     if let Some(time) = options.deadline {
         notes.deadline = Some(start + time);
         signals.set_alarm(time.saturating_sub(run::now() - start))?;
@@ -102,8 +104,14 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let link = sockets.and_then(|sockets| Link::new(sockets, ident, &options.packet));
     if let Some(right) = right {
         let link = link.and_then(|mut link| link.listen(|_| true).map(|()| link));
-        let (checklist, result) = check::run(right, options.family, link, limits, &dropped);
-        print(&checklist, &signals)?;
+        let sockets = link.map(Link::status).map_err(Error::from);
+        let mut checklist = Checklist::new(right, options.family, &sockets);
+        let entered = sandbox::enter(&dropped);
+        checklist.add_sandbox(&entered);
+        checklist.add_limits(limits);
+        let result = sockets.map(drop).and(entered.map(drop));
+        checklist.add_verdict(&result);
+        print(&checklist.to_string(), &signals)?;
         return result.map(|()| Exit::Success);
     }
     let mut link = link?;
@@ -125,7 +133,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), io::stderr().is_terminal());
     let mut context = Context { signals: &signals, log, status, deadline };
 
-    // 6. Enter the sandbox, probe, report.
+    // 6. Enter the sandbox, with seccomp or without; probe; report.
     sandbox::enter(&dropped)?;
     let end = run::probe(&mut link, &mut prober, &mut context, &dropped);
     let diagnosis = Diagnosis::new(&prober, |address| link.is_remote(address), link.has_global_ipv6());
@@ -134,14 +142,14 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     notes.warn_first(&outcome.warnings);
     let results = Results { lines: &lines, prober: &prober, diagnosis: &diagnosis };
     if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {
-        // Dropped as it is, the buffer would be written once more, and block once more.
+        // Dropping the buffer would write it once more, and could block once more.
         let _ = out.into_parts();
         return Err(Error::WriteResults(error));
     }
     if options.summary {
         notes.warn([Summary::new(results, link.drops(), run::now() - start, reserved)]);
     }
-    // The kernel frees all memory faster than the program can, piece by piece.
+    // The kernel frees the memory of a process faster than destructors do.
     mem::forget((link, prober, out, lines));
     Ok(match outcome.failures.iter().map(Error::exit).max() {
         Some(exit) => exit,
@@ -151,7 +159,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     })
 }
 
-/// Writes to stdout what is no result.
+/// Writes text other than results to stdout.
 fn print(text: &str, signals: &Signals) -> Result<Exit, Error> {
     let mut out = Stream::new(io::stdout(), Timeout::Signal(signals));
     out.write_all(text.as_bytes()).map(|()| Exit::Success).map_err(Error::WriteResults)

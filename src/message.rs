@@ -1,7 +1,7 @@
-//! Every failure in the operator's words, and every exit code, each of them once.
+//! The text of every failure and warning, and the exit codes.
 //!
-//! Xymon logs the first line of stderr and nothing else, so that line is the whole story, in one form:
-//! `xymonping: what: why (hint)`. The prefix is added where the line is written; this file supplies the rest.
+//! Xymon logs the first line of stderr and nothing else, so that line says everything that matters,
+//! in one form: `xymonping: what: why (hint)`. The prefix is added where the line is written.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -12,16 +12,16 @@ use multiping::address::Address;
 use multiping::alloc::OutOfMemory;
 use multiping::prober::Answered;
 
-/// What the program tells its parent. Xymon takes 0, 1 and 2 for success, shows every host as "clear" with a reason
-/// for the others, and keeps 98 and 99 for itself.
+/// What the parent process is told. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
+/// with a reason for the others, and uses 98 and 99 itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
-    /// The run completed, whatever the hosts said.
+    /// The run completed, whatever its results.
     Success = 0,
-    /// With `--exit-status`: some target is unreachable.
+    /// With `--exit-status`: a target is unreachable.
     Unreachable = 1,
-    /// With `--exit-status`: some line was no address.
+    /// With `--exit-status`: a line of the list was rejected.
     Rejected = 2,
     /// Bad usage, or no privilege to ping.
     Usage = 3,
@@ -51,11 +51,12 @@ pub enum Error {
         /// What the option takes.
         wanted: &'static str,
     },
-    /// More data in a probe than ordinary users may ask for: how much, the limit, and the family it is for.
+    /// More data in a probe than ordinary users may send: the size, the limit, and the family that
+    /// it is for.
     TooMuchData(usize, usize, &'static str),
     /// Two options or operands that exclude each other.
     Conflict(&'static str, &'static str),
-    /// The source address cannot be used at all.
+    /// The source address cannot be used.
     BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
     SourceRefused(Address, io::Error),
@@ -69,11 +70,13 @@ pub enum Error {
     OpenDebug(Quoted, io::Error),
     /// Neither raw sockets nor ICMP datagram sockets are allowed.
     NoPermission(io::Error),
-    /// The kernel did not answer as it should while privileges were given up.
-    Privilege(&'static str, String),
-    /// A system call that must not fail did.
+    /// A system call failed while privileges were dropped.
+    Privilege(&'static str, io::Error),
+    /// After privileges were dropped the kernel still reports one.
+    PrivilegeRemains(&'static str, String),
+    /// A system call failed that should not.
     System(&'static str, io::Error),
-    /// No memory for this many lines of the list; for none: not even to begin.
+    /// No memory for this many lines of the list; 0 if there was not enough to start.
     Memory(usize),
     /// More lines than the caller may have.
     TooMany(usize),
@@ -81,9 +84,9 @@ pub enum Error {
     ReadList(io::Error),
     /// The results could not be written.
     WriteResults(io::Error),
-    /// A signal asked us to stop: its name, and how many targets were settled, of how many.
+    /// A signal ended the run: its name, and how many targets were settled, of how many.
     Stopped(&'static str, usize, usize),
-    /// The time was over.
+    /// The deadline ended the run.
     Deadline {
         /// How many targets were not settled by then.
         unsettled: usize,
@@ -92,9 +95,9 @@ pub enum Error {
         /// How many there are in all.
         targets: usize,
     },
-    /// The kernel refused something that the command line asks of the sockets.
+    /// The kernel refused a socket option that the command line requests.
     SocketOption(&'static str, io::Error),
-    /// Not one probe left this machine, or only such as go no further than itself.
+    /// No probe left this machine.
     NothingSent(io::Error),
     /// This machine could not send to targets of one family until the end.
     SendingFailed {
@@ -107,9 +110,9 @@ pub enum Error {
         /// The kernel's reason.
         why: io::Error,
     },
-    /// This machine lost so many replies that some targets stayed undecided.
+    /// Probes or replies were lost on this machine, and these targets stayed undecided.
     Undecided(usize),
-    /// The program itself is wrong.
+    /// A bug of the program.
     Panic(String),
 }
 
@@ -131,6 +134,7 @@ impl Error {
             | Error::OpenDebug(..)
             | Error::NoPermission(_) => Exit::Usage,
             Error::Privilege(..)
+            | Error::PrivilegeRemains(..)
             | Error::System(..)
             | Error::Memory(_)
             | Error::TooMany(_)
@@ -180,8 +184,8 @@ impl Display for Error {
             Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
             Error::BadValue { option, value, wanted } => write!(f, "{option}: bad value {value} (give {wanted})"),
-            Error::TooMuchData(size, most, family) => {
-                write!(f, "--size={size}: more than {most} bytes over {family} (the limit for ordinary users)")
+            Error::TooMuchData(size, limit, family) => {
+                write!(f, "--size={size}: more than {limit} bytes over {family} (the limit for ordinary users)")
             }
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
             Error::BadSource(address, why) => {
@@ -206,10 +210,13 @@ impl Display for Error {
             Error::NoPermission(why) => write!(
                 f,
                 "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p; \
-                 if that does not help, --check says why)",
+                 run --check for details)",
                 Reason(why)
             ),
-            Error::Privilege(what, found) => write!(f, "privileges: {what}: {found} (refusing to go on)"),
+            Error::Privilege(step, why) => write!(f, "privileges: {step}: {} (refusing to continue)", Reason(why)),
+            Error::PrivilegeRemains(what, found) => {
+                write!(f, "privileges: {what}: still {found} (refusing to continue)")
+            }
             Error::System(what, why) => write!(f, "{what}: {}", Reason(why)),
             Error::Memory(0) => f.write_str("out of memory before the list was read (raise ulimit -v, -d or -s)"),
             Error::Memory(lines) => {
@@ -221,13 +228,14 @@ impl Display for Error {
             Error::TooMany(limit) => write!(f, "list: more than {limit} lines (split the list)"),
             Error::ReadList(why) => write!(f, "reading the list: {} (nothing was probed)", Reason(why)),
             Error::WriteResults(why) => write!(f, "writing results: {} (the output is incomplete)", Reason(why)),
-            Error::Stopped(signal, settled, all) => {
-                write!(f, "stopped by {signal}: {settled} of {all} targets settled (the others have no line)")
+            Error::Stopped(signal, settled, targets) => {
+                let targets = Count(*targets, "target");
+                write!(f, "stopped by {signal}: {settled} of {targets} finished (the others have no line)")
             }
-            Error::Deadline { unsettled, without_line, targets } => write!(
-                f,
-                "--deadline: over with {unsettled} of {targets} targets unsettled ({without_line} have no line)"
-            ),
+            Error::Deadline { unsettled, without_line, targets } => {
+                let targets = Count(*targets, "target");
+                write!(f, "deadline reached with {unsettled} of {targets} unfinished ({without_line} without a line)")
+            }
             Error::SocketOption(option, why) => {
                 write!(f, "{option}: {} (the kernel refuses it: give another value, or leave it out)", Reason(why))
             }
@@ -236,37 +244,37 @@ impl Display for Error {
             }
             Error::SendingFailed { family, targets, first, why } => write!(
                 f,
-                "{family} sending failed: {} (no line for {targets} targets, the first {first}; {})",
+                "{family} sending failed: {} (no line for {}, first {first}; {})",
                 Reason(why),
+                Count(*targets, "target"),
                 remedy(why)
             ),
             Error::Undecided(targets) => {
-                write!(
-                    f,
-                    "{targets} targets undecided: this machine lost their probes or replies (no line for them; see the warnings)"
-                )
+                let targets = Count(*targets, "target");
+                write!(f, "{targets} undecided: this machine lost probes or replies (no line; see the warnings)")
             }
             Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
         }
     }
 }
 
-/// Something the operator should know although the run goes on.
+/// Something to report although the run continues.
 #[derive(Debug)]
 pub enum Warning {
-    /// Options of fping that are accepted and do nothing here.
+    /// fping's options that are accepted and ignored.
     Ignored(String),
-    /// A rate above what ordinary users may have, which is this, in packets a second.
+    /// The rate was lowered to the limit for ordinary users, which is this, in packets a second.
     RateLowered(f64),
-    /// Started by real root, who keeps uid 0 without its powers.
-    RootWithoutPowers,
-    /// Remarks on lines beyond those that are kept word for word.
+    /// Started as root, which keeps uid 0 without its capabilities.
+    RootWithoutCapabilities,
+    /// How many lines are not quoted because so many others are.
     MoreLines(u64),
-    /// The list is too long for the deadline: how many targets, and the least number of seconds that they take.
+    /// The list is too long for the deadline: how many targets, and the least number of
+    /// seconds that they take.
     TooSlow(usize, f64),
     /// Targets of one family that the kernel refused to send to: how many, the first, and why.
     Refused(usize, String, io::Error),
-    /// Replies were lost in this machine's receive buffer, and their targets probed again.
+    /// Replies were lost in the receive buffer: how many probes were sent again.
     Overflow(u64),
     /// How long the neighbour table was full.
     NoBuffers(Duration),
@@ -290,29 +298,28 @@ pub enum Warning {
 impl Display for Warning {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Ignored(options) => write!(f, "{options}: ignored (options of fping that mean nothing here)"),
+            Warning::Ignored(options) => write!(f, "{options}: ignored (fping options without an equivalent here)"),
             Warning::RateLowered(pps) => {
                 write!(f, "the rate was lowered to {pps} packets a second (the limit for ordinary users)")
             }
-            Warning::RootWithoutPowers => {
-                write!(f, "root's right to read other users' files was given up (use stdin: cat FILE | xymonping)")
+            Warning::RootWithoutCapabilities => {
+                write!(f, "root's capability to read other users' files was dropped (use stdin: cat FILE | xymonping)")
             }
-            Warning::MoreLines(lines) => write!(f, "{lines} more lines like these"),
+            Warning::MoreLines(lines) => write!(f, "{} like these", Count(*lines, "more line")),
             Warning::TooSlow(targets, seconds) => write!(
                 f,
-                "--deadline: too short for {targets} targets, which take {seconds:.1} s to be probed once \
-                 (raise --max-pps or --deadline)"
+                "--deadline: too short for {}, which take {seconds:.1} s to be probed once \
+                 (raise --max-pps or --deadline)",
+                Count(*targets, "target")
             ),
+            Warning::Refused(1, target, why) => {
+                write!(f, "could not send to {target}: {} ({})", Reason(why), remedy(why))
+            }
             Warning::Refused(targets, first, why) => {
-                write!(
-                    f,
-                    "targets that could not be sent to: {targets}, the first {first}: {} ({})",
-                    Reason(why),
-                    remedy(why)
-                )
+                write!(f, "could not send to {targets} targets, first {first}: {} ({})", Reason(why), remedy(why))
             }
             Warning::Overflow(probes) => {
-                write!(f, "this machine lost replies: {probes} probes were sent again (lower --max-pps)")
+                write!(f, "this machine lost replies: {} sent again (lower --max-pps)", Count(*probes, "probe"))
             }
             Warning::NoBuffers(time) => write!(
                 f,
@@ -320,7 +327,11 @@ impl Display for Warning {
                 time.as_secs_f64()
             ),
             Warning::LinkLost(probes) => {
-                write!(f, "a link or route of this machine was lost: probes sent again: {probes} (see: ip monitor)")
+                write!(
+                    f,
+                    "a link or route of this machine was lost: {} sent again (see: ip monitor)",
+                    Count(*probes, "probe")
+                )
             }
             Warning::Queued { replies, longest, refunds } => write!(
                 f,
@@ -344,32 +355,42 @@ impl Display for Warning {
     }
 }
 
-/// Where to look when our own system refuses to send.
-fn remedy(why: &io::Error) -> &'static str {
-    match why.kind() {
-        io::ErrorKind::PermissionDenied => "look at the firewall's rules for output",
-        io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            "look at this machine's interfaces and routes"
-        }
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => "look at --source and --interface",
-        _ => "look at this machine's network, and at --size",
+/// A number of things, named in the singular.
+pub(crate) struct Count<N>(pub(crate) N, pub(crate) &'static str);
+
+impl<N: Copy + Display + PartialEq + From<u8>> Display for Count<N> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Count(number, thing) = *self;
+        write!(f, "{number} {thing}{}", if number == N::from(1) { "" } else { "s" })
     }
 }
 
-/// Why a line or an operand is no target.
+/// What to check when the kernel refuses to send.
+fn remedy(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => "check the firewall's output rules",
+        io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            "check this machine's interfaces and routes"
+        }
+        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => "check --source and --interface",
+        _ => "check this machine's network, and --size",
+    }
+}
+
+/// Why a line or an operand is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
     /// Neither a dotted quad nor an IPv6 address.
     NotAnAddress,
-    /// An IPv6 address with a dotted quad inside: two lines that ran together, as a rule.
+    /// An IPv6 address with a dotted quad inside: as a rule, two lines that ran together.
     DottedTail,
-    /// ::ffff:0:0/96: IPv4 in IPv6's clothes.
+    /// IPv4-mapped (::ffff:0:0/96).
     Mapped,
     /// 0.0.0.0 or ::, which the kernel sends to itself.
     Unspecified,
-    /// A group, for a caller who may not probe groups.
+    /// A multicast address, which ordinary users may not probe.
     Multicast,
-    /// A broadcast address, likewise.
+    /// A broadcast address, which ordinary users may not probe.
     Broadcast,
     /// Link-local without a zone.
     NeedsZone,
@@ -383,7 +404,7 @@ pub enum Reject {
     TooLong,
     /// A NUL byte.
     Nul,
-    /// Nothing at all.
+    /// An empty operand.
     Empty,
 }
 
@@ -407,7 +428,7 @@ impl Display for Reject {
     }
 }
 
-/// A caller's bytes made fit for a terminal and a log: printable ASCII, the rest escaped, cut at 60 bytes.
+/// Input quoted for a terminal or a log: printable ASCII, the rest escaped, cut at 60 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quoted(String);
 
@@ -429,7 +450,7 @@ impl Display for Quoted {
     }
 }
 
-/// The system's words for an error, without the number that std appends.
+/// An error in the C library's words, without the number that std appends.
 pub(crate) struct Reason<'a>(pub(crate) &'a io::Error);
 
 impl Display for Reason<'_> {

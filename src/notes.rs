@@ -86,7 +86,7 @@ pub fn write_stderr(lines: &[impl Display], deadline: Option<Instant>) {
 /// Reports that there is not enough memory to start, without allocating. Root's ids are given up first.
 pub fn fail_without_memory(error: &Error) {
     let mut line = Cursor::new([0; 256]);
-    if privilege::forsake().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {
+    if privilege::drop_ids().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {
         let written = &line.get_ref()[..line.position() as usize];
         let _ = Stream::new(io::stderr(), Timeout::After(EXIT_IO_TIMEOUT)).write_all(written);
     }

@@ -1,9 +1,9 @@
 //! What the process may still do while it probes and reports.
 //!
-//! Two barriers, each independent of the other. RLIMIT_NOFILE allows no new descriptor, so no file or
-//! socket can be opened; every kernel has that, and it costs nothing. And a seccomp filter (`seccomp`)
-//! allows only the system calls that the rest of a run needs; without seccomp, in the kernel or for
-//! the architecture, a run goes on without it.
+//! Two barriers, each independent of the other. RLIMIT_NOFILE allows no new descriptor, so no file
+//! or socket can be opened; every kernel has that, and it costs nothing. And a seccomp filter
+//! (`seccomp`) allows only the system calls that the rest of a run needs; without seccomp, in the
+//! kernel or for the architecture, a run goes on without it.
 
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")),
@@ -33,8 +33,8 @@ pub enum Seccomp {
     Unsupported,
 }
 
-/// Enters the sandbox, for the rest of the process. What needs a new descriptor, or a system call that
-/// is not in the table, must have been done before.
+/// Enters the sandbox, for the rest of the process. What needs a new descriptor, or a system call
+/// that is not in the table, must have been done before.
 pub fn enter(_: &Dropped) -> Result<Seccomp, Error> {
     setrlimit(Resource::RLIMIT_NOFILE, POLLED, POLLED)
         .map_err(|errno| Error::System("set RLIMIT_NOFILE", io::Error::from(errno)))?;

@@ -1,19 +1,18 @@
 //! Signals, blocked and read like any other input.
 //!
-//! Xymon never looks whether its ping tool died of a signal, and takes that for a success in which every host was down.
-//! So no signal that can be caught may kill us: each that would is blocked and read through a descriptor, and the run
-//! ends in order. A signal that was ignored at start stays ignored (nohup): blocked, it is queued all the same, so it is
-//! passed over when it is read.
+//! Xymon does not check whether its ping tool died by a signal, and takes that for success with
+//! every host down. So every signal that would end the process and can be blocked is blocked and
+//! read through a descriptor, and ends the run in order. A signal that was ignored at the start
+//! stays ignored (nohup): once blocked it is queued all the same, so it is skipped when it is read.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process;
 use std::str;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
@@ -21,10 +20,10 @@ use nix::time::ClockId;
 
 use crate::message::Error;
 
-/// The signals that are left alone: they do not end a process by default, or (SIGPIPE) are ignored by every Rust program.
-/// Those that tell of a fault (SIGSEGV and the like) are not among them: blocked, they still kill at a real fault, and do
-/// not where somebody merely sent one.
-const LEFT_ALONE: [Signal; 8] = [
+/// The signals that are not blocked: by default they do not end a process, or (SIGPIPE) every Rust
+/// program ignores them. Those that report a fault (SIGSEGV and the like) are blocked: a real fault
+/// still ends the process, and one that was only sent does not.
+const NOT_BLOCKED: [Signal; 8] = [
     Signal::SIGCHLD,
     Signal::SIGCONT,
     Signal::SIGPIPE,
@@ -35,47 +34,46 @@ const LEFT_ALONE: [Signal; 8] = [
     Signal::SIGWINCH,
 ];
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// To stop, by the signal of this name.
     Stop(&'static str),
-    /// To tell how far we are: SIGUSR1 or SIGQUIT, as in ping(8).
+    /// To print the status: SIGUSR1 or SIGQUIT, as in ping(8).
     Status,
-    /// To be done: the time that was set by [`Signals::set_alarm`] is over.
+    /// To end: the time set by [`Signals::set_alarm`] is over.
     Alarm,
 }
 
-/// The signals that came.
+/// The signals of this process, blocked.
 pub struct Signals {
     descriptor: SignalFd,
-    /// The signals that were ignored at start, a bit each.
+    /// The signals that were ignored at the start, a bit each.
     ignored: u64,
-    /// Our own number, which the sandbox lets nobody ask for.
-    own: u32,
+    /// Our process id, since getpid(2) is refused in the sandbox.
+    pid: u32,
     alarm: Option<Timer>,
 }
 
 impl Signals {
-    /// Blocks them, from here on for good.
+    /// Blocks signals, for the rest of the process.
     pub fn block() -> Result<Self, Error> {
-        be_told_of_the_limit_on_time();
         let ignored = ignored();
         let mut signals = SigSet::all();
-        LEFT_ALONE.into_iter().for_each(|signal| signals.remove(signal));
-        let failed = |errno| Error::System("signals", std::io::Error::from(errno));
+        NOT_BLOCKED.into_iter().for_each(|signal| signals.remove(signal));
+        let failed = |errno| Error::System("signals", io::Error::from(errno));
         signals.thread_block().map_err(failed)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let descriptor = SignalFd::with_flags(&signals, flags).map_err(failed)?;
-        Ok(Signals { descriptor, ignored, own: process::id(), alarm: None })
+        Ok(Signals { descriptor, ignored, pid: process::id(), alarm: None })
     }
 
-    /// Makes [`Event::Alarm`] come after `time`, whatever is being waited for then.
+    /// Makes [`Event::Alarm`] arrive after `time`, whatever is being waited for then.
     pub fn set_alarm(&mut self, time: Duration) -> Result<(), Error> {
         let set = || {
             let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };
             let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
-            // No time at all would disarm the timer.
+            // Zero would disarm the timer.
             let time = time.max(Duration::from_nanos(1));
             timer.set(Expiration::OneShot(time.into()), TimerSetTimeFlags::empty())?;
             Ok(timer)
@@ -85,19 +83,20 @@ impl Signals {
         Ok(())
     }
 
-    /// Whether the time set by [`Self::set_alarm`] is over, whether or not its signal has been read.
+    /// Whether the time set by [`Self::set_alarm`] is over, whether or not its signal has been
+    /// read.
     pub fn time_is_over(&self) -> bool {
         self.alarm.as_ref().is_some_and(|alarm| matches!(alarm.get(), Ok(None)))
     }
 
-    /// A signal that has come, if one has. Each is told once.
+    /// A signal that has arrived, if one has. Each is returned once.
     pub fn poll(&self) -> Option<Event> {
         while let Some(info) = self.descriptor.read_signal().ok()? {
             let number = info.ssi_signo;
             let event = match Signal::try_from(number as i32) {
                 Ok(Signal::SIGALRM) if self.time_is_over() => return Some(Event::Alarm),
-                // Ours, and the write that was too long has failed and said so.
-                Ok(Signal::SIGXFSZ) if info.ssi_pid == self.own => continue,
+                // Caused by a write of ours beyond RLIMIT_FSIZE, which has failed with EFBIG.
+                Ok(Signal::SIGXFSZ) if info.ssi_pid == self.pid => continue,
                 Ok(Signal::SIGUSR1 | Signal::SIGQUIT) => Event::Status,
                 Ok(signal) => Event::Stop(signal.as_str()),
                 Err(_) => Event::Stop("a real-time signal"),
@@ -116,20 +115,10 @@ impl AsFd for Signals {
     }
 }
 
-/// At its hard limit on processor time the kernel kills a process; at its soft one it tells it, and `ulimit -t` sets both
-/// to the same. So the soft one goes down by a second.
-fn be_told_of_the_limit_on_time() {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_CPU).unwrap_or((RLIM_INFINITY, RLIM_INFINITY));
-    if hard != RLIM_INFINITY && soft >= hard && hard > 1 {
-        // Lowering a limit needs no right. If it is refused all the same, the limit is as it was.
-        let _ = setrlimit(Resource::RLIMIT_CPU, hard - 1, hard);
-    }
-}
-
-/// The signals that were ignored when the process began, as the kernel's mask (proc(5), SigIgn). Where that cannot be
-/// read, none is taken to be.
+/// The signals that were ignored when the process began, as the kernel's mask (proc(5), SigIgn);
+/// none if it cannot be read.
 fn ignored() -> u64 {
-    // The kernel writes all of it at once, or as much as there is room for.
+    // One read is enough: the kernel returns the whole text, or as much as the buffer holds.
     let mut status = [0; 4096];
     let length = File::open("/proc/self/status").and_then(|mut file| file.read(&mut status)).unwrap_or(0);
     let status = str::from_utf8(&status[..length]).unwrap_or_default();

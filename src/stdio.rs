@@ -30,10 +30,10 @@ const PIPE_BUF: usize = 4096;
 /// takes a buffer of its own, because it is written as two characters.
 const TERMINAL_BUF: usize = 256;
 
-/// How long a parent that is still writing its list is read from after a failure.
+/// How long stdin is read after a failure, for a parent that is still writing its list.
 const MAX_DRAIN: Duration = Duration::from_secs(5);
 
-/// A descriptor that is waited for while it is not ready to be read or written.
+/// A descriptor whose reads and writes wait until it is ready.
 pub struct Stream<'a, D> {
     descriptor: D,
     /// The most bytes in one write, so that no write blocks.
@@ -96,8 +96,7 @@ impl<'a, D: AsFd> Stream<'a, D> {
             && matches!(file_type(&self.descriptor), SFlag::S_IFIFO | SFlag::S_IFSOCK)
     }
 
-    /// Reads what a parent is still writing, so that it is not killed by a pipe that nobody reads; not
-    /// beyond `deadline`.
+    /// Reads what a parent is still writing, so that it gets no SIGPIPE; not beyond `deadline`.
     pub fn drain(&mut self, deadline: Option<Instant>) {
         let end = Instant::now() + MAX_DRAIN;
         let end = deadline.map_or(end, |deadline| deadline.min(end));
@@ -116,8 +115,8 @@ impl<'a, D: AsFd> Stream<'a, D> {
         poll(&mut descriptors, poll_timeout(time)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Refuses a descriptor that is not open for this. poll(2) never reports the wrong end of a
-    /// pipe ready.
+    /// Fails if the descriptor is not open for this. poll(2) never reports the wrong end of a pipe
+    /// ready.
     fn check_access_mode(&self, ready: PollFlags) -> io::Result<()> {
         let wrong = if ready == PollFlags::POLLIN { OFlag::O_WRONLY } else { OFlag::O_RDONLY };
         let mode = OFlag::from_bits_truncate(fcntl(&self.descriptor, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE;
@@ -139,7 +138,7 @@ impl<'a, D: AsFd> Stream<'a, D> {
         };
         let mut awaited = [descriptor, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         loop {
-            // SIGALRM arrives once, and may have been read before.
+            // SIGALRM arrives once, and may already have been read.
             if signals.time_is_over() {
                 return Err(io::Error::other(Interrupted(Event::Alarm)));
             }
@@ -212,15 +211,15 @@ impl Display for Interrupted {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
             Event::Stop(signal) => write!(f, "stopped by {signal}"),
-            Event::Alarm => f.write_str("the deadline is over"),
-            Event::Status => f.write_str("asked how far we are"),
+            Event::Alarm => f.write_str("deadline reached"),
+            Event::Status => f.write_str("status requested"),
         }
     }
 }
 
 impl std::error::Error for Interrupted {}
 
-/// Longer times than poll(2) can wait are cut to the longest that it can.
+/// `time`, or the longest time that poll(2) can wait.
 fn poll_timeout(time: Duration) -> PollTimeout {
     PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX)
 }

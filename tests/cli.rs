@@ -399,7 +399,7 @@ fn values_of_fpings_letters_are_never_taken_for_addresses() {
             for args in [&[&*attached][..], &[&*alone, VALUE], &[&*bundled, VALUE]] {
                 let outcome = succeeds(lab, args, ALIVE);
                 assert_eq!(addresses(&outcome), [ALIVE], "{args:?}");
-                let ignored = format!("xymonping: -{letter}: ignored (options of fping that mean nothing here)\n");
+                let ignored = format!("xymonping: -{letter}: ignored (fping options without an equivalent here)\n");
                 assert_eq!(outcome.stderr, ignored, "{args:?}");
             }
             assert_eq!(refusal(&[&alone]), format!("command line: missing argument for option '{alone}' (see --help)"));
@@ -467,7 +467,7 @@ fn what_xymon_passes_to_fping_works() {
         }
         let outcome = succeeds(lab, &["-C", "3", "-q", ALIVE], "");
         assert_eq!(outcome.stdout, "");
-        assert_eq!(outcome.stderr, "xymonping: -C: ignored (options of fping that mean nothing here)\n");
+        assert_eq!(outcome.stderr, "xymonping: -C: ignored (fping options without an equivalent here)\n");
         assert_eq!(addresses(&succeeds(lab, &["-b56", ALIVE], "")), [ALIVE]);
     });
 }
@@ -476,7 +476,7 @@ fn what_xymon_passes_to_fping_works() {
 fn ignored_letters_are_named_once_in_one_warning_after_the_fatal_line() {
     lab::play(|lab| {
         let outcome = succeeds(lab, &["-m", "-B1.5", "-mR", "-c", "3", "-B", "12", ALIVE], "");
-        let ignored = "xymonping: -m -B -R -c: ignored (options of fping that mean nothing here)\n";
+        let ignored = "xymonping: -m -B -R -c: ignored (fping options without an equivalent here)\n";
         assert_eq!(outcome.stderr, ignored);
         let outcome = lab.run(&["-m", "-B1.5", "-mR", "-c", "3", "--file=/nonexistent"], "");
         assert_eq!(outcome.code, Some(3));
@@ -686,7 +686,7 @@ fn a_list_that_cannot_be_had_is_an_error_and_not_an_empty_list() {
             refuses(lab, &["--file", path], &words);
         }
         let words = format!(
-            "list {}: Permission denied {readable}\nxymonping: root's right to read other users' files was given up \
+            "list {}: Permission denied {readable}\nxymonping: root's capability to read other users' files was dropped \
              (use stdin: cat FILE | xymonping)",
             quoted(&unreadable)
         );

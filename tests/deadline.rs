@@ -71,7 +71,7 @@ fn only_who_had_a_chance_has_a_line() {
         let outcome = lab.run(&args, "10.0.0.1\n10.0.0.7\n10.0.0.8\n10.0.0.9\n10.0.0.10\n");
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
-        let told = "xymonping: --deadline: over with 4 of 5 targets unsettled (3 have no line)";
+        let told = "xymonping: deadline reached with 4 of 5 targets unfinished (3 without a line)";
         assert_eq!(outcome.stderr.lines().last(), Some(told), "{outcome:?}");
         assert!(outcome.wall >= ms(2300), "{outcome:?}");
         ends_by(&outcome, ms(2400));
@@ -100,7 +100,7 @@ fn who_gave_some_of_the_answers_is_alive() {
         let args = ["--deadline=1", "--responses=3", "--timeout=100", "--max-pps=unlimited", ALIVE, SILENT];
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&args, "");
-        is_cut(&outcome, ms(1000), "--deadline: over with 2 of 2 targets unsettled (1 have no line)");
+        is_cut(&outcome, ms(1000), "deadline reached with 2 of 2 targets unfinished (1 without a line)");
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
         let rtt = outcome.rtt_of(ALIVE).expect("it is alive");
         assert!(rtt >= ms(30), "{rtt:?} is not the mean of 20 and 40 ms");
@@ -112,7 +112,7 @@ fn a_target_that_was_silent_once_is_unreachable_whatever_was_asked() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1.5", "--timeout=300ms", "--retries=255", SILENT], "");
-        is_cut(&outcome, ms(1500), "--deadline: over with 1 of 1 targets unsettled (0 have no line)");
+        is_cut(&outcome, ms(1500), "deadline reached with 1 of 1 target unfinished (0 without a line)");
         assert_eq!(outcome.verdicts(), ["10.0.0.7 is unreachable"]);
     });
 }
@@ -121,7 +121,7 @@ fn a_target_that_was_silent_once_is_unreachable_whatever_was_asked() {
 fn a_target_that_could_not_be_sent_to_has_no_line_and_is_counted_so() {
     lab::play(|lab| {
         let outcome = lab.run(&["--deadline=1", "--timeout=50ms", "--retries=255", "100.64.0.1"], "");
-        is_cut(&outcome, ms(1000), "--deadline: over with 1 of 1 targets unsettled (1 have no line)");
+        is_cut(&outcome, ms(1000), "deadline reached with 1 of 1 target unfinished (1 without a line)");
         assert!(outcome.stdout.is_empty(), "{outcome:?}");
     });
 }
@@ -131,10 +131,10 @@ fn a_millisecond_is_a_deadline() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1ms", "--timeout=100", "--max-pps=unlimited", SILENT], "");
-        is_cut(&outcome, ms(1), "--deadline: over with 1 of 1 targets unsettled (1 have no line)");
+        is_cut(&outcome, ms(1), "deadline reached with 1 of 1 target unfinished (1 without a line)");
         assert_eq!(outcome.stdout, "");
         let outcome = end_of(lab.start(lab.command().arg("--deadline=1ms")));
-        is_cut(&outcome, ms(1), "reading the list: the deadline is over (nothing was probed)");
+        is_cut(&outcome, ms(1), "reading the list: deadline reached (nothing was probed)");
     });
 }
 
@@ -167,11 +167,11 @@ fn a_list_that_has_not_ended_by_then_is_not_probed() {
         let running = lab.start(lab.command().arg("--deadline=500ms"));
         running.feed("10.0.0.1\n10.0.0.2\n");
         let outcome = end_of(running);
-        is_cut(&outcome, ms(500), "reading the list: the deadline is over (nothing was probed)");
+        is_cut(&outcome, ms(500), "reading the list: deadline reached (nothing was probed)");
         assert!(outcome.wall >= ms(500), "{outcome:?}");
         assert_eq!(outcome.stdout, "");
         let outcome = end_of(lab.start(lab.command().args(["--deadline=500ms", "--file=/dev/zero"])));
-        is_cut(&outcome, ms(500), "reading the list: the deadline is over (nothing was probed)");
+        is_cut(&outcome, ms(500), "reading the list: deadline reached (nothing was probed)");
         assert!(lab.seen().is_empty());
     });
 }
@@ -183,7 +183,7 @@ fn a_named_pipe_is_not_waited_for_beyond_it() {
         let _ = fs::remove_file(&path);
         mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a named pipe");
         let file = format!("--file={}", path.display());
-        let words = "reading the list: the deadline is over (nothing was probed)";
+        let words = "reading the list: deadline reached (nothing was probed)";
         // One that nobody opens for writing, and one whose writer does not end.
         is_cut(&end_of(lab.start(lab.command().args(["--deadline=500ms", &file]))), ms(500), words);
         let writer = OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_CLOEXEC.bits()).open(&path);
@@ -221,7 +221,7 @@ fn results_that_nobody_reads_are_given_up() {
         running.feed(list(&hosts(1, 5000)));
         running.close_stdin();
         let outcome = end_of(running);
-        is_cut(&outcome, ms(3000), "writing results: the deadline is over (the output is incomplete)");
+        is_cut(&outcome, ms(3000), "writing results: deadline reached (the output is incomplete)");
         // What did fit is whole up to where it ends.
         let mut text = String::new();
         File::from(unread).read_to_string(&mut text).expect("what is in the pipe");
@@ -245,7 +245,7 @@ fn a_terminal_that_nobody_reads_is_given_up() {
         running.feed(list(&hosts(1, 5000)));
         running.close_stdin();
         let outcome = end_of(running);
-        is_cut(&outcome, ms(3000), "writing results: the deadline is over (the output is incomplete)");
+        is_cut(&outcome, ms(3000), "writing results: deadline reached (the output is incomplete)");
         drop(pty.master);
     });
 }
@@ -309,20 +309,20 @@ fn a_parent_that_ignores_alarms_takes_nothing_from_it() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = end_of(lab.start(&mut deaf(lab, &["--deadline=500ms"])));
-        is_cut(&outcome, ms(500), "reading the list: the deadline is over (nothing was probed)");
+        is_cut(&outcome, ms(500), "reading the list: deadline reached (nothing was probed)");
 
         // An alarm from elsewhere stays ignored, though.
         let mut running = lab.start(&mut deaf(lab, &["--deadline=2", "--timeout=100", ALIVE, SILENT]));
         running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() == 2);
         running.signal(Signal::SIGALRM);
         let outcome = end_of(running);
-        is_cut(&outcome, ms(2000), "--deadline: over with 1 of 2 targets unsettled (1 have no line)");
+        is_cut(&outcome, ms(2000), "deadline reached with 1 of 2 targets unfinished (1 without a line)");
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
 
         let (_unread, stalled) = full_pipe();
         let mut command = deaf(lab, &["--deadline=1", ALIVE]);
         let outcome = end_of(lab.start_as_is(command.stdin(Stdio::null()).stdout(stalled).stderr(Stdio::piped())));
-        is_cut(&outcome, ms(1000), "writing results: the deadline is over (the output is incomplete)");
+        is_cut(&outcome, ms(1000), "writing results: deadline reached (the output is incomplete)");
     });
 }
 
@@ -335,7 +335,7 @@ fn an_alarm_from_elsewhere_is_not_taken_for_it() {
         running.signal(Signal::SIGALRM);
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        let told = "xymonping: stopped by SIGALRM: 1 of 2 targets settled (the others have no line)";
+        let told = "xymonping: stopped by SIGALRM: 1 of 2 targets finished (the others have no line)";
         assert_eq!(outcome.complaint(), told);
     });
 }

@@ -97,7 +97,7 @@ fn a_signal_while_probing_prints_what_is_settled() {
             running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 3 && lab.counts().answers == 2);
             running.signal(signal);
             let outcome = running.finish(LIMIT);
-            fails(&outcome, &format!("stopped by {signal}: 2 of 3 targets settled (the others have no line)"));
+            fails(&outcome, &format!("stopped by {signal}: 2 of 3 targets finished (the others have no line)"));
             assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.2 is alive"]);
             assert_eq!(outcome.stderr.lines().count(), 1);
         }
@@ -115,7 +115,7 @@ fn a_second_signal_does_not_cost_the_results() {
             running.signal(Signal::SIGTERM);
         });
         let outcome = running.finish(LIMIT);
-        fails(&outcome, "stopped by SIGINT: 1 of 2 targets settled (the others have no line)");
+        fails(&outcome, "stopped by SIGINT: 1 of 2 targets finished (the others have no line)");
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
     });
 }
@@ -454,7 +454,7 @@ fn a_terminal_gets_a_hint_and_is_read() {
         let mut command = lab.command();
         let mut running = lab.start_as_is(command.stdin(pty.slave).stdout(Stdio::piped()).stderr(Stdio::piped()));
         drop(command);
-        let hint = "xymonping: reading addresses from the terminal, one a line (end with Ctrl-D)\n";
+        let hint = "xymonping: reading addresses from the terminal, one per line (end with Ctrl-D)\n";
         running.wait_until(LIMIT, "gives no hint", |running| running.stderr_so_far() == hint);
         let mut keyboard = File::from(pty.master);
         keyboard.write_all(b"10.0.0.1\n\x04").expect("the program reads");
@@ -545,7 +545,7 @@ fn a_network_that_is_down_is_our_failure_and_no_hosts() {
         let outcome = lab.run(&["--retries=0", "--timeout=100ms"], "10.0.0.1\n10.0.0.2\n");
         fails(
             &outcome,
-            "no probe could leave this machine: Network is unreachable (look at this machine's interfaces and routes)",
+            "no probe could leave this machine: Network is unreachable (check this machine's interfaces and routes)",
         );
         assert_eq!(outcome.stdout, "");
     });

@@ -23,6 +23,7 @@ const PACKAGES: [(&str, &[&str]); 2] = [
             "limits",
             "list",
             "privilege",
+            "inherited",
             "signal",
             "stdio",
             "notes",

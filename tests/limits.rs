@@ -16,6 +16,7 @@
 
 mod lab;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -237,7 +238,7 @@ fn the_kernel_refuses_what_no_list_of_interfaces_knows() {
         lab.ip(&["route", "add", "broadcast", "198.18.9.255", "dev", DEVICE, "table", "local"]);
         let outcome = run(lab, ordinary(&program).args(["--timeout=0.05", "198.18.9.255", ALIVE]), "");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        assert!(outcome.complaint().contains("198.18.9.255 first: Permission denied"), "{outcome:?}");
+        assert!(outcome.complaint().contains("could not send to 198.18.9.255: Permission denied"), "{outcome:?}");
         assert!(lab.seen_of("198.18.9.255").is_empty());
         // Root may.
         run(lab, Command::new(&program).args(["--timeout=0.05", "--retries=0", "198.18.9.255"]), "");
@@ -278,7 +279,7 @@ fn there_is_no_firewall_mark() {
         for args in [&["-k5"][..], &["-k", "5"]] {
             let outcome = run(lab, ordinary(&program).args(args).arg(ALIVE), "");
             assert!(outcome.is_alive(ALIVE), "{outcome:?}");
-            assert_eq!(outcome.stderr, "xymonping: -k: ignored (options of fping that mean nothing here)\n");
+            assert_eq!(outcome.stderr, "xymonping: -k: ignored (fping options without an equivalent here)\n");
         }
         for mark in ["--fwmark=5", "--mark=5", "--set-mark=5"] {
             let outcome = run(lab, ordinary(&program).args([mark, ALIVE]), "");
@@ -310,44 +311,58 @@ fn what_nobody_may_ask_for_ordinary_users_may_not_either() {
     });
 }
 
-// What is said of them.
+// The documents.
+
+/// The rows `.It NAME Ta NUMBER` of section LIMITS of the manual page.
+fn limits_of_manual() -> BTreeMap<String, usize> {
+    let page = document("xymonping.1");
+    let section = page.lines().skip_while(|line| *line != ".Sh LIMITS").skip(1);
+    let rows = section.take_while(|line| !line.starts_with(".Sh "));
+    rows.filter_map(|line| row(line.strip_prefix(".It ")?, " Ta ")).collect()
+}
+
+/// The rows `| NAME | NUMBER |` of the README's section on limits.
+fn limits_of_readme() -> BTreeMap<String, usize> {
+    let readme = document("README.md");
+    let section = readme.lines().skip_while(|line| *line != "## Limits for ordinary users").skip(1);
+    let rows = section.take_while(|line| !line.starts_with("## "));
+    rows.filter_map(|line| row(line.strip_prefix("| ")?.strip_suffix(" |")?, " | ")).collect()
+}
+
+fn document(name: &str) -> String {
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// A name and a number with a comma after each thousand.
+fn row(text: &str, separator: &str) -> Option<(String, usize)> {
+    let (name, number) = text.split_once(separator)?;
+    Some((name.to_owned(), number.replace(',', "").parse().ok()?))
+}
 
 #[test]
-fn the_documents_state_the_limits_that_hold() {
-    let read = |name: &str| {
-        let text = fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).expect("it is there");
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    let grouped = |number: usize| {
-        let digits = number.to_string().into_bytes();
-        let groups: Vec<_> = digits.rchunks(3).rev().map(String::from_utf8_lossy).collect();
-        groups.join(",")
-    };
+fn the_tables_of_limits_in_the_documents_are_right() {
     let Limits {
         caller_is_root,
         rate: _,
         spacing,
         targets,
-        groups,
+        allow_multicast_and_broadcast,
         max_sizes: PerFamily { v4, v6 },
         receive_buffer: _,
     } = LIMITS;
-    let (rate, ms, lines) = (grouped(MAX_PPS as usize), spacing.as_millis(), grouped(targets));
-    let (v4, v6) = (grouped(v4), grouped(v6));
-    assert!(targets == 1 << 24 && !groups && !caller_is_root);
-    let (page, readme) = (read("xymonping.1"), read("README.md"));
-    for (document, words) in [
-        (&page, format!("{rate} packets a second;")),
-        (&page, format!("{ms} milliseconds at least between two probes to one target")),
-        (&page, format!("{lines} (2^24) accepted lines in a list; more end the program with status 4")),
-        (&page, format!("{v4} bytes of data in a probe with .Fl -ipv4 , {v6} otherwise")),
-        (&page, "no multicast and no broadcast targets".to_owned()),
-        (&readme, format!("at most {rate} packets a second in all")),
-        (&readme, format!("{ms} ms between two probes to one target")),
-        (&readme, format!("{lines} (2^24) accepted lines")),
-        (&readme, format!("({v4} bytes with `--ipv4`, else {v6})")),
-        (&readme, "no multicast and no broadcast targets".to_owned()),
-    ] {
-        assert!(document.contains(&words), "{words:?}");
-    }
+    assert!(!caller_is_root && !allow_multicast_and_broadcast);
+    let limits = BTreeMap::from(
+        [
+            ("packets per second, in all", MAX_PPS as usize),
+            ("milliseconds between two probes to one target", spacing.as_millis() as usize),
+            ("accepted lines in a list", targets),
+            ("bytes of data in a probe, with --ipv4", v4),
+            ("bytes of data in a probe, otherwise", v6),
+            ("multicast and broadcast targets", 0),
+        ]
+        .map(|(name, number)| (name.to_owned(), number)),
+    );
+    assert_eq!(limits_of_manual(), limits);
+    assert_eq!(limits_of_readme(), limits);
 }

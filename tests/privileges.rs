@@ -27,7 +27,7 @@ const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
 const NO_RIGHT: &str = "xymonping: no permission to ping: Operation not permitted (as root: chmod u+s on this program, or \
-                        setcap cap_net_raw+p; if that does not help, --check says why)";
+                        setcap cap_net_raw+p; run --check for details)";
 
 /// Starts the program at a host that never answers, and waits until it has probed.
 fn probing(lab: &Lab, command: &mut Command) -> Running {
@@ -356,7 +356,8 @@ fn a_list_is_opened_as_the_caller() {
             outcome.complaint().ends_with(": Permission denied (give a list that this user may read)"),
             "{outcome:?}"
         );
-        let hint = "xymonping: root's right to read other users' files was given up (use stdin: cat FILE | xymonping)";
+        let hint =
+            "xymonping: root's capability to read other users' files was dropped (use stdin: cat FILE | xymonping)";
         assert_eq!(outcome.stderr.lines().nth(1), Some(hint));
     });
 }

@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{Pid, dup, execv, getppid, getuid, pipe, setuid};
+use xymonping::inherited;
 use xymonping::message::Error;
 use xymonping::privilege::Suspended;
 use xymonping::sandbox::{self, Seccomp};
@@ -28,7 +29,11 @@ const SILENT: &str = "10.0.0.7";
 
 /// Goes into the sandbox as `main` does.
 fn enter() -> Seccomp {
-    let enter = || -> Result<Seccomp, Error> { sandbox::enter(&Suspended::begin()?.resume()?.drop()?) };
+    let enter = || -> Result<Seccomp, Error> {
+        let suspended = Suspended::begin()?;
+        inherited::reset()?;
+        sandbox::enter(&suspended.resume()?.drop()?)
+    };
     enter().unwrap_or_else(|error| panic!("{error}"))
 }
 

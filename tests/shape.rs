@@ -220,7 +220,7 @@ fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fra
         for letter in ["--dont-fragment", "-M"] {
             let outcome = lab.run(&[&few[..], &[letter]].concat(), "10.0.0.1\n10.0.0.2\n");
             let words =
-                "no probe could leave this machine: Message too long (look at this machine's network, and at --size)";
+                "no probe could leave this machine: Message too long (check this machine's network, and --size)";
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
             assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
         }

@@ -81,12 +81,13 @@ fn a_summary_tells_what_the_hosts_did() {
         let (figures, words) = figures(&outcome);
         assert_eq!(
             words,
-            " targets,  alive,  unreachable,  without a line;  probes sent,  replies ( from elsewhere),  duplicates,  \
-             late,  damaged,  stray,  local send errors,  kernel drops;  s; RTT min/median/mean/pXX/max //// ms",
+            "targets: , alive: , unreachable: , without a line: ; probes sent: , replies: , from other sources: , \
+             duplicates: , late: , damaged: , stray: , send errors: , kernel drops: ; time:  s; \
+             RTT min/median/mean/pXX/max //// ms",
         );
         let [counts @ .., elapsed, min, median, mean, p99, max] = &figures[..] else { panic!("{figures:?}") };
         let sent = lab.seen().len() as f64;
-        // Targets, alive, unreachable, none; sent, replies, elsewhere; duplicates, late, damaged, stray; errors, drops.
+        // In the order of the words above.
         assert_eq!(counts, [11.0, 8.0, 3.0, 0.0, sent, 8.0, 1.0, 2.0, 1.0, 2.0, 0.0, 3.0, 0.0], "{}", outcome.stderr);
         assert_eq!(lab.seen().len(), 8 + 3 + 2 * 3, "first attempts, further ones, silent ones");
         assert!(*elapsed >= 1.8 && *elapsed <= outcome.wall.as_secs_f64(), "{elapsed} {:?}", outcome.wall);
@@ -145,7 +146,7 @@ fn a_summary_of_a_run_that_was_cut_short_counts_who_has_no_line() {
         running.signal(Signal::SIGTERM);
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        let told = "xymonping: stopped by SIGTERM: 1 of 2 targets settled (the others have no line)";
+        let told = "xymonping: stopped by SIGTERM: 1 of 2 targets finished (the others have no line)";
         assert_eq!(outcome.complaint(), told, "the failure goes first");
         assert_eq!(figures(&outcome).0[..6], [2.0, 1.0, 0.0, 1.0, 2.0, 1.0], "{outcome:?}");
     });
@@ -254,7 +255,7 @@ fn what_is_said_on_a_terminal_begins_on_a_line_of_its_own() {
         running.signal(Signal::SIGTERM);
         assert_eq!(running.finish(LIMIT).code, Some(4));
         let (text, _) = terminal.end();
-        let last = "xymonping: stopped by SIGTERM: 1 of 2 targets settled (the others have no line)\r\n";
+        let last = "xymonping: stopped by SIGTERM: 1 of 2 targets finished (the others have no line)\r\n";
         assert!(text.ends_with(&format!("{WIPED}{last}")), "{text:?}");
     });
 }
@@ -343,7 +344,7 @@ fn a_question_while_the_list_is_read_neither_ends_nor_stops_anything() {
                     (Some(4), Some(told)),
                     "{question}: {outcome:?}"
                 );
-                assert!(outcome.complaint().ends_with(" lines so far"), "{question}: {outcome:?}");
+                assert!(outcome.complaint().ends_with(" so far"), "{question}: {outcome:?}");
                 assert!(lab.seen().is_empty());
             }
         }
@@ -408,7 +409,7 @@ fn a_real_time_signal_ends_a_run_in_order_and_kills_nobody() {
             }
             let outcome = running.finish(LIMIT);
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{signal}: {outcome:?}");
-            let told = "xymonping: stopped by a real-time signal: 1 of 2 targets settled (the others have no line)";
+            let told = "xymonping: stopped by a real-time signal: 1 of 2 targets finished (the others have no line)";
             assert_eq!(outcome.complaint(), told, "{signal}");
             assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"], "{signal}");
 

@@ -20,18 +20,18 @@ pub struct Flag {
     pub(super) apply: Apply,
 }
 
-/// The value of an option: its name in the help text, and what a shell can offer for it.
+/// The value of an option: its name in the help text, and what a shell can complete it with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// No value.
     None,
-    /// A value that may be left out; it must follow `=` or the letter.
+    /// An optional value; it must follow `=` or the letter.
     Optional(&'static str, Hint),
-    /// A value that may also be the next argument.
+    /// A required value; it may also be the next argument.
     Required(&'static str, Hint),
 }
 
-/// What a shell can offer to complete a value.
+/// What a shell can complete a value with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// Paths of files.
@@ -50,21 +50,21 @@ pub(super) enum Apply {
     Switch(fn(&mut Options)),
     /// Changes the options by the value, which is empty if the option has none.
     Set(fn(&mut Options, &OsStr) -> Result<(), ValueError>),
-    /// Changes the options by a value that may be left out.
+    /// Changes the options by an optional value.
     SetOptional(fn(&mut Options, Option<&OsStr>) -> Result<(), ValueError>),
-    /// No effect, because it is what we do anyway.
+    /// No effect, because it requests what is always done.
     Accept,
     /// No effect, with a warning.
     Ignore,
 }
 
 impl Flag {
-    /// The help text of its letter: the long option that it stands for, or else [`Self::help`].
+    /// The help text of its letter: the equivalent long option, or else [`Self::help`].
     pub fn short_help(&self) -> String {
         self.long.map_or(self.help.to_owned(), |long| format!("--{long}"))
     }
 
-    /// Whether it has no effect and is warned of.
+    /// Whether it is ignored, with a warning.
     pub fn is_ignored(&self) -> bool {
         matches!(self.apply, Apply::Ignore)
     }

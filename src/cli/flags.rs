@@ -1,9 +1,9 @@
-//! The one table of flags: every option of ours and of fping's.
+//! The table of flags: every option of xymonping and of fping.
 //!
-//! To add an option, add a row to [`FLAGS`]. The letters are fping's and keep fping's units;
-//! options of our own have long names. A letter that means the same as a long option is in that
-//! option's row; the others have rows of their own. fping's options without an equivalent are
-//! ignored, but their values are consumed, so that none is taken for an address.
+//! To add an option, add a row to [`FLAGS`]. The letters are fping's and keep fping's units; the
+//! other options have long names. A letter with the meaning of a long option is in that option's
+//! row; the others have rows of their own. fping's options without an equivalent are ignored, but
+//! their values are consumed, so that none is taken for an address.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,7 +27,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("retries"),
         short: Some('r'),
         value: NUMBER,
-        help: "send N further probes to a target that stays silent",
+        help: "send up to N more probes to a silent target",
         default: Some(|| Plan::default().retries().to_string()),
         apply: Apply::Set(|options, value| {
             options.plan = options.plan.with_retries(parse_u8(value, 0..=255, "a whole number from 0 to 255")?);
@@ -38,7 +38,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("timeout"),
         short: None,
         value: Value::Required("TIME", Hint::Text),
-        help: "how long a probe may stay unanswered: seconds, or with a unit (1.5s, 500ms)",
+        help: "wait this long for each reply: seconds, or with a unit (1.5s, 500ms)",
         default: Some(|| Plan::default().timeout().as_secs_f64().to_string()),
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "0.001 to 200 seconds, as in 5, 1.5s or 500ms";
@@ -50,7 +50,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("responses"),
         short: None,
         value: NUMBER,
-        help: "want N answers of each target and show their mean RTT",
+        help: "send until N replies per target; print their mean RTT",
         default: Some(|| Plan::default().responses().to_string()),
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "a whole number from 1 to 255";
@@ -62,7 +62,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("max-pps"),
         short: None,
         value: Value::Required("RATE", Hint::Text),
-        help: "packets a second, retries included, or `unlimited`",
+        help: "packets per second, retries included, or `unlimited`",
         default: Some(|| Plan::default().rate().to_string()),
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "0.01 to 10000000 packets a second, or unlimited";
@@ -78,7 +78,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("deadline"),
         short: None,
         value: Value::Required("TIME", Hint::Text),
-        help: "end by then, counted from the start, whatever is settled",
+        help: "exit within TIME of the start, finished or not",
         default: None,
         apply: Apply::Set(|options, value| {
             const WANTED: &str = "0.001 to 1000000 seconds, as in 60, 1.5s or 500ms";
@@ -91,7 +91,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("shuffle"),
         short: None,
         value: Value::None,
-        help: "probe in a random order; lines keep that of the input",
+        help: "probe in random order; output keeps input order",
         default: None,
         apply: Apply::Switch(|options| options.plan = options.plan.with_shuffle(true)),
     },
@@ -99,7 +99,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("source"),
         short: Some('S'),
         value: Value::Required("ADDRESS", Hint::Text),
-        help: "send from this address of this machine; once for each family",
+        help: "send from this local address; once for each family",
         default: None,
         apply: Apply::Set(set_source),
     },
@@ -107,7 +107,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("check-source"),
         short: None,
         value: Value::None,
-        help: "count an answer only if it comes from the address that was probed",
+        help: "accept replies from the probed address only",
         default: None,
         apply: Apply::Switch(|options| options.plan = options.plan.with_check_source(true)),
     },
@@ -115,7 +115,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("interface"),
         short: Some('I'),
         value: Value::Required("NAME", Hint::Interface),
-        help: "send from this interface, and hear answers only there",
+        help: "send and receive on this interface only",
         default: None,
         apply: Apply::Set(|options, value| {
             // The kernel's names are shorter than 16 bytes (IFNAMSIZ).
@@ -167,7 +167,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("dont-fragment"),
         short: Some('M'),
         value: Value::None,
-        help: "let no router fragment a probe",
+        help: "set Don't Fragment",
         default: None,
         apply: Apply::Switch(|options| options.packet.set_dont_fragment(true)),
     },
@@ -208,7 +208,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("exit-status"),
         short: None,
         value: Value::None,
-        help: "exit 1 if a target is unreachable, 2 if a line is no address",
+        help: "exit 1 if a target is unreachable, 2 if a line is rejected",
         default: None,
         apply: Apply::Switch(|options| options.exit_status = true),
     },
@@ -216,7 +216,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("summary"),
         short: None,
         value: Value::None,
-        help: "sum the run up on standard error",
+        help: "print a summary to standard error",
         default: None,
         apply: Apply::Switch(|options| options.summary = true),
     },
@@ -224,7 +224,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("check"),
         short: None,
         value: Value::None,
-        help: "send nothing: say what a run would have to work with",
+        help: "report privileges, sockets and limits; send nothing",
         default: None,
         apply: Apply::Switch(|options| options.check = true),
     },
@@ -232,7 +232,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("debug"),
         short: None,
         value: Value::Optional("FILE", Hint::File),
-        help: "write a line for every packet to standard error, or append it to FILE",
+        help: "log every packet to standard error, or append to FILE",
         default: None,
         apply: Apply::SetOptional(|options, value| {
             options.debug = match value {
@@ -260,8 +260,8 @@ pub const FLAGS: &[Flag] = &[
         apply: Apply::Version,
     },
     letter('a', Value::None, "print alive targets only", Apply::Set(|options, _| set_lines(options, Lines::Alive))),
-    letter('A', Value::None, "print addresses (we always do)", Apply::Accept),
-    letter('e', Value::None, "print RTTs (we always do)", Apply::Accept),
+    letter('A', Value::None, "print addresses (always done)", Apply::Accept),
+    letter('e', Value::None, "print RTTs (always done)", Apply::Accept),
     letter('i', MILLISECONDS, "milliseconds between packets; 0 is unlimited", Apply::Set(set_interval)),
     letter('q', Value::None, "print no lines", Apply::Switch(|options| options.quiet = true)),
     letter('t', MILLISECONDS, "--timeout, in milliseconds", Apply::Set(set_timeout_ms)),

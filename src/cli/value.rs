@@ -1,5 +1,5 @@
-//! The syntax of numbers and times on the command line. It is strict, because a
-//! nearly right value that is silently taken for another one takes long to find.
+//! The syntax of numbers and times on the command line. It is strict, because a mistyped value that
+//! is accepted as another one is hard to find.
 
 use std::ffi::OsStr;
 use std::ops::RangeInclusive;
@@ -13,15 +13,15 @@ use crate::message::Error;
 
 /// Why a value is refused.
 pub(super) enum ValueError {
-    /// It has the wrong syntax or is out of range; these values are accepted.
+    /// It has the wrong syntax or is out of range; this is what the option accepts.
     Invalid(&'static str),
-    /// It is a value of the option, but cannot be used.
+    /// It has the right syntax, but cannot be used.
     Unusable(Error),
 }
 
 impl ValueError {
-    /// The error to report of the value of `option`.
-    pub(super) fn of(self, option: String, value: &OsStr) -> Error {
+    /// The error to report about `option`.
+    pub(super) fn about(self, option: String, value: &OsStr) -> Error {
         match self {
             ValueError::Invalid(wanted) => Error::BadValue { option, value: value.as_bytes().into(), wanted },
             ValueError::Unusable(error) => error,
@@ -73,7 +73,7 @@ pub(super) fn parse_hex(value: &OsStr) -> Option<Vec<u8>> {
     bytes.collect::<Option<Vec<u8>>>().filter(|bytes| !bytes.is_empty())
 }
 
-/// What `check` makes of the value, if it is one and in range.
+/// The result of `check`, if there is a value and it is in range.
 pub(super) fn checked<T, U>(
     value: Option<T>,
     check: impl FnOnce(T) -> Result<U, OutOfRange>,
@@ -82,7 +82,7 @@ pub(super) fn checked<T, U>(
     value.and_then(|value| check(value).ok()).ok_or(ValueError::Invalid(wanted))
 }
 
-/// The value, if it is one and in `range`.
+/// The value, if there is one and it is in `range`.
 pub(super) fn in_range<T: PartialOrd>(
     value: Option<T>,
     range: RangeInclusive<T>,

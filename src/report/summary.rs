@@ -1,4 +1,4 @@
-//! `--summary`: the run in figures, for people.
+//! `--summary`: the figures of a run, for people.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use multiping::tally::{TICK, Verdict};
 
 use crate::report::Results;
 
-/// A run in figures.
+/// The figures of a run.
 pub struct Summary<'a> {
     results: Results<'a>,
     /// How many replies or damaged packets the kernel dropped.
@@ -39,7 +39,8 @@ impl<'a> Summary<'a> {
         Summary { results, drops, elapsed, rtts }
     }
 
-    /// The RTT that this share of alive targets does not exceed (the nearest rank), in milliseconds.
+    /// The RTT that this share of alive targets does not exceed (the nearest rank), in
+    /// milliseconds.
     fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.rtts.len() as f64).ceil() as usize;
         self.rtts.get(rank.max(1) - 1).map_or(0.0, |&ticks| milliseconds(ticks.into()))
@@ -52,16 +53,12 @@ impl Display for Summary<'_> {
         let sweep = results.prober.strategy();
         let (targets, alive, unreachable) = (sweep.addresses().len(), sweep.alive(), results.diagnosis.unreachable);
         let counts = results.prober.counts();
-        let unknown = targets - alive - unreachable;
-        write!(f, "{targets} targets, {alive} alive, {unreachable} unreachable, {unknown} without a line; ")?;
-        write!(
-            f,
-            "{} probes sent, {} replies ({} from elsewhere), ",
-            counts.sent, counts.replies, counts.other_source
-        )?;
-        write!(f, "{} duplicates, ", counts.duplicates)?;
-        write!(f, "{} late, {} damaged, {} stray, ", counts.late, counts.damaged, counts.stray)?;
-        write!(f, "{} local send errors, {drops} kernel drops; {:.3} s", counts.refused, elapsed.as_secs_f64())?;
+        let without_line = targets - alive - unreachable;
+        write!(f, "targets: {targets}, alive: {alive}, unreachable: {unreachable}, without a line: {without_line}; ")?;
+        write!(f, "probes sent: {}, replies: {}, ", counts.sent, counts.replies)?;
+        write!(f, "from other sources: {}, duplicates: {}, ", counts.other_source, counts.duplicates)?;
+        write!(f, "late: {}, damaged: {}, stray: {}, ", counts.late, counts.damaged, counts.stray)?;
+        write!(f, "send errors: {}, kernel drops: {drops}; time: {:.3} s", counts.refused, elapsed.as_secs_f64())?;
         if !rtts.is_empty() {
             let sum: u64 = rtts.iter().map(|&ticks| u64::from(ticks)).sum();
             let mean = milliseconds(sum as f64 / rtts.len() as f64);

@@ -1,7 +1,8 @@
 //! The lines that Xymon reads: one for each line of the list.
 //!
-//! They are a contract: Xymon reads them with `sscanf` and `strstr`, graphs the number in the brackets,
-//! and shows the text on its pages (xymonnet.c `finish_ping_service`, do_net.c `do_net_rrd`).
+//! They are a contract: Xymon reads them with `sscanf` and `strstr`, graphs the number in the
+//! brackets, and shows the text on its pages (xymonnet.c `finish_ping_service`, do_net.c
+//! `do_net_rrd`).
 
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};

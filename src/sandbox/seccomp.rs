@@ -1,9 +1,9 @@
 //! The system calls that a run needs once it probes, as a seccomp filter that refuses all others.
 //!
 //! A refused call fails with EPERM and does not kill the process, because xymonnet takes death by a
-//! signal for success. (Calls by another architecture's numbers do kill it; only injected code makes
-//! them.) The table has no more calls than needed: when a filter is installed, the kernel runs it once
-//! for every call that exists, so each row adds to the time of a start.
+//! signal for success. (Calls by another architecture's numbers do kill it; only injected code
+//! makes them.) The table has no more calls than needed: when a filter is installed, the kernel
+//! runs it once for every call that exists, so each row adds to the time of a start.
 
 use std::env::consts::ARCH;
 use std::io;
@@ -16,8 +16,8 @@ use seccompiler::{
 
 use crate::sandbox::Seccomp;
 
-/// What an argument, counted from 0, must be like for a call to be allowed. All that are checked are
-/// ints, so their upper halves do not matter.
+/// What an argument, counted from 0, must be like for a call to be allowed. All that are checked
+/// are ints, so their upper halves do not matter.
 #[derive(Clone, Copy)]
 enum ArgCheck {
     Any,
@@ -100,8 +100,9 @@ mod tests {
 
     use super::*;
 
-    /// What the kernel decides about a call. Executing code cannot be mapped here, nor calls be made by
-    /// number, without `unsafe`; so the program is run by hand, for the opcodes that seccompiler uses.
+    /// What the kernel decides about a call. Executing code cannot be mapped here, nor calls be
+    /// made by number, without `unsafe`; so the program is run by hand, for the opcodes that
+    /// seccompiler uses.
     fn decide(program: &[sock_filter], call: c_long, arguments: [c_int; 6]) -> u32 {
         const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
         const AND: u32 = libc::BPF_ALU | libc::BPF_AND;

@@ -155,7 +155,7 @@ impl Drop for Stop<'_> {
 
 /// How many packets a run found damaged, by its summary: the guesses that it has looked at.
 fn damaged(outcome: &Outcome) -> u64 {
-    let number = || outcome.stderr.split(" damaged,").next()?.rsplit(' ').next()?.parse().ok();
+    let number = || outcome.stderr.split(" damaged: ").nth(1)?.split(',').next()?.parse().ok();
     number().unwrap_or_else(|| panic!("no summary: {}", outcome.stderr))
 }
 
@@ -229,7 +229,8 @@ fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
                 assert_true_rtts(lab, &outcome, &alive);
             }
             let silent = hosts.list().len() - alive.len() - dead.len();
-            let said = format!("{silent} targets undecided: this machine lost replies");
+            let s = if silent == 1 { "" } else { "s" };
+            let said = format!("{silent} target{s} undecided: this machine lost replies");
             match silent {
                 0 => assert_eq!(outcome.code, Some(0), "{}", outcome.stderr),
                 _ => assert!(outcome.code == Some(4) && outcome.complaint().contains(&said), "{}", outcome.stderr),

@@ -258,7 +258,8 @@ fn he_cannot_answer_several_probes_with_the_token_of_one() {
         let outcome = running.finish(lab::LIMIT);
         assert_all(&outcome, &hosts, true);
         let (answers, copies) = (hosts.len(), 50 * hosts.len());
-        let said = format!("{answers} replies (0 from elsewhere), {copies} duplicates, 0 late, 0 damaged, 0 stray");
+        let said =
+            format!("replies: {answers}, from other sources: 0, duplicates: {copies}, late: 0, damaged: 0, stray: 0,");
         assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
         for host in &hosts {
             assert_eq!(lab.seen_of(host).len(), 3, "one was answered, and two were not: {host}");

@@ -94,7 +94,7 @@ fn a_writer_that_stops_in_the_middle_of_a_line() {
         let mut running: Running = lab.start(ordinary(&program).arg("--deadline=500ms"));
         running.feed("10.0.0.1\n10.0.0");
         running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
-        crate::fails(&running.finish(LIMIT), "reading the list: the deadline is over (nothing was probed)");
+        crate::fails(&running.finish(LIMIT), "reading the list: deadline reached (nothing was probed)");
         assert!(lab.seen().is_empty());
     });
 }

@@ -27,8 +27,7 @@ fn a_default_route_that_has_gone_is_no_verdict_on_hosts_though_something_still_a
         let outcome = lab.run(&FAST, format!("{NEAR}\n{}", list(&remote)));
         assert_eq!((outcome.code, outcome.lines().len()), (Some(4), 1), "{outcome:?}");
         assert_all(&outcome, &[NEAR], true);
-        let told =
-            "xymonping: IPv4 sending failed: Network is unreachable (no line for 99 targets, the first 10.1.0.1;";
+        let told = "xymonping: IPv4 sending failed: Network is unreachable (no line for 99 targets, first 10.1.0.1;";
         assert!(outcome.stderr.starts_with(told), "{outcome:?}");
         // Of 70, 30 have no way out: not most, but a quarter.
         let near: Vec<String> = (100..140).map(|n| format!("192.0.2.{n}")).collect();
@@ -83,7 +82,7 @@ fn two_forbidden_hosts_are_particular_wherever_they_stand() {
             assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 42), "{place}: {outcome:?}");
             assert_all(&outcome, &others, true);
             assert_all(&outcome, &forbidden, false);
-            let told = "xymonping: targets that could not be sent to: 2, the first 10.9.0.1: Permission denied";
+            let told = "xymonping: could not send to 2 targets, first 10.9.0.1: Permission denied";
             assert!(outcome.stderr.starts_with(told), "{outcome:?}");
         }
     });

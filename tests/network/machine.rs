@@ -129,7 +129,7 @@ fn a_network_that_breaks_in_mid_run_takes_nobody_down() {
         for host in all.iter().filter(|host| !asked.contains(host)) {
             assert_eq!(outcome.said_of(host), "", "{host} was never asked");
         }
-        assert!(outcome.complaint().contains("IPv4 sending failed: "), "{outcome:?}");
+        assert!(outcome.complaint().contains("IPv4 sending failed"), "{outcome:?}");
     });
 }
 
