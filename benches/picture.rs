@@ -18,6 +18,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use fastrand::Rng;
 use plotters::prelude::*;
 
 use bed::{List, Program, Report, alive4, begin, number, run_here};
@@ -77,11 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn delays() -> Vec<Duration> {
     let step = (LONGEST - SHORTEST) / (HOSTS - 1);
     let mut delays: Vec<_> = (0..HOSTS).map(|place| SHORTEST + step * place).collect();
-    let mut random: u64 = 1;
-    for last in (1..delays.len()).rev() {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        delays.swap(last, (random >> 33) as usize % (last + 1));
-    }
+    Rng::with_seed(1).shuffle(&mut delays);
     delays
 }
 

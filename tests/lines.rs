@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use multiping::address::{Family, PerFamily};
 use multiping::plan::{Plan, Rate};
 use multiping::prober::{Diagnosis, Prober, SendError, Sweep};
@@ -399,17 +400,17 @@ fn whatever_cannot_be_written_or_flushed_is_an_error() {
 
 #[test]
 fn xymonnet_and_xymond_rrd_read_back_what_happened() {
-    let mut rng = Rng(21);
+    let mut rng = Rng::with_seed(21);
     for round in 0..40 {
         let mut fortunes = HashMap::new();
         let mut list = String::new();
-        for _ in 0..1 + rng.below(250) {
-            let ip = Ipv4Addr::from(0x0a00_0001 + rng.below(400) as u32).to_string();
-            list += &format!("{ip}\n2001:db8::{:x}\n", 1 + rng.below(0xffff));
+        for _ in 0..1 + rng.u64(..250) {
+            let ip = Ipv4Addr::from(0x0a00_0001 + rng.u64(..400) as u32).to_string();
+            list += &format!("{ip}\n2001:db8::{:x}\n", 1 + rng.u64(..0xffff));
             // RTTs of every size, from nanoseconds to the timeout, and every third host silent.
-            let longest = 2_000_000 << rng.below(17);
-            let rtt = Duration::from_nanos(rng.below(longest)).min(TIMEOUT);
-            fortunes.entry(ip).or_insert(if rng.below(3) == 0 { Silence } else { Answered(rtt) });
+            let longest = 2_000_000 << rng.u64(..17);
+            let rtt = Duration::from_nanos(rng.u64(..longest)).min(TIMEOUT);
+            fortunes.entry(ip).or_insert(if rng.u64(..3) == 0 { Silence } else { Answered(rtt) });
         }
         let prober = run(plan(), &list, |address, _| fortunes.get(address).copied().unwrap_or(Answered(usec(1))));
         let text = written(&prober, Lines::All);
@@ -507,17 +508,4 @@ fn xymond_rrd(banner: &str) -> Option<f64> {
     } else {
         number
     })
-}
-
-/// SplitMix64: the same numbers in every run.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % end
-    }
 }

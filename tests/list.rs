@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fastrand::Rng;
 use multiping::address::{Address, Addresses, Family, TargetId};
 use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, MAX_LINE, Rules};
@@ -562,17 +563,17 @@ fn equal_addresses_are_one_target_and_each_line_keeps_its_place() {
 
 #[test]
 fn many_random_lists_are_united_as_a_naive_oracle_does() {
-    let mut rng = Rng(7);
+    let mut rng = Rng::with_seed(7);
     for round in 0..trials(3000) {
         // Some lists of one family, some in order, some of a few addresses again and again, some nearly without repeats.
-        let (families, range, sorted) = (rng.below(3), 1 + rng.below(200), rng.below(3) == 0);
-        let mut input: Vec<IpAddr> = (0..rng.below(60))
+        let (families, range, sorted) = (rng.usize(..3), 1 + rng.usize(..200), rng.usize(..3) == 0);
+        let mut input: Vec<IpAddr> = (0..rng.usize(..60))
             .map(|_| {
-                let last = rng.below(range) as u16;
+                let last = rng.usize(..range) as u16;
                 match families {
                     0 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8 + 1)),
                     1 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)),
-                    _ if rng.below(2) == 0 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8 + 1)),
+                    _ if rng.usize(..2) == 0 => IpAddr::V4(Ipv4Addr::new(10, 0, 0, last as u8 + 1)),
                     _ => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)),
                 }
             })
@@ -581,7 +582,7 @@ fn many_random_lists_are_united_as_a_naive_oracle_does() {
             input.sort();
         }
         let text: String = input.iter().map(|ip| format!("{ip}\n")).collect();
-        let size = 1 + rng.below(40);
+        let size = 1 + rng.usize(..40);
         let outcome = read_in_pieces(rules(&Limits::ORDINARY), text.as_bytes(), size).unwrap();
 
         let mut distinct: Vec<IpAddr> = Vec::new();
@@ -624,15 +625,15 @@ fn any_pieces_of_random_text_give_the_same_result() {
         b".",
         &[b'x'; 600],
     ];
-    let mut rng = Rng(11);
+    let mut rng = Rng::with_seed(11);
     for _ in 0..trials(2000) {
-        let text: Vec<u8> = (0..rng.below(60)).flat_map(|_| words[rng.below(words.len())]).copied().collect();
+        let text: Vec<u8> = (0..rng.usize(..60)).flat_map(|_| words[rng.usize(..words.len())]).copied().collect();
         let whole = read_in_pieces(rules(&Limits::ORDINARY), &text, text.len().max(1)).unwrap();
         let mut reading = ListParser::new(rules(&Limits::ORDINARY));
         let mut rest = text.as_slice();
         while !rest.is_empty() {
-            let most = if rng.below(2) == 0 { 4 } else { 2000 };
-            let (piece, after) = rest.split_at(rng.below(most + 1).min(rest.len()));
+            let most = if rng.usize(..2) == 0 { 4 } else { 2000 };
+            let (piece, after) = rest.split_at(rng.usize(..most + 1).min(rest.len()));
             reading.feed(piece).unwrap(); // which may be empty
             rest = after;
         }
@@ -646,11 +647,11 @@ fn any_pieces_of_random_text_give_the_same_result() {
 
 #[test]
 fn random_bytes_survive() {
-    let mut rng = Rng(13);
+    let mut rng = Rng::with_seed(13);
     let alphabet = b"0123456789abcf:.%#/ \t\r\n\n\0xe";
     for _ in 0..trials(5000) {
-        let text: Vec<u8> = (0..rng.below(120)).map(|_| alphabet[rng.below(alphabet.len())]).collect();
-        let outcome = read_in_pieces(rules(&Limits::ROOT), &text, 1 + rng.below(9)).unwrap();
+        let text: Vec<u8> = (0..rng.usize(..120)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect();
+        let outcome = read_in_pieces(rules(&Limits::ROOT), &text, 1 + rng.usize(..9)).unwrap();
         // Whatever was accepted is what its line says.
         for (shown, _) in outcome.lines {
             assert!(shown.split('%').next().unwrap().parse::<IpAddr>().is_ok(), "{shown}");
@@ -752,17 +753,4 @@ fn operands_count_against_the_limit() {
     let mut reading = ListParser::new(rules(&limits));
     reading.operand(b"192.0.2.1").unwrap();
     assert!(matches!(reading.operand(b"192.0.2.1"), Err(Error::TooMany(1))));
-}
-
-/// SplitMix64: the same numbers in every run.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ mixed >> 31) % end as u64) as usize
-    }
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use crate::LIMIT;
 use crate::lab::{Answer, Answered, Behaviour, IcmpError, Lab, Lose, Outcome, Seen, caller, list};
 
@@ -84,18 +86,9 @@ impl Short {
     }
 }
 
-/// Numbers by lot, the same for the same seed.
-struct Lot(u64);
-
-impl Lot {
-    fn draw(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
-
-    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.draw(of.len() as u64) as usize]
-    }
+/// One of several.
+fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
+    choices[rng.usize(..choices.len())]
 }
 
 /// What is asked of one run.
@@ -110,7 +103,7 @@ struct Task {
 
 /// Plays runs until all is over.
 pub fn runs(lab: &Lab, setuid: &Path, seed: u64, over: &AtomicBool) -> Short {
-    let (mut lot, mut short) = (Lot(seed), Short::default());
+    let (mut rng, mut short) = (Rng::with_seed(seed), Short::default());
     // The lab remembers every host that it has been told of, so all of them are told of now.
     for (network, n) in (1..=NETWORKS).flat_map(|network| (1..=MOST_HOSTS).map(move |n| (network, n))) {
         addresses(network, n).iter().for_each(|host| lab.host(host, Behaviour::default()));
@@ -119,7 +112,7 @@ pub fn runs(lab: &Lab, setuid: &Path, seed: u64, over: &AtomicBool) -> Short {
         if over.load(Ordering::Relaxed) {
             break;
         }
-        let task = task(lab, 1 + number % NETWORKS, &mut lot);
+        let task = task(lab, 1 + number % NETWORKS, &mut rng);
         let mut command = if task.by_root { lab.command() } else { caller::ordinary(setuid) };
         let running = lab.start(command.args(&task.args));
         let addresses: Vec<&str> = task.hosts.iter().map(|(host, _)| host.as_str()).collect();
@@ -135,33 +128,33 @@ fn addresses(network: usize, n: usize) -> [String; 2] {
     [format!("10.9.{network}.{n}"), format!("fd00:9:{network:x}::{n:x}")]
 }
 
-fn task(lab: &Lab, network: usize, lot: &mut Lot) -> Task {
-    let by_root = lot.draw(3) > 0;
-    let timeout = Duration::from_millis(lot.one_of(&[200, 300, 500, 1000]));
-    let check_source = lot.draw(4) == 0;
-    let exit_status = lot.draw(4) == 0;
+fn task(lab: &Lab, network: usize, rng: &mut Rng) -> Task {
+    let by_root = rng.u8(..3) > 0;
+    let timeout = Duration::from_millis(one_of(rng, &[200, 300, 500, 1000]));
+    let check_source = rng.u8(..4) == 0;
+    let exit_status = rng.u8(..4) == 0;
     let mut args = vec![
         format!("--timeout={}ms", timeout.as_millis()),
-        format!("--retries={}", lot.draw(3)),
-        format!("--responses={}", lot.one_of(&[1, 1, 1, 2, 3])),
-        format!("--size={}", lot.one_of(&[16, 56, 56, 500, 1400])),
+        format!("--retries={}", rng.u8(..3)),
+        format!("--responses={}", one_of(rng, &[1, 1, 1, 2, 3])),
+        format!("--size={}", one_of(rng, &[16, 56, 56, 500, 1400])),
     ];
-    args.push(match lot.draw(if by_root { 5 } else { 4 }) {
+    args.push(match rng.u8(..if by_root { 5 } else { 4 }) {
         4 => "--max-pps=unlimited".to_owned(),
-        n => format!("--max-pps={}", [100, 500, 2000, 10_000][n as usize]),
+        n => format!("--max-pps={}", [100, 500, 2000, 10_000][usize::from(n)]),
     });
-    let drawn = [("--check-source", check_source), ("--exit-status", exit_status), ("--shuffle", lot.draw(3) == 0)];
+    let drawn = [("--check-source", check_source), ("--exit-status", exit_status), ("--shuffle", rng.u8(..3) == 0)];
     args.extend(drawn.iter().filter(|(_, is_drawn)| *is_drawn).map(|(arg, _)| (*arg).to_owned()));
-    let families = lot.one_of(&[&[0][..], &[1], &[0, 1]]);
+    let families = one_of(rng, &[&[0][..], &[1], &[0, 1]]);
     let families = if lab.has_ipv6() { families } else { &[0] };
     if let [family] = families {
         args.push(["--ipv4", "--ipv6"][*family].to_owned());
     }
-    let count = lot.one_of(&[1, 2, 10, 50, MOST_HOSTS]);
+    let count = one_of(rng, &[1, 2, 10, 50, MOST_HOSTS]);
     let hosts = (1..=count).map(|n| {
         let family = families[n % families.len()];
         let host = addresses(network, n)[family].clone();
-        let (behaviour, counts) = behaviour(lot, family, timeout, check_source);
+        let (behaviour, counts) = behaviour(rng, family, timeout, check_source);
         lab.host(&host, behaviour);
         (host, counts)
     });
@@ -169,19 +162,19 @@ fn task(lab: &Lab, network: usize, lot: &mut Lot) -> Task {
 }
 
 /// What a host does, and whether its answers count if they come in time.
-fn behaviour(lot: &mut Lot, family: usize, timeout: Duration, check_source: bool) -> (Behaviour, bool) {
+fn behaviour(rng: &mut Rng, family: usize, timeout: Duration, check_source: bool) -> (Behaviour, bool) {
     let near = Behaviour::default();
     let elsewhere: IpAddr = ["10.200.0.1", "fd00:200::1"][family].parse().expect("an address");
-    match lot.draw(16) {
+    match rng.u8(..16) {
         0..=5 => (near, true),
-        6 | 7 => (Behaviour::after(timeout * lot.draw(7) as u32 / 10), true),
+        6 | 7 => (Behaviour::after(timeout * rng.u32(..7) / 10), true),
         8 => (Behaviour::silent(), true),
         9 => (Behaviour::after(timeout * 3 / 2), true),
-        10 => (Behaviour { lose: Lose::First(1 + lot.draw(3) as u32), ..near }, true),
+        10 => (Behaviour { lose: Lose::First(1 + rng.u32(..3)), ..near }, true),
         11 => (Behaviour { copies: 4, gap: timeout / 10, ..near }, true),
         12 => (Behaviour { from: Some(elsewhere), ..near }, !check_source),
         13 => (Behaviour::answering(Answer::BadChecksum), false),
-        14 => (Behaviour::answering(Answer::FlippedByte(lot.draw(16) as usize)), false),
+        14 => (Behaviour::answering(Answer::FlippedByte(rng.usize(..16))), false),
         _ => (Behaviour::answering(Answer::Error(IcmpError::HostUnreachable)), false),
     }
 }

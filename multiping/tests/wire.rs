@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+use fastrand::Rng;
 use multiping::address::Family;
 use multiping::wire::{Echo, HEADER, IcmpError, Malformed, Message, checksum, ipv4_payload};
 
@@ -241,12 +242,12 @@ fn for_each_flip(bytes: &[u8], mut check: impl FnMut(&[u8], usize)) {
 
 #[test]
 fn what_is_emitted_is_read_back() {
-    let mut rng = Rng(1);
+    let mut rng = Rng::with_seed(1);
     let mut out = vec![0; 2048];
     for _ in 0..trials(20_000) {
-        let family = Family::BOTH[rng.below(2)];
-        let data = rng.bytes();
-        let message = rng.message(family, &data);
+        let family = Family::BOTH[rng.usize(..2)];
+        let data = any_bytes(&mut rng);
+        let message = any_message(&mut rng, family, &data);
         out.fill(0xee);
         let len = message.emit(family, &mut out).unwrap();
         assert_eq!(Message::parse(family, &out[..len]), Ok(message));
@@ -261,12 +262,12 @@ fn what_is_emitted_is_read_back() {
 
 #[test]
 fn a_buffer_that_is_one_byte_too_short_is_refused_and_one_that_fits_is_not() {
-    let mut rng = Rng(2);
+    let mut rng = Rng::with_seed(2);
     let mut out = vec![0; 2048];
     for _ in 0..trials(500) {
-        let family = Family::BOTH[rng.below(2)];
-        let data = rng.bytes();
-        let message = rng.message(family, &data);
+        let family = Family::BOTH[rng.usize(..2)];
+        let data = any_bytes(&mut rng);
+        let message = any_message(&mut rng, family, &data);
         let len = message.emit(family, &mut out).unwrap();
         assert_eq!(message.emit(family, &mut out[..len]), Some(len));
         for short in [0, len / 2, len - 1] {
@@ -283,14 +284,14 @@ fn what_icmpv4_has_no_type_for_is_not_emitted() {
 
 #[test]
 fn random_bytes_survive() {
-    let mut rng = Rng(3);
+    let mut rng = Rng::with_seed(3);
     for _ in 0..trials(50_000) {
-        let mut bytes = rng.bytes();
+        let mut bytes = any_bytes(&mut rng);
         for family in Family::BOTH {
             let _ = Message::parse(family, &bytes);
             // Most of what is random dies at the checksum or at the type: help it past both.
             if bytes.len() >= 29 {
-                bytes[0] = [0, 3, 8, 11, 1, 2, 128, 129][rng.below(8)];
+                bytes[0] = [0, 3, 8, 11, 1, 2, 128, 129][rng.usize(..8)];
                 bytes[8] = 0x40 | bytes[8] & 15;
                 bytes[17] = 1;
                 bytes[14] = 58;
@@ -310,14 +311,14 @@ fn random_bytes_survive() {
 
 #[test]
 fn the_checksum_is_that_of_rfc_1071_at_every_length() {
-    let mut rng = Rng(4);
+    let mut rng = Rng::with_seed(4);
     for len in 0..=100 {
         for fill in [0x00, 0xff, 0x80, 0x01] {
             let bytes = vec![fill; len];
             assert_eq!(checksum(&bytes), rfc1071(&bytes), "{len} bytes of {fill:#04x}");
         }
         for _ in 0..trials(200) {
-            let bytes: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
+            let bytes: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
             assert_eq!(checksum(&bytes), rfc1071(&bytes), "{bytes:02x?}");
         }
     }
@@ -347,50 +348,30 @@ fn rfc1071(bytes: &[u8]) -> u16 {
     !sum
 }
 
-/// SplitMix64: the same numbers in every run.
-struct Rng(u64);
+/// Any bytes: mostly few, one time in eight up to as many as an Ethernet frame holds.
+fn any_bytes(rng: &mut Rng) -> Vec<u8> {
+    let len = if rng.u8(..8) == 0 { rng.usize(..1473) } else { rng.usize(..80) };
+    (0..len).map(|_| rng.u8(..)).collect()
+}
 
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// Any bytes: mostly few, now and then as many as a packet holds.
-    fn bytes(&mut self) -> Vec<u8> {
-        let len = if self.below(8) == 0 { self.below(1473) } else { self.below(80) };
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-
-    /// Any message that `family` can express.
-    fn message<'a>(&mut self, family: Family, data: &'a [u8]) -> Message<'a> {
-        let echo = Echo { ident: self.next() as u16, seq: self.next() as u16, data };
-        let (kind, code) = (self.next() as u8, self.next() as u8);
-        match self.below(4) {
-            0 => Message::Request(echo),
-            1 => Message::Reply(echo),
-            2 => {
-                let error = match (self.below(4), family) {
-                    (0, Family::V6) => IcmpError::PacketTooBig,
-                    (1, _) => IcmpError::TimeExceeded,
-                    (2, _) => IcmpError::ParameterProblem,
-                    _ => IcmpError::DestinationUnreachable,
-                };
-                Message::Error { error, code, original: echo }
-            }
-            // An Echo's type with its code 0 would not be something else.
-            _ => Message::Other {
-                msg_type: kind,
-                code: if [0, 8, 128, 129].contains(&kind) { code.max(1) } else { code },
-            },
+/// Any message that `family` can express.
+fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a> {
+    let echo = Echo { ident: rng.u16(..), seq: rng.u16(..), data };
+    let (msg_type, code) = (rng.u8(..), rng.u8(..));
+    match rng.u8(..4) {
+        0 => Message::Request(echo),
+        1 => Message::Reply(echo),
+        2 => {
+            let error = match (rng.u8(..4), family) {
+                (0, Family::V6) => IcmpError::PacketTooBig,
+                (1, _) => IcmpError::TimeExceeded,
+                (2, _) => IcmpError::ParameterProblem,
+                _ => IcmpError::DestinationUnreachable,
+            };
+            Message::Error { error, code, original: echo }
         }
+        // With code 0 the type of an Echo would be an Echo.
+        _ => Message::Other { msg_type, code: if [0, 8, 128, 129].contains(&msg_type) { code.max(1) } else { code } },
     }
 }
 

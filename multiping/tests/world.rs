@@ -11,8 +11,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
-#[path = "world/chance.rs"]
-mod chance;
 #[path = "world/log.rs"]
 mod log;
 #[path = "world/machine.rs"]
@@ -23,6 +21,8 @@ mod network;
 mod oracle;
 #[path = "world/random.rs"]
 mod random;
+#[path = "world/rng.rs"]
+mod rng;
 #[path = "world/scenarios.rs"]
 mod scenarios;
 #[path = "world/timing.rs"]

@@ -10,6 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
+use fastrand::Rng;
+
 use crate::lab::{self, Behaviour, HOST4, HOST6, Lab, Outcome, packet};
 use crate::lab::{assert_all, assert_true_rtts, list, ms};
 
@@ -64,14 +66,14 @@ struct Guesses {
     packets: Vec<Vec<u8>>,
     /// What the words of each message come to without Identifier, Sequence Number and seal.
     sums: Vec<u32>,
-    random: u64,
+    rng: Rng,
 }
 
 impl Guesses {
     /// One guess for each attempt of each host of a family in the list.
     fn about(list: &[String], ipv6: bool) -> Guesses {
         let to = if ipv6 { IpAddr::from(HOST6) } else { HOST4.into() };
-        let mut guesses = Guesses { packets: Vec::new(), sums: Vec::new(), random: u64::from(ipv6) };
+        let mut guesses = Guesses { packets: Vec::new(), sums: Vec::new(), rng: Rng::with_seed(ipv6.into()) };
         for (place, host) in list.iter().enumerate() {
             let from: IpAddr = host.parse().expect("an address");
             for attempt in (0..ATTEMPTS).filter(|_| from.is_ipv6() == ipv6) {
@@ -91,18 +93,15 @@ impl Guesses {
     /// Guesses anew, all of them with this Identifier.
     fn renew(&mut self, ident: u16) {
         for (packet, sum) in self.packets.iter_mut().zip(&self.sums) {
-            // The steps of a linear congruential generator, of which the upper bits are as good as random.
-            self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let seal = self.random ^ (self.random >> 29);
-            let seq = self.random >> 48;
+            let (seal, seq) = (self.rng.u64(..), self.rng.u16(..));
             let words = (seal >> 48) + (seal >> 32 & 0xffff) + (seal >> 16 & 0xffff) + (seal & 0xffff);
-            let mut sum = u64::from(*sum) + u64::from(ident) + seq + words;
+            let mut sum = u64::from(*sum) + u64::from(ident) + u64::from(seq) + words;
             sum = (sum >> 16) + (sum & 0xffff);
             sum = (sum >> 16) + (sum & 0xffff);
             let at = packet::message_start(packet);
             packet[at + 2..at + 4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
             packet[at + 4..at + 6].copy_from_slice(&ident.to_be_bytes());
-            packet[at + 6..at + 8].copy_from_slice(&(seq as u16).to_be_bytes());
+            packet[at + 6..at + 8].copy_from_slice(&seq.to_be_bytes());
             packet[at + 16..at + 24].copy_from_slice(&seal.to_be_bytes());
         }
     }

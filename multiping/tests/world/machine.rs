@@ -16,14 +16,14 @@ use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKin
 use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
 
-use crate::chance::Chance;
 use crate::log::{Arrival, Departure, Log, Outcome};
 use crate::network::{Host, Packet, emitted};
+use crate::rng::Rng;
 
 /// All that decides a run, except the key.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// What chance starts from.
+    /// What rng starts from.
     pub seed: u64,
     /// What is asked for.
     pub plan: Plan,
@@ -130,7 +130,7 @@ impl Ord for UnderWay {
 struct Run<'a> {
     world: &'a World,
     hosts: HashMap<Address, &'a Host>,
-    chance: Chance,
+    rng: Rng,
     origin: Instant,
     now: Duration,
     prober: Prober<Sweep>,
@@ -156,7 +156,7 @@ impl World {
         let mut run = Run {
             world: self,
             hosts: self.list.iter().map(|(address, host)| (*address, host)).collect(),
-            chance: Chance::about(self.seed, [u64::MAX, 0]),
+            rng: Rng::stream(self.seed, [u64::MAX, 0]),
             origin,
             now: Duration::ZERO,
             prober,
@@ -224,7 +224,7 @@ impl Run<'_> {
             self.log.rounds.push(self.now);
             self.look();
             self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
-            if self.chance.percent(5) {
+            if self.rng.percent(5) {
                 self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {}); // does no harm
             }
             if self.prober.is_done() {
@@ -253,7 +253,7 @@ impl Run<'_> {
                 let wakeup = self.prober.poll_wakeup(self.instant()).map(|wakeup| wakeup - self.origin);
                 planned = wakeup.map_or(bedtime, |wakeup| wakeup.min(bedtime));
             }
-            let lateness = self.chance.within(&self.world.machine.lateness);
+            let lateness = self.rng.duration(&self.world.machine.lateness);
             self.pass(bedtime - self.now + lateness);
         }
         panic!("the run does not end: at {:?} {} are settled", self.now, self.prober.strategy().settled());
@@ -263,16 +263,15 @@ impl Run<'_> {
     fn send(&mut self) -> More {
         for _ in 0..self.world.machine.batches {
             let batch = self.prober.poll_send(self.instant()).to_vec();
-            if self.chance.percent(5) {
+            if self.rng.percent(5) {
                 assert_eq!(self.prober.poll_send(self.instant()), batch, "asking again gives the same probes");
             }
             if batch.is_empty() {
                 return More::Wait;
             }
             let machine = &self.world.machine;
-            let most =
-                if self.chance.percent(machine.partial) { self.chance.below(batch.len() as u64) } else { u64::MAX };
-            let full = self.chance.percent(machine.full).then(|| self.chance.below(batch.len() as u64));
+            let most = if self.rng.percent(machine.partial) { self.rng.below(batch.len() as u64) } else { u64::MAX };
+            let full = self.rng.percent(machine.full).then(|| self.rng.below(batch.len() as u64));
             let start = self.now;
             let first = self.log.departures.len();
             let mut error = None;
@@ -347,7 +346,7 @@ impl Run<'_> {
 
     /// One probe leaves, somewhere in the time that sending it takes.
     fn depart(&mut self, target: TargetId, address: Address, token: Token, seq: u16) {
-        let cost = self.chance.within(&self.world.machine.cost);
+        let cost = self.rng.duration(&self.world.machine.cost);
         self.pass(cost / 2);
         let at = self.now;
         let mut data = vec![0x5a; self.world.machine.size];

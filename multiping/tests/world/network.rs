@@ -14,7 +14,7 @@ use multiping::address::{Address, Family};
 use multiping::token::Token;
 use multiping::wire::{self, Echo, HEADER, IcmpError, Message};
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// One ICMP message on its way to us.
 #[derive(Clone, Debug)]
@@ -79,23 +79,23 @@ impl Host {
             panic!("what left is no Echo Request: {request:02x?}");
         };
         let token = Token::parse(echo.data).expect("a probe carries a token");
-        let chance = &mut Chance::about(seed, [u64::from(token.target), u64::from(token.attempt)]);
+        let rng = &mut Rng::stream(seed, [u64::from(token.target), u64::from(token.attempt)]);
         let mut packets = Vec::new();
-        let delay = chance.within(&self.delay);
-        if chance.percent(self.forged) {
-            let guess = Token { seal: chance.draw(), ..token };
+        let delay = rng.duration(&self.delay);
+        if rng.percent(self.forged) {
+            let guess = Token { seal: rng.u64(), ..token };
             packets.push(Packet { at: left + delay / 2, from: address, bytes: reply(family, echo.ident, guess) });
         }
-        let lost = chance.percent(self.loss);
+        let lost = rng.percent(self.loss);
         if token.attempt < self.deaf || lost {
             return packets;
         }
-        let copies = chance.number(&self.copies);
+        let copies = rng.number(&self.copies);
         for copy in 0..=copies {
-            let later = if copy == 0 { Duration::ZERO } else { chance.within(&self.spread) };
-            let from = if chance.percent(self.elsewhere) { another(chance, address) } else { address };
+            let later = if copy == 0 { Duration::ZERO } else { rng.duration(&self.spread) };
+            let from = if rng.percent(self.elsewhere) { another(rng, address) } else { address };
             let mut bytes = emitted(family, &Message::Reply(echo));
-            if chance.percent(self.damage) && !damage(chance, family, &mut bytes) {
+            if rng.percent(self.damage) && !damage(rng, family, &mut bytes) {
                 continue;
             }
             packets.push(Packet { at: left + delay + later, from, bytes });
@@ -121,40 +121,40 @@ pub fn emitted(family: Family, message: &Message) -> Vec<u8> {
 }
 
 /// Some other address of the same family.
-fn another(chance: &mut Chance, address: Address) -> Address {
-    let change = 1 + chance.below(200) as u8;
+fn another(rng: &mut Rng, address: Address) -> Address {
+    let change = 1 + rng.below(200) as u8;
     match address {
         Address::V4(ip) => Address::V4((u32::from(ip) ^ u32::from(change)).into()),
-        Address::V6(ip, zone) if zone > 0 && chance.percent(50) => Address::V6(ip, zone + 1),
+        Address::V6(ip, zone) if zone > 0 && rng.percent(50) => Address::V6(ip, zone + 1),
         Address::V6(ip, zone) => Address::V6((u128::from(ip) ^ u128::from(change)).into(), zone),
     }
 }
 
 /// Spoils a reply. Says whether the kernel lets it through to us.
-fn damage(chance: &mut Chance, family: Family, bytes: &mut Vec<u8>) -> bool {
+fn damage(rng: &mut Rng, family: Family, bytes: &mut Vec<u8>) -> bool {
     let bits = bytes.len() as u64 * 8;
-    match chance.below(7) {
+    match rng.below(7) {
         // Bits flipped on the wire, anywhere in the message.
         0 | 1 => {
-            for _ in 0..1 + chance.below(3) {
-                flip(bytes, chance.below(bits));
+            for _ in 0..1 + rng.below(3) {
+                flip(bytes, rng.below(bits));
             }
             return family == Family::V4;
         }
         // Cut short on the wire.
         2 => {
-            bytes.truncate(chance.below(bytes.len() as u64) as usize);
+            bytes.truncate(rng.below(bytes.len() as u64) as usize);
             return family == Family::V4;
         }
         // Cut short, or with a bit of its data flipped, by something that makes the checksum good again.
-        3 => bytes.truncate(chance.below(bytes.len() as u64) as usize),
-        4 => flip(bytes, HEADER as u64 * 8 + chance.below(bits - HEADER as u64 * 8)),
+        3 => bytes.truncate(rng.below(bytes.len() as u64) as usize),
+        4 => flip(bytes, HEADER as u64 * 8 + rng.below(bits - HEADER as u64 * 8)),
         // A host that zeroes the data.
         5 => bytes[HEADER..].fill(0),
         // Not an answer to us at all: another program's, an error, or our own request looped back.
         _ => {
             let Ok(Message::Reply(echo)) = Message::parse(family, bytes) else { panic!("a reply to be spoilt") };
-            let message = match chance.below(3) {
+            let message = match rng.below(3) {
                 0 => Message::Reply(Echo { ident: echo.ident ^ 0x0101, ..echo }),
                 1 => Message::Error { error: IcmpError::DestinationUnreachable, code: 1, original: echo },
                 _ => Message::Request(echo),
