@@ -133,9 +133,9 @@ fn usec(count: u64) -> Duration {
 #[test]
 fn below_three_milliseconds_rtts_are_whole_microseconds_half_up() {
     for (nanos, shown) in [
-        (0, "0 usec"),
-        (1, "0 usec"),
-        (499, "0 usec"),
+        (0, "1 usec"),
+        (1, "1 usec"),
+        (499, "1 usec"),
         (500, "1 usec"),
         (999, "1 usec"),
         (1_499, "1 usec"),
@@ -181,11 +181,11 @@ fn from_three_milliseconds_on_rtts_are_tenths_of_milliseconds_half_up() {
 
 #[test]
 fn the_summary_rounds_as_the_lines_do() {
-    for ticks in (5_u64..300).step_by(10) {
+    for ticks in [0, 4].into_iter().chain((5_u64..300).step_by(10)) {
         let run = run(plan(), "10.0.0.1\n", |_, _| Answered(Duration::from_nanos(ticks * 100)));
         let diagnosis = run.diagnosis();
         let summary = Summary::new(run.results(&diagnosis), 0, Duration::ZERO, Reserved::default()).to_string();
-        let usec = ticks.div_ceil(10);
+        let usec = ticks.div_ceil(10).max(1);
         let [whole, decimals] = [usec / 1000, usec % 1000];
         assert!(summary.contains(&format!(" {whole}.{decimals:03}/{whole}.{decimals:03}/")), "{ticks}: {summary}");
     }
@@ -201,14 +201,14 @@ fn tenths_are_rounded_from_whole_microseconds() {
 }
 
 #[test]
-fn a_reply_that_seems_to_come_before_its_probe_took_no_time() {
+fn a_reply_that_seems_to_come_before_its_probe_took_a_microsecond() {
     let (mut run, start) = begin(plan(), "192.0.2.1");
     let probe = run.prober.poll_send(start)[0];
     let later = start + Duration::from_millis(1);
     run.prober.handle_sent(1, later..later, true);
     let data = probe.token.emit();
     run.prober.handle_reply(probe.address, &Echo { ident: IDENTS.v4, seq: 0, data: &data }, start);
-    assert_eq!(written(&run, Lines::All), "192.0.2.1 is alive (0 usec)\n");
+    assert_eq!(written(&run, Lines::All), "192.0.2.1 is alive (1 usec)\n");
 }
 
 #[test]

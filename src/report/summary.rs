@@ -69,7 +69,7 @@ impl Display for Summary<'_> {
     }
 }
 
-/// Rounded to whole microseconds as on the lines: halves up.
+/// Rounded to whole microseconds as on the lines: halves up, and at least 1.
 fn milliseconds(ticks: f64) -> f64 {
-    (ticks * TICK.as_nanos() as f64 / 1000.0 + 0.5).floor() / 1000.0
+    (ticks * TICK.as_nanos() as f64 / 1000.0 + 0.5).floor().max(1.0) / 1000.0
 }

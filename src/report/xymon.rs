@@ -34,13 +34,13 @@ pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io
     Ok(())
 }
 
-/// An RTT as Xymon reads it: whole microseconds below 3 ms, tenths of milliseconds from there on,
-/// halves rounded up.
+/// An RTT as Xymon reads it: whole microseconds below 3 ms, but at least 1; tenths of milliseconds from
+/// there on; halves rounded up.
 struct Rtt(Duration);
 
 impl Display for Rtt {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let usec = (self.0.as_nanos() + 500) / 1000;
+        let usec = ((self.0.as_nanos() + 500) / 1000).max(1);
         if usec < 3000 {
             write!(f, "{usec} usec")
         } else {
