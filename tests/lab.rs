@@ -38,6 +38,9 @@ pub mod packet;
 mod peer;
 #[path = "lab/process.rs"]
 mod process;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[path = "lab/seccomp.rs"]
+pub mod seccomp;
 #[path = "lab/wire.rs"]
 mod wire;
 
@@ -394,6 +397,16 @@ impl Lab {
     /// Starts a command inside with the ends that it has been given; see [`Running::start_as_is`].
     pub fn start_as_is(&self, command: &mut Command) -> Running {
         let started = self.inside(|| Running::start_as_is(command));
+        started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().to_string_lossy()))
+    }
+
+    /// The same after `prepare` on the thread that starts it: for what a process inherits from its starter, as seccomp
+    /// filters.
+    pub fn start_under(&self, prepare: impl FnOnce() + Send, command: &mut Command) -> Running {
+        let started = self.inside(|| {
+            prepare();
+            Running::start(command)
+        });
         started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().to_string_lossy()))
     }
 

@@ -1,6 +1,6 @@
 //! One family's socket: prepared, written to and read from.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -155,6 +155,10 @@ impl FamilySocket {
     pub(super) fn configure(&self, config: &Config, options: &PacketOptions) -> Result<(), Error> {
         let failed = |option| move |source| Error::Option { option, source };
         let socket = &self.socket;
+        // Long before the first reply: the kernel turns its stamps on in a worker (net_enable_timestamp in
+        // net/core/dev.c), and until that has run, packets are stamped when they are read.
+        setsockopt(socket, sockopt::ReceiveTimestampns, &true)
+            .map_err(|errno| Error::System { what: "receive time stamps", source: errno.into() })?;
         if config.broadcast {
             // Where it is refused, broadcast targets are refused as well.
             let _ = socket.set_broadcast(true);
@@ -193,11 +197,9 @@ impl FamilySocket {
         }
     }
 
-    /// Prepares for replies: buffer, time stamps, filter.
+    /// Prepares for replies: buffer and filter.
     pub(super) fn listen(&mut self) -> Result<(), Error> {
         let failed = |what| move |source| Error::System { what, source };
-        let stamps = setsockopt(&self.socket, sockopt::ReceiveTimestampns, &true);
-        stamps.map_err(io::Error::from).map_err(failed("receive time stamps"))?;
         // The kernel doubles what it is asked for, and returns the double.
         if self.socket.recv_buffer_size().is_ok_and(|size| size < 2 * self.receive_buffer) {
             let _ = self.socket.set_recv_buffer_size(self.receive_buffer);
