@@ -14,7 +14,7 @@ use std::panic;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use multiping::net::Link;
+use multiping::net::{Link, Missing};
 use multiping::prober::{Diagnosis, Prober};
 use multiping::token::Key;
 use xymonping::check::Checklist;
@@ -24,7 +24,7 @@ use xymonping::input;
 use xymonping::limits::Limits;
 use xymonping::list::List;
 use xymonping::memory;
-use xymonping::message::{Error, Exit};
+use xymonping::message::{Error, Exit, Warning};
 use xymonping::notes::{self, Notes};
 use xymonping::privilege::Suspended;
 use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
@@ -139,6 +139,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let diagnosis = Diagnosis::new(&prober, |address| link.is_remote(address), link.has_global_ipv6());
     let outcome = Outcome::new(&prober, &diagnosis, end);
     notes.fail(&outcome.failures);
+    let Missing { timestamps, filter } = link.missing();
+    notes.warn_first(timestamps.map(Warning::NoTimestamps).into_iter().chain(filter.map(Warning::NoFilter)));
     notes.warn_first(&outcome.warnings);
     let results = Results { lines: &lines, prober: &prober, diagnosis: &diagnosis };
     if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {

@@ -293,6 +293,10 @@ pub enum Warning {
     DidAnswer(Answered),
     /// Not one of this many targets answered.
     NoneAnswered(usize),
+    /// The kernel does not stamp what arrives.
+    NoTimestamps(io::Error),
+    /// The kernel has not both packet filters.
+    NoFilter(io::Error),
 }
 
 impl Display for Warning {
@@ -351,6 +355,16 @@ impl Display for Warning {
             Warning::NoneAnswered(targets) => {
                 write!(f, "none of {targets} targets answered (is this machine's network all right? see --check)")
             }
+            Warning::NoTimestamps(why) => write!(
+                f,
+                "receive time stamps: {} (RTTs are taken when replies are read, and too long by the wait for that)",
+                Reason(why)
+            ),
+            Warning::NoFilter(why) => write!(
+                f,
+                "packet filter: {} (other programs' ICMP packets are read too: more work, same results)",
+                Reason(why)
+            ),
         }
     }
 }

@@ -10,16 +10,105 @@ mod lab;
 use std::thread;
 use std::time::Instant;
 
-use lab::seccomp::{Call, forbid};
-use lab::{LIMIT, ms};
+use lab::seccomp::{Call, forbid, refuse};
+use lab::{Behaviour, LIMIT, Lab, Outcome, assert_all, hosts, list, ms};
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;
+
+const ALIVE: &str = "10.0.0.1";
+const SILENT: &str = "10.0.0.7";
+
+/// From linux/icmp.h and linux/icmpv6.h; libc has neither.
+const ICMP_FILTER: i32 = 1;
+const ICMP6_FILTER: i32 = 1;
 
 const fn setsockopt(level: &'static [(u8, i32); 2]) -> Call<'static> {
     (libc::SYS_setsockopt, level)
 }
 
 const TIMESTAMPS: Call = setsockopt(&[(1, libc::SOL_SOCKET), (2, libc::SO_TIMESTAMPNS)]);
+const BY_IDENT: Call = setsockopt(&[(1, libc::SOL_SOCKET), (2, libc::SO_ATTACH_FILTER)]);
+const BY_TYPE: [Call; 2] =
+    [setsockopt(&[(1, libc::SOL_RAW), (2, ICMP_FILTER)]), setsockopt(&[(1, libc::IPPROTO_ICMPV6), (2, ICMP6_FILTER)])];
+
+fn run_without(lab: &Lab, calls: &[Call], errno: Errno, args: &[&str], input: &str) -> Outcome {
+    let running = lab.start_under(|| refuse(calls, errno), lab.command().args(args));
+    running.feed(input);
+    running.finish(LIMIT)
+}
+
+#[test]
+fn without_time_stamps_replies_are_timed_when_they_are_read() {
+    lab::play(|lab| {
+        let (alive, far) = (hosts(1, 30), hosts(2, 10));
+        lab.host("10.2.0.0/16", Behaviour::after(ms(150)));
+        lab.host(SILENT, Behaviour::silent());
+        let mut v6: Vec<String> = Vec::new();
+        if lab.has_ipv6() {
+            v6.extend((1..10).map(|n| format!("fd00::{n}")));
+        }
+        // Packets leave every 20 ms: a reply that waited for its turn until then would be as late.
+        let input = list(&far) + &list(&alive) + &list(&v6) + SILENT;
+        let args = ["--timeout=500ms", "--retries=1"];
+        let outcome = run_without(lab, &[TIMESTAMPS], Errno::ENOPROTOOPT, &args, &input);
+        let words = "xymonping: receive time stamps: Protocol not available (RTTs are taken when replies are read, and \
+                     too long by the wait for that)\n";
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), words), "{outcome:?}");
+        assert_eq!(outcome.said_of(SILENT), "unreachable");
+        let near = [alive, v6].concat();
+        let mut rtts: Vec<_> = near.iter().filter_map(|host| outcome.rtt_of(host)).collect();
+        rtts.sort();
+        assert!(rtts[rtts.len() / 2] < ms(10), "{outcome:?}");
+        assert!(far.iter().all(|host| outcome.rtt_of(host).is_some_and(|rtt| rtt >= ms(150))), "{outcome:?}");
+        let all = [far, near].concat();
+        assert_all(&outcome, &all, true);
+        assert_eq!(lab.seen().len(), all.len() + 2);
+    });
+}
+
+#[test]
+fn without_packet_filters_what_arrives_is_checked_all_the_same() {
+    lab::play(|lab| {
+        let alive = if lab.has_ipv6() { vec![ALIVE, "10.0.0.2", "fd00::1"] } else { vec![ALIVE, "10.0.0.2"] };
+        lab.host(SILENT, Behaviour::silent());
+        let _strangers = lab.foreign_replies(500, 0x4242);
+        let all = [&BY_TYPE[..], &[BY_IDENT]].concat();
+        for (calls, errno) in
+            [(&[BY_IDENT][..], Errno::ENOPROTOOPT), (&BY_TYPE, Errno::EPERM), (&all, Errno::ENOPROTOOPT)]
+        {
+            lab.forget();
+            let args = ["--timeout=300ms", "--retries=1", "--summary"];
+            let outcome = run_without(lab, calls, errno, &args, &(list(&alive) + SILENT));
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            let reason = errno.desc();
+            let words = format!(
+                "xymonping: packet filter: {reason} (other programs' ICMP packets are read too: more work, same results)"
+            );
+            assert_eq!(outcome.complaint(), words);
+            assert_all(&outcome, &alive, true);
+            assert_eq!(outcome.said_of(SILENT), "unreachable");
+            // Only the filter that knows the Identifier keeps strangers out.
+            let read = !outcome.stderr.contains(" 0 stray,");
+            assert!(read || !calls.contains(&BY_IDENT), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn without_filters_and_stamps_a_flood_does_not_keep_a_run_from_ending() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let all = [&BY_TYPE[..], &[BY_IDENT, TIMESTAMPS]].concat();
+        let _strangers = lab.foreign_replies(20_000, 0x4242);
+        let outcome =
+            run_without(lab, &all, Errno::ENOPROTOOPT, &["--timeout=200ms", "--retries=0"], &list(&[ALIVE, SILENT]));
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
+        assert_eq!(outcome.stderr.lines().count(), 2, "{outcome:?}");
+    });
+}
+
 #[test]
 fn time_stamps_are_on_before_the_list_is_read() {
     lab::play(|lab| {

@@ -9,7 +9,8 @@
 //! instead the clock is read before and after each system call, and the send times of a batch are
 //! interpolated. Against a packet capture this is right within 2.5 us in the median and 17 us at the
 //! 99th percentile (benches/README.md, "rtt"); receive times taken in user space are wrong by
-//! milliseconds beside busy processors.
+//! milliseconds beside busy processors. They are used only where the kernel has no stamps (gVisor,
+//! WSL 1). Nor does a run depend on the packet filters: what arrives is checked in any case.
 
 #![expect(clippy::disallowed_methods, reason = "an edge: packets are timed here")]
 
@@ -39,7 +40,7 @@ pub use crate::net::sockets::{Config, RawSockets};
 use crate::address::{Address, Family, PerFamily};
 use crate::error::Error;
 use crate::net::route::{Routes, socket_address};
-use crate::net::socket::{FamilySocket, Sent, receive_slots};
+use crate::net::socket::{FamilySocket, Sent, errno_of, receive_slots};
 use crate::net::sockets::{Opened, open_icmp};
 use crate::plan::PacketOptions;
 use crate::prober::{MAX_BATCH, Probe, Prober, SendError, Strategy, Wait};
@@ -64,10 +65,19 @@ pub struct Arrival<'a> {
     pub from: Address,
     /// The ICMP message in it.
     pub message: Result<Message<'a>, Malformed>,
-    /// When the kernel received it.
+    /// When the kernel received it, or, without a time stamp, when it was read.
     pub at: Instant,
     /// Whether it came from another machine.
     pub is_remote: bool,
+}
+
+/// What the sockets have to do without, and the kernel's reason. Neither keeps a run from being right.
+#[derive(Debug)]
+pub struct Missing {
+    /// Time stamps of receipt: replies are timed when they are read.
+    pub timestamps: Option<io::Error>,
+    /// A packet filter: the packets of other programs are read as well.
+    pub filter: Option<io::Error>,
 }
 
 /// What became of a batch of probes.
@@ -84,7 +94,7 @@ pub struct Departure {
 
 impl Link {
     /// Prepares the sockets for sending, with a filter that drops all packets so that none queue up
-    /// while a list is read. For a family without a raw socket an ICMP datagram socket is tried; it is
+    /// while a list is read (where the kernel has one: see [`Link::missing`]). For a family without a raw socket an ICMP datagram socket is tried; it is
     /// an error if no family has either.
     pub fn new(raw: RawSockets, ident: u16, options: &PacketOptions) -> Result<Self, Error> {
         let RawSockets { opened, config } = raw;
@@ -93,19 +103,19 @@ impl Link {
         for (family, opened) in opened {
             let socket = match opened {
                 Opened::Excluded => continue,
-                Opened::Raw(socket) => Ok(FamilySocket::raw(socket, family, ident, &config)?),
+                Opened::Raw(socket) => Ok(FamilySocket::raw(socket, family, ident, &config)),
                 Opened::Refused(error) => match open_icmp(family, Type::DGRAM) {
                     Ok(socket) => Ok(FamilySocket::datagram(socket, family, &config)?),
                     Err(_) => Err(error),
                 },
             };
             sockets[family] = match socket {
-                Ok(socket) => {
+                Ok(mut socket) => {
                     socket.configure(&config, options)?;
                     Ok(socket)
                 }
                 Err(source) => {
-                    let errno = source.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+                    let errno = errno_of(&source);
                     // Without this family, or without the right to it, the other one may do. Any other
                     // error is this machine's, and must not look like one of the targets.
                     if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) {
@@ -147,6 +157,15 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// What the sockets have to do without, as far as that has shown.
+    pub fn missing(&self) -> Missing {
+        let sockets = || self.sockets.as_ref().into_iter().filter_map(|(_, socket)| socket.as_ref().ok());
+        Missing {
+            timestamps: sockets().find_map(|socket| socket.no_timestamps).map(io::Error::from),
+            filter: sockets().find_map(|socket| socket.no_filter).map(io::Error::from),
+        }
     }
 
     /// What the kernel granted for each family, or why it granted nothing. The sockets are of no
@@ -227,7 +246,10 @@ impl Link {
     /// Waits as long as `wait` says, or until `wake` can be read, or until a signal handler has run.
     pub fn wait(&self, wait: Wait, wake: BorrowedFd) {
         let timeout = wait.until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
-        let replies = self.descriptors().filter(|_| wait.for_replies);
+        // A reply that is timed when it is read must not wait for the next turn.
+        let sockets = self.sockets.as_ref().into_iter().filter_map(|(_, socket)| socket.as_ref().ok());
+        let polled = sockets.filter(|socket| wait.for_replies || socket.no_timestamps.is_some());
+        let replies = polled.map(|socket| socket.socket.as_fd());
         let mut awaited: Vec<_> =
             iter::once(wake).chain(replies).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         // Whatever ends the wait, the caller looks at everything again.

@@ -61,8 +61,9 @@ pub(super) fn drop_all(socket: &Socket, family: Family) -> io::Result<()> {
     }?)
 }
 
-/// Accepts only Echo Replies with `ident`.
-pub(super) fn accept_replies(socket: &Socket, family: Family, ident: u16) -> io::Result<()> {
+/// Accepts only Echo Replies with `ident`: by the Identifier, and by the type. The two results are those
+/// of the two filters; what arrives is checked in any case.
+pub(super) fn accept_replies(socket: &Socket, family: Family, ident: u16) -> (io::Result<()>, io::Result<()>) {
     let compare = SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(ident));
     let accept = SockFilter::new(RETURN, 0, 0, u32::MAX);
     let reject = SockFilter::new(RETURN, 0, 0, 0);
@@ -72,15 +73,15 @@ pub(super) fn accept_replies(socket: &Socket, family: Family, ident: u16) -> io:
             // An IPv4 socket's filter sees the IP header, whatever its length.
             let header_length = SockFilter::new(LOAD_HEADER_LENGTH, 0, 0, 0);
             let load = SockFilter::new(LOAD_HALF_INDEXED, 0, 0, IDENT);
-            socket.attach_filter(&[header_length, load, compare, accept, reject])?;
-            setsockopt(socket, IcmpFilter, &OTHERS_V4)?;
+            let by_ident = socket.attach_filter(&[header_length, load, compare, accept, reject]);
+            (by_ident, setsockopt(socket, IcmpFilter, &OTHERS_V4).map_err(io::Error::from))
         }
         Family::V6 => {
-            socket.attach_filter(&[SockFilter::new(LOAD_HALF, 0, 0, IDENT), compare, accept, reject])?;
-            setsockopt(socket, Icmp6Filter, &OTHERS_V6)?;
+            let load = SockFilter::new(LOAD_HALF, 0, 0, IDENT);
+            let by_ident = socket.attach_filter(&[load, compare, accept, reject]);
+            (by_ident, setsockopt(socket, Icmp6Filter, &OTHERS_V6).map_err(io::Error::from))
         }
     }
-    Ok(())
 }
 
 /// Whether both filters are in place. The program cannot be read back; it is detached, which fails

@@ -1,6 +1,6 @@
 //! One family's socket: prepared, written to and read from.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -31,6 +31,9 @@ const READ_BATCH: usize = 16;
 
 /// The longest header of an IPv4 packet (RFC 791 §3.1), in bytes.
 const MAX_HEADER: usize = 60;
+
+/// The least that the kernel accounts for a queued packet, in bytes: a `struct sk_buff` and its data.
+const MIN_TRUESIZE: usize = 256;
 
 /// The least size of a receive slot: a reply may be longer than its probe, up to a frame.
 const MIN_SLOT: usize = 2048;
@@ -89,6 +92,14 @@ pub(super) struct FamilySocket {
     quarter_full: bool,
     /// When the queue was last seen empty.
     empty: Instant,
+    /// Whether the filter that drops all packets is in place.
+    drops_all: bool,
+    /// Why not both filters are in place.
+    pub(super) no_filter: Option<Errno>,
+    /// Why what arrives is not time-stamped.
+    pub(super) no_timestamps: Option<Errno>,
+    /// How many packets the receive buffer holds at most.
+    capacity: usize,
 }
 
 /// What the kernel granted for one family.
@@ -116,9 +127,10 @@ pub(super) fn receive_slots(size: usize) -> Vec<u8> {
 }
 
 impl FamilySocket {
-    pub(super) fn raw(socket: Socket, family: Family, ident: u16, config: &Config) -> Result<Self, Error> {
-        filter::drop_all(&socket, family).map_err(|source| Error::System { what: "packet filter", source })?;
-        Ok(Self::new(socket, family, false, ident, config))
+    /// Drops all packets from now on, if the kernel has the filter for it.
+    pub(super) fn raw(socket: Socket, family: Family, ident: u16, config: &Config) -> Self {
+        let drops_all = filter::drop_all(&socket, family).is_ok();
+        FamilySocket { drops_all, ..Self::new(socket, family, false, ident, config) }
     }
 
     pub(super) fn datagram(socket: Socket, family: Family, config: &Config) -> Result<Self, Error> {
@@ -148,17 +160,21 @@ impl FamilySocket {
             dropped: 0,
             quarter_full: false,
             empty: Instant::now(),
+            drops_all: false,
+            no_filter: None,
+            no_timestamps: None,
+            capacity: 0,
         }
     }
 
     /// Sets the options that the sockets and the packets are to have.
-    pub(super) fn configure(&self, config: &Config, options: &PacketOptions) -> Result<(), Error> {
+    pub(super) fn configure(&mut self, config: &Config, options: &PacketOptions) -> Result<(), Error> {
         let failed = |option| move |source| Error::Option { option, source };
         let socket = &self.socket;
         // Long before the first reply: the kernel turns its stamps on in a worker (net_enable_timestamp in
         // net/core/dev.c), and until that has run, packets are stamped when they are read.
-        setsockopt(socket, sockopt::ReceiveTimestampns, &true)
-            .map_err(|errno| Error::System { what: "receive time stamps", source: errno.into() })?;
+        let stamps = setsockopt(socket, sockopt::ReceiveTimestampns, &true);
+        self.no_timestamps = stamps.err();
         if config.broadcast {
             // Where it is refused, broadcast targets are refused as well.
             let _ = socket.set_broadcast(true);
@@ -197,15 +213,20 @@ impl FamilySocket {
         }
     }
 
-    /// Prepares for replies: buffer and filter.
+    /// Prepares for replies: buffer and filter. Without a filter other programs' packets are read as well.
     pub(super) fn listen(&mut self) -> Result<(), Error> {
-        let failed = |what| move |source| Error::System { what, source };
         // The kernel doubles what it is asked for, and returns the double.
         if self.socket.recv_buffer_size().is_ok_and(|size| size < 2 * self.receive_buffer) {
             let _ = self.socket.set_recv_buffer_size(self.receive_buffer);
         }
+        self.capacity = self.socket.recv_buffer_size().unwrap_or(2 * self.receive_buffer) / MIN_TRUESIZE;
         if !self.datagram {
-            filter::accept_replies(&self.socket, self.family, self.ident).map_err(failed("packet filter"))?;
+            let (by_ident, by_type) = filter::accept_replies(&self.socket, self.family, self.ident);
+            match by_type {
+                // It still drops all packets.
+                Err(source) if self.drops_all => return Err(Error::System { what: "packet filter", source }),
+                by_type => self.no_filter = by_ident.and(by_type).err().as_ref().map(errno_of),
+            }
         }
         self.overflowed();
         self.dropped = 0;
@@ -292,6 +313,7 @@ impl FamilySocket {
         let overflowed = self.overflowed();
         let mut before = start;
         let mut errors = 0;
+        let mut packets = 0;
         loop {
             match self.receive_batch(slots, on_packet) {
                 // A pending socket error is returned once; packets may be queued behind it.
@@ -301,12 +323,22 @@ impl FamilySocket {
                     return overflowed;
                 }
                 Err(_) => return overflowed,
-                Ok(batch) if batch.count < READ_BATCH => {
-                    self.empty = before;
-                    return overflowed;
+                Ok(batch) => {
+                    errors = 0;
+                    packets += batch.count;
+                    if batch.unstamped && self.no_timestamps.is_none() {
+                        self.no_timestamps = Some(Errno::ENODATA);
+                    }
+                    if batch.count < READ_BATCH {
+                        self.empty = before;
+                        return overflowed;
+                    }
+                    // Without a stamp the number of packets tells.
+                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start) {
+                        return overflowed;
+                    }
+                    before = batch.read_at;
                 }
-                Ok(batch) if batch.last_stamp.is_some_and(|stamp| stamp > start) => return overflowed,
-                Ok(batch) => before = batch.read_at,
             }
         }
     }
@@ -327,7 +359,7 @@ impl FamilySocket {
         let now = Instant::now();
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let clocks = ClockPair { now, wall, empty: self.empty };
-        let mut batch = ReadBatch { count: 0, read_at: now, last_stamp: None };
+        let mut batch = ReadBatch { count: 0, read_at: now, last_stamp: None, unstamped: false };
         for message in messages {
             batch.count += 1;
             let stamp = message.cmsgs().ok().and_then(|mut cmsgs| {
@@ -336,6 +368,7 @@ impl FamilySocket {
                     _ => None,
                 })
             });
+            batch.unstamped |= stamp.is_none();
             batch.last_stamp = stamp.and_then(|stamp| clocks.arrival(stamp));
             let at = batch.last_stamp.unwrap_or(now);
             let bytes = message.iovs().next().unwrap_or_default();
@@ -358,6 +391,13 @@ struct ReadBatch {
     read_at: Instant,
     /// When the last packet arrived, by its time stamp.
     last_stamp: Option<Instant>,
+    /// Whether a packet had no time stamp.
+    unstamped: bool,
+}
+
+/// The error number in an error of a system call.
+pub(super) fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
 fn address_of(from: &SockaddrStorage) -> Option<Address> {
