@@ -112,6 +112,8 @@ pub struct Options {
     pub family: Option<Family>,
     /// The addresses to send from.
     pub sources: PerFamily<Option<Source>>,
+    /// Hosts that are known to answer, as typed.
+    pub references: Vec<OsString>,
     /// The interface to send and receive on.
     pub interface: Option<String>,
     /// How long the process may take.

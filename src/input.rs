@@ -2,11 +2,11 @@
 //! operands, in a file, or on standard input.
 
 use std::io::{self, IsTerminal, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use multiping::address::{Address, PerFamily};
+use multiping::address::{Address, Addresses, PerFamily};
 use multiping::net;
 
 use crate::cli::{Input, Options, Source};
@@ -45,9 +45,14 @@ fn source_address(source: &Source) -> Result<Address, Error> {
     }
 }
 
+/// The addresses that may not be targets: none, if the caller may probe broadcast addresses.
+fn broadcasts(limits: &Limits) -> Vec<Ipv4Addr> {
+    if limits.allow_multicast_and_broadcast { Vec::new() } else { net::broadcasts() }
+}
+
 /// Reads the list of targets, and notes the remarks on it.
 pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<List, Error> {
-    let broadcasts = if limits.allow_multicast_and_broadcast { Vec::new() } else { net::broadcasts() };
+    let broadcasts = broadcasts(limits);
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available);
     match &options.input {
@@ -79,6 +84,23 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
         notes.warn([Warning::MoreLines(unquoted)]);
     }
     Ok(list)
+}
+
+/// The addresses of the references.
+pub fn references(options: &Options, limits: &Limits) -> Result<Addresses, Error> {
+    if options.references.is_empty() {
+        return Ok(Addresses::default());
+    }
+    let broadcasts = broadcasts(limits);
+    let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
+    let mut parser = ListParser::new(rules);
+    for reference in &options.references {
+        parser.operand(reference.as_bytes()).map_err(|error| match error {
+            Error::BadOperand(text, why) => Error::BadReference(text, why),
+            error => error,
+        })?;
+    }
+    Ok(parser.finish()?.addresses)
 }
 
 /// Reads a list to its end. On a status signal it prints the number of lines so far.

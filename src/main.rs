@@ -118,8 +118,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let log = Log::open(&options.debug, &signals)?;
     let List { addresses, lines, rejected, .. } = input::read(&options, limits, &signals, notes)?;
     notes.awaits_list = false;
-    link.listen(|family| addresses.count(family) > 0)?;
-    if addresses.iter().any(|(_, address)| link.is_remote(address)) {
+    let references = input::references(&options, limits)?;
+    link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
+    if addresses.iter().chain(references.iter()).any(|(_, address)| link.is_remote(address)) {
         link.look_for_routes();
     }
     let targets = addresses.len();
@@ -130,6 +131,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
     let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Timeout::Signal(&signals)));
     let mut prober = Prober::sweep(&options.plan, addresses, Key::new(secret), link.idents(), run::now())?;
+    let references = references.iter().map(|(_, address)| address);
+    prober.set_references(references, options.plan.timeout(), run::now());
     let status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), io::stderr().is_terminal());
     let mut context = Context { signals: &signals, log, status, deadline };
 

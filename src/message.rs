@@ -112,6 +112,10 @@ pub enum Error {
     },
     /// Probes or replies were lost on this machine, and these targets stayed undecided.
     Undecided(usize),
+    /// No reference ever answered; how many targets have no line for that.
+    NoReference(usize),
+    /// A `--reference` that is no address.
+    BadReference(Quoted, Reject),
     /// A bug of the program.
     Panic(String),
 }
@@ -129,6 +133,7 @@ impl Error {
             | Error::SourceRefused(..)
             | Error::SocketOption(..)
             | Error::BadOperand(..)
+            | Error::BadReference(..)
             | Error::OpenList(..)
             | Error::ClosedList(_)
             | Error::OpenDebug(..)
@@ -145,6 +150,7 @@ impl Error {
             | Error::NothingSent(_)
             | Error::SendingFailed { .. }
             | Error::Undecided(_)
+            | Error::NoReference(_)
             | Error::Panic(_) => Exit::Failure,
         }
     }
@@ -253,6 +259,11 @@ impl Display for Error {
                 let targets = Count(*targets, "target");
                 write!(f, "{targets} undecided: this machine lost probes or replies (no line; see the warnings)")
             }
+            Error::NoReference(targets) => {
+                let targets = Count(*targets, "silent target");
+                write!(f, "no reference answered: {targets} undecided (no line; see: ip route get ADDRESS)")
+            }
+            Error::BadReference(address, why) => write!(f, "--reference={address}: {why} (give one IP address)"),
             Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
         }
     }
@@ -280,6 +291,8 @@ pub enum Warning {
     NoBuffers(Duration),
     /// A link or a route was lost, and this many probes were sent again for it.
     LinkLost(u64),
+    /// No reference answered for a while, and this many probes were sent again for it.
+    ReferenceSilent(u64),
     /// Packets waited in the queue of an interface.
     Queued {
         /// How many RTTs include that.
@@ -336,6 +349,9 @@ impl Display for Warning {
                     "a link or route of this machine was lost: {} sent again (see: ip monitor)",
                     Count(*probes, "probe")
                 )
+            }
+            Warning::ReferenceSilent(probes) => {
+                write!(f, "no reference answered for a while: {} sent again", Count(*probes, "probe"))
             }
             Warning::Queued { replies, longest, refunds } => write!(
                 f,

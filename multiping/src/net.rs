@@ -239,6 +239,8 @@ impl Link {
             Errno::EAGAIN => SendError::SocketFull,
             Errno::ENOBUFS if socket_is_full() => SendError::SocketFull,
             Errno::ENOBUFS if self.routes.table_has_been_full(family) => SendError::TableFull,
+            // So IPv6 says that its neighbour table is full (ip6_finish_output2 in net/ipv6/ip6_output.c).
+            Errno::EINVAL if family == Family::V6 && self.routes.table_has_been_full(family) => SendError::TableFull,
             _ => SendError::Refused { errno: errno as i32 },
         }
     }
@@ -284,7 +286,7 @@ impl Link {
         for &(index, packets) in self.routes.queues() {
             prober.handle_queue(index, packets, now);
         }
-        prober.handle_looked(now);
+        prober.handle_looked(now, now.elapsed());
     }
 
     /// The interface that the route to `address` leads over now; `None`: there is no route.

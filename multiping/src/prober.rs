@@ -17,6 +17,7 @@ mod order;
 mod pacer;
 mod paths;
 mod queue;
+mod references;
 mod strategy;
 mod sweep;
 
@@ -28,6 +29,7 @@ pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL,
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
 pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
+pub use crate::prober::references::MAX_REFERENCES;
 pub use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
 pub use crate::prober::sweep::Sweep;
 
@@ -37,6 +39,7 @@ use crate::plan::{Plan, Rate};
 use crate::prober::backpressure::Backpressure;
 use crate::prober::pacer::Pacer;
 use crate::prober::paths::{Excuse, Paths};
+use crate::prober::references::References;
 use crate::token::{Key, Token};
 use crate::wire::Echo;
 
@@ -100,6 +103,7 @@ pub struct Prober<S> {
     backpressure: Backpressure,
     slow_start: SlowStart,
     paths: Paths,
+    references: References,
     /// When replies were last seen to be lost in this machine's receive buffers.
     overflow: PerFamily<Option<Instant>>,
     /// When losses last lowered the rate, and when it recovers.
@@ -169,6 +173,7 @@ impl<S: Strategy> Prober<S> {
             backpressure: Backpressure::default(),
             slow_start: SlowStart::Before,
             paths: Paths::default(),
+            references: References::default(),
             overflow: PerFamily::default(),
             slowed: None,
             drains_until: None,
@@ -176,6 +181,17 @@ impl<S: Strategy> Prober<S> {
             damaged_from: Vec::with_capacity(MAX_DAMAGED),
             counts: Counts::default(),
         }
+    }
+
+    /// Probes these addresses beside the targets, from `now` on. While none of them answers within
+    /// `timeout`, the silence of a target proves nothing. At most [`MAX_REFERENCES`].
+    pub fn set_references(&mut self, addresses: impl IntoIterator<Item = Address>, timeout: Duration, now: Instant) {
+        self.references = References::new(addresses, timeout, now);
+    }
+
+    /// Whether there are references, and none of them has ever answered.
+    pub fn no_reference_answered(&self) -> bool {
+        self.references.never_answered()
     }
 
     /// The strategy, which knows the state of each target.
@@ -244,8 +260,8 @@ impl<S: Strategy> Prober<S> {
         }
         let window = usize::try_from(self.window(now)).unwrap_or(usize::MAX);
         let max = self.pacer.allows(now, MAX_BATCH).min(window);
-        for (target, attempt) in self.strategy.ready(now).take(max) {
-            let Some(address) = self.strategy.address(target) else { break };
+        for (target, attempt) in self.references.ready(now).chain(self.strategy.ready(now)).take(max) {
+            let Some(address) = self.address(target) else { break };
             if self.batch.first().is_some_and(|first| first.address.family() != address.family()) {
                 break;
             }
@@ -264,7 +280,12 @@ impl<S: Strategy> Prober<S> {
             return;
         }
         for (index, probe) in self.batch[..count].iter().enumerate() {
-            self.strategy.mark_sent(probe.target, send_time(&during, index, count));
+            let at = send_time(&during, index, count);
+            if References::is_reference(probe.target) {
+                self.references.mark_tried(probe.target, true, at);
+            } else {
+                self.strategy.mark_sent(probe.target, at);
+            }
         }
         self.counts.no_buffers += self.backpressure.accepted(during.end);
         self.sent_outward |= outward;
@@ -285,7 +306,11 @@ impl<S: Strategy> Prober<S> {
             return false;
         }
         self.backpressure.refused(error, self.pacer.is_unlimited(), now);
-        self.strategy.mark_refused(target, error.errno(), error.is_no_buffers(), now);
+        if References::is_reference(target) {
+            self.references.mark_tried(target, false, now);
+        } else {
+            self.strategy.mark_refused(target, error.errno(), error.is_no_buffers(), now);
+        }
         self.counts.refused += 1;
         self.pacer.spend(1, now);
         self.batch.clear();
@@ -298,13 +323,17 @@ impl<S: Strategy> Prober<S> {
         match kind {
             ReplyKind::Reply { target, attempt, rtt } => {
                 self.counts.replies += 1;
-                let expected = self.strategy.address(target).is_some_and(|address| address.is_source(from));
+                let expected = self.address(target).is_some_and(|address| address.is_source(from));
                 self.counts.other_source += u64::from(!expected);
                 if at.checked_sub(rtt).is_some_and(|sent| self.paths.was_queued(sent)) {
                     self.counts.queued += 1;
                     self.counts.longest_queued = self.counts.longest_queued.max(rtt);
                 }
-                self.strategy.record_reply(target, attempt, rtt);
+                if References::is_reference(target) {
+                    self.references.record_reply(target, attempt);
+                } else {
+                    self.strategy.record_reply(target, attempt, rtt);
+                }
             }
             ReplyKind::Duplicate => self.counts.duplicates += 1,
             ReplyKind::Late => self.counts.late += 1,
@@ -351,9 +380,9 @@ impl<S: Strategy> Prober<S> {
         self.paths.handle_queue(index, packets, now);
     }
 
-    /// A look is complete.
-    pub fn handle_looked(&mut self, now: Instant) {
-        self.paths.handle_looked(now);
+    /// The look at `now` is complete; it took as long as `cost`.
+    pub fn handle_looked(&mut self, now: Instant, cost: Duration) {
+        self.paths.handle_looked(now, cost);
     }
 
     /// Replies of `family` were lost in this machine's receive buffer, some time before `now`.
@@ -392,7 +421,8 @@ impl<S: Strategy> Prober<S> {
         }
         let last_excuse = Cell::new(None);
         let excused = |address: Address, sent| {
-            let excuse = self.paths.excuse(sent, || route(address));
+            let no_reference = !self.references.is_empty() && !self.references.answered_since(sent);
+            let excuse = self.paths.excuse(sent, || route(address)).or(no_reference.then_some(Excuse::Reference));
             last_excuse.set(excuse);
             excuse.is_some() || self.overflow[address.family()].is_some_and(|overflow| overflow >= sent)
         };
@@ -404,6 +434,7 @@ impl<S: Strategy> Prober<S> {
                 None => &mut counts.overflow_refunds,
                 Some(Excuse::Link) => &mut counts.link_refunds,
                 Some(Excuse::Queue) => &mut counts.queue_refunds,
+                Some(Excuse::Reference) => &mut counts.reference_refunds,
             };
             *refunds += u64::from(timeout == Timeout::Refunded);
             on_timeout(target, attempt, timeout);
@@ -426,7 +457,8 @@ impl<S: Strategy> Prober<S> {
         };
         let held_up = [self.backpressure.until(now), self.drain_look(now)].into_iter().flatten().max();
         let next = self.pacer.next(now).max(window).max(held_up.unwrap_or(now));
-        let send = self.strategy.next_due().map(|due| next.max(due));
+        let due = [self.strategy.next_due(), self.references.next_due()].into_iter().flatten().min();
+        let send = due.map(|due| next.max(due));
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
         let recovery = send.and(self.slowed).map(|(_, recovery)| recovery);
         [self.strategy.next_timeout(), send, recovery].into_iter().flatten().min()
@@ -447,8 +479,13 @@ impl<S: Strategy> Prober<S> {
         }
     }
 
+    fn address(&self, target: TargetId) -> Option<Address> {
+        if References::is_reference(target) { self.references.address(target) } else { self.strategy.address(target) }
+    }
+
     fn token(&self, target: TargetId, attempt: u32, address: Address) -> Token {
-        self.key.token(target.0, attempt, (address, self.strategy.generation(target)))
+        let generation = if References::is_reference(target) { 0 } else { self.strategy.generation(target) };
+        self.key.token(target.0, attempt, (address, generation))
     }
 
     /// What a reply is, by its ident, token, source and time.
@@ -458,23 +495,33 @@ impl<S: Strategy> Prober<S> {
         }
         let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
         let (target, attempt) = (TargetId(token.target), token.attempt);
-        let Some(address) = self.strategy.address(target) else { return ReplyKind::Damaged };
+        let Some(address) = self.address(target) else { return ReplyKind::Damaged };
         if self.token(target, attempt, address) != token {
             return ReplyKind::Damaged;
         }
         if self.check_source && !address.is_source(from) {
-            self.strategy.record_invalid(target, Invalid::OtherSource);
+            self.record_invalid(target, Invalid::OtherSource);
             return ReplyKind::Stray;
         }
-        match self.strategy.attempt(target, attempt) {
+        let state = match References::is_reference(target) {
+            true => self.references.attempt(target, attempt),
+            false => self.strategy.attempt(target, attempt),
+        };
+        match state {
             Attempt::Answered => ReplyKind::Duplicate,
             Attempt::InFlight { sent, timeout } if at.saturating_duration_since(sent) <= timeout => {
                 ReplyKind::Reply { target, attempt, rtt: at.saturating_duration_since(sent) }
             }
             Attempt::InFlight { .. } | Attempt::Over => {
-                self.strategy.record_invalid(target, Invalid::Late);
+                self.record_invalid(target, Invalid::Late);
                 ReplyKind::Late
             }
+        }
+    }
+
+    fn record_invalid(&mut self, target: TargetId, why: Invalid) {
+        if !References::is_reference(target) {
+            self.strategy.record_invalid(target, why);
         }
     }
 }

@@ -112,6 +112,17 @@ pub const FLAGS: &[Flag] = &[
         apply: Apply::Switch(|options| options.plan = options.plan.with_check_source(true)),
     },
     Flag {
+        long: Some("reference"),
+        short: None,
+        value: Value::Required("ADDRESS", Hint::Text),
+        help: "probe this host as well; while it is silent, silence proves nothing",
+        default: None,
+        apply: Apply::Set(|options, value| {
+            options.references.push(value.into());
+            Ok(())
+        }),
+    },
+    Flag {
         long: Some("interface"),
         short: Some('I'),
         value: Value::Required("NAME", Hint::Interface),

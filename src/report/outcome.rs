@@ -69,7 +69,9 @@ impl Outcome {
                 Some(_) => outcome.failures.push(Error::NothingSent(reason(first))),
             }
         }
-        if diagnosis.undecided > 0 {
+        if diagnosis.no_reference {
+            outcome.failures.push(Error::NoReference(diagnosis.undecided));
+        } else if diagnosis.undecided > 0 {
             outcome.failures.push(Error::Undecided(diagnosis.undecided));
         }
         outcome.warnings.extend(warnings(prober, diagnosis));
@@ -86,6 +88,7 @@ fn warnings(prober: &Prober<Sweep>, diagnosis: &Diagnosis) -> impl Iterator<Item
     [
         (counts.overflow_refunds > 0).then_some(Warning::Overflow(counts.overflow_refunds)),
         (counts.link_refunds > 0).then_some(Warning::LinkLost(counts.link_refunds)),
+        (counts.reference_refunds > 0).then_some(Warning::ReferenceSilent(counts.reference_refunds)),
         (counts.queued > 0 || counts.queue_refunds > 0).then_some(Warning::Queued {
             replies: counts.queued,
             longest: counts.longest_queued,

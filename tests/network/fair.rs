@@ -159,3 +159,25 @@ fn ten_silent_targets_are_a_reason_to_look_at_this_machine() {
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     });
 }
+
+#[test]
+fn without_an_answer_of_a_reference_no_host_is_called_unreachable() {
+    lab::play(|lab| {
+        lab.host("10.0.0.0/8", Behaviour::silent());
+        lab.host("10.5.0.1", Behaviour::default());
+        let silent = list(&hosts(1, 5));
+        let outcome = lab.run(&["--timeout=0.3", "--retries=0", "--reference=10.5.0.1"], &silent);
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 5), "{outcome:?}");
+        assert_all(&outcome, &hosts(1, 5), false);
+        let args = ["--timeout=0.3", "--retries=0", "--reference=10.6.0.1", "--reference=10.6.0.2"];
+        let outcome = lab.run(&args, &silent);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+        assert!(
+            outcome.stderr.starts_with("xymonping: no reference answered: 5 silent targets undecided"),
+            "{outcome:?}"
+        );
+        let outcome = lab.run(&["--reference=router"], &silent);
+        let told = "xymonping: --reference=\"router\": not an IP address (give one IP address)\n";
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), told), "{outcome:?}");
+    });
+}

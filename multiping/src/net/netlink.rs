@@ -1,10 +1,12 @@
-//! What the kernel reports of interfaces, routes, queues and neighbours by rtnetlink (rtnetlink(7)).
+//! What the kernel reports of interfaces, routes, queues and neighbours by rtnetlink
+//! (rtnetlink(7)).
 //!
-//! Two sockets: one for requests, one for notifications of changes. Both are opened before a sandbox is
-//! entered, need no privilege, never wait for a message, and use sendto and read only. The kernel has the
-//! answer ready when sendto returns, and makes the rest of a dump while it is read. It may hold a request
-//! up as long as somebody else has its lock on interfaces (RTNL), which dumps of interfaces, queueing
-//! disciplines and neighbour tables take; a request for a route does not.
+//! Two sockets: one for requests, one for notifications of changes. Both are opened before a
+//! sandbox is entered, need no privilege, never wait for a message, and use sendto and read only.
+//! The kernel has the answer ready when sendto returns, and makes the rest of a dump while it is
+//! read. It may hold a request up as long as somebody else has its lock on interfaces (RTNL), which
+//! dumps of interfaces, queueing disciplines and neighbour tables take; a request for a route does
+//! not.
 
 mod parse;
 
@@ -24,7 +26,8 @@ use crate::address::{Address, Family};
 use crate::alloc::try_push;
 use crate::net::netlink::parse::{ALIGNMENT, ATTRIBUTE_HEADER};
 
-/// What the notification socket subscribes to: interfaces, addresses, routes, and what routing depends on.
+/// What the notification socket subscribes to: interfaces, addresses, routes, and what routing
+/// depends on.
 const GROUPS: u32 = (libc::RTMGRP_LINK
     | libc::RTMGRP_IPV4_IFADDR
     | libc::RTMGRP_IPV4_ROUTE
@@ -41,8 +44,8 @@ const RTNLGRP_NEXTHOP: u32 = 32;
 /// From linux/rtnetlink.h; libc does not have it.
 const RTA_IP_PROTO: u16 = 27;
 
-/// Room for the datagrams of a dump. The kernel makes them this long at most, but for single messages
-/// that are longer (netlink_dump in net/netlink/af_netlink.c).
+/// Room for the datagrams of a dump. The kernel makes them this long at most, but for single
+/// messages that are longer (netlink_dump in net/netlink/af_netlink.c).
 const DUMP_BUFFER: usize = 32 << 10;
 
 /// Room for a single answer: a route has about 150 bytes, an error quotes its request.
@@ -73,7 +76,8 @@ pub(super) struct Interface {
     pub(super) up: bool,
     /// Whether it is a loopback interface (IFF_LOOPBACK).
     pub(super) loopback: bool,
-    /// Whether it has a carrier (IFF_LOWER_UP). Without one the kernel accepts packets and drops them.
+    /// Whether it has a carrier (IFF_LOWER_UP). Without one the kernel accepts packets and drops
+    /// them.
     pub(super) carrier: bool,
     /// How often it has lost its carrier (IFLA_CARRIER_DOWN_COUNT); 0 before Linux 4.16.
     pub(super) carrier_down_count: u32,
@@ -86,7 +90,8 @@ pub(super) struct NeighbourTable {
     pub(super) entries: u32,
     /// How many entries it may have, without permanent ones (`gc_thresh3`).
     pub(super) max_entries: u32,
-    /// How often it has refused an entry because it was full. The packet then fails with ENOBUFS.
+    /// How often it has refused an entry because it was full. Sending then fails with ENOBUFS over
+    /// IPv4, with EINVAL over IPv6 (ip6_finish_output2 in net/ipv6/ip6_output.c).
     pub(super) table_fulls: u64,
 }
 
@@ -97,16 +102,16 @@ impl Netlink {
         // From then on the kernel rejects what other processes send to this socket.
         connect(requests.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         let notifications = open()?;
-        // That something was lost says as much as what was lost: the least buffer is enough, and read
-        // in no time.
+        // That something was lost says as much as what was lost: the least buffer is enough, and
+        // read in no time.
         setsockopt(&notifications, sockopt::RcvBuf, &0)?;
         bind(notifications.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
         Ok(Netlink { requests, notifications, seq: Cell::new(0) })
     }
 
-    /// Whether an interface, an address or a route has changed since the last call, as far as the kernel
-    /// has reported it. Of an interface that has lost and regained its carrier more than once within a
-    /// second, it reports that up to a second late (net/core/link_watch.c).
+    /// Whether an interface, an address or a route has changed since the last call, as far as the
+    /// kernel has reported it: the loss of a carrier up to a second late, if any other interface of
+    /// this machine gained or lost one in the second before (net/core/link_watch.c).
     pub(super) fn changed(&mut self) -> bool {
         let mut changed = false;
         for _ in 0..MAX_READS {
@@ -123,45 +128,52 @@ impl Netlink {
     pub(super) fn interfaces(&self, interfaces: &mut Vec<Interface>) -> io::Result<()> {
         // struct ifinfomsg of zeros: any.
         let mut request = Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; 16]);
-        // Without counters, and without the virtual functions of network cards, which may be long.
+        // Without IPv6's counters, and without the virtual functions of network cards, which are
+        // many.
         request.push(libc::IFLA_EXT_MASK, &libc::RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
         self.dump(&mut request, interfaces, |body| parse::interface(body).map(Some))
     }
 
-    /// The index of the interface that the route to `to` leads over for an ICMP socket of this process
-    /// that is bound to `source` and `interface`. None if there is no route, or one that refuses packets.
+    /// The index of the interface that the route to `to` leads over for an ICMP socket of this
+    /// process that is bound to `source` and `interface`. None if there is no route, or one that
+    /// refuses packets. (Rules that look at the TOS field are passed over. Of several next hops it
+    /// may be another one if fib_multipath_hash_policy is not 0.)
     pub(super) fn route(
         &self,
         to: Address,
         source: Option<Address>,
         interface: Option<u32>,
     ) -> io::Result<Option<u32>> {
-        let mut index = None;
-        let answer = self.exchange(&mut route_request(to, source, interface), &mut [0; ANSWER_BUFFER], |body| {
-            index = parse::route(body)?;
-            Ok(())
-        });
-        match answer.map_err(|error| (error.raw_os_error(), error)) {
-            Ok(()) => Ok(index),
-            // What sending would fail with as well: no route, an unreachable one, a prohibit one, a
-            // blackhole or a source that is no longer ours, an interface that is down or gone.
-            Err((
-                Some(
-                    libc::ENETUNREACH
-                    | libc::EHOSTUNREACH
-                    | libc::EACCES
-                    | libc::EINVAL
-                    | libc::ENETDOWN
-                    | libc::ENODEV,
-                ),
-                _,
-            )) => Ok(None),
-            Err((_, error)) => Err(error),
+        let route = self.route_from(to, source, interface)?;
+        match to {
+            // Where a source is named, the kernel need not keep to the interface
+            // (ip6_route_output_flags in net/ipv6/route.c). It does for a socket.
+            Address::V6(..) if source.is_some() && interface.is_some() && route != interface => {
+                self.route_from(to, None, interface)
+            }
+            _ => Ok(route),
         }
     }
 
-    /// Fills `backlogs` with the index of each interface that has a queueing discipline and the number of
-    /// packets that wait in it. (A root one counts the packets of its children.)
+    fn route_from(&self, to: Address, source: Option<Address>, interface: Option<u32>) -> io::Result<Option<u32>> {
+        let mut route = None;
+        let answered = self.exchange(&mut route_request(to, source, interface), &mut [0; ANSWER_BUFFER], |body| {
+            route = parse::route(body)?;
+            Ok(())
+        });
+        let Err(error) = answered else { return Ok(route) };
+        match error.raw_os_error() {
+            // What sending fails with as well: no route or an unreachable one, a prohibit one, a
+            // blackhole or a source that is not ours, an interface that is down or gone.
+            Some(
+                libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL | libc::ENETDOWN | libc::ENODEV,
+            ) => Ok(None),
+            _ => Err(error),
+        }
+    }
+
+    /// Fills `backlogs` with the index of each interface that has a queueing discipline and the
+    /// number of packets that wait in it. (A root one counts the packets of its children.)
     pub(super) fn backlogs(&self, backlogs: &mut Vec<(u32, u32)>) -> io::Result<()> {
         // struct tcmsg of zeros: any.
         let mut request = Request::new(libc::RTM_GETQDISC, libc::NLM_F_DUMP, &[0; 20]);
@@ -202,8 +214,8 @@ impl Netlink {
         }
     }
 
-    /// Sends `request` and hands the body of each answer to `on_answer`. Leaves nothing unread that could
-    /// be in the way of the next request.
+    /// Sends `request` and hands the body of each answer to `on_answer`. Leaves nothing unread that
+    /// could be in the way of the next request.
     fn exchange(
         &self,
         request: &mut Request,
@@ -222,8 +234,8 @@ impl Netlink {
         answered
     }
 
-    /// Reads up to the end of the answers. EINTR: something changed while the kernel made a dump, which
-    /// may lack something that was there all the time.
+    /// Reads up to the end of the answers. EINTR: something changed while the kernel made a dump,
+    /// which may lack something that was there all the time.
     fn read_answers(
         &self,
         answer_type: u16,
@@ -284,7 +296,8 @@ fn route_request(to: Address, source: Option<Address>, interface: Option<u32>) -
     if let Some(index) = Some(zone).filter(|zone| *zone != 0).or(interface) {
         request.push(libc::RTA_OIF, &index.to_ne_bytes());
     }
-    // For rules that name a protocol. (Those that name a user apply to this process's without RTA_UID.)
+    // For rules that name a protocol. (Those that name a user apply to this process's without
+    // RTA_UID.)
     request.push(RTA_IP_PROTO, &[protocol as u8]);
     request
 }
@@ -333,9 +346,12 @@ impl Request {
         &self.bytes[..self.length]
     }
 
-    /// The type of the answers: a request to get is two more than the message that tells of new ones
-    /// (linux/rtnetlink.h).
+    /// The type of the answers: a request to get is two more than the message that tells of new
+    /// ones (linux/rtnetlink.h).
     fn answer_type(&self) -> u16 {
         self.message_type - 2
     }
 }
+
+#[cfg(test)]
+mod tests;

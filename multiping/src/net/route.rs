@@ -75,17 +75,14 @@ impl Routes {
         self.local_addresses.iter().any(v6)
     }
 
-    /// Whether a change of links or routes was reported since the last call. If so, the interfaces are
-    /// read again.
+    /// Whether a change of links or routes was reported since the last call. The interfaces are read again
+    /// in any case: that one has lost its carrier may be reported a second late.
     pub(super) fn changed(&mut self) -> bool {
-        let changed = self.netlink.as_mut().is_some_and(Netlink::changed);
-        if changed {
-            self.read_interfaces();
-        }
-        changed
+        self.read_interfaces();
+        self.netlink.as_mut().is_some_and(Netlink::changed)
     }
 
-    /// The interfaces that are up, as of the last change.
+    /// The interfaces that are up, as of the last look.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = Interface> {
         self.interfaces.iter().filter(|interface| interface.up && !interface.loopback).map(|interface| Interface {
             index: interface.index,

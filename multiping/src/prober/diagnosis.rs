@@ -57,6 +57,8 @@ pub struct Diagnosis {
     pub fault: PerFamily<Option<Fault>>,
     /// Unreachable targets that did answer.
     pub answered: Answered,
+    /// No reference ever answered, so that no target is called unreachable.
+    pub no_reference: bool,
 }
 
 /// Error numbers of Linux.
@@ -77,13 +79,14 @@ impl Diagnosis {
     /// reaches this one says nothing of its network. `has_global_ipv6`: this machine has a global IPv6
     /// address; without one, IPv6 targets without a route are no fault of it.
     pub fn new(prober: &Prober<Sweep>, is_remote: impl Fn(Address) -> bool, has_global_ipv6: bool) -> Self {
-        let mut diagnosis = Diagnosis::default();
+        let mut diagnosis = Diagnosis { no_reference: prober.no_reference_answered(), ..Diagnosis::default() };
         let mut refused: PerFamily<Refused> = PerFamily::default();
         let mut total: PerFamily<usize> = PerFamily::default();
         let sweep = prober.strategy();
         for (target, address) in sweep.addresses().iter() {
             total[address.family()] += usize::from(is_remote(address));
             match sweep.verdict(target) {
+                Verdict::Unreachable | Verdict::Refused { .. } if diagnosis.no_reference => diagnosis.undecided += 1,
                 Verdict::Unreachable => {
                     diagnosis.unreachable += 1;
                     diagnosis.note_answer(prober, target, address);
@@ -121,6 +124,7 @@ impl Diagnosis {
     /// Whether a target of `family` with this verdict is called unreachable.
     pub fn is_unreachable(&self, verdict: Verdict, family: Family) -> bool {
         match verdict {
+            _ if self.no_reference => false,
             Verdict::Unreachable => true,
             Verdict::Refused { .. } => self.fault[family].is_none(),
             Verdict::Alive(_) | Verdict::Undecided | Verdict::Unsettled => false,

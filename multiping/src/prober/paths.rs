@@ -9,6 +9,9 @@ pub const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How often at most, even if probes time out all the time.
 const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
+/// The least time between two looks, in multiples of what a look takes.
+const MIN_LOOK_PAUSE: u32 = 20;
+
 /// The state of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interface {
@@ -27,6 +30,8 @@ pub(super) enum Excuse {
     Link,
     /// Packets have waited in the queue of its interface ever since.
     Queue,
+    /// No reference has answered since.
+    Reference,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +61,9 @@ pub(super) struct Paths {
     interfaces: Vec<History>,
     /// When a change of links or routes was last reported.
     changed_at: Option<Instant>,
-    /// When they were last looked at.
+    /// When they were last looked at, and how long that took.
     looked_at: Option<Instant>,
+    look_cost: Duration,
     /// Whether an interface had no carrier at some time.
     was_lost: bool,
 }
@@ -66,6 +72,8 @@ impl Paths {
     /// Whether to look now; `expiring`: a probe times out.
     pub(super) fn wants_look(&self, expiring: bool, now: Instant) -> bool {
         let interval = if expiring { MIN_LOOK_INTERVAL } else { LOOK_INTERVAL };
+        // Where there are a thousand interfaces, a look takes milliseconds.
+        let interval = interval.max(self.look_cost * MIN_LOOK_PAUSE);
         self.looked_at.is_none_or(|looked| now.saturating_duration_since(looked) >= interval)
     }
 
@@ -100,8 +108,9 @@ impl Paths {
     }
 
     /// A look is complete.
-    pub(super) fn handle_looked(&mut self, now: Instant) {
+    pub(super) fn handle_looked(&mut self, now: Instant, cost: Duration) {
         self.looked_at = Some(now);
+        self.look_cost = cost;
     }
 
     /// Whether the silence of a probe sent at `sent` may be excused, so that its route has to be asked for.

@@ -336,7 +336,7 @@ impl Run<'_> {
         self.prober.handle_interface(interface, self.instant());
         let queued = machine.queues.iter().any(|queue| queue.contains(&self.now));
         self.prober.handle_queue(1, queued.into(), self.instant());
-        self.prober.handle_looked(self.instant());
+        self.prober.handle_looked(self.instant(), Duration::ZERO);
     }
 
     /// Whether the link has no carrier now.

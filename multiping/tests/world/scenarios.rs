@@ -457,11 +457,11 @@ fn a_link_without_a_carrier_costs_no_attempt_and_excuses_silence() {
 #[test]
 fn probes_that_wait_in_our_own_queue_prove_nothing_and_slow_us_down() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
-    let mut queued = world(plan, hosts(100, &Host { deaf: 1, ..Host::alive(MILLI) }));
+    let mut queued = world(plan, hosts(50, &Host { deaf: 1, ..Host::alive(MILLI) }));
     queued.machine.queues = vec![Duration::ZERO..3 * SECOND];
     let log = queued.play();
     assert!(all_alive(&log));
-    assert_eq!(log.counts.queue_refunds, 100);
+    assert_eq!(log.counts.queue_refunds, 50);
     queued.machine.queues = vec![Duration::ZERO..500 * MILLI];
     assert!(all_are(&queued.play(), Verdict::Unreachable), "it was seen empty");
 }

@@ -1,7 +1,7 @@
 //! Messages of rtnetlink (rtnetlink(7)), taken apart. Numbers are in the byte order of the machine.
 //!
-//! Not even the kernel's lengths are trusted: what does not fit is EBADMSG, never a panic. What an older
-//! kernel does not report is missing, which is no error.
+//! Not even the kernel's lengths are trusted: what does not fit is EBADMSG, never a panic. What an
+//! older kernel does not report is missing, which is no error.
 
 use std::io;
 use std::iter;
@@ -85,8 +85,8 @@ fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8])> {
     Some((u16_at(bytes, 2)? & !ATTRIBUTE_FLAGS, bytes.get(ATTRIBUTE_HEADER..length)?))
 }
 
-/// What follows the first `length` bytes, which are there, and their padding, which the last of a row
-/// may lack.
+/// What follows the first `length` bytes, which are there, and their padding, which the last of a
+/// row may lack.
 fn after(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default()
 }
@@ -96,7 +96,7 @@ fn after(bytes: &[u8], length: usize) -> &[u8] {
 pub(super) fn outcome(message: &Message) -> io::Result<()> {
     match u32_at(message.body, 0).map(|code| code as i32) {
         Some(0) => Ok(()),
-        None if i32::from(message.message_type) == libc::NLMSG_DONE => Ok(()),
+        None if message.body.is_empty() && i32::from(message.message_type) == libc::NLMSG_DONE => Ok(()),
         Some(negated) if negated < 0 => Err(io::Error::from_raw_os_error(negated.saturating_neg())),
         _ => Err(malformed()),
     }
@@ -120,8 +120,8 @@ pub(super) fn interface(body: &[u8]) -> io::Result<Interface> {
     })
 }
 
-/// RTM_NEWROUTE: struct rtmsg and its attributes (linux/rtnetlink.h). The index of the interface that the
-/// route leads over; none if it is one that refuses packets.
+/// RTM_NEWROUTE: struct rtmsg and its attributes (linux/rtnetlink.h). The index of the interface
+/// that the route leads over; none if it is one that refuses packets.
 pub(super) fn route(body: &[u8]) -> io::Result<Option<u32>> {
     let (Some(&route_type), Some(attributes)) = (body.get(7), body.get(12..)) else { return Err(malformed()) };
     if matches!(route_type, libc::RTN_BLACKHOLE | libc::RTN_UNREACHABLE | libc::RTN_PROHIBIT | libc::RTN_THROW) {
@@ -133,8 +133,9 @@ pub(super) fn route(body: &[u8]) -> io::Result<Option<u32>> {
     }
 }
 
-/// RTM_NEWQDISC: struct tcmsg and its attributes (linux/rtnetlink.h). Of an interface's root queueing
-/// discipline, the index of the interface and the number of packets in it; nothing of others.
+/// RTM_NEWQDISC: struct tcmsg and its attributes (linux/rtnetlink.h). Of an interface's root
+/// queueing discipline, the index of the interface and the number of packets in it; nothing of
+/// others.
 pub(super) fn backlog(body: &[u8]) -> io::Result<Option<(u32, u32)>> {
     let (index, parent, attributes) = (u32_at(body, 4), u32_at(body, 12), body.get(20..));
     let (Some(index), Some(parent), Some(attributes)) = (index, parent, attributes) else { return Err(malformed()) };
@@ -188,3 +189,6 @@ fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
 fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     array_at(bytes, offset).map(u32::from_ne_bytes)
 }
+
+#[cfg(test)]
+mod tests;
