@@ -18,6 +18,8 @@ mod pacer;
 mod paths;
 mod queue;
 mod references;
+mod replies;
+mod slow_start;
 mod strategy;
 mod sweep;
 
@@ -30,6 +32,7 @@ pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
 pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
 pub use crate::prober::references::MAX_REFERENCES;
+pub use crate::prober::slow_start::{MAX_SLOW_START, SLOW_START};
 pub use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
 pub use crate::prober::sweep::Sweep;
 
@@ -40,8 +43,8 @@ use crate::prober::backpressure::Backpressure;
 use crate::prober::pacer::Pacer;
 use crate::prober::paths::{Excuse, Paths};
 use crate::prober::references::References;
+use crate::prober::slow_start::SlowStart;
 use crate::token::{Key, Token};
-use crate::wire::Echo;
 
 /// The most probes that are sent in one system call. Their send times are interpolated, so larger
 /// batches make RTTs less exact: beside busy processors, 16 made the error's 99th percentile fifty
@@ -59,14 +62,6 @@ pub const MIN_SLEEP: Duration = Duration::from_millis(2);
 
 /// In packets a second; see [`MIN_SLEEP`].
 pub const COALESCED_RATE: f64 = 1000.0;
-
-/// How many probes may be in flight at the start, until something has come back from another machine or
-/// a probe has timed out: what is sent before the first router's ARP answer has come is queued for it,
-/// and only as much as a few hundred packets.
-pub const SLOW_START: u64 = 64;
-
-/// How long the start lasts at most: the interval in which an ARP question is repeated.
-pub const MAX_SLOW_START: Duration = Duration::from_secs(1);
 
 /// How many sources of damaged replies are kept.
 const MAX_DAMAGED: usize = 64;
@@ -115,16 +110,6 @@ pub struct Prober<S> {
     /// The sources of the first damaged replies.
     damaged_from: Vec<Address>,
     counts: Counts,
-}
-
-/// Whether the number of probes in flight is limited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlowStart {
-    /// Nothing has been sent to another machine.
-    Before,
-    /// Until then at most.
-    Until(Instant),
-    Over,
 }
 
 impl Prober<Sweep> {
@@ -230,19 +215,14 @@ impl<S: Strategy> Prober<S> {
         &self.damaged_from
     }
 
-    /// How many more probes may be in flight at `now`.
-    fn window(&self, now: Instant) -> u64 {
-        match self.slow_start {
-            SlowStart::Until(until) if now < until => {
-                SLOW_START.saturating_sub(self.counts.sent - self.counts.replies - self.counts.timeouts)
-            }
-            _ => u64::MAX,
-        }
+    /// How many probes are in flight.
+    fn in_flight(&self) -> u64 {
+        self.counts.sent.saturating_sub(self.counts.replies + self.counts.timeouts)
     }
 
     /// Whether a reply from another machine would be news: see [`Self::handle_remote_reply`].
     pub fn awaits_remote_reply(&self) -> bool {
-        matches!(self.slow_start, SlowStart::Until(_))
+        self.slow_start.is_on()
     }
 
     /// A valid reply came from another machine: the number of probes in flight is no longer limited.
@@ -258,7 +238,8 @@ impl<S: Strategy> Prober<S> {
         if self.backpressure.until(now).is_some() || self.drain_look(now).is_some() {
             return &self.batch;
         }
-        let window = usize::try_from(self.window(now)).unwrap_or(usize::MAX);
+        let window = self.slow_start.window(self.in_flight(), now);
+        let window = usize::try_from(window).unwrap_or(usize::MAX);
         let max = self.pacer.allows(now, MAX_BATCH).min(window);
         for (target, attempt) in self.references.ready(now).chain(self.strategy.ready(now)).take(max) {
             let Some(address) = self.address(target) else { break };
@@ -289,8 +270,8 @@ impl<S: Strategy> Prober<S> {
         }
         self.counts.no_buffers += self.backpressure.accepted(during.end);
         self.sent_outward |= outward;
-        if outward && self.slow_start == SlowStart::Before {
-            self.slow_start = SlowStart::Until(during.end + MAX_SLOW_START);
+        if outward {
+            self.slow_start.begin(during.end);
         }
         self.counts.sent += count as u64;
         self.pacer.spend(count, during.end);
@@ -315,47 +296,6 @@ impl<S: Strategy> Prober<S> {
         self.pacer.spend(1, now);
         self.batch.clear();
         true
-    }
-
-    /// An Echo Reply arrived from `from` at `at`.
-    pub fn handle_reply(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
-        let kind = self.kind(from, reply, at);
-        match kind {
-            ReplyKind::Reply { target, attempt, rtt } => {
-                self.counts.replies += 1;
-                let expected = self.address(target).is_some_and(|address| address.is_source(from));
-                self.counts.other_source += u64::from(!expected);
-                if at.checked_sub(rtt).is_some_and(|sent| self.paths.was_queued(sent)) {
-                    self.counts.queued += 1;
-                    self.counts.longest_queued = self.counts.longest_queued.max(rtt);
-                }
-                if References::is_reference(target) {
-                    self.references.record_reply(target, attempt);
-                } else {
-                    self.strategy.record_reply(target, attempt, rtt);
-                }
-            }
-            ReplyKind::Duplicate => self.counts.duplicates += 1,
-            ReplyKind::Late => self.counts.late += 1,
-            ReplyKind::Damaged => return self.handle_damaged(from),
-            ReplyKind::Stray => self.counts.stray += 1,
-        }
-        kind
-    }
-
-    /// A packet arrived from `from` that is malformed: cut short, or with a wrong checksum.
-    pub fn handle_damaged(&mut self, from: Address) -> ReplyKind {
-        self.counts.damaged += 1;
-        if self.damaged_from.len() < MAX_DAMAGED && !self.damaged_from.contains(&from) {
-            self.damaged_from.push(from);
-        }
-        ReplyKind::Damaged
-    }
-
-    /// A packet arrived that is no Echo Reply.
-    pub fn handle_other(&mut self) -> ReplyKind {
-        self.counts.stray += 1;
-        ReplyKind::Stray
     }
 
     /// Whether to look at this machine's links, routes and queues now: see [`Self::handle_change`],
@@ -451,12 +391,9 @@ impl<S: Strategy> Prober<S> {
 
     /// When to come back: when there may be something to send or to time out. `None`: never.
     pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
-        let window = match self.slow_start {
-            SlowStart::Until(until) if self.window(now) == 0 => until,
-            _ => now,
-        };
-        let held_up = [self.backpressure.until(now), self.drain_look(now)].into_iter().flatten().max();
-        let next = self.pacer.next(now).max(window).max(held_up.unwrap_or(now));
+        let full_until = self.slow_start.full_until(self.in_flight(), now);
+        let held_up = [full_until, self.backpressure.until(now), self.drain_look(now)].into_iter().flatten().max();
+        let next = self.pacer.next(now).max(held_up.unwrap_or(now));
         let due = [self.strategy.next_due(), self.references.next_due()].into_iter().flatten().min();
         let send = due.map(|due| next.max(due));
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
@@ -469,7 +406,7 @@ impl<S: Strategy> Prober<S> {
         if let Some(until) = self.backpressure.until(now) {
             return Some(Wait { until: Some(until), for_replies: false });
         }
-        let is_full = self.window(now) == 0;
+        let is_full = self.slow_start.full_until(self.in_flight(), now).is_some();
         match self.poll_wakeup(now) {
             Some(wakeup) if wakeup <= now => None,
             Some(wakeup) if self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
@@ -486,43 +423,6 @@ impl<S: Strategy> Prober<S> {
     fn token(&self, target: TargetId, attempt: u32, address: Address) -> Token {
         let generation = if References::is_reference(target) { 0 } else { self.strategy.generation(target) };
         self.key.token(target.0, attempt, (address, generation))
-    }
-
-    /// What a reply is, by its ident, token, source and time.
-    fn kind(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
-        if reply.ident != self.idents[from.family()] {
-            return ReplyKind::Stray;
-        }
-        let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
-        let (target, attempt) = (TargetId(token.target), token.attempt);
-        let Some(address) = self.address(target) else { return ReplyKind::Damaged };
-        if self.token(target, attempt, address) != token {
-            return ReplyKind::Damaged;
-        }
-        if self.check_source && !address.is_source(from) {
-            self.record_invalid(target, Invalid::OtherSource);
-            return ReplyKind::Stray;
-        }
-        let state = match References::is_reference(target) {
-            true => self.references.attempt(target, attempt),
-            false => self.strategy.attempt(target, attempt),
-        };
-        match state {
-            Attempt::Answered => ReplyKind::Duplicate,
-            Attempt::InFlight { sent, timeout } if at.saturating_duration_since(sent) <= timeout => {
-                ReplyKind::Reply { target, attempt, rtt: at.saturating_duration_since(sent) }
-            }
-            Attempt::InFlight { .. } | Attempt::Over => {
-                self.record_invalid(target, Invalid::Late);
-                ReplyKind::Late
-            }
-        }
-    }
-
-    fn record_invalid(&mut self, target: TargetId, why: Invalid) {
-        if !References::is_reference(target) {
-            self.strategy.record_invalid(target, why);
-        }
     }
 }
 

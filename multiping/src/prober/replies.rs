@@ -1,0 +1,91 @@
+//! What a reply is worth: by its ident, token, source and time.
+
+use std::time::Instant;
+
+use crate::address::{Address, TargetId};
+use crate::prober::event::ReplyKind;
+use crate::prober::references::References;
+use crate::prober::strategy::{Attempt, Invalid, Strategy};
+use crate::prober::{MAX_DAMAGED, Prober};
+use crate::token::Token;
+use crate::wire::Echo;
+
+impl<S: Strategy> Prober<S> {
+    /// An Echo Reply arrived from `from` at `at`.
+    pub fn handle_reply(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
+        let kind = self.kind(from, reply, at);
+        match kind {
+            ReplyKind::Reply { target, attempt, rtt } => {
+                self.counts.replies += 1;
+                let expected = self.address(target).is_some_and(|address| address.is_source(from));
+                self.counts.other_source += u64::from(!expected);
+                if at.checked_sub(rtt).is_some_and(|sent| self.paths.was_queued(sent)) {
+                    self.counts.queued += 1;
+                    self.counts.longest_queued = self.counts.longest_queued.max(rtt);
+                }
+                if References::is_reference(target) {
+                    self.references.record_reply(target, attempt);
+                } else {
+                    self.strategy.record_reply(target, attempt, rtt);
+                }
+            }
+            ReplyKind::Duplicate => self.counts.duplicates += 1,
+            ReplyKind::Late => self.counts.late += 1,
+            ReplyKind::Damaged => return self.handle_damaged(from),
+            ReplyKind::Stray => self.counts.stray += 1,
+        }
+        kind
+    }
+
+    /// A packet arrived from `from` that is malformed: cut short, or with a wrong checksum.
+    pub fn handle_damaged(&mut self, from: Address) -> ReplyKind {
+        self.counts.damaged += 1;
+        if self.damaged_from.len() < MAX_DAMAGED && !self.damaged_from.contains(&from) {
+            self.damaged_from.push(from);
+        }
+        ReplyKind::Damaged
+    }
+
+    /// A packet arrived that is no Echo Reply.
+    pub fn handle_other(&mut self) -> ReplyKind {
+        self.counts.stray += 1;
+        ReplyKind::Stray
+    }
+
+    /// What a reply is, by its ident, token, source and time.
+    fn kind(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
+        if reply.ident != self.idents[from.family()] {
+            return ReplyKind::Stray;
+        }
+        let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
+        let (target, attempt) = (TargetId(token.target), token.attempt);
+        let Some(address) = self.address(target) else { return ReplyKind::Damaged };
+        if self.token(target, attempt, address) != token {
+            return ReplyKind::Damaged;
+        }
+        if self.check_source && !address.is_source(from) {
+            self.record_invalid(target, Invalid::OtherSource);
+            return ReplyKind::Stray;
+        }
+        let state = match References::is_reference(target) {
+            true => self.references.attempt(target, attempt),
+            false => self.strategy.attempt(target, attempt),
+        };
+        match state {
+            Attempt::Answered => ReplyKind::Duplicate,
+            Attempt::InFlight { sent, timeout } if at.saturating_duration_since(sent) <= timeout => {
+                ReplyKind::Reply { target, attempt, rtt: at.saturating_duration_since(sent) }
+            }
+            Attempt::InFlight { .. } | Attempt::Over => {
+                self.record_invalid(target, Invalid::Late);
+                ReplyKind::Late
+            }
+        }
+    }
+
+    fn record_invalid(&mut self, target: TargetId, why: Invalid) {
+        if !References::is_reference(target) {
+            self.strategy.record_invalid(target, why);
+        }
+    }
+}
