@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use multiping::address::Family;
+use multiping::plan::{PacketOptions, Plan, Rate};
 use xymonping::cli::{self, CommandLine, Debug, FLAGS, Flag, Input, Options, Request, Value};
 use xymonping::limits::Limits;
 use xymonping::message::Exit;
-use multiping::plan::{PacketOptions, Plan, Rate};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&caller, line)) = input.split_first() else { return };
