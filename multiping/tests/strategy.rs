@@ -1,7 +1,7 @@
-//! The promise of `Strategy`: a second, quite different kind of run fits without a change to `Prober`.
+//! Tests of `Strategy`: a very different kind of run needs no change to `Prober`.
 //!
-//! The strategy here is a small one: each target has its own period and timeout, has several probes in
-//! flight, and can be removed and replaced by another target while probes to it are in flight.
+//! In the strategy here each target has its own period and timeout, can have several probes in
+//! flight, and can be removed and replaced by another target meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -21,7 +21,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const FIRST: Address = Address::V4(Ipv4Addr::new(192, 0, 2, 1));
 const SECOND: Address = Address::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2), 0);
 
-/// One target, and how it is probed.
+/// A target, and how it is probed.
 struct Slot {
     address: Option<Address>,
     generation: u32,
@@ -156,7 +156,7 @@ impl Strategy for Periodic {
 }
 
 fn begin() -> (Prober<Periodic>, Instant) {
-    let start = Instant::now(); // all other times are made up
+    let start = Instant::now(); // the only reading of a clock
     let prober = Prober::new(Periodic::default(), Rate::UNLIMITED, false, Key::new(RandomState::new()), IDENTS, start);
     (prober, start)
 }
@@ -191,7 +191,7 @@ fn several_probes_to_one_target_can_be_in_flight() {
     let target = prober.strategy_mut().add(FIRST, 10 * MILLI, 100 * MILLI, start);
     let probes: Vec<Probe> = (0..5).flat_map(|nth| send(&mut prober, start + 10 * MILLI * nth)).collect();
     assert_eq!(probes.iter().map(|probe| probe.token.attempt).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-    // Each is answered for itself, in any order; the first one is not, and times out alone.
+    // Each gets its own reply, in any order; the first one gets none, and times out alone.
     for nth in [3, 1, 4, 2] {
         let sent = start + 10 * MILLI * nth;
         let kind = reply(&mut prober, &probes[nth as usize], sent + 50 * MILLI);
@@ -222,7 +222,7 @@ fn each_target_has_its_own_period_and_timeout() {
 }
 
 #[test]
-fn a_removed_targets_replies_are_not_its_successors() {
+fn replies_to_a_removed_target_are_not_accepted_for_its_successor() {
     let (mut prober, start) = begin();
     let target = prober.strategy_mut().add(FIRST, 10 * MILLI, 100 * MILLI, start);
     let [old] = send(&mut prober, start)[..] else { panic!("one probe is due") };
@@ -239,7 +239,7 @@ fn a_removed_targets_replies_are_not_its_successors() {
 }
 
 #[test]
-fn adding_a_target_renumbers_no_other() {
+fn adding_a_target_keeps_the_others_numbers() {
     let (mut prober, start) = begin();
     let six = prober.strategy_mut().add(SECOND, 10 * MILLI, 100 * MILLI, start);
     let [probe] = send(&mut prober, start)[..] else { panic!("one probe is due") };
@@ -249,7 +249,7 @@ fn adding_a_target_renumbers_no_other() {
 }
 
 #[test]
-fn a_refused_probe_takes_its_turn_and_is_not_in_flight() {
+fn a_refused_probe_uses_up_its_turn_and_is_not_in_flight() {
     let (mut prober, start) = begin();
     prober.strategy_mut().add(FIRST, 10 * MILLI, 5 * MILLI, start);
     let error = SendError::Refused { errno: 101 };

@@ -1,7 +1,7 @@
-//! The promise of `token`: sixteen bytes name a probe, and nobody without the key can name another.
+//! Tests of `token`: 16 bytes identify a probe, and cannot be forged without the key.
 //!
-//! The key is random, as it is in the program, so nothing here depends on its value: two seals that must differ would
-//! be equal by chance once in 2^64 trials.
+//! The key is random, as it is in the program, so nothing here depends on its value: two seals that
+//! must differ are equal by chance once in 2^64 trials.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -28,7 +28,7 @@ fn the_layout_is_target_attempt_seal_in_network_order() {
 }
 
 #[test]
-fn what_is_emitted_is_read_back() {
+fn what_is_emitted_is_parsed_back() {
     for target in [0, 1, 255, 256, 65_536, u32::MAX - 1, u32::MAX] {
         for attempt in [0, 1, 2, 255, 515, u32::MAX] {
             for seal in [0, 1, 1 << 32, 1 << 63, u64::MAX, 0x0123_4567_89ab_cdef] {
@@ -40,7 +40,7 @@ fn what_is_emitted_is_read_back() {
 }
 
 #[test]
-fn any_sixteen_bytes_are_a_token_and_come_back_as_they_were() {
+fn any_16_bytes_are_a_token_and_are_emitted_unchanged() {
     for bit in 0..128 {
         for bytes in [(1u128 << bit).to_be_bytes(), (!(1u128 << bit)).to_be_bytes()] {
             assert_eq!(Token::parse(&bytes).map(|token| token.emit()), Some(bytes));
@@ -49,17 +49,17 @@ fn any_sixteen_bytes_are_a_token_and_come_back_as_they_were() {
 }
 
 #[test]
-fn what_follows_a_token_does_not_matter() {
+fn bytes_after_a_token_do_not_matter() {
     let token = key().token(7, 2, ADDRESS);
     let mut data = token.emit().to_vec();
     for more in 0..100 {
-        assert_eq!(Token::parse(&data), Some(token), "{more} bytes behind it");
+        assert_eq!(Token::parse(&data), Some(token), "{more} bytes after it");
         data.push(more);
     }
 }
 
 #[test]
-fn data_cut_anywhere_before_its_end_holds_no_token() {
+fn data_shorter_than_a_token_has_none() {
     let bytes = key().token(7, 2, ADDRESS).emit();
     for len in 0..Token::LEN {
         assert_eq!(Token::parse(&bytes[..len]), None, "{len} bytes");
@@ -67,14 +67,14 @@ fn data_cut_anywhere_before_its_end_holds_no_token() {
 }
 
 #[test]
-fn a_key_makes_the_same_token_again() {
+fn a_key_makes_the_same_token_every_time() {
     let key = key();
     assert_eq!(key.token(7, 2, ADDRESS), key.token(7, 2, ADDRESS));
     assert_eq!((key.token(7, 2, ADDRESS).target, key.token(7, 2, ADDRESS).attempt), (7, 2));
 }
 
 #[test]
-fn a_token_with_any_bit_flipped_is_not_the_one_that_the_key_makes_for_what_it_names() {
+fn a_token_with_any_bit_flipped_is_invalid() {
     let key = key();
     for (target, attempt) in [(0, 0), (7, 2), (1_000_000, 514), (u32::MAX, u32::MAX)] {
         let bytes = key.token(target, attempt, ADDRESS).emit();
@@ -92,10 +92,10 @@ fn a_token_with_any_bit_flipped_is_not_the_one_that_the_key_makes_for_what_it_na
 fn seals_differ_by_target_and_by_attempt() {
     let key = key();
     let mut seals = HashSet::new();
-    // An interpreter takes a thousand times as long.
-    let most = if cfg!(miri) { 10 } else { 300 };
-    for target in 0..most {
-        for attempt in 0..most {
+    // Miri takes a thousand times as long.
+    let count = if cfg!(miri) { 10 } else { 300 };
+    for target in 0..count {
+        for attempt in 0..count {
             assert!(seals.insert(key.token(target, attempt, ADDRESS).seal), "target {target}, attempt {attempt}");
         }
     }
@@ -119,7 +119,7 @@ fn seals_differ_by_address_family_and_zone() {
 
 #[test]
 fn seals_differ_by_key() {
-    // Two runs beside each other, as xymonnet starts them, must not take each other's replies.
+    // Runs at the same time, as xymonnet starts them, must not accept each other's replies.
     let seals: HashSet<u64> = (0..1000).map(|_| key().token(7, 2, ADDRESS).seal).collect();
     assert_eq!(seals.len(), 1000);
 }

@@ -1,8 +1,9 @@
-//! The promise of `wire`: bytes and ICMP messages turn into each other without loss, and no bytes whatever do harm.
+//! Tests of `wire`: messages are emitted and parsed back without loss, and parsing is safe for any
+//! bytes.
 //!
-//! The packets at the end of this file were put together by hand from RFC 791, 792, 4443 and 8200, not by the code
-//! under test, and so was the checksum they are held against: 16 bits at a time, with the carry brought round at once.
-//! What comes from outside may be cut anywhere and altered anywhere; every literal is put through all of it.
+//! The packets at the end of this file were written by hand from RFC 791, 792, 4443 and 8200, not
+//! by the code under test, and so was the checksum that they are compared with: 16 bits at a time,
+//! with the carry added at once. Every literal is also cut at each length and flipped at each bit.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -10,7 +11,7 @@ use fastrand::Rng;
 use multiping::address::Family;
 use multiping::wire::{Echo, HEADER, IcmpError, Malformed, Message, checksum, ipv4_payload};
 
-/// What our probe in the literals carries.
+/// The data of the probe in the literals.
 const DATA: &[u8] = b"\0\0\0\x07\0\0\0\x01\x1f\x2e\x3d\x4c\x5b\x6a\x79\x88ping";
 const ECHO: Echo<'static> = Echo { ident: 0xbeef, seq: 0x0102, data: DATA };
 
@@ -53,7 +54,7 @@ fn messages() -> Vec<(Family, &'static [u8], Message<'static>)> {
     v4.chain(messages_v6().into_iter().map(|(bytes, message)| (Family::V6, bytes, message))).collect()
 }
 
-/// How often something random is tried: an interpreter takes a thousand times as long.
+/// How often something random is tried. Miri takes a thousand times as long.
 const fn trials(many: u32) -> u32 {
     if cfg!(miri) { many.div_ceil(1000) } else { many }
 }
@@ -63,7 +64,7 @@ fn header_len(packet: &[u8]) -> usize {
 }
 
 #[test]
-fn literal_ipv4_packets_are_read() {
+fn literal_ipv4_packets_are_parsed() {
     for (packet, message) in packets_v4() {
         let bytes = ipv4_payload(packet).unwrap();
         assert_eq!(bytes, &packet[header_len(packet)..]);
@@ -72,14 +73,14 @@ fn literal_ipv4_packets_are_read() {
 }
 
 #[test]
-fn literal_icmpv6_messages_are_read() {
+fn literal_icmpv6_messages_are_parsed() {
     for (bytes, message) in messages_v6() {
         assert_eq!(Message::parse(Family::V6, bytes), Ok(message));
     }
 }
 
 #[test]
-fn literal_packets_have_right_checksums() {
+fn literal_packets_have_valid_checksums() {
     for (packet, _) in packets_v4() {
         let (header, message) = packet.split_at(header_len(packet));
         assert_eq!((rfc1071(header), rfc1071(message)), (0, 0), "{packet:02x?}");
@@ -88,7 +89,7 @@ fn literal_packets_have_right_checksums() {
 }
 
 #[test]
-fn what_is_emitted_are_the_literal_bytes() {
+fn emitted_messages_are_the_literal_bytes() {
     let mut out = [0xee; 64];
     let len = Message::Request(ECHO).emit(Family::V4, &mut out).unwrap();
     assert_eq!(out[..len], REQUEST_V4[20..]);
@@ -102,15 +103,15 @@ fn what_is_emitted_are_the_literal_bytes() {
 }
 
 #[test]
-fn bytes_after_the_ipv4_packet_are_no_part_of_it() {
-    // Short packets arrive with the padding of their Ethernet frame.
+fn bytes_after_the_ipv4_packet_are_ignored() {
+    // Short packets arrive with the padding of the Ethernet frame.
     let mut frame = REPLY_V4.to_vec();
     frame.extend_from_slice(b"padding");
     assert_eq!(ipv4_payload(&frame), Ok(&REPLY_V4[20..]));
 }
 
 #[test]
-fn an_ipv4_packet_that_is_none_or_carries_no_icmp_is_refused() {
+fn a_malformed_ipv4_packet_or_one_without_icmp_is_rejected() {
     for (at, value, why) in [(0, 0x65, "version 6"), (0, 0x44, "a header of 16 bytes"), (9, 17, "UDP")] {
         let mut packet = REPLY_V4;
         packet[at] = value;
@@ -122,28 +123,28 @@ fn an_ipv4_packet_that_is_none_or_carries_no_icmp_is_refused() {
 }
 
 #[test]
-fn an_echo_with_another_code_is_no_echo() {
-    for (family, kind) in [(Family::V4, 8), (Family::V4, 0), (Family::V6, 128), (Family::V6, 129)] {
+fn an_echo_with_another_code_is_not_an_echo() {
+    for (family, msg_type) in [(Family::V4, 8), (Family::V4, 0), (Family::V6, 128), (Family::V6, 129)] {
         for code in 1..=255 {
             let mut bytes = [0; 28];
-            bytes[..2].copy_from_slice(&[kind, code]);
+            bytes[..2].copy_from_slice(&[msg_type, code]);
             bytes[4..8].copy_from_slice(&[0xbe, 0xef, 1, 2]);
             let sum = rfc1071(&bytes);
             bytes[2..4].copy_from_slice(&sum.to_be_bytes());
-            assert_eq!(Message::parse(family, &bytes), Ok(Message::Other { msg_type: kind, code }));
+            assert_eq!(Message::parse(family, &bytes), Ok(Message::Other { msg_type, code }));
         }
     }
 }
 
 #[test]
-fn types_of_one_family_mean_something_else_in_the_other() {
-    // The ICMPv6 checksum is not looked at, so the same bytes can be read either way.
+fn types_of_one_family_have_another_meaning_in_the_other() {
+    // The ICMPv6 checksum is not verified, so the same bytes can be parsed either way.
     assert_eq!(Message::parse(Family::V6, &REPLY_V4[20..]), Ok(Message::Other { msg_type: 0, code: 0 }));
     assert_eq!(Message::parse(Family::V6, &EXCEEDED_V4[20..]), Ok(Message::Other { msg_type: 11, code: 0 }));
 }
 
 #[test]
-fn a_packet_cut_anywhere_is_refused_by_its_ipv4_header() {
+fn a_truncated_packet_is_rejected_by_its_ipv4_header() {
     for (packet, _) in packets_v4() {
         for len in 0..packet.len() {
             assert_eq!(ipv4_payload(&packet[..len]), Err(Malformed), "{len} of {packet:02x?}");
@@ -152,7 +153,7 @@ fn a_packet_cut_anywhere_is_refused_by_its_ipv4_header() {
 }
 
 #[test]
-fn a_message_cut_anywhere_is_refused_or_is_the_same_with_less_data() {
+fn a_truncated_message_is_rejected_or_has_less_data() {
     for (family, bytes, whole) in messages() {
         for len in 0..bytes.len() {
             let Ok(cut) = Message::parse(family, &bytes[..len]) else { continue };
@@ -162,8 +163,8 @@ fn a_message_cut_anywhere_is_refused_or_is_the_same_with_less_data() {
 }
 
 #[test]
-fn a_message_cut_anywhere_whose_checksum_was_mended_is_the_same_with_less_data() {
-    // Somebody may send such a thing on purpose.
+fn a_truncated_message_with_a_corrected_checksum_has_less_data() {
+    // An attacker may send such a message.
     for (family, bytes, whole) in messages() {
         for len in 4..bytes.len() {
             let mut cut = bytes[..len].to_vec();
@@ -178,7 +179,7 @@ fn a_message_cut_anywhere_whose_checksum_was_mended_is_the_same_with_less_data()
     }
 }
 
-/// Whether `cut` is what may remain of `whole` when its end is missing.
+/// Whether `cut` is a truncated `whole`.
 fn is_shortened(cut: &Message, whole: &Message) -> bool {
     let less =
         |cut: &Echo, whole: &Echo| (cut.ident, cut.seq) == (whole.ident, whole.seq) && whole.data.starts_with(cut.data);
@@ -189,14 +190,14 @@ fn is_shortened(cut: &Message, whole: &Message) -> bool {
         (Message::Error { error: a, code: b, original: cut }, Message::Error { error, code, original }) => {
             (a, b) == (error, code) && less(&cut, &original)
         }
-        // Without its quote an error is about nobody's traffic.
+        // Without the original an error is not about a probe.
         (Message::Other { code: a, .. }, Message::Error { code, .. }) => a == code,
         (cut, whole) => cut == whole,
     }
 }
 
 #[test]
-fn every_single_bit_flip_of_an_ipv4_message_is_refused() {
+fn every_single_bit_flip_of_an_ipv4_message_is_rejected() {
     for (packet, _) in packets_v4() {
         for_each_flip(ipv4_payload(packet).unwrap(), |flipped, bit| {
             assert_eq!(Message::parse(Family::V4, flipped), Err(Malformed), "bit {bit} of {packet:02x?}");
@@ -205,14 +206,15 @@ fn every_single_bit_flip_of_an_ipv4_message_is_refused() {
 }
 
 #[test]
-fn every_single_bit_flip_of_an_ipv4_header_survives_and_never_makes_another_echo_or_error() {
+fn no_single_bit_flip_of_an_ipv4_header_makes_another_echo_or_error() {
     for (packet, message) in packets_v4() {
         let len = header_len(packet);
         for_each_flip(&packet[..len], |header, bit| {
             let flipped = [header, &packet[len..]].concat();
             let read = ipv4_payload(&flipped).and_then(|bytes| Message::parse(Family::V4, bytes));
-            // The kernel has checked the header's own sum. Were it not so: a header that seems longer may end where the
-            // header of a quoted packet begins, whose right sum passes for ICMP's. That is nothing anybody waits for.
+            // The kernel has verified the checksum of the header. Otherwise a header that seems
+            // longer could end at the header of a quoted packet, whose valid checksum passes for
+            // ICMP's.
             let harmless = matches!(read, Err(Malformed) | Ok(Message::Other { .. })) || read == Ok(message);
             assert!(harmless, "bit {bit} of {packet:02x?} makes it {read:?}");
         });
@@ -220,8 +222,8 @@ fn every_single_bit_flip_of_an_ipv4_header_survives_and_never_makes_another_echo
 }
 
 #[test]
-fn every_single_bit_flip_of_an_icmpv6_message_survives() {
-    // Nothing here can refuse it: the kernel checks that sum. It must only be read without harm.
+fn every_single_bit_flip_of_an_icmpv6_message_is_parsed_safely() {
+    // The kernel verifies that checksum, so nothing is rejected here.
     for (bytes, message) in messages_v6() {
         for_each_flip(bytes, |flipped, bit| {
             let read = Message::parse(Family::V6, flipped).unwrap();
@@ -241,7 +243,7 @@ fn for_each_flip(bytes: &[u8], mut check: impl FnMut(&[u8], usize)) {
 }
 
 #[test]
-fn what_is_emitted_is_read_back() {
+fn what_is_emitted_is_parsed_back() {
     let mut rng = Rng::with_seed(1);
     let mut out = vec![0; 2048];
     for _ in 0..trials(20_000) {
@@ -251,7 +253,7 @@ fn what_is_emitted_is_read_back() {
         out.fill(0xee);
         let len = message.emit(family, &mut out).unwrap();
         assert_eq!(Message::parse(family, &out[..len]), Ok(message));
-        assert!(out[len..].iter().all(|&byte| byte == 0xee), "{message:?} runs over its end");
+        assert!(out[len..].iter().all(|&byte| byte == 0xee), "{message:?} is longer than returned");
         if family == Family::V4 {
             assert_eq!(rfc1071(&out[..len]), 0, "{message:?}");
         } else {
@@ -261,7 +263,7 @@ fn what_is_emitted_is_read_back() {
 }
 
 #[test]
-fn a_buffer_that_is_one_byte_too_short_is_refused_and_one_that_fits_is_not() {
+fn a_buffer_that_is_one_byte_too_short_is_rejected() {
     let mut rng = Rng::with_seed(2);
     let mut out = vec![0; 2048];
     for _ in 0..trials(500) {
@@ -277,19 +279,19 @@ fn a_buffer_that_is_one_byte_too_short_is_refused_and_one_that_fits_is_not() {
 }
 
 #[test]
-fn what_icmpv4_has_no_type_for_is_not_emitted() {
+fn an_error_that_icmpv4_does_not_have_is_not_emitted() {
     let message = Message::Error { error: IcmpError::PacketTooBig, code: 0, original: ECHO };
     assert_eq!(message.emit(Family::V4, &mut [0; 128]), None);
 }
 
 #[test]
-fn random_bytes_survive() {
+fn random_bytes_are_parsed_safely() {
     let mut rng = Rng::with_seed(3);
     for _ in 0..trials(50_000) {
         let mut bytes = any_bytes(&mut rng);
         for family in Family::BOTH {
             let _ = Message::parse(family, &bytes);
-            // Most of what is random dies at the checksum or at the type: help it past both.
+            // Most random bytes are rejected by checksum or type, so make these valid.
             if bytes.len() >= 29 {
                 bytes[0] = [0, 3, 8, 11, 1, 2, 128, 129][rng.usize(..8)];
                 bytes[8] = 0x40 | bytes[8] & 15;
@@ -337,7 +339,8 @@ fn the_checksum_of_the_longest_packet_does_not_overflow() {
     }
 }
 
-/// The Internet checksum as RFC 1071 §1 puts it: the ones' complement sum of 16-bit words, odd bytes padded with zero.
+/// The Internet checksum as RFC 1071 §1 puts it: the ones' complement sum of 16-bit words, odd
+/// bytes padded with zero.
 fn rfc1071(bytes: &[u8]) -> u16 {
     let mut sum: u16 = 0;
     for pair in bytes.chunks(2) {
@@ -419,7 +422,8 @@ const EXCEEDED_V4: [u8; 56] = [
     0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02,
 ];
 
-/// Parameter Problem, pointer 20, quoting a request with an option in its IP header and 13 bytes of its data.
+/// Parameter Problem, pointer 20, quoting a request with an option in its IP header and 13 bytes of
+/// its data.
 #[rustfmt::skip]
 const PROBLEM_V4: [u8; 73] = [
     0x45, 0x00, 0x00, 0x49, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x6d, 0xcb, 0x00, 0x71, 0xfe,
@@ -429,7 +433,7 @@ const PROBLEM_V4: [u8; 73] = [
     0x00, 0x00, 0x00, 0x01, 0x1f, 0x2e, 0x3d, 0x4c, 0x5b,
 ];
 
-/// Redirect (type 5), quoting our request all the same.
+/// Redirect (type 5), which also quotes the request.
 #[rustfmt::skip]
 const REDIRECT_V4: [u8; 56] = [
     0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
@@ -447,7 +451,7 @@ const UNREACHABLE_V4_UDP: [u8; 57] = [
     0x08, 0x31, 0x00, 0x35, 0x00, 0x09, 0xab, 0xcd, 0x41,
 ];
 
-/// Destination Unreachable about an Echo Reply that this machine sent to somebody.
+/// Destination Unreachable about an Echo Reply that this machine sent.
 #[rustfmt::skip]
 const UNREACHABLE_V4_REPLY: [u8; 56] = [
     0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
@@ -516,7 +520,8 @@ const PROBLEM_V6: [u8; 76] = [
     0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
 ];
 
-/// Destination Unreachable (port) about a UDP datagram whose source port, 32817, begins as an Echo Request does.
+/// Destination Unreachable (port) about a UDP datagram whose source port, 32817, begins as an Echo
+/// Request does.
 #[rustfmt::skip]
 const UNREACHABLE_V6_UDP: [u8; 57] = [
     0x01, 0x04, 0x69, 0x0d, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x09, 0x11, 0x40,
@@ -525,7 +530,8 @@ const UNREACHABLE_V6_UDP: [u8; 57] = [
     0x80, 0x31, 0x00, 0x35, 0x00, 0x09, 0xab, 0xcd, 0x41,
 ];
 
-/// Destination Unreachable about a later fragment of some request: no ICMPv6 header behind the IPv6 one.
+/// Destination Unreachable about a later fragment of a request: no ICMPv6 header after the IPv6
+/// one.
 #[rustfmt::skip]
 const UNREACHABLE_V6_FRAGMENT: [u8; 76] = [
     0x01, 0x00, 0x6a, 0x42, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x1c, 0x2c, 0x40,

@@ -1,5 +1,5 @@
-//! What happened in a run, in the world's own words: what left when, what arrived when and in which shape, when the
-//! driver was at work. The oracle judges from it, and people read it when a world is replayed.
+//! What happened in a run, as the world saw it: which packets were sent and arrived, when, and when
+//! the driver ran. The oracle judges from it; it is printed when a world is run again.
 
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;
@@ -12,17 +12,17 @@ use multiping::token::Token;
 
 use crate::network::Packet;
 
-/// A probe that left or was refused.
+/// A probe that was sent or refused.
 #[derive(Clone, Debug)]
 pub struct Departure {
     pub target: TargetId,
     pub address: Address,
     pub token: [u8; Token::LEN],
-    /// When it left, in truth.
+    /// When it was sent.
     pub at: Duration,
-    /// What the driver knows of that: the clock before and after the system call.
+    /// The clock before and after the system call, which is what the driver knows.
     pub call: Range<Duration>,
-    /// Why it did not leave.
+    /// Why it was not sent.
     pub refused: Option<SendError>,
 }
 
@@ -30,18 +30,18 @@ pub struct Departure {
 #[derive(Clone, Debug)]
 pub struct Arrival {
     pub packet: Packet,
-    /// When the driver looked.
-    pub seen: Duration,
-    pub outcome: Outcome,
+    /// When the driver read it.
+    pub read_at: Duration,
+    pub reception: Reception,
 }
 
-/// What became of a message.
+/// How a message was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Reception {
     /// The receive buffer was full.
-    Overflowed,
-    /// It was handed to the prober, who said this.
-    Judged(ReplyKind),
+    Dropped,
+    /// The prober classified it so.
+    Handled(ReplyKind),
 }
 
 /// What happened in a run.
@@ -52,9 +52,9 @@ pub struct Log {
     /// When the driver reported overflow.
     pub overflows: Vec<(Family, Duration)>,
     /// When the driver called `handle_timeouts`.
-    pub rounds: Vec<Duration>,
-    /// From when the driver should have been at work until when it was done: lateness, stops, slow sending.
-    pub lapses: Vec<Range<Duration>>,
+    pub timeout_checks: Vec<Duration>,
+    /// From when the driver should have run until it was done: late wake-ups, stops, slow sending.
+    pub delays: Vec<Range<Duration>>,
     pub end: Duration,
     pub verdicts: Vec<Verdict>,
     /// What the prober holds this machine to blame for.
@@ -65,21 +65,21 @@ pub struct Log {
 }
 
 impl Display for Log {
-    /// The whole story in the order of time, for people.
+    /// Everything that happened, in order of time.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut story = Vec::new();
+        let mut events = Vec::new();
         for departure in &self.departures {
             let Departure { target, address, call, at, refused, .. } = departure;
             let what = refused.map_or("sent".to_owned(), |errno| format!("refused with {errno:?}"));
-            story.push((*at, format!("{what} to #{} {address} (call {call:?})", target.0)));
+            events.push((*at, format!("{what} to #{} {address} (call {call:?})", target.0)));
         }
-        for Arrival { packet, seen, outcome } in &self.arrivals {
-            story.push((packet.at, format!("from {} (seen {seen:?}): {outcome:?}", packet.from)));
+        for Arrival { packet, read_at, reception } in &self.arrivals {
+            events.push((packet.at, format!("from {} (read at {read_at:?}): {reception:?}", packet.from)));
         }
-        story.extend(self.overflows.iter().map(|(family, at)| (*at, format!("{family:?} overflow reported"))));
-        story.extend(self.lapses.iter().map(|lapse| (lapse.start, format!("behind until {:?}", lapse.end))));
-        story.sort_by_key(|&(at, _)| at);
-        for (at, event) in story {
+        events.extend(self.overflows.iter().map(|(family, at)| (*at, format!("{family:?} overflow reported"))));
+        events.extend(self.delays.iter().map(|delay| (delay.start, format!("delayed until {:?}", delay.end))));
+        events.sort_by_key(|&(at, _)| at);
+        for (at, event) in events {
             writeln!(f, "{:>14.6} s  {event}", at.as_secs_f64())?;
         }
         for (place, verdict) in self.verdicts.iter().enumerate() {

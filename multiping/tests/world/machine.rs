@@ -1,9 +1,10 @@
-//! The machine that the probes leave from: a driver with the real one's contract, its clock, its receive buffers, a
-//! sender that may refuse, and everything that can hold a process up.
+//! The machine that sends the probes: a driver with the contract of the real one, a clock, receive
+//! buffers, a kernel that may refuse to send, and everything that can delay a process.
 //!
-//! Its loop is: drain all that has arrived by now; report overflow; handle timeouts; send batches while that is allowed;
-//! sleep until the next wake-up, or until something arrives. Time is a `Duration` since the start and moves only here.
-//! What happened goes into a [`Log`], from which the oracle judges; nothing of the prober's own book-keeping does.
+//! Its loop is: read all that has arrived by now; report overflow; handle timeouts; send batches
+//! while that is allowed; sleep until the next wake-up, or until something arrives. Time is a
+//! `Duration` since the start and advances only here. What happens goes into a [`Log`], from which
+//! the oracle judges; nothing of the prober's own records does.
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::hash::RandomState;
@@ -16,36 +17,36 @@ use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKin
 use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
 
-use crate::log::{Arrival, Departure, Log, Outcome};
+use crate::log::{Arrival, Departure, Log, Reception};
 use crate::network::{Host, Packet, emitted};
 use crate::rng::Rng;
 
-/// All that decides a run, except the key.
+/// Everything that determines a run, except the key.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// What rng starts from.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// What is asked for.
+    /// How targets are probed.
     pub plan: Plan,
-    /// The lines of the list, each with the host behind it. (Of equal addresses the last host stands.)
+    /// The lines of the list, each with its host; of equal addresses the last host counts.
     pub list: Vec<(Address, Host)>,
-    /// The Identifiers of our probes.
+    /// The Identifiers of the probes.
     pub idents: PerFamily<u16>,
-    /// What arrives unasked.
-    pub unasked: Vec<Packet>,
-    /// When sending fails for everybody, or for one family, and with which error.
+    /// What arrives without a probe.
+    pub unsolicited: Vec<Packet>,
+    /// When sending fails, for both families or one, and with which error.
     pub outages: Vec<Outage>,
-    /// What the machine does to the process.
+    /// How the machine treats the process.
     pub machine: Machine,
 }
 
 /// A time in which sending is refused.
 #[derive(Clone, Debug)]
 pub struct Outage {
-    /// From when until when.
+    /// When.
     pub time: Range<Duration>,
-    /// Which family; `None`: both.
-    pub only: Option<Family>,
+    /// For which family; `None`: for both.
+    pub family: Option<Family>,
     /// The error. [`EAGAIN`] and [`ENOBUFS`] are full buffers.
     pub errno: i32,
 }
@@ -56,20 +57,20 @@ pub const EAGAIN: i32 = 11;
 /// The queue of an interface or the neighbour table is full.
 pub const ENOBUFS: i32 = 105;
 
-/// How the process is treated. Odds are in percent.
+/// How the machine treats the process. Odds are in percent.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// How late a wake-up comes.
+    /// How late it wakes up.
     pub lateness: Range<Duration>,
-    /// When the process does not run at all.
+    /// When it does not run.
     pub stops: Vec<Range<Duration>>,
     /// How many bytes of data a probe carries.
     pub size: usize,
     /// How long it takes to send one packet.
     pub cost: Range<Duration>,
-    /// The odds that a system call takes only the first few packets of a batch.
+    /// The odds that a system call accepts only the first packets of a batch.
     pub partial: u64,
-    /// The odds that it takes the first few, and then says EAGAIN.
+    /// The odds that it accepts the first packets, and then fails with EAGAIN.
     pub full: u64,
     /// When the link has no carrier.
     pub cuts: Vec<Range<Duration>>,
@@ -77,14 +78,14 @@ pub struct Machine {
     pub queues: Vec<Range<Duration>>,
     /// How many packets each of the two receive buffers holds.
     pub buffer: usize,
-    /// How many batches are sent before the driver looks at its sockets again.
+    /// How many batches are sent before the sockets are read again.
     pub batches: usize,
-    /// Whether the driver wakes for arrivals even where it need not.
-    pub attentive: bool,
+    /// Whether it wakes up for arrivals even where it need not.
+    pub wakes_for_arrivals: bool,
 }
 
 impl Machine {
-    /// Does everything at once and in no time.
+    /// Without any delay or failure.
     pub const IDEAL: Machine = Machine {
         lateness: Duration::ZERO..Duration::ZERO,
         stops: Vec::new(),
@@ -96,31 +97,31 @@ impl Machine {
         queues: Vec::new(),
         buffer: usize::MAX,
         batches: usize::MAX,
-        attentive: true,
+        wakes_for_arrivals: true,
     };
 }
 
-/// A packet under way; the heap's first is the one that arrives first.
-struct UnderWay {
+/// A packet on its way; the heap returns the one that arrives first.
+struct InTransit {
     order: u64,
     packet: Packet,
 }
 
-impl PartialEq for UnderWay {
+impl PartialEq for InTransit {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for UnderWay {}
+impl Eq for InTransit {}
 
-impl PartialOrd for UnderWay {
+impl PartialOrd for InTransit {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for UnderWay {
+impl Ord for InTransit {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (other.packet.at, other.order).cmp(&(self.packet.at, self.order))
     }
@@ -134,21 +135,21 @@ struct Run<'a> {
     origin: Instant,
     now: Duration,
     prober: Prober<Sweep>,
-    under_way: BinaryHeap<UnderWay>,
+    in_transit: BinaryHeap<InTransit>,
     order: u64,
-    /// How often the link had lost its carrier, and whether it had none, at the last look.
+    /// How often the link had lost its carrier, and whether it had none, when last read.
     losses: u32,
     was_cut: bool,
-    /// What waits in the two receive buffers, and whether something found them full.
+    /// The contents of the two receive buffers, and whether a packet was dropped.
     buffers: PerFamily<VecDeque<Packet>>,
     overflowed: PerFamily<bool>,
     log: Log,
 }
 
 impl World {
-    /// Plays the world to its end.
-    pub fn play(&self) -> Log {
-        let targets = read(&self.list);
+    /// Runs the world to its end.
+    pub fn run(&self) -> Log {
+        let targets = targets(&self.list);
         let addresses: Vec<Address> = targets.iter().map(|(_, address)| address).collect();
         let origin = Instant::now();
         let key = Key::new(RandomState::new());
@@ -160,7 +161,7 @@ impl World {
             origin,
             now: Duration::ZERO,
             prober,
-            under_way: BinaryHeap::new(),
+            in_transit: BinaryHeap::new(),
             order: 0,
             losses: 0,
             was_cut: false,
@@ -171,8 +172,8 @@ impl World {
                 departures: Vec::new(),
                 arrivals: Vec::new(),
                 overflows: Vec::new(),
-                rounds: Vec::new(),
-                lapses: Vec::new(),
+                timeout_checks: Vec::new(),
+                delays: Vec::new(),
                 end: Duration::ZERO,
                 verdicts: Vec::new(),
                 faults: PerFamily::default(),
@@ -180,8 +181,8 @@ impl World {
                 counts: Counts::default(),
             },
         };
-        run.launch(self.unasked.clone());
-        run.play();
+        run.launch(self.unsolicited.clone());
+        run.run();
         run.log
     }
 
@@ -192,85 +193,86 @@ impl World {
 }
 
 /// Makes targets of the list as the program does.
-fn read(list: &[(Address, Host)]) -> Addresses {
+fn targets(list: &[(Address, Host)]) -> Addresses {
     let mut addresses = AddressList::default();
     for &(address, _) in list {
         addresses.push(address).expect("there is memory");
     }
     let (addresses, targets) = addresses.dedup().expect("there is memory");
     let lines: Vec<_> = targets.iter().map(|target| addresses.get(target)).collect();
-    let wanted: Vec<_> = list.iter().map(|&(address, _)| Some(address)).collect();
-    assert_eq!(lines, wanted, "every line is a target's");
+    let expected: Vec<_> = list.iter().map(|&(address, _)| Some(address)).collect();
+    assert_eq!(lines, expected, "every line has its target");
     addresses
 }
 
 impl Run<'_> {
     /// The driver's loop.
-    fn play(&mut self) {
+    fn run(&mut self) {
         let mut planned = self.now;
         let mut idle = 0;
         // While the kernel's buffers are full, the driver is behind.
         let mut buffers_until = Duration::ZERO;
-        // More rounds than any run of a test needs: one that goes on without end is to fail, not to hang.
+        // More turns than any run here needs, so that an endless one fails instead of hanging.
         for _ in 0..3_000_000 {
-            self.lapse(planned..self.now);
-            self.drain();
+            self.note_delay(planned..self.now);
+            self.read();
             for family in Family::BOTH {
                 if std::mem::take(&mut self.overflowed[family]) {
                     self.log.overflows.push((family, self.now));
                     self.prober.handle_overflow(family, self.instant());
                 }
             }
-            self.log.rounds.push(self.now);
+            self.log.timeout_checks.push(self.now);
             self.look();
             self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
             if self.rng.percent(5) {
-                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {}); // does no harm
+                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {}); // an extra call is harmless
             }
             if self.prober.is_done() {
                 return self.finish();
             }
             let woken = self.now;
             let more = self.send();
-            self.lapse(planned..self.now);
+            self.note_delay(planned..self.now);
             planned = self.now;
             let wait = self.prober.poll_wait(self.instant());
             let (More::Wait | More::WaitForBuffers, Some(wait)) = (&more, wait) else {
                 // (A refused send may have been the last that others waited for.)
                 idle = if more == More::Wait && self.now == woken { idle + 1 } else { 0 };
-                assert!(idle < 3, "at {:?} there is nothing to do but to wake up", self.now);
+                assert!(idle < 3, "woken at {:?} with nothing to do", self.now);
                 continue;
             };
             idle = 0;
-            let arrival = self.under_way.peek().map(|next| next.packet.at.max(self.now));
-            let arrival = arrival.filter(|_| wait.for_replies || self.world.machine.attentive);
+            let arrival = self.in_transit.peek().map(|next| next.packet.at.max(self.now));
+            let arrival = arrival.filter(|_| wait.for_replies || self.world.machine.wakes_for_arrivals);
             let until = wait.until.map(|until| until - self.origin);
             if more == More::WaitForBuffers {
                 buffers_until = until.unwrap_or_default();
             }
-            let bedtime = until.into_iter().chain(arrival).min().expect("an unfinished run goes on at some time");
+            let sleep_until = until.into_iter().chain(arrival).min().expect("an unfinished run has a next wake-up");
             if self.now >= buffers_until {
                 let wakeup = self.prober.poll_wakeup(self.instant()).map(|wakeup| wakeup - self.origin);
-                planned = wakeup.map_or(bedtime, |wakeup| wakeup.min(bedtime));
+                planned = wakeup.map_or(sleep_until, |wakeup| wakeup.min(sleep_until));
             }
             let lateness = self.rng.duration(&self.world.machine.lateness);
-            self.pass(bedtime - self.now + lateness);
+            self.pass(sleep_until - self.now + lateness);
         }
-        panic!("the run does not end: at {:?} {} are settled", self.now, self.prober.strategy().settled());
+        panic!("the run does not end: at {:?} {} targets are settled", self.now, self.prober.strategy().settled());
     }
 
-    /// Sends what may be sent, and says how it goes on.
+    /// Sends what may be sent, and returns how to continue.
     fn send(&mut self) -> More {
         for _ in 0..self.world.machine.batches {
             let batch = self.prober.poll_send(self.instant()).to_vec();
             if self.rng.percent(5) {
-                assert_eq!(self.prober.poll_send(self.instant()), batch, "asking again gives the same probes");
+                assert_eq!(self.prober.poll_send(self.instant()), batch, "a second call returns the same probes");
             }
             if batch.is_empty() {
                 return More::Wait;
             }
             let machine = &self.world.machine;
-            let most = if self.rng.percent(machine.partial) { self.rng.below(batch.len() as u64) } else { u64::MAX };
+            let accepted =
+                if self.rng.percent(machine.partial) { self.rng.below(batch.len() as u64) } else { u64::MAX };
             let full = self.rng.percent(machine.full).then(|| self.rng.below(batch.len() as u64));
             let start = self.now;
             let first = self.log.departures.len();
@@ -278,21 +280,21 @@ impl Run<'_> {
             for (place, probe) in batch.iter().enumerate() {
                 error =
                     if full == Some(place as u64) { Some(SendError::SocketFull) } else { self.error(probe.address) };
-                if error.is_some() || place as u64 > most {
+                if error.is_some() || place as u64 > accepted {
                     break;
                 }
-                self.depart(probe.target, probe.address, probe.token, probe.seq);
+                self.send_one(probe.target, probe.address, probe.token, probe.seq);
             }
-            let left = self.log.departures.len() - first;
+            let sent = self.log.departures.len() - first;
             for departure in &mut self.log.departures[first..] {
                 departure.call = start..self.now;
             }
-            self.prober.handle_sent(left, self.origin + start..self.instant(), true);
+            self.prober.handle_sent(sent, self.origin + start..self.instant(), true);
             let Some(error) = error else { continue };
             if !self.prober.handle_send_error(error, self.instant()) {
                 return More::WaitForBuffers;
             }
-            let probe = batch[left];
+            let probe = batch[sent];
             self.log.departures.push(Departure {
                 target: probe.target,
                 address: probe.address,
@@ -311,7 +313,7 @@ impl Run<'_> {
         let outage = |outage: &&Outage| {
             !host.is_near
                 && outage.time.contains(&self.now)
-                && outage.only.is_none_or(|family| family == address.family())
+                && outage.family.is_none_or(|family| family == address.family())
         };
         let errno = host.refusal.or(self.world.outages.iter().find(outage).map(|outage| outage.errno))?;
         Some(match errno {
@@ -344,8 +346,8 @@ impl Run<'_> {
         self.world.machine.cuts.iter().any(|cut| cut.contains(&self.now))
     }
 
-    /// One probe leaves, somewhere in the time that sending it takes.
-    fn depart(&mut self, target: TargetId, address: Address, token: Token, seq: u16) {
+    /// Sends one probe, in the middle of the time that this takes.
+    fn send_one(&mut self, target: TargetId, address: Address, token: Token, seq: u16) {
         let cost = self.rng.duration(&self.world.machine.cost);
         self.pass(cost / 2);
         let at = self.now;
@@ -355,25 +357,25 @@ impl Run<'_> {
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));
         // Without a carrier the kernel accepts packets, and drops them.
         if !self.is_cut() {
-            let answers = self.hosts[&address].answer(self.world.seed, address, &request, at);
-            self.launch(answers);
+            let replies = self.hosts[&address].replies(self.world.seed, address, &request, at);
+            self.launch(replies);
         }
         self.log.departures.push(Departure { target, address, token: token.emit(), at, call: at..at, refused: None });
         self.pass(cost / 2);
     }
 
-    /// Sets packets on their way.
+    /// Puts packets on their way.
     fn launch(&mut self, packets: Vec<Packet>) {
         for packet in packets {
-            self.under_way.push(UnderWay { order: self.order, packet });
+            self.in_transit.push(InTransit { order: self.order, packet });
             self.order += 1;
         }
     }
 
-    /// Hands over all that has arrived by now, socket by socket.
-    fn drain(&mut self) {
-        while self.under_way.peek().is_some_and(|next| next.packet.at <= self.now) {
-            let Some(UnderWay { packet, .. }) = self.under_way.pop() else { break };
+    /// Passes all that has arrived by now to the prober, socket by socket.
+    fn read(&mut self) {
+        while self.in_transit.peek().is_some_and(|next| next.packet.at <= self.now) {
+            let Some(InTransit { packet, .. }) = self.in_transit.pop() else { break };
             if self.world.machine.cuts.iter().any(|cut| cut.contains(&packet.at)) {
                 continue;
             }
@@ -382,21 +384,21 @@ impl Run<'_> {
                 self.buffers[family].push_back(packet);
             } else {
                 self.overflowed[family] = true;
-                self.log.arrivals.push(Arrival { packet, seen: self.now, outcome: Outcome::Overflowed });
+                self.log.arrivals.push(Arrival { packet, read_at: self.now, reception: Reception::Dropped });
             }
         }
         for family in Family::BOTH {
             while let Some(packet) = self.buffers[family].pop_front() {
-                let fate = match Message::parse(family, &packet.bytes) {
+                let kind = match Message::parse(family, &packet.bytes) {
                     Ok(Message::Reply(echo)) => self.prober.handle_reply(packet.from, &echo, self.origin + packet.at),
                     Ok(_) => self.prober.handle_other(),
                     Err(_) => self.prober.handle_damaged(packet.from),
                 };
-                if matches!(fate, ReplyKind::Reply { .. }) {
+                if matches!(kind, ReplyKind::Reply { .. }) {
                     self.prober.handle_remote_reply();
                 }
-                let outcome = Outcome::Judged(fate);
-                self.log.arrivals.push(Arrival { packet, seen: self.now, outcome });
+                let reception = Reception::Handled(kind);
+                self.log.arrivals.push(Arrival { packet, read_at: self.now, reception });
             }
         }
     }
@@ -416,7 +418,7 @@ impl Run<'_> {
         self.origin + self.now
     }
 
-    /// Time passes; and if the process is stopped at its end, it goes on only after the stop.
+    /// Advances the clock; a stop that contains the new time is waited for.
     fn pass(&mut self, time: Duration) {
         self.now += time;
         for stop in &self.world.machine.stops {
@@ -426,17 +428,17 @@ impl Run<'_> {
         }
     }
 
-    /// Notes that the driver was behind; lapses that touch are one.
-    fn lapse(&mut self, lapse: Range<Duration>) {
-        match self.log.lapses.last_mut() {
-            _ if lapse.is_empty() => {}
-            Some(last) if last.end >= lapse.start => last.end = lapse.end.max(last.end),
-            _ => self.log.lapses.push(lapse),
+    /// Notes that the driver was delayed; adjacent delays are joined.
+    fn note_delay(&mut self, delay: Range<Duration>) {
+        match self.log.delays.last_mut() {
+            _ if delay.is_empty() => {}
+            Some(last) if last.end >= delay.start => last.end = delay.end.max(last.end),
+            _ => self.log.delays.push(delay),
         }
     }
 }
 
-/// How sending goes on.
+/// How to continue after sending.
 #[derive(PartialEq)]
 enum More {
     /// There may be more to send at once.

@@ -1,11 +1,13 @@
-//! The network and the hosts on it: what comes back for a probe, when, from where and in which shape.
+//! The network and its hosts: the replies to a probe, when they arrive, from where, and how
+//! damaged.
 //!
-//! A host follows a script of a few odds. Everything is done to real bytes: replies are parsed from and emitted to
-//! ICMP messages, and damage is a flipped bit, a missing tail, a zeroed payload. What happens to a probe follows from
-//! the seed, the target and the attempt alone, so that two worlds that differ only in their scheduling can be compared.
+//! A host is described by odds. All of it works on real bytes: messages are parsed and emitted, and
+//! damage is a flipped bit, a missing tail or zeroed data. What happens to a probe follows from the
+//! seed, the target and the attempt alone, so two worlds that differ only in scheduling can be
+//! compared.
 //!
-//! On raw ICMPv6 sockets the kernel verifies the checksum and we never see what fails it. So a damaged IPv6 reply is
-//! dropped here, unless whoever damaged it (a broken translator, say) also made the checksum good again.
+//! The kernel verifies the checksum for raw ICMPv6 sockets and drops what fails. So a damaged IPv6
+//! reply is dropped here, unless its checksum was also corrected (by a broken translator, say).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -16,67 +18,67 @@ use multiping::wire::{self, Echo, HEADER, IcmpError, Message};
 
 use crate::rng::Rng;
 
-/// One ICMP message on its way to us.
+/// An ICMP message on its way to the machine.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// When it reaches our receive buffer.
+    /// When it reaches the receive buffer.
     pub at: Duration,
-    /// Who is said to have sent it.
+    /// Its source address.
     pub from: Address,
     /// The message, without IP header.
     pub bytes: Vec<u8>,
 }
 
-/// How a host and the way to it behave. Odds are in percent.
+/// How a host and the path to it behave. Odds are in percent.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// How many of its first attempts are never answered.
-    pub deaf: u32,
-    /// The odds that an attempt after these is not answered either.
+    /// How many of the first attempts are lost.
+    pub lost_first: u32,
+    /// The odds that an attempt after these is lost.
     pub loss: u64,
-    /// How long an answer takes.
+    /// How long a reply takes.
     pub delay: Range<Duration>,
-    /// How many further copies of an answer may come; the number is drawn for each.
+    /// How many copies of a reply may follow it; the number is drawn for each.
     pub copies: Range<u64>,
-    /// How much later than the answer a copy comes. Overtaking is all right.
+    /// How long after the reply a copy arrives. Copies may overtake each other.
     pub spread: Range<Duration>,
-    /// The odds that an answer or a copy is spoilt.
+    /// The odds that a reply or a copy is damaged.
     pub damage: u64,
-    /// The odds that an answer or a copy comes from another address.
-    pub elsewhere: u64,
-    /// The odds that somebody who guesses the seal answers as well, and faster.
+    /// The odds that a reply or a copy comes from another address.
+    pub other_source: u64,
+    /// The odds that a reply with a guessed seal arrives first.
     pub forged: u64,
-    /// The error with which our own system refuses to send to it.
+    /// The error with which the machine refuses to send to it.
     pub refusal: Option<i32>,
     /// Whether it can be sent to in an outage.
     pub is_near: bool,
 }
 
 impl Host {
-    /// Never answers.
+    /// Never replies.
     pub const SILENT: Host = Host {
-        deaf: 0,
+        lost_first: 0,
         loss: 100,
         delay: Duration::ZERO..Duration::ZERO,
         copies: 0..1,
         spread: Duration::ZERO..Duration::ZERO,
         damage: 0,
-        elsewhere: 0,
+        other_source: 0,
         forged: 0,
         refusal: None,
         is_near: false,
     };
 
-    /// Answers everything once, after `delay`.
+    /// Replies to every probe once, after `delay`.
     pub fn alive(delay: Duration) -> Host {
         Host { loss: 0, delay: delay..delay, ..Host::SILENT }
     }
 
-    /// All that comes back for `request`, which left for `address` at `left`.
-    pub fn answer(&self, seed: u64, address: Address, request: &[u8], left: Duration) -> Vec<Packet> {
+    /// The replies to `request`, which was sent to `address` at `sent_at`.
+    pub fn replies(&self, seed: u64, address: Address, request: &[u8], sent_at: Duration) -> Vec<Packet> {
         let family = address.family();
         let Ok(Message::Request(echo)) = Message::parse(family, request) else {
-            panic!("what left is no Echo Request: {request:02x?}");
+            panic!("not an Echo Request: {request:02x?}");
         };
         let token = Token::parse(echo.data).expect("a probe carries a token");
         let rng = &mut Rng::stream(seed, [u64::from(token.target), u64::from(token.attempt)]);
@@ -84,44 +86,44 @@ impl Host {
         let delay = rng.duration(&self.delay);
         if rng.percent(self.forged) {
             let guess = Token { seal: rng.u64(), ..token };
-            packets.push(Packet { at: left + delay / 2, from: address, bytes: reply(family, echo.ident, guess) });
+            packets.push(Packet { at: sent_at + delay / 2, from: address, bytes: reply(family, echo.ident, guess) });
         }
         let lost = rng.percent(self.loss);
-        if token.attempt < self.deaf || lost {
+        if token.attempt < self.lost_first || lost {
             return packets;
         }
         let copies = rng.number(&self.copies);
         for copy in 0..=copies {
             let later = if copy == 0 { Duration::ZERO } else { rng.duration(&self.spread) };
-            let from = if rng.percent(self.elsewhere) { another(rng, address) } else { address };
+            let from = if rng.percent(self.other_source) { other_address(rng, address) } else { address };
             let mut bytes = emitted(family, &Message::Reply(echo));
             if rng.percent(self.damage) && !damage(rng, family, &mut bytes) {
                 continue;
             }
-            packets.push(Packet { at: left + delay + later, from, bytes });
+            packets.push(Packet { at: sent_at + delay + later, from, bytes });
         }
         packets
     }
 }
 
-/// An Echo Reply with a payload like ours around `token`.
+/// An Echo Reply with `token` and data like a probe's.
 pub fn reply(family: Family, ident: u16, token: Token) -> Vec<u8> {
     let mut data = [0x5a; 56];
     data[..Token::LEN].copy_from_slice(&token.emit());
     emitted(family, &Message::Reply(Echo { ident, seq: 0, data: &data }))
 }
 
-/// The bytes of `message`, which read back as the same message.
+/// The bytes of `message`, which parse as the same message.
 pub fn emitted(family: Family, message: &Message) -> Vec<u8> {
     let mut bytes = vec![0; 1500];
-    let length = message.emit(family, &mut bytes).expect("room for every message");
+    let length = message.emit(family, &mut bytes).expect("the buffer is large enough");
     bytes.truncate(length);
     assert_eq!(Message::parse(family, &bytes).as_ref(), Ok(message), "parse(emit(x)) == x");
     bytes
 }
 
-/// Some other address of the same family.
-fn another(rng: &mut Rng, address: Address) -> Address {
+/// Another address of the same family.
+fn other_address(rng: &mut Rng, address: Address) -> Address {
     let change = 1 + rng.below(200) as u8;
     match address {
         Address::V4(ip) => Address::V4((u32::from(ip) ^ u32::from(change)).into()),
@@ -130,7 +132,7 @@ fn another(rng: &mut Rng, address: Address) -> Address {
     }
 }
 
-/// Spoils a reply. Says whether the kernel lets it through to us.
+/// Damages a reply. Returns whether the kernel still delivers it.
 fn damage(rng: &mut Rng, family: Family, bytes: &mut Vec<u8>) -> bool {
     let bits = bytes.len() as u64 * 8;
     match rng.below(7) {
@@ -146,14 +148,14 @@ fn damage(rng: &mut Rng, family: Family, bytes: &mut Vec<u8>) -> bool {
             bytes.truncate(rng.below(bytes.len() as u64) as usize);
             return family == Family::V4;
         }
-        // Cut short, or with a bit of its data flipped, by something that makes the checksum good again.
+        // Cut short, or with a bit of its data flipped, by something that corrects the checksum.
         3 => bytes.truncate(rng.below(bytes.len() as u64) as usize),
         4 => flip(bytes, HEADER as u64 * 8 + rng.below(bits - HEADER as u64 * 8)),
         // A host that zeroes the data.
         5 => bytes[HEADER..].fill(0),
-        // Not an answer to us at all: another program's, an error, or our own request looped back.
+        // Another message: a reply to another program, an error, or the request looped back.
         _ => {
-            let Ok(Message::Reply(echo)) = Message::parse(family, bytes) else { panic!("a reply to be spoilt") };
+            let Ok(Message::Reply(echo)) = Message::parse(family, bytes) else { panic!("not a reply: {bytes:02x?}") };
             let message = match rng.below(3) {
                 0 => Message::Reply(Echo { ident: echo.ident ^ 0x0101, ..echo }),
                 1 => Message::Error { error: IcmpError::DestinationUnreachable, code: 1, original: echo },

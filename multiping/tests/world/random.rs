@@ -1,7 +1,8 @@
-//! Random worlds: everything that a world can be made of, drawn from a seed.
+//! Random worlds: everything about a world, drawn from a seed.
 //!
-//! Most worlds are small, so that there can be many. Times are drawn in proportion to the timeout and the length of
-//! the run, because what matters is what falls before, on and after a deadline, whether that is 1 ms or 200 s.
+//! Most worlds are small, so that there can be many. Times are drawn in proportion to the timeout
+//! and the length of the run, so that events fall before, on and after deadlines, whether a timeout
+//! is 1 ms or 200 s.
 
 use std::hash::RandomState;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -35,7 +36,7 @@ pub fn world(seed: u64) -> World {
     let idents = PerFamily::from_fn(|_| rng.u64() as u16);
     World {
         seed,
-        unasked: unasked(rng, &list, idents, &run),
+        unsolicited: unsolicited(rng, &list, idents, &run),
         list,
         idents,
         outages: outages(rng, &run),
@@ -44,11 +45,11 @@ pub fn world(seed: u64) -> World {
     }
 }
 
-/// (Not shuffled: that is by the key, which is another in every replay.)
+/// Not shuffled: that order depends on the key, which does not follow from the seed.
 fn plan(rng: &mut Rng, count: u64) -> Plan {
-    let many = count <= 3 && rng.percent(20);
+    let many_retries = count <= 3 && rng.percent(20);
     Plan::default()
-        .with_retries(if many { rng.below(256) } else { rng.below(6) } as u8)
+        .with_retries(if many_retries { rng.below(256) } else { rng.below(6) } as u8)
         .with_responses(if rng.percent(60) { 1 } else { 1 + rng.below(5) as u8 })
         .unwrap()
         .with_timeout(scaled(rng, *Plan::TIMEOUT.start()..*Plan::TIMEOUT.end()))
@@ -64,7 +65,8 @@ fn plan(rng: &mut Rng, count: u64) -> Plan {
         .with_check_source(rng.percent(20))
 }
 
-/// A time in `range`; each order of magnitude is as likely as the next, and so are round numbers and odd ones.
+/// A time in `range`, of any order of magnitude with the same odds; half of them are whole
+/// milliseconds.
 fn scaled(rng: &mut Rng, range: Range<Duration>) -> Duration {
     let (low, high) = (range.start.as_secs_f64().ln(), range.end.as_secs_f64().ln());
     let time = Duration::from_secs_f64((low + (high - low) * rng.below(1001) as f64 / 1000.0).exp());
@@ -72,7 +74,7 @@ fn scaled(rng: &mut Rng, range: Range<Duration>) -> Duration {
     if rng.percent(50) { round } else { time }.clamp(range.start, range.end)
 }
 
-/// The lines of the list, some of them double.
+/// The lines of the list, some with equal addresses.
 fn list(rng: &mut Rng, count: u64, timeout: Duration) -> Vec<(Address, Host)> {
     let mixed = rng.below(3);
     let bad_routes = rng.percent(20);
@@ -111,19 +113,19 @@ fn host(rng: &mut Rng, timeout: Duration) -> Host {
         _ => Host::alive(timeout), // to the nanosecond
     };
     if rng.percent(30) {
-        host.deaf = rng.below(4) as u32;
+        host.lost_first = rng.below(4) as u32;
         host.loss = rng.pick(&[0, 20, 50]);
     }
     if rng.percent(40) {
         host.copies = 0..1 + rng.below(6);
-        // Some of the copies come when a later attempt is in flight, or when all is over.
+        // Some copies arrive when a later attempt is in flight, or after the run.
         host.spread = Duration::ZERO..timeout.mul_f64(rng.pick(&[0.001, 0.5, 2.0, 10.0]));
     }
     if rng.percent(30) {
         host.damage = rng.pick(&[10, 50, 100]);
     }
     if rng.percent(20) {
-        host.elsewhere = rng.pick(&[10, 100]);
+        host.other_source = rng.pick(&[10, 100]);
     }
     if rng.percent(20) {
         host.forged = 50;
@@ -131,8 +133,8 @@ fn host(rng: &mut Rng, timeout: Duration) -> Host {
     host
 }
 
-/// What arrives unasked: other programs' replies, guesses, another run's replies, noise.
-fn unasked(rng: &mut Rng, list: &[(Address, Host)], idents: PerFamily<u16>, run: &Range<Duration>) -> Vec<Packet> {
+/// What arrives without a probe: other programs' replies, guesses, another run's replies, noise.
+fn unsolicited(rng: &mut Rng, list: &[(Address, Host)], idents: PerFamily<u16>, run: &Range<Duration>) -> Vec<Packet> {
     if list.is_empty() || rng.percent(60) {
         return Vec::new();
     }
@@ -162,12 +164,12 @@ fn outages(rng: &mut Rng, run: &Range<Duration>) -> Vec<Outage> {
     let outage = |_| {
         let start = if rng.percent(30) { Duration::ZERO } else { rng.duration(run) };
         let length = rng.duration(run);
-        // Full buffers are looked at once a millisecond.
+        // Full buffers are retried once a millisecond.
         let (errno, length) = match rng.percent(20) {
             true => (rng.pick(&[EAGAIN, ENOBUFS]), length.min(Duration::from_millis(300))),
             false => (rng.pick(&ERRNOS), length),
         };
-        Outage { time: start..start + length, only: rng.pick(&[None, Some(Family::V4), Some(Family::V6)]), errno }
+        Outage { time: start..start + length, family: rng.pick(&[None, Some(Family::V4), Some(Family::V6)]), errno }
     };
     (0..2).map(outage).collect()
 }
@@ -190,6 +192,6 @@ fn machine(rng: &mut Rng, run: &Range<Duration>) -> Machine {
         queues: Vec::new(),
         buffer: if rng.percent(75) { usize::MAX } else { rng.below(17) as usize },
         batches: rng.pick(&[1, 4, usize::MAX]),
-        attentive: rng.percent(50),
+        wakes_for_arrivals: rng.percent(50),
     }
 }

@@ -1,5 +1,6 @@
-//! Named scenarios: one promise each, on worlds written by hand. The oracle judges these as well; what is asserted here
-//! is what the name says. Unless said otherwise the machine is ideal, so that times come out exactly.
+//! Named scenarios: one rule each, in worlds written by hand. The oracle judges these as well; what
+//! is asserted here is the rule in the name. Where nothing else is set the machine is ideal, so
+//! times are exact.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -26,7 +27,7 @@ const EMSGSIZE: i32 = 90;
 const ENETUNREACH: i32 = 101;
 const ENOKEY: i32 = 126;
 
-/// The `number`th of our hosts.
+/// The `number`th host.
 fn v4(number: u32) -> Address {
     Address::V4(Ipv4Addr::from(0x0a00_0000 + number))
 }
@@ -35,20 +36,20 @@ fn v6(number: u16) -> Address {
     Address::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number), 0)
 }
 
-/// As many hosts of the same kind.
+/// This many hosts of one kind.
 fn hosts(count: u32, host: &Host) -> Vec<(Address, Host)> {
     (1..=count).map(|number| (v4(number), host.clone())).collect()
 }
 
 /// A world on an ideal machine in which nothing else happens.
 fn world(plan: Plan, list: Vec<(Address, Host)>) -> World {
-    let (unasked, outages) = (Vec::new(), Vec::new());
+    let (unsolicited, outages) = (Vec::new(), Vec::new());
     World {
         seed: 1,
         plan,
         list,
         idents: PerFamily { v4: 0x1234, v6: 0x5678 },
-        unasked,
+        unsolicited,
         outages,
         machine: Machine::IDEAL,
     }
@@ -58,9 +59,9 @@ fn at_rate(pps: f64) -> Plan {
     Plan::default().with_rate(Rate::per_second(pps).unwrap())
 }
 
-/// Plays a world to its end, under the oracle's eyes.
-fn played(world: &World) -> Log {
-    let log = world.play();
+/// Runs a world, and has the oracle judge it.
+fn run(world: &World) -> Log {
+    let log = world.run();
     judge(world, &log);
     log
 }
@@ -73,7 +74,7 @@ fn all_are(log: &Log, verdict: Verdict) -> bool {
     log.verdicts.iter().all(|&each| each == verdict)
 }
 
-/// Another program's replies, from somewhere, each `interval` for as long as `time`.
+/// Replies to another program, one each `interval` for `time`.
 fn foreign(interval: Duration, time: Duration) -> Vec<Packet> {
     let count = time.as_nanos() / interval.as_nanos();
     let token = Token { target: 0, attempt: 0, seal: 0 };
@@ -82,13 +83,13 @@ fn foreign(interval: Duration, time: Duration) -> Vec<Packet> {
 }
 
 #[test]
-fn duplicates_use_up_nobodys_chances() {
+fn duplicates_use_up_no_attempts() {
     let twice = Host { copies: 1..2, spread: MILLI..MILLI, ..Host::alive(MILLI) };
     let mut list = hosts(80, &twice);
     for (_, host) in list.iter_mut().step_by(2) {
-        host.deaf = 2; // these need their last attempt
+        host.lost_first = 2; // these reply to their last attempt only
     }
-    let log = played(&world(at_rate(1000.0), list));
+    let log = run(&world(at_rate(1000.0), list));
     assert!(all_alive(&log));
     assert_eq!((log.counts.sent, log.counts.replies), (40 + 40 * 3, 80));
     assert!(log.counts.duplicates >= 79); // the run ends with the last first reply
@@ -97,7 +98,7 @@ fn duplicates_use_up_nobodys_chances() {
 #[test]
 fn copies_of_one_reply_are_not_several_responses() {
     let thrice = Host { copies: 2..3, ..Host::alive(MILLI) };
-    let log = played(&world(Plan::default().with_responses(3).unwrap(), hosts(10, &thrice)));
+    let log = run(&world(Plan::default().with_responses(3).unwrap(), hosts(10, &thrice)));
     assert!(all_are(&log, Verdict::Alive(MILLI)));
     assert_eq!((log.counts.sent, log.counts.replies), (30, 30));
 }
@@ -105,17 +106,17 @@ fn copies_of_one_reply_are_not_several_responses() {
 #[test]
 fn fewer_responses_than_asked_are_the_mean_of_those() {
     let plan = Plan::default().with_responses(4).unwrap().with_retries(2);
-    let log = played(&world(plan, hosts(3, &Host { deaf: 2, ..Host::alive(7 * MILLI) })));
+    let log = run(&world(plan, hosts(3, &Host { lost_first: 2, ..Host::alive(7 * MILLI) })));
     assert!(all_are(&log, Verdict::Alive(7 * MILLI)));
     assert_eq!(log.counts.sent, 3 * (4 + 2));
 }
 
 #[test]
-fn foreign_replies_do_not_move_the_schedule() {
+fn foreign_replies_do_not_change_the_schedule() {
     let calm = world(Plan::default(), hosts(100, &Host::alive(MILLI)));
-    let loud = World { unasked: foreign(MILLI, 3 * SECOND), ..calm.clone() };
+    let loud = World { unsolicited: foreign(MILLI, 3 * SECOND), ..calm.clone() };
     let times = |log: &Log| log.departures.iter().map(|probe| probe.at).collect::<Vec<_>>();
-    let (calm, loud) = (played(&calm), played(&loud));
+    let (calm, loud) = (run(&calm), run(&loud));
     assert_eq!(times(&calm), (0..100).map(|nth| 20 * MILLI * nth).collect::<Vec<_>>());
     assert_eq!(times(&loud), times(&calm));
     assert_eq!(loud.end, calm.end);
@@ -123,29 +124,29 @@ fn foreign_replies_do_not_move_the_schedule() {
 }
 
 #[test]
-fn dead_hosts_end_on_time_under_foreign_replies() {
+fn foreign_replies_do_not_prolong_a_run() {
     let quiet = world(Plan::default(), hosts(150, &Host::SILENT));
-    let log = played(&World { unasked: foreign(50 * MILLI, 60 * SECOND), ..quiet });
+    let log = run(&World { unsolicited: foreign(50 * MILLI, 60 * SECOND), ..quiet });
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.end, 149 * 20 * MILLI + 3 * Plan::default().timeout());
 }
 
 #[test]
-fn two_runs_cannot_credit_each_others_replies() {
+fn replies_to_another_run_are_not_accepted() {
     let theirs = world(at_rate(100.0), hosts(50, &Host::alive(MILLI)));
-    let their_log = played(&theirs);
+    let their_log = run(&theirs);
     assert!(all_alive(&their_log));
     // The same list, the same idents, at the same time; only the keys differ.
     let replies = their_log.arrivals.into_iter().map(|arrival| arrival.packet).collect();
-    let log = played(&World { unasked: replies, ..world(at_rate(100.0), hosts(50, &Host::SILENT)) });
+    let log = run(&World { unsolicited: replies, ..world(at_rate(100.0), hosts(50, &Host::SILENT)) });
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.counts.damaged, 50);
 }
 
 #[test]
-fn guessed_replies_count_for_nothing() {
+fn guessed_replies_are_not_accepted() {
     let spoofed = Host { forged: 100, delay: MILLI..MILLI, ..Host::SILENT };
-    let log = played(&world(at_rate(1000.0), hosts(60, &spoofed)));
+    let log = run(&world(at_rate(1000.0), hosts(60, &spoofed)));
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.counts.damaged, log.counts.sent);
 }
@@ -159,8 +160,8 @@ fn a_stop_of_two_seconds_changes_no_result() {
     let smooth = world(Plan::default().with_timeout(SECOND).unwrap(), list);
     let mut stopped = smooth.clone();
     stopped.machine.stops = vec![1500 * MILLI..3500 * MILLI];
-    let (smooth, stopped) = (played(&smooth), played(&stopped));
-    let waiting = |arrival: &&Arrival| arrival.seen - arrival.packet.at > SECOND;
+    let (smooth, stopped) = (run(&smooth), run(&stopped));
+    let waiting = |arrival: &&Arrival| arrival.read_at - arrival.packet.at > SECOND;
     assert!(stopped.arrivals.iter().filter(waiting).count() > 10, "replies waited for longer than their timeout");
     for (smooth, stopped) in smooth.verdicts.iter().zip(&stopped.verdicts) {
         match (smooth, stopped) {
@@ -171,15 +172,15 @@ fn a_stop_of_two_seconds_changes_no_result() {
 }
 
 #[test]
-fn a_stop_of_minutes_while_sending_loses_no_deadline() {
-    // The second batch leaves over more time than 32 bits of ticks can tell, while the first is in flight.
+fn a_stop_of_minutes_while_sending_keeps_every_deadline() {
+    // Sending the second batch takes more ticks than 32 bits hold, while the first is in flight.
     let plan = Plan::default().with_timeout(200 * SECOND).unwrap().with_rate(Rate::UNLIMITED);
     let mut stopped = world(plan, hosts(32, &Host::SILENT));
     let cost = Duration::from_micros(10);
     stopped.machine.cost = cost..cost;
     stopped.machine.batches = 1;
     stopped.machine.stops = vec![12 * cost..460 * SECOND];
-    let log = played(&stopped);
+    let log = run(&stopped);
     assert!(all_are(&log, Verdict::Unreachable));
 }
 
@@ -187,7 +188,7 @@ fn a_stop_of_minutes_while_sending_loses_no_deadline() {
 fn a_stall_is_not_caught_up_with() {
     let mut stalled = world(at_rate(1000.0), hosts(2000, &Host::alive(MILLI)));
     stalled.machine.stops = vec![500 * MILLI..1500 * MILLI];
-    let log = played(&stalled);
+    let log = run(&stalled);
     let at_once = log.departures.iter().filter(|probe| probe.at == 1500 * MILLI).count();
     assert_eq!(at_once, 10, "10 ms worth");
     assert!(log.end >= 2990 * MILLI);
@@ -197,36 +198,36 @@ fn a_stall_is_not_caught_up_with() {
 fn late_wake_ups_cost_no_speed() {
     let mut late = world(Plan::default(), hosts(500, &Host::alive(MILLI)));
     late.machine.lateness = Duration::ZERO..MILLI;
-    let log = played(&late);
+    let log = run(&late);
     assert!(log.end < 499 * 20 * MILLI + 3 * MILLI);
 }
 
 #[test]
-fn a_tenth_silent_ends_when_the_design_says() {
+fn a_run_with_silent_targets_ends_after_the_last_timeout() {
     let mut list = hosts(1500, &Host::alive(MILLI));
     for (_, host) in list.iter_mut().skip(9).step_by(10) {
         *host = Host::SILENT;
     }
-    let log = played(&world(Plan::default(), list));
+    let log = run(&world(Plan::default(), list));
     assert_eq!(log.verdicts.iter().filter(|&&verdict| verdict == Verdict::Unreachable).count(), 150);
     // The last silent target is the last of all: its first send, and three timeouts.
     assert_eq!(log.end, 1499 * 20 * MILLI + 3 * Plan::default().timeout());
 }
 
 #[test]
-fn retries_go_last() {
+fn retries_follow_all_first_attempts() {
     let mut list = hosts(100, &Host::alive(MILLI));
     for (_, host) in list.iter_mut().take(50) {
         *host = Host::SILENT;
     }
-    let log = played(&world(Plan::default().with_timeout(100 * MILLI).unwrap(), list));
+    let log = run(&world(Plan::default().with_timeout(100 * MILLI).unwrap(), list));
     let first: HashSet<_> = log.departures[..100].iter().map(|probe| probe.target).collect();
     assert_eq!(first.len(), 100);
 }
 
 #[test]
 fn there_is_no_limit_at_65536_targets() {
-    let log = played(&world(at_rate(100_000.0), hosts(70_000, &Host::alive(30 * MILLI))));
+    let log = run(&world(at_rate(100_000.0), hosts(70_000, &Host::alive(30 * MILLI))));
     assert!(all_alive(&log));
     assert_eq!((log.counts.sent, log.counts.replies), (70_000, 70_000));
     assert_eq!(log.counts, Counts { sent: 70_000, replies: 70_000, ..Counts::default() });
@@ -235,59 +236,60 @@ fn there_is_no_limit_at_65536_targets() {
 #[test]
 fn a_reply_at_the_timeout_counts_and_one_after_it_is_late() {
     let plan = || Plan::default().with_timeout(SECOND).unwrap().with_retries(0);
-    let log = played(&world(plan(), hosts(20, &Host::alive(SECOND))));
+    let log = run(&world(plan(), hosts(20, &Host::alive(SECOND))));
     assert!(all_are(&log, Verdict::Alive(SECOND)));
-    let log = played(&world(plan(), hosts(20, &Host::alive(SECOND + TICK))));
+    let log = run(&world(plan(), hosts(20, &Host::alive(SECOND + TICK))));
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.counts.late, 19); // the run ends before the last one
 }
 
 #[test]
 fn the_longest_timeout_and_the_lowest_rate_keep_their_times() {
-    // Between two probes more time passes than is left of 32 bits after two timeouts.
+    // Between two probes more ticks pass than 32 bits hold beyond two timeouts.
     let plan = Plan::default().with_timeout(200 * SECOND).unwrap().with_rate(Rate::per_second(0.01).unwrap());
-    let mut list = hosts(5, &Host { deaf: 1, ..Host::alive(190 * SECOND) });
+    let mut list = hosts(5, &Host { lost_first: 1, ..Host::alive(190 * SECOND) });
     list[4].1 = Host::SILENT;
-    let log = played(&world(plan, list));
+    let log = run(&world(plan, list));
     assert_eq!(log.verdicts[..4], [Verdict::Alive(190 * SECOND); 4]);
     assert_eq!(log.verdicts[4], Verdict::Unreachable);
 }
 
 #[test]
-fn overflow_gives_attempts_back_and_halves_the_rate() {
-    // In a stop of 50 ms 50 replies come, and there is room for 10.
+fn overflow_refunds_attempts_and_halves_the_rate() {
+    // During a stop of 50 ms 50 replies arrive, and the buffer holds 10.
     let mut small = world(at_rate(1000.0).with_retries(0), hosts(400, &Host::alive(50 * MILLI)));
     small.machine = Machine { buffer: 10, stops: vec![100 * MILLI..150 * MILLI], ..Machine::IDEAL };
     small.plan = small.plan.with_timeout(500 * MILLI).unwrap();
-    let log = played(&small);
+    let log = run(&small);
     assert!(all_alive(&log), "in spite of no retries");
     assert!(log.counts.overflow_refunds >= 40);
-    let noticed = 150 * MILLI;
-    assert_eq!(log.overflows, [(Family::V4, noticed)]);
+    let detected = 150 * MILLI;
+    assert_eq!(log.overflows, [(Family::V4, detected)]);
     let left = |time: std::ops::Range<Duration>| log.departures.iter().filter(|probe| time.contains(&probe.at)).count();
-    assert!((100..=105).contains(&left(noticed..noticed + 200 * MILLI)), "half the rate, and 10 ms worth at once");
+    assert!((100..=105).contains(&left(detected..detected + 200 * MILLI)), "half the rate, and 10 ms worth at once");
 }
 
 #[test]
-fn silence_behind_endless_overflow_is_undecided() {
-    let mut deaf = world(Plan::default().with_timeout(300 * MILLI).unwrap(), hosts(5, &Host::alive(MILLI)));
-    deaf.machine.buffer = 0;
-    let log = played(&deaf);
+fn silence_during_endless_overflow_is_undecided() {
+    let mut full = world(Plan::default().with_timeout(300 * MILLI).unwrap(), hosts(5, &Host::alive(MILLI)));
+    full.machine.buffer = 0;
+    let log = run(&full);
     assert!(all_are(&log, Verdict::Undecided));
     assert_eq!((log.counts.overflow_refunds, log.counts.sent), (5 * 5, 5 * (5 + 3)));
 }
 
 #[test]
-fn a_passing_overflow_slows_an_unlimited_run_only_while_it_lasts() {
-    // So few packets have left in so long a time that their average would take hours.
+fn an_overflow_slows_an_unlimited_run_only_while_it_lasts() {
+    // So few packets are sent in so long a time that at their average rate the run would take
+    // hours.
     let plan = Plan::default().with_timeout(100 * SECOND).unwrap().with_rate(Rate::UNLIMITED);
     let mut flooded = world(plan, hosts(4, &Host::SILENT));
-    flooded.machine = Machine { buffer: 10, attentive: false, ..Machine::IDEAL };
-    flooded.unasked = (0..20).map(|_| foreign(SECOND, SECOND).remove(0)).collect();
-    for packet in &mut flooded.unasked {
+    flooded.machine = Machine { buffer: 10, wakes_for_arrivals: false, ..Machine::IDEAL };
+    flooded.unsolicited = (0..20).map(|_| foreign(SECOND, SECOND).remove(0)).collect();
+    for packet in &mut flooded.unsolicited {
         packet.at = 99_900 * MILLI;
     }
-    let log = played(&flooded);
+    let log = run(&flooded);
     assert!(!log.overflows.is_empty());
     assert!(log.end <= 4 * 100 * SECOND + 2 * SECOND, "{:?}", log.end);
 }
@@ -310,8 +312,8 @@ fn a_refused_send_is_no_attempt() {
     // The firewall is reloaded when the first replies were lost on the way.
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
     let mut reload = world(plan, hosts(20, &Host::alive(MILLI)));
-    reload.outages = vec![Outage { time: Duration::ZERO..2 * SECOND, only: None, errno: EPERM }];
-    let log = played(&reload);
+    reload.outages = vec![Outage { time: Duration::ZERO..2 * SECOND, family: None, errno: EPERM }];
+    let log = run(&reload);
     assert!(all_alive(&log));
     assert_eq!(log.counts.sent, 20);
     assert!((40..=60).contains(&log.counts.refused), "each is tried again after a second: {:?}", log.counts);
@@ -320,9 +322,9 @@ fn a_refused_send_is_no_attempt() {
 #[test]
 fn refusals_between_attempts_use_up_no_chance() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap();
-    let mut between = world(plan, hosts(20, &Host { deaf: 1, ..Host::alive(MILLI) }));
-    between.outages = vec![Outage { time: 900 * MILLI..2900 * MILLI, only: None, errno: EPERM }];
-    let log = played(&between);
+    let mut between = world(plan, hosts(20, &Host { lost_first: 1, ..Host::alive(MILLI) }));
+    between.outages = vec![Outage { time: 900 * MILLI..2900 * MILLI, family: None, errno: EPERM }];
+    let log = run(&between);
     assert!(all_alive(&log));
     assert_eq!(log.counts.sent, 40);
     assert!(log.counts.refused >= 40);
@@ -332,8 +334,8 @@ fn refusals_between_attempts_use_up_no_chance() {
 fn an_outage_of_ours_that_heals_costs_no_target_its_life() {
     // 35 targets had their turn when the link was away, for 10.7 s.
     let mut outage = world(Plan::default(), hosts(100, &Host::alive(MILLI)));
-    outage.outages = vec![Outage { time: 500 * MILLI..11_200 * MILLI, only: None, errno: ENETUNREACH }];
-    let log = played(&outage);
+    outage.outages = vec![Outage { time: 500 * MILLI..11_200 * MILLI, family: None, errno: ENETUNREACH }];
+    let log = run(&outage);
     assert!(all_alive(&log) && no_fault(&log));
 }
 
@@ -342,8 +344,8 @@ fn a_firewall_that_lets_some_packets_out_loses_no_target() {
     // 100 packets a second of 1000.
     let mut limited = world(at_rate(1000.0), hosts(400, &Host::alive(MILLI)));
     let closed = |nth: u32| (Duration::from_secs(1) * nth / 100 + MILLI)..(Duration::from_secs(1) * (nth + 1) / 100);
-    limited.outages = (0..3000).map(|nth| Outage { time: closed(nth), only: None, errno: EPERM }).collect();
-    let log = played(&limited);
+    limited.outages = (0..3000).map(|nth| Outage { time: closed(nth), family: None, errno: EPERM }).collect();
+    let log = run(&limited);
     assert!(all_alive(&log) && no_fault(&log));
 }
 
@@ -352,7 +354,7 @@ fn a_target_that_is_refused_delays_no_other_and_has_its_reason() {
     // One of two: half of a list is no evidence.
     let mut list = hosts(2, &Host::alive(MILLI));
     list[0].1 = Host { refusal: Some(EPERM), ..Host::SILENT };
-    let log = played(&world(Plan::default().with_timeout(SECOND).unwrap(), list));
+    let log = run(&world(Plan::default().with_timeout(SECOND).unwrap(), list));
     assert_eq!(log.verdicts, [refused(EPERM), Verdict::Alive(MILLI)]);
     assert!(no_fault(&log));
     assert!(log.end <= 3 * SECOND + 2 * SECOND, "as long as a silent one, and two rounds: {:?}", log.end);
@@ -366,7 +368,7 @@ fn the_place_in_the_list_decides_nothing() {
             for (_, host) in &mut list[place..place + 2] {
                 host.refusal = Some(errno);
             }
-            let log = played(&world(at_rate(100.0), list));
+            let log = run(&world(at_rate(100.0), list));
             assert_eq!((count(&log, refused(errno)), count(&log, Verdict::Alive(MILLI))), (2, 40));
             assert!(no_fault(&log), "{errno} at {place}");
         }
@@ -381,7 +383,7 @@ fn most_targets_without_a_way_out_are_this_machines_fault() {
         for (_, host) in &mut list[near as usize..] {
             host.refusal = Some(ENETUNREACH);
         }
-        let log = played(&world(at_rate(1000.0).with_timeout(SECOND).unwrap(), list));
+        let log = run(&world(at_rate(1000.0).with_timeout(SECOND).unwrap(), list));
         assert_eq!(count(&log, refused(ENETUNREACH)), far as usize);
         assert!(log.faults.v4.is_some(), "{near} and {far}");
     }
@@ -392,8 +394,8 @@ fn a_route_that_goes_in_mid_run_is_this_machines_fault_though_others_are_still_s
     // Every tenth target is on the LAN.
     let mut dying = world(at_rate(1000.0).with_timeout(SECOND).unwrap(), hosts(500, &Host::alive(MILLI)));
     dying.list.iter_mut().step_by(10).for_each(|(_, host)| host.is_near = true);
-    dying.outages = vec![Outage { time: 250 * MILLI..1000 * SECOND, only: None, errno: ENETUNREACH }];
-    let log = played(&dying);
+    dying.outages = vec![Outage { time: 250 * MILLI..1000 * SECOND, family: None, errno: ENETUNREACH }];
+    let log = run(&dying);
     assert_eq!(count(&log, refused(ENETUNREACH)), 225);
     assert!(log.faults.v4.is_some());
 }
@@ -402,8 +404,8 @@ fn a_route_that_goes_in_mid_run_is_this_machines_fault_though_others_are_still_s
 fn one_family_without_routes_says_nothing_of_the_other() {
     let mut dying = world(at_rate(1000.0), hosts(300, &Host::alive(MILLI)));
     dying.list.extend((1..=50).map(|number| (v6(number), Host::alive(MILLI))));
-    dying.outages = vec![Outage { time: Duration::ZERO..1000 * SECOND, only: Some(Family::V4), errno: ENETUNREACH }];
-    let log = played(&dying);
+    dying.outages = vec![Outage { time: Duration::ZERO..1000 * SECOND, family: Some(Family::V4), errno: ENETUNREACH }];
+    let log = run(&dying);
     assert!(log.faults.v4.is_some() && log.faults.v6.is_none());
     assert_eq!(count(&log, refused(ENETUNREACH)), 300);
 }
@@ -412,9 +414,9 @@ fn one_family_without_routes_says_nothing_of_the_other() {
 fn a_full_neighbour_table_is_waited_for_as_long_as_it_takes() {
     let mut full = world(at_rate(1000.0).with_retries(0), hosts(3000, &Host::alive(MILLI)));
     full.outages = [1..45, 46..90]
-        .map(|time| Outage { time: time.start * SECOND..time.end * SECOND, only: None, errno: ENOBUFS })
+        .map(|time| Outage { time: time.start * SECOND..time.end * SECOND, family: None, errno: ENOBUFS })
         .to_vec();
-    let log = played(&full);
+    let log = run(&full);
     assert!(all_alive(&log) && no_fault(&log));
     assert!(log.counts.no_buffers >= 80 * SECOND, "{:?}", log.counts);
 }
@@ -422,8 +424,8 @@ fn a_full_neighbour_table_is_waited_for_as_long_as_it_takes() {
 #[test]
 fn a_full_neighbour_table_that_stays_full_is_this_machines_fault() {
     let mut full = world(at_rate(1000.0), hosts(100, &Host::alive(MILLI)));
-    full.outages = vec![Outage { time: 20 * MILLI..1000 * SECOND, only: None, errno: ENOBUFS }];
-    let log = played(&full);
+    full.outages = vec![Outage { time: 20 * MILLI..1000 * SECOND, family: None, errno: ENOBUFS }];
+    let log = run(&full);
     let given_up = Verdict::Refused { errno: ENOBUFS, no_buffers: true, was_sent: false };
     assert_eq!(count(&log, given_up), 80);
     assert_eq!(log.faults.v4, Some(Fault::NoBuffers));
@@ -433,8 +435,8 @@ fn a_full_neighbour_table_that_stays_full_is_this_machines_fault() {
 #[test]
 fn a_full_socket_is_waited_for_and_uses_up_nothing() {
     let mut full = world(at_rate(1000.0).with_retries(0), hosts(100, &Host::alive(MILLI)));
-    full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, only: None, errno: EAGAIN }];
-    let log = played(&full);
+    full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, family: None, errno: EAGAIN }];
+    let log = run(&full);
     assert!(all_alive(&log));
     assert_eq!(log.counts, Counts { sent: 100, replies: 100, ..Counts::default() });
 }
@@ -445,37 +447,37 @@ fn a_link_without_a_carrier_costs_no_attempt_and_excuses_silence() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
     let mut cut = world(plan, hosts(40, &Host::alive(300 * MILLI)));
     cut.machine.cuts = vec![100 * MILLI..2500 * MILLI];
-    let log = cut.play();
+    let log = cut.run();
     assert!(all_alive(&log));
     assert!(log.counts.link_refunds > 0);
     // It does not come back.
     cut.machine.cuts = vec![Duration::ZERO..1000 * SECOND];
-    let log = cut.play();
+    let log = cut.run();
     assert!(all_are(&log, Verdict::Undecided));
 }
 
 #[test]
 fn probes_that_wait_in_our_own_queue_prove_nothing_and_slow_us_down() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
-    let mut queued = world(plan, hosts(50, &Host { deaf: 1, ..Host::alive(MILLI) }));
+    let mut queued = world(plan, hosts(50, &Host { lost_first: 1, ..Host::alive(MILLI) }));
     queued.machine.queues = vec![Duration::ZERO..3 * SECOND];
-    let log = queued.play();
+    let log = queued.run();
     assert!(all_alive(&log));
     assert_eq!(log.counts.queue_refunds, 50);
     queued.machine.queues = vec![Duration::ZERO..500 * MILLI];
-    assert!(all_are(&queued.play(), Verdict::Unreachable), "it was seen empty");
+    assert!(all_are(&queued.run(), Verdict::Unreachable), "it was seen empty");
 }
 
 #[test]
 fn the_start_is_slow_until_something_comes_back() {
     // A cold gateway: what is sent within 200 ms is queued for its ARP answer, and little of it kept.
     let plan = at_rate(10_000.0).with_retries(0);
-    let log = played(&world(plan, hosts(5000, &Host::alive(200 * MILLI))));
+    let log = run(&world(plan, hosts(5000, &Host::alive(200 * MILLI))));
     let within = |time: Duration| log.departures.iter().filter(|probe| probe.at < time).count() as u64;
     assert_eq!(within(200 * MILLI), SLOW_START);
     assert!(within(400 * MILLI) > 1000, "then the full rate");
     // Nothing comes back: after a second it goes on.
-    let log = played(&world(plan, hosts(200, &Host::SILENT)));
+    let log = run(&world(plan, hosts(200, &Host::SILENT)));
     assert_eq!((within_of(&log, 990 * MILLI), within_of(&log, 1100 * MILLI)), (SLOW_START, 200));
 }
 
@@ -489,9 +491,9 @@ fn unreachable_targets_that_did_answer_are_counted() {
     let mut list = hosts(4, &Host::SILENT);
     list[0].1 = Host::alive(150 * MILLI);
     list[1].1 = Host { damage: 100, ..Host::alive(MILLI) };
-    list[2].1 = Host { elsewhere: 100, ..Host::alive(MILLI) };
+    list[2].1 = Host { other_source: 100, ..Host::alive(MILLI) };
     list.push((v4(99), Host::alive(200 * MILLI))); // keeps the run going
-    let log = world(plan.with_retries(2), list).play();
+    let log = world(plan.with_retries(2), list).run();
     assert_eq!(log.answered.first, Some(v4(1)));
     assert!(log.answered.late >= 1 && log.answered.other_source == 1, "{:?}", log.answered);
     assert!(log.answered.targets >= 3, "{:?}", log.answered);
@@ -500,8 +502,8 @@ fn unreachable_targets_that_did_answer_are_counted() {
 #[test]
 fn each_timeout_of_a_target_can_be_longer_than_the_one_before() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_backoff(2.0).unwrap().with_retries(2);
-    let list = hosts(3, &Host { deaf: 2, ..Host::alive(3 * SECOND) });
-    let log = world(plan, list).play();
+    let list = hosts(3, &Host { lost_first: 2, ..Host::alive(3 * SECOND) });
+    let log = world(plan, list).run();
     assert!(all_are(&log, Verdict::Alive(3 * SECOND)), "the third attempt may take 4 s");
     let at: Vec<_> = log.departures.iter().filter(|probe| probe.target.0 == 0).map(|probe| probe.at).collect();
     assert_eq!(at, [Duration::ZERO, SECOND, 3 * SECOND]);
@@ -513,29 +515,29 @@ fn probes_with_different_timeouts_time_out_in_their_order() {
     let plan = Plan::default().with_timeout(SECOND).unwrap().with_backoff(5.0).unwrap().with_retries(1);
     let mut list = hosts(3, &Host::SILENT);
     list.insert(0, (v4(77), Host::alive(MILLI)));
-    let log = world(plan.with_rate(Rate::per_second(0.8).unwrap()), list).play();
+    let log = world(plan.with_rate(Rate::per_second(0.8).unwrap()), list).run();
     assert_eq!(log.verdicts[1..], [Verdict::Unreachable; 3]);
     // The last first attempt is sent at 3.75 s, the retries 1.25 s apart from then on.
     assert_eq!(log.end, 3 * 1250 * MILLI + 3 * 1250 * MILLI + 5 * SECOND);
 }
 
 #[test]
-fn a_full_send_queue_uses_up_nothing() {
+fn a_full_send_queue_uses_up_no_attempts() {
     let mut busy = world(at_rate(10_000.0), hosts(500, &Host::alive(MILLI)));
     busy.machine.full = 50;
     busy.machine.partial = 50;
-    let log = played(&busy);
+    let log = run(&busy);
     assert!(all_alive(&log));
     assert_eq!(log.counts, Counts { sent: 500, replies: 500, ..Counts::default() });
 }
 
 #[test]
-fn a_reply_from_elsewhere_counts_unless_the_source_is_checked() {
-    let natted = Host { elsewhere: 100, ..Host::alive(MILLI) };
-    let log = played(&world(at_rate(1000.0), hosts(30, &natted)));
+fn a_reply_from_another_source_is_accepted_unless_sources_are_checked() {
+    let natted = Host { other_source: 100, ..Host::alive(MILLI) };
+    let log = run(&world(at_rate(1000.0), hosts(30, &natted)));
     assert!(all_alive(&log));
     assert_eq!(log.counts.other_source, 30);
-    let log = played(&world(at_rate(1000.0).with_check_source(true), hosts(30, &natted)));
+    let log = run(&world(at_rate(1000.0).with_check_source(true), hosts(30, &natted)));
     assert!(all_are(&log, Verdict::Unreachable));
     assert_eq!(log.counts.stray, log.counts.sent);
 }
@@ -543,6 +545,6 @@ fn a_reply_from_elsewhere_counts_unless_the_source_is_checked() {
 #[test]
 fn equal_addresses_are_probed_once() {
     let twice = [hosts(40, &Host::alive(MILLI)), hosts(40, &Host::alive(MILLI))].concat();
-    let log = played(&world(at_rate(1000.0), twice));
+    let log = run(&world(at_rate(1000.0), twice));
     assert_eq!((log.verdicts.len(), log.counts.sent), (40, 40));
 }

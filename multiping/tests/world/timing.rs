@@ -1,5 +1,5 @@
-//! The oracle's rules of time: in which order packets leave, how many at most in any window, how many at least while
-//! there is work, and when the run ends at the latest.
+//! The oracle's rules of time: the order of packets, how many at most in any window, how many at
+//! least while there is something to send, and when the run ends at the latest.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use multiping::prober::{MAX_SLEEP, MAX_SLOW_START, MIN_SLEEP, REFUSAL_INTERVAL, ReplyKind, SLOW_START};
 
-use crate::log::{Arrival, Outcome};
+use crate::log::{Arrival, Reception};
 use crate::oracle::{Attempt, Oracle};
 
-/// How long after an overflow the rate is back at what was asked for.
-const CALM: Duration = Duration::from_secs(1);
+/// How long after an overflow the rate is restored.
+const RECOVERY_TIME: Duration = Duration::from_secs(1);
 
 impl Oracle<'_> {
-    /// First attempts went first, each target's; then the others, in the order in which they fell due. (What was
+    /// All first attempts were sent first; then the others, in the order in which they fell due. (What was
     /// refused before fell due a while after that.)
     pub fn judge_order(&self, courses: &[Vec<Attempt>]) {
         let mut places = vec![0; courses.len()];
@@ -26,10 +26,10 @@ impl Oracle<'_> {
             if tried.insert(probe.target) {
                 assert!(due == Duration::ZERO, "{probe:?} is a first attempt, and went behind others");
             } else {
-                assert_eq!(tried.len(), courses.len(), "{probe:?} went before the first attempt at another target");
+                assert_eq!(tried.len(), courses.len(), "{probe:?} was sent before another target's first attempt");
                 if !was_refused[target] {
                     let over = &courses[target][places[target] - 1].over;
-                    assert!(over.end >= due, "{probe:?}, due at {over:?}, went behind one that fell due at {due:?}");
+                    assert!(over.end >= due, "{probe:?}, due at {over:?}, was sent after one that fell due at {due:?}");
                     due = due.max(over.start);
                 }
             }
@@ -39,38 +39,42 @@ impl Oracle<'_> {
         assert_eq!(tried.len(), courses.len(), "every target was tried");
     }
 
-    /// In any window at most what the rate allows left, plus a burst of one packet or 10 ms worth.
+    /// In any window at most as many packets were sent as the rate allows, plus a burst of one
+    /// packet or 10 ms worth of them.
     pub fn judge_pace(&self) {
         let Some(rate) = self.world.plan.rate().pps() else { return };
         let burst = 1.0 + f64::max(1.0, rate * 0.010);
-        // From packet i to packet j there are j - i + 1; the i that is worst for j is the one with the least i - rate * t.
-        let mut least = f64::INFINITY;
+        // From packet i to packet j there are j - i + 1; the window is fullest from the i with the
+        // smallest i - rate * t.
+        let mut smallest = f64::INFINITY;
         for (count, probe) in self.log.departures.iter().enumerate() {
             let ahead = count as f64 - rate * probe.at.as_secs_f64();
-            least = least.min(ahead);
-            let excess = ahead - least + 1.0 - burst;
+            smallest = smallest.min(ahead);
+            let excess = ahead - smallest + 1.0 - burst;
             assert!(excess <= 1e-3, "{excess} packets too many up to {:?}", probe.at);
         }
     }
 
-    /// While there was work, and the driver did its part, what left was within 1 % of the rate.
+    /// While there was something to send and the driver was not delayed, the average was within 1 %
+    /// of the rate.
     pub fn judge_work(&self, courses: &[Vec<Attempt>]) {
         let Some(rate) = self.world.plan.rate().pps() else { return };
-        // A stretch behind that is shorter than this is made good: an absolute schedule. (Not while the rate is lowered.)
+        // The schedule is absolute, so shorter delays are caught up with, but not at a lowered
+        // rate.
         let tolerated = match self.log.overflows.len() {
             0 if rate < 200.0 => Duration::from_millis(1),
             0 => Duration::from_millis(5),
             _ => Duration::ZERO,
         };
         for busy in self.busy(courses) {
-            let lost = self.lapsed(busy.clone(), tolerated) + self.slowed(&busy) + self.slow_start(&busy);
+            let lost = self.delayed(busy.clone(), tolerated) + self.slowed(&busy) + self.slow_start(&busy);
             let worth = (busy.end - busy.start).saturating_sub(lost).as_secs_f64() * rate;
             let after = self.log.departures.partition_point(|probe| probe.at <= busy.start);
             let until = self.log.departures.partition_point(|probe| probe.at <= busy.end);
-            let left = until.saturating_sub(after);
+            let sent = until.saturating_sub(after);
             assert!(
-                left as f64 + 2.0 >= worth * 0.99,
-                "only {left} packets left in {busy:?} of which {lost:?} were lost, worth {worth}"
+                sent as f64 + 2.0 >= worth * 0.99,
+                "only {sent} packets were sent in {busy:?} of which {lost:?} were lost; it should be {worth}"
             );
         }
     }
@@ -83,8 +87,8 @@ impl Oracle<'_> {
         if (sent.count() as u64) < SLOW_START {
             return Duration::ZERO;
         }
-        let is_reply = |arrival: &&Arrival| matches!(arrival.outcome, Outcome::Judged(ReplyKind::Reply { .. }));
-        let first_reply = self.log.arrivals.iter().filter(is_reply).map(|arrival| arrival.seen).min();
+        let is_reply = |arrival: &&Arrival| matches!(arrival.reception, Reception::Handled(ReplyKind::Reply { .. }));
+        let first_reply = self.log.arrivals.iter().filter(is_reply).map(|arrival| arrival.read_at).min();
         let end = first_reply.map_or(begin + MAX_SLOW_START, |seen| seen.min(begin + MAX_SLOW_START));
         end.min(time.end).saturating_sub(begin.max(time.start))
     }
@@ -94,14 +98,14 @@ impl Oracle<'_> {
         let mut slowed = Duration::ZERO;
         let mut from = time.start;
         for (_, at) in &self.log.overflows {
-            let until = (*at + CALM).min(time.end);
+            let until = (*at + RECOVERY_TIME).min(time.end);
             slowed += until.saturating_sub((*at).max(from));
             from = from.max(until);
         }
         slowed
     }
 
-    /// The stretches in which something waited to be sent.
+    /// The times in which something waited to be sent.
     fn busy(&self, courses: &[Vec<Attempt>]) -> Vec<Range<Duration>> {
         let mut first_tries = vec![None; courses.len()];
         let mut refusals = vec![Vec::new(); courses.len()];
@@ -113,7 +117,7 @@ impl Oracle<'_> {
         }
         let first_tries = first_tries.into_iter().flatten().map(|first| Duration::ZERO..first);
         let due = courses.iter().flat_map(|course| course.windows(2)).filter_map(|pair| {
-            // What is in front may have to keep its distance first.
+            // The target at the head of the queue may first have to keep its spacing.
             let next = pair[1].probe;
             let waiting = pair[0].over.end + self.world.plan.spacing()..next.call.start;
             let between = |at: &Duration| pair[0].over.start <= *at && *at <= waiting.end;
@@ -132,17 +136,22 @@ impl Oracle<'_> {
         stretches
     }
 
-    /// The run ended when its last target was settled, and that was not later than packets and timeouts explain.
+    /// The run ended when its last target was settled, no later than packets and timeouts explain.
     pub fn judge_end(&self, courses: &[Vec<Attempt>]) {
         let last = |course: &Vec<Attempt>| course.last().map(|attempt| attempt.over.end);
         let refused = self.log.departures.iter().rev().find(|probe| probe.refused.is_some()).map(|probe| probe.at);
         let settled = courses.iter().filter_map(last).chain(refused).max().unwrap_or(Duration::ZERO);
         // That the last one is given up is seen at the next look.
         let look = if refused.is_some() { REFUSAL_INTERVAL + MIN_SLEEP } else { Duration::ZERO };
-        let settled = settled + look + self.lapsed(settled..self.log.end, Duration::ZERO);
-        assert!(self.log.end <= settled, "all was settled at {settled:?}, the end came at {:?}", self.log.end);
+        let settled = settled + look + self.delayed(settled..self.log.end, Duration::ZERO);
+        assert!(
+            self.log.end <= settled,
+            "all targets were settled at {settled:?}, the run ended at {:?}",
+            self.log.end
+        );
 
-        // Whatever the last target did not spend in flight it spent in the queue, while others left at the full rate.
+        // When the last target was not in flight, it was queued while others were sent at the full
+        // rate.
         let run = Duration::ZERO..self.log.end;
         let interval = self.world.interval().unwrap_or(Duration::ZERO);
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
@@ -158,19 +167,19 @@ impl Oracle<'_> {
             + minutes
             + outages
             + slow_start
-            + self.lapsed(run.clone(), Duration::ZERO)
+            + self.delayed(run.clone(), Duration::ZERO)
             + self.slowed(&run);
-        assert!(self.log.end <= bound, "the end came at {:?}, later than {bound:?}", self.log.end);
+        assert!(self.log.end <= bound, "the run ended at {:?}, later than {bound:?}", self.log.end);
     }
 
-    /// For how long the driver was behind in `time`, as far as that was for longer than `tolerated` at a stretch, or
-    /// still is so at the end.
-    pub fn lapsed(&self, time: Range<Duration>, tolerated: Duration) -> Duration {
-        let first = self.log.lapses.partition_point(|lapse| lapse.end <= time.start);
-        let within = self.log.lapses[first..].iter().take_while(|lapse| lapse.start < time.end);
+    /// For how long the driver was delayed in `time`, counting only delays longer than `tolerated`
+    /// and one that lasts beyond the end.
+    pub fn delayed(&self, time: Range<Duration>, tolerated: Duration) -> Duration {
+        let first = self.log.delays.partition_point(|delay| delay.end <= time.start);
+        let within = self.log.delays[first..].iter().take_while(|delay| delay.start < time.end);
         within
-            .filter(|lapse| lapse.end - lapse.start > tolerated || lapse.end >= time.end)
-            .map(|lapse| lapse.end.min(time.end) - lapse.start.max(time.start))
+            .filter(|delay| delay.end - delay.start > tolerated || delay.end >= time.end)
+            .map(|delay| delay.end.min(time.end) - delay.start.max(time.start))
             .sum()
     }
 }
