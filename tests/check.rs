@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
-use lab::{LIMIT, Lab, Outcome};
+use lab::{Finished, LIMIT, Lab};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -26,23 +26,23 @@ const NO_RIGHT: &str = "xymonping: no permission to ping: Operation not permitte
 const BUFFER_OF_ROOT: u64 = 32 << 20;
 const BUFFER_OF_OTHERS: u64 = 4 << 20;
 
-fn check(lab: &Lab, command: &mut Command) -> Outcome {
+fn check(lab: &Lab, command: &mut Command) -> Finished {
     lab.start(command.arg("--check")).finish(LIMIT)
 }
 
 /// What the report says of a thing, wherever it does.
-fn said<'a>(outcome: &'a Outcome, what: &str) -> Vec<&'a str> {
+fn said<'a>(outcome: &'a Finished, what: &str) -> Vec<&'a str> {
     let lines = outcome.stdout.lines().filter(|line| line.get(..13).is_some_and(|key| key.trim() == what));
     lines.map(|line| &line[13..]).collect()
 }
 
 /// It would work, without a word on stderr.
-fn works(outcome: &Outcome) {
+fn works(outcome: &Finished) {
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
 }
 
 /// There is no right to ping, as a run would say it.
-fn has_no_right(outcome: &Outcome) {
+fn has_no_right(outcome: &Finished) {
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), NO_RIGHT), "{outcome:?}");
     assert_eq!(said(outcome, "sockets"), ["none: Operation not permitted"], "{outcome:?}");
     assert_eq!(said(outcome, "verdict"), FAILS, "{outcome:?}");
@@ -263,7 +263,7 @@ fn a_nosuid_mount_is_found_and_can_be_remounted() {
         );
         let outcome = lab.start(Command::new("unshare").args(["-m", "sh", "-c", &script])).finish(LIMIT);
         if outcome.code == Some(77) {
-            return lab::skip("a_nosuid_mount_is_found_and_can_be_remounted", outcome.complaint());
+            return lab::skip("a_nosuid_mount_is_found_and_can_be_remounted", outcome.first_stderr_line());
         }
         assert_eq!(outcome.stderr, NO_RIGHT, "{outcome:?}");
         assert_eq!(
@@ -384,7 +384,7 @@ fn a_report_that_cannot_be_written_is_a_failure() {
         let running = lab.start_as_is(command.arg("--check").stdout(full).stderr(Stdio::piped()));
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        assert!(outcome.complaint().starts_with("xymonping: writing results: No space left"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().starts_with("xymonping: writing results: No space left"), "{outcome:?}");
     });
 }
 

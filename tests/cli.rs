@@ -18,7 +18,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use lab::{Behaviour, LIMIT, Lab, Outcome, ms};
+use lab::{Behaviour, Finished, LIMIT, Lab, ms};
 use multiping::address::Family;
 use multiping::plan::{Plan, Rate};
 use nix::fcntl::OFlag;
@@ -51,14 +51,14 @@ fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], words: &str) {
     assert!(lab.seen().is_empty(), "{args:?}: {:?}", lab.seen());
 }
 
-fn succeeds(lab: &Lab, args: &[&str], stdin: &str) -> Outcome {
+fn succeeds(lab: &Lab, args: &[&str], stdin: &str) -> Finished {
     let outcome = lab.run(args, stdin);
     assert_eq!(outcome.code, Some(0), "{args:?}: {outcome:?}");
     outcome
 }
 
 /// The addresses that the lines of output speak of.
-fn addresses(outcome: &Outcome) -> Vec<&str> {
+fn addresses(outcome: &Finished) -> Vec<&str> {
     outcome.lines().iter().map(|line| line.split(' ').next().unwrap_or("")).collect()
 }
 
@@ -510,7 +510,7 @@ fn letters_choose_the_lines_but_never_change_them() {
                 );
             }
             assert_eq!(
-                outcome.complaint(),
+                outcome.first_stderr_line(),
                 "xymonping: line 3: \"rubbish\": not an IP address (no line of output for it)"
             );
         }

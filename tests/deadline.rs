@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lab::{Behaviour, LIMIT, Lab, Outcome, Running, hosts, list, ms};
+use lab::{Behaviour, Finished, LIMIT, Lab, Running, hosts, list, ms};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -34,18 +34,18 @@ const MARGIN: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The run was cut short, for this reason, by this deadline.
-fn is_cut(outcome: &Outcome, deadline: Duration, words: &str) {
+fn is_cut(outcome: &Finished, deadline: Duration, words: &str) {
     assert_eq!(outcome.code, Some(4), "{outcome:?}");
-    assert_eq!(outcome.complaint(), format!("xymonping: {words}"), "{outcome:?}");
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"), "{outcome:?}");
     ends_by(outcome, deadline);
 }
 
-fn ends_by(outcome: &Outcome, deadline: Duration) {
+fn ends_by(outcome: &Finished, deadline: Duration) {
     assert!(outcome.wall < deadline + MARGIN, "{outcome:?}");
 }
 
 /// Waits for its end, while its stdin stays open.
-fn end_of(mut running: Running) -> Outcome {
+fn end_of(mut running: Running) -> Finished {
     running.wait_until(LIMIT, "goes on", |running| running.status("State").is_none_or(|state| state.starts_with('Z')));
     running.finish(LIMIT)
 }
@@ -336,6 +336,6 @@ fn an_alarm_from_elsewhere_is_not_taken_for_it() {
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         let told = "xymonping: stopped by SIGALRM: 1 of 2 targets finished (the others have no line)";
-        assert_eq!(outcome.complaint(), told);
+        assert_eq!(outcome.first_stderr_line(), told);
     });
 }

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use lab::{Behaviour, LIMIT, Lab, Outcome, Running, hosts, list, ms};
+use lab::{Behaviour, Finished, LIMIT, Lab, Running, hosts, list, ms};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -56,16 +56,16 @@ fn shell(lab: &Lab, script: &str, args: &[&str]) -> Command {
     command
 }
 
-fn run(lab: &Lab, script: &str, args: &[&str], stdin: &str) -> Outcome {
+fn run(lab: &Lab, script: &str, args: &[&str], stdin: &str) -> Finished {
     let running = lab.start(&mut shell(lab, script, args));
     running.feed(stdin);
     running.finish(LIMIT)
 }
 
 /// The run failed, for this reason, and was no more than a failure.
-fn fails(outcome: &Outcome, words: &str) {
+fn fails(outcome: &Finished, words: &str) {
     assert_eq!(outcome.code, Some(4), "{outcome:?}");
-    assert_eq!(outcome.complaint(), format!("xymonping: {words}"), "{outcome:?}");
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"), "{outcome:?}");
 }
 
 /// Stops the program, does something to it behind its back, and lets it go on.
@@ -173,7 +173,7 @@ fn a_signal_while_reading_ends_the_run_before_a_packet_leaves() {
         for signal in SIGNALS {
             let mut running = lab.start(&mut lab.command());
             running.feed("10.0.0.1\n10.0.0.2");
-            running.wait_until_signals_are_caught();
+            running.wait_until_signals_are_blocked();
             running.signal(signal);
             running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
             let outcome = running.finish(LIMIT);
@@ -188,7 +188,7 @@ fn a_signal_while_reading_ends_the_run_before_a_packet_leaves() {
 fn a_signal_ends_a_list_without_end() {
     lab::play(|lab| {
         let mut running = lab.start(lab.command().arg("--file=/dev/zero"));
-        running.wait_until_signals_are_caught();
+        running.wait_until_signals_are_blocked();
         running.signal(Signal::SIGTERM);
         fails(&running.finish(LIMIT), "reading the list: stopped by SIGTERM (nothing was probed)");
     });
@@ -429,8 +429,8 @@ fn a_socket_is_a_stdin_like_any_other() {
 }
 
 /// Writes a list in pieces that end anywhere, with pauses.
-fn feed_slowly(mut running: Running, writer: OwnedFd) -> Outcome {
-    running.wait_until_signals_are_caught();
+fn feed_slowly(mut running: Running, writer: OwnedFd) -> Finished {
+    running.wait_until_signals_are_blocked();
     let mut writer = File::from(writer);
     for piece in ["10.0", ".0.1", "\n", "10.0.0.2\n10.", "0.0.3"] {
         writer.write_all(piece.as_bytes()).expect("the program reads");
@@ -528,7 +528,7 @@ fn too_little_memory_for_a_list_is_said_and_no_abort() {
         for more in [1024, 2048, 4096] {
             let outcome = limited(own + more, &list);
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{own} + {more}: {outcome:?}");
-            let said = outcome.complaint();
+            let said = outcome.first_stderr_line();
             assert!(said.starts_with("xymonping: out of memory at "), "{said}");
             let hint = " lines (split the list, or allow more: ulimit -v, or the control group)";
             assert!(said.ends_with(hint), "{said}");

@@ -38,32 +38,32 @@ mod start;
 
 use std::process::Command;
 
-use lab::{LIMIT, Lab, Outcome};
+use lab::{Finished, LIMIT, Lab};
 
 const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
 /// Runs a command from start to end.
-fn run(lab: &Lab, command: &mut Command, stdin: impl AsRef<[u8]>) -> Outcome {
+fn run(lab: &Lab, command: &mut Command, stdin: impl AsRef<[u8]>) -> Finished {
     let running = lab.start(command);
     running.feed(stdin);
     running.finish(LIMIT)
 }
 
-fn says_alive(outcome: &Outcome, why: &str) {
+fn says_alive(outcome: &Finished, why: &str) {
     assert_eq!(outcome.code, Some(0), "{why}: {outcome:?}");
     assert!(outcome.is_alive(ALIVE), "{why}: {outcome:?}");
 }
 
 /// The run ended by an exit code that the manual page has; if that is a failure, stderr begins with why.
-fn ends_well(outcome: &Outcome, why: &str) {
+fn ends_well(outcome: &Finished, why: &str) {
     assert!(matches!(outcome.code, Some(0 | 3 | 4)), "{why}: {outcome:?}");
-    let said = outcome.complaint();
+    let said = outcome.first_stderr_line();
     assert!(outcome.code == Some(0) || said.starts_with("xymonping: ") && !said.contains("bug"), "{why}: {outcome:?}");
 }
 
 /// The run failed, and not a line says anything of a host.
-fn fails(outcome: &Outcome, words: &str) {
+fn fails(outcome: &Finished, words: &str) {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
-    assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"));
 }

@@ -17,14 +17,14 @@ use std::time::Duration;
 use std::{env, fs};
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
-use lab::{Answer, Behaviour, HOST4, IcmpError, Lab, Outcome, Running, hosts, list, ms};
+use lab::{Answer, Behaviour, Finished, HOST4, IcmpError, Lab, Running, hosts, list, ms};
 use nix::sys::signal::Signal;
 
 /// Silence is told soon. The original knows whole seconds only.
 const FAST: [&str; 3] = ["--timeout=1", "--retries=1", "--max-pps=1000"];
 
 /// How many of these hosts are called alive, and how many unreachable.
-fn told(outcome: &Outcome, addresses: &[String]) -> (usize, usize) {
+fn told(outcome: &Finished, addresses: &[String]) -> (usize, usize) {
     told_in(&outcome.stdout, addresses)
 }
 
@@ -48,7 +48,7 @@ fn start(lab: &Lab, args: &[&str], input: &str) -> Running {
 fn assert_usage_error(lab: &Lab, args: &[&str]) {
     let outcome = lab.run(args, "10.0.0.1\n");
     assert_eq!((outcome.code, outcome.signal, outcome.stdout.as_str()), (Some(3), None, ""), "{args:?} {outcome:?}");
-    assert!(outcome.complaint().starts_with("xymonping: "), "{args:?} {outcome:?}");
+    assert!(outcome.first_stderr_line().starts_with("xymonping: "), "{args:?} {outcome:?}");
     assert_eq!(lab.seen().len(), 0, "{args:?}");
 }
 
@@ -126,9 +126,9 @@ fn replies_from_another_address_count_only_if_they_prove_what_they_answer() {
         lab.host("10.0.0.8", Behaviour { from, answer: Answer::Data(vec![7; 56]), ..Behaviour::default() });
         let outcome = lab.run(&FAST, "10.0.0.7\n10.0.0.8\n");
         assert!(outcome.is_alive("10.0.0.7"), "a host with several addresses is alive: {outcome:?}");
-        assert_eq!(outcome.said_of("10.0.0.8"), "unreachable", "{outcome:?}");
+        assert_eq!(outcome.verdict_of("10.0.0.8"), "unreachable", "{outcome:?}");
         let strict = lab.run(&[&FAST[..], &["--check-source"]].concat(), "10.0.0.7\n10.0.0.8\n");
-        assert_eq!(strict.said_of("10.0.0.7"), "unreachable", "{strict:?}");
+        assert_eq!(strict.verdict_of("10.0.0.7"), "unreachable", "{strict:?}");
     });
 }
 
@@ -201,7 +201,7 @@ fn a_reply_cannot_move_the_rtt() {
         let outcome = lab.run(&FAST, "10.0.0.99\n10.0.0.1\n10.0.0.2\n10.0.0.3\n10.0.0.4\n10.0.0.5\n");
         assert!(outcome.is_alive("10.0.0.99"), "{outcome:?}");
         for n in 1..=5 {
-            assert_eq!(outcome.said_of(&format!("10.0.0.{n}")), "unreachable", "{outcome:?}");
+            assert_eq!(outcome.verdict_of(&format!("10.0.0.{n}")), "unreachable", "{outcome:?}");
         }
     });
 }
@@ -213,7 +213,7 @@ fn a_reply_with_a_wrong_checksum_is_no_reply() {
         lab.script("10.0.0.1", vec![Behaviour::answering(Answer::BadChecksum)]);
         lab.script("10.0.0.2", vec![Behaviour::answering(Answer::BadChecksum), Behaviour::default()]);
         let outcome = lab.run(&FAST, "10.0.0.1\n10.0.0.2\n");
-        assert_eq!(outcome.said_of("10.0.0.1"), "unreachable", "{outcome:?}");
+        assert_eq!(outcome.verdict_of("10.0.0.1"), "unreachable", "{outcome:?}");
         assert!(outcome.is_alive("10.0.0.2"), "damage is loss, and loss is retried: {outcome:?}");
     });
 }
@@ -262,7 +262,7 @@ fn no_retries_are_one_probe() {
         for arg in ["-r0", "--retries=0"] {
             lab.forget();
             let outcome = lab.run(&["--timeout=1", arg], "10.0.0.1\n");
-            assert_eq!((outcome.is_complete(), outcome.said_of("10.0.0.1")), (true, "unreachable"), "{outcome:?}");
+            assert_eq!((outcome.is_complete(), outcome.verdict_of("10.0.0.1")), (true, "unreachable"), "{outcome:?}");
             assert_eq!(lab.seen().len(), 1, "{arg}");
         }
     });
@@ -329,8 +329,11 @@ fn without_privilege_it_says_what_is_missing() {
         };
         let outcome = run(&mut ordinary(&program));
         assert_eq!((outcome.code, outcome.signal, outcome.stdout.as_str()), (Some(3), None, ""), "{outcome:?}");
-        assert!(outcome.complaint().contains("no permission to ping"), "{outcome:?}");
-        assert!(outcome.complaint().contains("chmod u+s") && outcome.complaint().contains("setcap"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("no permission to ping"), "{outcome:?}");
+        assert!(
+            outcome.first_stderr_line().contains("chmod u+s") && outcome.first_stderr_line().contains("setcap"),
+            "{outcome:?}"
+        );
         let outcome = run(&mut caller::with_net_raw(&program));
         assert!(outcome.is_alive("10.0.0.1"), "one capability is enough: {outcome:?}");
     });
@@ -377,7 +380,7 @@ fn inherited_descriptors_do_no_harm() {
         running.feed("10.0.0.1\n");
         let outcome = running.finish(lab::LIMIT);
         if outcome.code == Some(77) {
-            return lab::skip("inherited_descriptors_do_no_harm", outcome.complaint());
+            return lab::skip("inherited_descriptors_do_no_harm", outcome.first_stderr_line());
         }
         assert!(outcome.is_alive("10.0.0.1"), "{outcome:?}");
     });
@@ -415,7 +418,7 @@ fn lines_that_cannot_be_written_are_a_failure() {
             running.feed("10.0.0.1\n");
             let outcome = running.finish(lab::LIMIT);
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{script} {outcome:?}");
-            assert!(outcome.complaint().contains("writing results"), "{script} {outcome:?}");
+            assert!(outcome.first_stderr_line().contains("writing results"), "{script} {outcome:?}");
         }
     });
 }
@@ -432,7 +435,7 @@ fn a_run_cut_short_tells_what_it_knows() {
         assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{outcome:?}");
         assert_eq!(told(&outcome, &alive), (10, 0), "{outcome:?}");
         assert_eq!(told(&outcome, &rest).1, 0, "who was not asked is not unreachable: {outcome:?}");
-        assert!(outcome.complaint().contains("SIGTERM"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("SIGTERM"), "{outcome:?}");
     });
 }
 
@@ -532,7 +535,7 @@ fn ipv6_is_pinged_like_ipv4() {
         let outcome = lab.run(&FAST, "fd00::1\nfd00::2\n10.0.0.1\nFD00:0:0::3\n");
         assert_eq!((outcome.is_complete(), outcome.lines().len()), (true, 4), "{outcome:?}");
         assert!(["fd00::1", "10.0.0.1", "fd00::3"].iter().all(|host| outcome.is_alive(host)), "{outcome:?}");
-        assert_eq!(outcome.said_of("fd00::2"), "unreachable", "{outcome:?}");
+        assert_eq!(outcome.verdict_of("fd00::2"), "unreachable", "{outcome:?}");
     });
 }
 
@@ -545,7 +548,7 @@ fn icmp_errors_decide_nothing() {
         lab.script("10.0.0.2", vec![error(IcmpError::NetUnreachable), Behaviour::default()]);
         lab.script("10.0.0.3", vec![error(IcmpError::TimeExceeded), Behaviour::default()]);
         let outcome = lab.run(&FAST, "10.0.0.1\n10.0.0.2\n10.0.0.3\n10.0.0.4\n");
-        assert_eq!(outcome.said_of("10.0.0.1"), "unreachable", "{outcome:?}");
+        assert_eq!(outcome.verdict_of("10.0.0.1"), "unreachable", "{outcome:?}");
         assert!(["10.0.0.2", "10.0.0.3", "10.0.0.4"].iter().all(|host| outcome.is_alive(host)), "{outcome:?}");
     });
 }

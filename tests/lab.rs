@@ -8,20 +8,24 @@
 //!        └────────────── host(..) says how, seen() what ──────────┘
 //! ```
 //!
-//! A test calls [`play`] with its scene. The scene gets a [`Lab`]: it tells hosts how to behave, runs the program, and
-//! looks at what the program said and at what the wire saw. Everybody is alive until told otherwise.
+//! A test calls [`play`] with its scene. The scene gets a [`Lab`]: it sets how hosts behave, runs
+//! the program, and checks its output and what the wire saw. All hosts are alive unless set
+//! otherwise.
 //!
-//! * Nothing leaves the namespace and nothing of the machine is touched: the namespace has no other device.
-//! * Root is enough, and so is a user namespace: without root the test is run again inside `unshare -Urn`. Where
-//!   neither can be had, the test prints `SKIPPED name: reason` and passes, unless `XYMONPING_LAB=required` says that
-//!   skipping is failing, as it should on the machine that decides.
-//! * `XYMONPING_UNDER_TEST=/path` plays the same scenes against another program; `lab/peer.rs` speaks to fping.
+//! * Nothing leaves the namespace, which has no other device.
+//! * A lab needs root or a user namespace: without root the test is run again inside `unshare
+//!   -Urn`. Without either, the test prints `SKIPPED name: reason` and passes; with
+//!   `XYMONPING_LAB=required` it fails.
+//! * `XYMONPING_UNDER_TEST=/path` plays the same scenes to another program; `lab/peer.rs`
+//!   translates options for fping.
 //! * Tests may run in parallel, in threads or processes. No test thread ever changes its namespace.
-//! * Assert what is certain: lower bounds of times, orders, counts, categories. Never an upper bound on a wall clock.
+//! * Assert what is certain: lower bounds of times, orders, counts, categories. Never an upper
+//!   bound on a wall clock.
 //!
-//! There is no `unsafe` here, no device node is needed, and the bytes are made apart from the program's own `wire`.
+//! There is no `unsafe` here, and no device node is needed. Packets are made without the program's
+//! own `wire`, so that an error in it cannot hide here.
 
-// Every test file uses its own part of this.
+// Each test file uses a part of this.
 #![allow(dead_code, unused_imports)]
 
 #[path = "lab/behaviour.rs"]
@@ -49,44 +53,47 @@ use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
 pub use judge::{assert_all, assert_true_rtts, hosts, list, ms};
 use namespace::Namespace;
 pub use peer::spelled;
-pub use process::{Outcome, Running, pipe};
+pub use process::{Finished, Running, pipe};
 use wire::Wire;
 pub use wire::{Answered, Counts, Seen, Stream};
 
-/// The device that the program's packets leave by.
+/// The device that the program sends through.
 pub const DEVICE: &str = "lab0";
-/// The other end of its wire.
+/// The device at the far end of the wire.
 pub const FAR_DEVICE: &str = "lab1";
-/// The addresses of the machine that the program runs on. Unbound probes leave from the first of each family.
+/// The addresses of the program's machine. Without `--source` probes come from the first of each
+/// family.
 pub const HOST4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 pub const HOST4_OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 pub const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 pub const HOST6_OTHER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-/// Who speaks where an answer is an ICMP error.
+/// The source addresses of ICMP errors.
 pub const ROUTER4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 254);
 pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
 
-/// How far the far end's clock may be off: it turns wall-clock stamps into monotonic ones.
-pub const BLUR: Duration = Duration::from_millis(1);
+/// The error of the far end's clock, which converts wall-clock stamps to monotonic ones.
+pub const CLOCK_ERROR: Duration = Duration::from_millis(1);
 
 /// How long [`Lab::run`] lets the program run before the test fails.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Set in the environment of a test that is run again inside a user namespace.
 const INSIDE: &str = "XYMONPING_LAB_INSIDE";
-/// `required`: a test that cannot have its lab fails.
+/// `required`: a test without a lab fails instead of being skipped.
 const POLICY: &str = "XYMONPING_LAB";
-/// Another program to put to the test.
+/// The path of another program to test.
 const UNDER_TEST: &str = "XYMONPING_UNDER_TEST";
 
-/// Routers on the way make one neighbour of a whole network: the kernel's neighbour table holds 1,024, not 70,000.
+/// Networks behind a router need one neighbour entry each: the kernel's table holds 1,024, not
+/// 70,000.
 const NEAR_END: &str = "\
 addr add 192.0.2.1/24 brd + dev lab0
 addr add 192.0.2.2/24 brd + dev lab0
@@ -97,7 +104,7 @@ route add 198.51.100.0/24 via 192.0.2.254 dev lab0
 route add 203.0.113.0/24 via 192.0.2.254 dev lab0
 ";
 
-/// A deprecated address is never chosen for a source, so that it is always the first one that is.
+/// The second address is deprecated, so that the kernel always chooses the first one as a source.
 const NEAR_END_V6: &str = "\
 addr add fe80::1/64 dev lab0 nodad
 addr add 2001:db8::1/64 dev lab0 nodad
@@ -106,7 +113,7 @@ route add fd00::/16 via fe80::fe dev lab0
 route add 2001:db8::/32 via fe80::fe dev lab0
 ";
 
-/// Plays a scene in a lab of its own: the whole body of a test.
+/// Plays a scene in a lab of its own. This is the whole body of a test.
 ///
 /// ```ignore
 /// #[test]
@@ -121,8 +128,8 @@ route add 2001:db8::/32 via fe80::fe dev lab0
 /// }
 /// ```
 ///
-/// The closure must be written in the test function itself: its name is how the test is found again when it has to
-/// be run anew inside a user namespace.
+/// The closure must be written in the test function itself, because its type name is used to run
+/// the test again inside a user namespace.
 pub fn play<Scene: FnOnce(&Lab)>(scene: Scene) {
     let test = test_name::<Scene>();
     let refusal = match Lab::open() {
@@ -138,21 +145,23 @@ pub fn play<Scene: FnOnce(&Lab)>(scene: Scene) {
     }
 }
 
-/// The libtest name of the function that holds this closure: `crate::module::test::{{closure}}` without its ends.
+/// The libtest name of the function that holds this closure: `crate::module::test::{{closure}}`
+/// without its ends.
 pub fn test_name<Scene>() -> &'static str {
     let full = std::any::type_name::<Scene>();
     let path = full.split_once("::").map_or(full, |(_, path)| path);
     path.split("::{{closure}}").next().unwrap_or(path)
 }
 
-/// Says so where libtest's capture cannot swallow it. For scenes that find their lab lacking; [`play`] does the rest.
+/// Reports a skipped test past libtest's capture. For scenes that find something missing in their
+/// lab.
 pub fn skip(test: &str, reason: &str) {
     assert!(env::var_os(POLICY).is_none_or(|policy| policy != "required"), "{test} has no lab: {reason}");
-    // In one write, so that parallel tests do not mix. Where stderr is closed there is nobody to tell.
+    // In one write, so that parallel tests do not mix.
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
 }
 
-/// Why there cannot be a user namespace; None if there can.
+/// Why no user namespace can be made; `None` if one can.
 fn user_namespace_refusal() -> Option<String> {
     match Command::new("unshare").args(["-Urn", "true"]).output() {
         Err(e) => Some(format!("cannot run `unshare`: {e}")),
@@ -161,8 +170,8 @@ fn user_namespace_refusal() -> Option<String> {
     }
 }
 
-/// Runs this one test again in a new process, because only a process with a single thread may enter a user
-/// namespace. Its result becomes ours.
+/// Runs one test again in a new process, because only a process with a single thread may enter a
+/// user namespace, and takes over its result.
 fn play_in_user_namespace(test: &str) {
     let this = env::current_exe().expect("a test knows its own binary");
     let output = Command::new("unshare")
@@ -175,7 +184,7 @@ fn play_in_user_namespace(test: &str) {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "in a user namespace {test} fails:\n{stdout}{stderr}");
-    // Without this a wrong name would run nothing at all, and pass.
+    // A wrong name would run nothing, and pass.
     assert!(stdout.contains("test result: ok. 1 passed"), "{test} is not the name of a test:\n{stdout}{stderr}");
     for line in stderr.lines().filter(|line| line.starts_with("SKIPPED ")) {
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
@@ -184,7 +193,7 @@ fn play_in_user_namespace(test: &str) {
 
 /// A network, the hosts in it, and the machine that the program runs on.
 ///
-/// Usable from any thread. Addresses are given as text, as they stand in a test; a wrong one panics.
+/// Usable from any thread. Addresses are text; an invalid one panics.
 pub struct Lab {
     wire: Wire,
     namespace: Namespace,
@@ -192,20 +201,20 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A lab for a test that brings its own frame; most want [`play`]. The error says what this machine lacks; once
-    /// there is a namespace with a wire in it, whatever fails is a mistake of the lab's own, and panics.
+    /// A lab for a test that does not use [`play`]. The error says what is missing on this machine;
+    /// what fails after the namespace and the wire exist is a bug of the lab, and panics.
     pub fn open() -> Result<Lab, String> {
         let namespace = Namespace::new()?;
         let has_ipv6 = Path::new("/proc/sys/net/ipv6").exists();
         if has_ipv6 {
-            // The far end must not speak by itself, so IPv6 is off for all devices to come, then on for ours.
+            // The far end must send nothing by itself, so IPv6 is off by default, and on for lab0.
             namespace.set_sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
         }
         namespace.ip(&["-batch", "-"], &devices())?;
         let wire = namespace.inside(|| Wire::open(FAR_DEVICE))?;
         let lab = Lab { wire, namespace, has_ipv6 };
 
-        // Answers may come from anywhere: whether the program believes them is the question.
+        // Replies may come from any address, and must reach the program.
         lab.set_sysctl("net.ipv4.conf.all.rp_filter", "0");
         lab.set_sysctl("net.ipv4.conf.lab0.rp_filter", "0");
         if has_ipv6 {
@@ -224,17 +233,18 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Waits until both ends may send. The one that came up first learns from a kernel worker that it has a peer, and
-    /// until then it drops what it is given without a word.
+    /// Waits until both ends can send. The end that came up first drops packets until a kernel
+    /// worker has seen the other one.
     pub fn await_link(&self) {
         let is_up = |end: &str| self.ip(&["-o", "link", "show", "dev", end]).contains(" state UP ");
         self.wait_until("both ends are up", || is_up(DEVICE) && is_up("lab1"));
     }
 
-    /// Waits until the kernel takes packets to our IPv6 addresses for its own, which another worker sees to.
+    /// Waits until packets to the machine's IPv6 addresses are received, which another kernel
+    /// worker sets up.
     fn await_addresses(&self) {
         let is_local = |routes: &str, ip| routes.contains(&format!("local {ip} dev {DEVICE} "));
-        self.wait_until("our addresses are ours", || {
+        self.wait_until("the IPv6 addresses are local", || {
             let routes = self.ip(&["-6", "route", "show", "table", "local"]);
             [LINK_LOCAL, HOST6, HOST6_OTHER].into_iter().all(|ip| is_local(&routes, ip))
         });
@@ -244,72 +254,75 @@ impl Lab {
         let deadline = Instant::now() + LIMIT;
         while !is_so() {
             assert!(Instant::now() < deadline, "waited in vain until {what}");
+            thread::sleep(process::POLL);
         }
     }
 
-    /// False on a kernel without IPv6.
+    /// Whether the kernel has IPv6.
     pub fn has_ipv6(&self) -> bool {
         self.has_ipv6
     }
 
-    // The hosts. Each of these works at any time, also while the program runs: from the next probe that the wire reads.
+    // The hosts. Changes take effect from the next probe that the wire reads.
 
-    /// What an address or all addresses of a prefix do. The longest match counts.
+    /// Sets the behaviour of an address or a prefix. The longest match counts.
     pub fn host(&self, net: &str, behaviour: Behaviour) {
         self.script(net, vec![behaviour]);
     }
 
-    /// The same, probe by probe: the first does this, the second that, and all that follow do the last.
+    /// The same, probe by probe: one behaviour for each probe, and the last one for all that
+    /// follow.
     pub fn script(&self, net: &str, script: Vec<Behaviour>) {
         let net = net.parse().unwrap_or_else(|e| panic!("{e}"));
-        self.wire.book().hosts.set(net, script);
+        self.wire.record().hosts.set(net, script);
     }
 
-    /// What everybody else does.
+    /// Sets the behaviour of all other hosts.
     pub fn others(&self, behaviour: Behaviour) {
-        self.wire.book().hosts.set_others(behaviour);
+        self.wire.record().hosts.set_others(behaviour);
     }
 
     // What the wire saw.
 
-    /// Keep the data of the probes as well, from now on.
+    /// Records the data of probes too, from now on.
     pub fn keep_data(&self) {
-        self.wire.settled_book().keep_data = true;
+        self.wire.complete_record().keep_data = true;
     }
 
-    /// Every probe that has been sent, in the order in which they left.
+    /// Every probe that has been sent, in order.
     pub fn seen(&self) -> Vec<Seen> {
-        self.wire.settled_book().seen.clone()
+        self.wire.complete_record().seen.clone()
     }
 
     /// Every probe to one address or prefix.
     pub fn seen_of(&self, net: &str) -> Vec<Seen> {
         let net: Net = net.parse().unwrap_or_else(|e| panic!("{e}"));
-        self.wire.settled_book().seen.iter().filter(|seen| net.contains(seen.dst)).cloned().collect()
+        self.wire.complete_record().seen.iter().filter(|seen| net.contains(seen.dst)).cloned().collect()
     }
 
-    /// Every answer that the wire has sent, in that order.
+    /// Every answer that the wire has sent, in order.
     pub fn answered(&self) -> Vec<Answered> {
-        self.wire.settled_book().answered.clone()
+        self.wire.complete_record().answered.clone()
     }
 
     pub fn counts(&self) -> Counts {
-        let mut counts = self.wire.settled_book().counts;
+        let mut counts = self.wire.complete_record().counts;
         counts.overflowed += self.namespace.inside(dropped_on_the_wire);
         counts
     }
 
-    /// Asserts that in any window no more packets were on the wire than `rate` a second allows, plus a burst of one packet
-    /// or of 10 ms worth. This is a bound from above on packets, so that a busy machine can only make it easier to keep.
+    /// Asserts that in any window no more packets were on the wire than `rate` a second allows,
+    /// plus a burst of one packet or 10 ms worth. A busy machine only makes that easier to keep.
     pub fn assert_pace(&self, rate: f64) {
         let seen = self.seen();
         let burst = 1.0 + f64::max(1.0, 0.01 * rate);
-        // Packet number i at time t is allowed if i - rate x t has risen by no more than the burst since any earlier one.
-        let mut least = f64::INFINITY;
+        // Packet number i at time t is allowed if i - rate x t has risen by no more than the burst
+        // since any earlier packet.
+        let mut smallest = f64::INFINITY;
         for (number, probe) in seen.iter().enumerate() {
             let credit = number as f64 - rate * (probe.time - seen[0].time).as_secs_f64();
-            least = least.min(credit);
-            let window = credit - least + 1.0 - rate * BLUR.as_secs_f64();
+            smallest = smallest.min(credit);
+            let window = credit - smallest + 1.0 - rate * CLOCK_ERROR.as_secs_f64();
             assert!(
                 window <= burst,
                 "packet {number} makes a window of {window:.2} above {rate} a second, {burst} allowed"
@@ -317,14 +330,15 @@ impl Lab {
         }
     }
 
-    /// Forget what was seen and begin every script anew. What hosts do stays, and so do drops on the wire.
+    /// Clears the record and starts every script again. Behaviours stay, and so do drops on the
+    /// wire.
     pub fn forget(&self) {
-        self.wire.settled_book().forget();
+        self.wire.complete_record().clear();
     }
 
-    // What comes over the wire unasked.
+    // Unsolicited packets.
 
-    /// Sends any IP packet to the machine that the program runs on. [`packet`] makes them.
+    /// Sends any IP packet to the program's machine. [`packet`] makes them.
     pub fn inject(&self, packet: &[u8]) {
         self.wire.inject(packet);
     }
@@ -334,25 +348,28 @@ impl Lab {
         self.wire.inject_all(packets);
     }
 
-    /// Echo replies to somebody else's ping, at an even rate until the result is dropped. They come from 10.99.99.99.
+    /// Sends Echo Replies to another ping at an even rate, from 10.99.99.99, until the result is
+    /// dropped.
     pub fn foreign_replies(&self, per_second: u32, ident: u16) -> Stream {
         let from = Ipv4Addr::new(10, 99, 99, 99).into();
         self.stream(per_second, move |number| packet::echo_reply(from, HOST4.into(), ident, number as u16, &[0x5a; 56]))
     }
 
-    /// Any packets at an even rate, until the result is dropped. `make` is called with 0, 1, 2, ...
+    /// Sends packets at an even rate, until the result is dropped. `make` is called with 0, 1, 2,
+    /// ...
     pub fn stream(&self, per_second: u32, make: impl Fn(u64) -> Vec<u8> + Send + 'static) -> Stream {
         self.wire.stream(per_second, make)
     }
 
-    // The machine that the program runs on.
+    // The program's machine.
 
-    /// Runs `ip` inside, for what happens to a machine: `lab.ip(&["link", "set", "lab0", "down"])`.
+    /// Runs `ip` inside: `lab.ip(&["link", "set", "lab0", "down"])`.
     pub fn ip(&self, args: &[&str]) -> String {
         self.namespace.ip(args, "").unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// Gives [`DEVICE`] a queue that lets `rate` through (100kbit, say) and holds `limit` bytes. A kernel may not have it.
+    /// Limits [`DEVICE`] to `rate` (100kbit, say) with a queue of `limit` bytes. The kernel may not
+    /// support that.
     pub fn shape(&self, rate: &str, limit: &str) -> Result<String, String> {
         self.namespace
             .tc(&["qdisc", "add", "dev", DEVICE, "root", "tbf", "rate", rate, "burst", "1540", "limit", limit])
@@ -383,7 +400,8 @@ impl Lab {
 
     // The program.
 
-    /// The program under test, to be given arguments ([`spelled`]) and then to [`Lab::start`].
+    /// A command of the program under test. It takes arguments ([`spelled`]) and goes to
+    /// [`Lab::start`].
     pub fn command(&self) -> Command {
         Command::new(program())
     }
@@ -394,7 +412,7 @@ impl Lab {
         started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().to_string_lossy()))
     }
 
-    /// Starts a command inside with the ends that it has been given; see [`Running::start_as_is`].
+    /// Starts a command inside with its own stdin, stdout and stderr; see [`Running::start_as_is`].
     pub fn start_as_is(&self, command: &mut Command) -> Running {
         let started = self.inside(|| Running::start_as_is(command));
         started.unwrap_or_else(|e| panic!("cannot start {}: {e}", command.get_program().to_string_lossy()))
@@ -411,7 +429,7 @@ impl Lab {
     }
 
     /// Runs the program under test from start to end.
-    pub fn run(&self, args: &[&str], stdin: impl AsRef<[u8]>) -> Outcome {
+    pub fn run(&self, args: &[&str], stdin: impl AsRef<[u8]>) -> Finished {
         let running = self.start(self.command().args(spelled(args)));
         running.feed(stdin);
         running.finish(LIMIT)
@@ -423,8 +441,8 @@ pub fn program() -> std::ffi::OsString {
     env::var_os(UNDER_TEST).unwrap_or_else(|| env!("CARGO_BIN_EXE_xymonping").into())
 }
 
-/// Both ends of the wire. ARP is off, which makes every neighbour known at once; the MTU is the largest there is, so
-/// that no probe is fragmented.
+/// Both ends of the wire. Without ARP every neighbour is known at once; with the largest MTU no
+/// probe is fragmented.
 fn devices() -> String {
     let mac = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
     format!(
@@ -435,8 +453,8 @@ fn devices() -> String {
     )
 }
 
-/// What both ends could not hand over, from the calling thread's /proc/net/dev: 8 columns of receiving, then bytes,
-/// packets, errors and drops of sending.
+/// What both ends dropped, from the calling thread's /proc/net/dev: 8 columns for receiving, then
+/// bytes, packets, errors and drops for sending.
 fn dropped_on_the_wire() -> u64 {
     let devices = std::fs::read_to_string("/proc/thread-self/net/dev").expect("/proc is mounted");
     let ends = devices.lines().filter_map(|line| line.trim_start().strip_prefix("lab")?.split_once(':'));

@@ -25,7 +25,7 @@ use std::thread;
 use std::time::Duration;
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
-use lab::{BLUR, Behaviour, DEVICE, LIMIT, Lab, Outcome};
+use lab::{Behaviour, CLOCK_ERROR, DEVICE, Finished, LIMIT, Lab};
 use multiping::address::PerFamily;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -39,7 +39,7 @@ const MAX_PPS: f64 = match LIMITS.rate.pps() {
 };
 const LOWERED: &str = "xymonping: the rate was lowered to 10000 packets a second (the limit for ordinary users)\n";
 
-fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Outcome {
+fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Finished {
     lab.forget();
     let running = lab.start(command);
     running.feed(stdin);
@@ -47,7 +47,7 @@ fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Outcome {
 }
 
 /// Exit 3 with these words alone, and not a probe.
-fn is_refused(lab: &Lab, outcome: &Outcome, words: &str) {
+fn is_refused(lab: &Lab, outcome: &Finished, words: &str) {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(3), ""), "{outcome:?}");
     assert_eq!(outcome.stderr, format!("xymonping: {words}\n"));
     assert!(lab.seen().is_empty(), "{:?}", lab.seen());
@@ -145,7 +145,7 @@ fn has_spacing(lab: &Lab, host: &str, probes: usize) {
     let times: Vec<_> = lab.seen_of(host).iter().map(|seen| seen.time).collect();
     assert_eq!(times.len(), probes, "{host}");
     for pair in times.windows(2) {
-        assert!(pair[1] - pair[0] + BLUR >= LIMITS.spacing, "{host}: {:?}", pair[1] - pair[0]);
+        assert!(pair[1] - pair[0] + CLOCK_ERROR >= LIMITS.spacing, "{host}: {:?}", pair[1] - pair[0]);
     }
 }
 
@@ -238,7 +238,10 @@ fn the_kernel_refuses_what_no_list_of_interfaces_knows() {
         lab.ip(&["route", "add", "broadcast", "198.18.9.255", "dev", DEVICE, "table", "local"]);
         let outcome = run(lab, ordinary(&program).args(["--timeout=0.05", "198.18.9.255", ALIVE]), "");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        assert!(outcome.complaint().contains("could not send to 198.18.9.255: Permission denied"), "{outcome:?}");
+        assert!(
+            outcome.first_stderr_line().contains("could not send to 198.18.9.255: Permission denied"),
+            "{outcome:?}"
+        );
         assert!(lab.seen_of("198.18.9.255").is_empty());
         // Root may.
         run(lab, Command::new(&program).args(["--timeout=0.05", "--retries=0", "198.18.9.255"]), "");

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
-use lab::{Behaviour, LIMIT, Lab, Outcome, Running};
+use lab::{Behaviour, Finished, LIMIT, Lab, Running};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
@@ -39,13 +39,13 @@ fn probing(lab: &Lab, command: &mut Command) -> Running {
 }
 
 /// Runs a command from start to end.
-fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Outcome {
+fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Finished {
     let running = lab.start(command);
     running.feed(stdin);
     running.finish(LIMIT)
 }
 
-fn says_alive(outcome: &Outcome) {
+fn says_alive(outcome: &Finished) {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(outcome.stdout.starts_with(&format!("{ALIVE} is alive (")), "{outcome:?}");
 }
@@ -209,7 +209,7 @@ fn without_any_right_it_says_how_to_get_one() {
         drop(command);
         let written = thread::spawn(move || File::from(writer).write_all(&[b'\n'; 1 << 20]));
         let outcome = running.finish(LIMIT);
-        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT));
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT));
         assert!(written.join().is_ok_and(|written| written.is_ok()));
         assert!(lab.seen().is_empty());
     });
@@ -226,7 +226,10 @@ fn help_and_usage_errors_need_no_right() {
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
         let outcome = run(lab, ordinary(&program).arg("--retries=x"), "");
         assert_eq!(outcome.code, Some(3));
-        assert_eq!(outcome.complaint(), "xymonping: --retries: bad value \"x\" (give a whole number from 0 to 255)");
+        assert_eq!(
+            outcome.first_stderr_line(),
+            "xymonping: --retries: bad value \"x\" (give a whole number from 0 to 255)"
+        );
     });
 }
 
@@ -237,15 +240,15 @@ fn a_setuid_bit_that_does_not_count_is_no_right() {
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         // As under NoNewPrivileges= of systemd.
         let outcome = run(lab, ordinary("setpriv").arg("--no-new-privs").arg(&program).arg(ALIVE), "");
-        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT), "{outcome:?}");
         // As in a container without NET_RAW: uid 0 is had, and worth nothing.
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-net_raw"]);
         let outcome = run(lab, command.arg(&program).arg(ALIVE), "");
-        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT), "{outcome:?}");
         let mut command = Command::new("setpriv");
         let outcome = run(lab, command.arg("--bounding-set=-net_raw").arg(&program).arg(ALIVE), "");
-        assert_eq!((outcome.code, outcome.complaint()), (Some(3), NO_RIGHT), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT), "{outcome:?}");
     });
 }
 
@@ -337,9 +340,9 @@ fn a_list_is_opened_as_the_caller() {
         let own = place.file("own", ORDINARY, 0o400, "10.0.0.1\n");
         let outcome = run(lab, ordinary(&program).arg("--file").arg(&secret), "");
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
-        assert!(outcome.complaint().starts_with("xymonping: list \"/"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().starts_with("xymonping: list \"/"), "{outcome:?}");
         assert!(
-            outcome.complaint().ends_with(": Permission denied (give a list that this user may read)"),
+            outcome.first_stderr_line().ends_with(": Permission denied (give a list that this user may read)"),
             "{outcome:?}"
         );
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
@@ -353,7 +356,7 @@ fn a_list_is_opened_as_the_caller() {
         let outcome = run(lab, Command::new(&program).arg("--file").arg(&own), "");
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
         assert!(
-            outcome.complaint().ends_with(": Permission denied (give a list that this user may read)"),
+            outcome.first_stderr_line().ends_with(": Permission denied (give a list that this user may read)"),
             "{outcome:?}"
         );
         let hint =
@@ -375,9 +378,9 @@ fn a_debug_log_is_opened_as_the_caller_and_is_a_regular_file() {
             lab.forget();
             let outcome = run(log);
             assert_eq!(outcome.code, Some(3), "{}: {outcome:?}", log.display());
-            assert!(outcome.complaint().starts_with("xymonping: --debug=\"/"), "{outcome:?}");
+            assert!(outcome.first_stderr_line().starts_with("xymonping: --debug=\"/"), "{outcome:?}");
             let end = format!(": {why} (give a regular file that this user may write)");
-            assert!(outcome.complaint().ends_with(&end), "{outcome:?}");
+            assert!(outcome.first_stderr_line().ends_with(&end), "{outcome:?}");
             assert!(lab.seen().is_empty());
         };
 

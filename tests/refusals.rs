@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use lab::seccomp::{Call, forbid, refuse};
-use lab::{Behaviour, LIMIT, Lab, Outcome, assert_all, hosts, list, ms};
+use lab::{Behaviour, Finished, LIMIT, Lab, assert_all, hosts, list, ms};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -32,7 +32,7 @@ const BY_IDENT: Call = setsockopt(&[(1, libc::SOL_SOCKET), (2, libc::SO_ATTACH_F
 const BY_TYPE: [Call; 2] =
     [setsockopt(&[(1, libc::SOL_RAW), (2, ICMP_FILTER)]), setsockopt(&[(1, libc::IPPROTO_ICMPV6), (2, ICMP6_FILTER)])];
 
-fn run_without(lab: &Lab, calls: &[Call], errno: Errno, args: &[&str], input: &str) -> Outcome {
+fn run_without(lab: &Lab, calls: &[Call], errno: Errno, args: &[&str], input: &str) -> Finished {
     let running = lab.start_under(|| refuse(calls, errno), lab.command().args(args));
     running.feed(input);
     running.finish(LIMIT)
@@ -85,7 +85,7 @@ fn without_packet_filters_what_arrives_is_checked_all_the_same() {
             let words = format!(
                 "xymonping: packet filter: {reason} (other programs' ICMP packets are read too: more work, same results)"
             );
-            assert_eq!(outcome.complaint(), words);
+            assert_eq!(outcome.first_stderr_line(), words);
             assert_all(&outcome, &alive, true);
             assert_eq!(outcome.said_of(SILENT), "unreachable");
             // Only the filter that knows the Identifier keeps strangers out.

@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{self, Command};
 
-use lab::{Behaviour, LIMIT, Outcome, Running};
+use lab::{Behaviour, Finished, LIMIT, Running};
 use nix::errno::Errno;
 use nix::sys::ptrace;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -42,7 +42,7 @@ const PLAYED: i32 = 42;
 
 /// Plays a scene in a process of its own, and says what became of it. Like that of [`lab::play`], the closure must be
 /// written in the test function itself.
-fn alone<Scene: FnOnce()>(scene: Scene) -> Outcome {
+fn alone<Scene: FnOnce()>(scene: Scene) -> Finished {
     if env::var_os(INSIDE).is_some() {
         let played = catch_unwind(AssertUnwindSafe(scene)).is_ok();
         // libtest has given the scene a thread, and the sandbox knows no end of a thread, but only that of the process.
@@ -55,7 +55,7 @@ fn alone<Scene: FnOnce()>(scene: Scene) -> Outcome {
     running.finish(LIMIT)
 }
 
-fn succeeds(outcome: &Outcome) {
+fn succeeds(outcome: &Finished) {
     assert_eq!(outcome.code, Some(PLAYED), "{outcome:#?}");
 }
 
@@ -139,7 +139,7 @@ fn a_panic_is_caught() {
 }
 
 /// Whatever signal it is.
-fn dies(outcome: &Outcome) {
+fn dies(outcome: &Finished) {
     assert!(outcome.signal.is_some(), "{outcome:#?}");
 }
 
@@ -236,7 +236,7 @@ mod where_filters_are_refused {
                 let outcome = run(&["--retries=1", "--timeout=200ms", ALIVE, SILENT]);
                 assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{errno}");
                 assert!(outcome.is_alive(ALIVE), "{outcome:?}");
-                assert_eq!(outcome.said_of(SILENT), "unreachable");
+                assert_eq!(outcome.verdict_of(SILENT), "unreachable");
             }
         });
     }

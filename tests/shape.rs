@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lab::caller::{self, Rights, ordinary};
-use lab::{Behaviour, DEVICE, LIMIT, Lab, Outcome, Seen};
+use lab::{Behaviour, DEVICE, Finished, LIMIT, Lab, Seen};
 
 const ALIVE: [&str; 2] = ["10.0.0.1", "fd00::1"];
 
@@ -31,9 +31,9 @@ fn seen(lab: &Lab, args: &[&str]) -> Vec<Seen> {
 }
 
 /// The run was refused with exit code 3, in these words, and no packet left.
-fn is_refused(lab: &Lab, outcome: &Outcome, words: &str) {
+fn is_refused(lab: &Lab, outcome: &Finished, words: &str) {
     assert_eq!(outcome.code, Some(3), "{outcome:?}");
-    assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"));
     assert_eq!(outcome.stdout, "");
     assert!(lab.seen().is_empty());
 }
@@ -84,7 +84,7 @@ fn shuffled_targets_have_the_retries_and_the_verdicts_of_others() {
         let outcome = lab.run(&["--shuffle", "--max-pps=1000", "--timeout=500ms", "--retries=2"], input);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert!(alive.iter().all(|host| outcome.is_alive(host) && lab.seen_of(host).len() == 1), "{outcome:?}");
-        assert!(silent.iter().all(|host| outcome.said_of(host) == "unreachable"), "{outcome:?}");
+        assert!(silent.iter().all(|host| outcome.verdict_of(host) == "unreachable"), "{outcome:?}");
         assert!(silent.iter().all(|host| lab.seen_of(host).len() == 3));
     });
 }
@@ -222,13 +222,13 @@ fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fra
             let words =
                 "no probe could leave this machine: Message too long (check this machine's network, and --size)";
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
-            assert_eq!(outcome.complaint(), format!("xymonping: {words}"));
+            assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"));
         }
         // Though some go by a way that is wide enough: they have their lines, and the others none.
         let input = "127.0.0.1\n10.0.0.1\n10.0.0.2\n10.0.0.3\n192.0.2.1\n";
         let outcome = lab.run(&[&few[..], &["-M"]].concat(), input);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        assert!(outcome.complaint().contains("leave this machine: Message too long"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("leave this machine: Message too long"), "{outcome:?}");
         assert!(outcome.is_alive("127.0.0.1") && outcome.is_alive("192.0.2.1"), "{outcome:?}");
         assert_eq!(outcome.lines().len(), 2, "{outcome:?}");
         assert!(lab.seen().is_empty());
@@ -255,7 +255,7 @@ fn an_interface_is_where_probes_leave_and_answers_come_in() {
         // There is no way to them through the loopback device.
         lab.forget();
         let outcome = lab.run(&["--interface=lo", "--timeout=200ms", "--retries=0", "10.0.0.1"], "");
-        assert_ne!(outcome.said_of("10.0.0.1").split(' ').next(), Some("alive"), "{outcome:?}");
+        assert_ne!(outcome.verdict_of("10.0.0.1").split(' ').next(), Some("alive"), "{outcome:?}");
         assert!(lab.seen().is_empty());
     });
 }

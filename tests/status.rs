@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use lab::{Answer, Behaviour, LIMIT, Lab, Outcome, Running, ms};
+use lab::{Answer, Behaviour, Finished, LIMIT, Lab, Running, ms};
 use nix::fcntl::OFlag;
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -47,7 +47,7 @@ fn is_progress(text: &str, most: u32) -> bool {
 // The summary.
 
 /// The figures of a summary, in the order in which they stand there, and the words between them.
-fn figures(outcome: &Outcome) -> (Vec<f64>, String) {
+fn figures(outcome: &Finished) -> (Vec<f64>, String) {
     let line = outcome.stderr.lines().last().unwrap_or("").strip_prefix("xymonping: ");
     let line = line.unwrap_or_else(|| panic!("there is no summary: {outcome:?}"));
     // The one figure that is part of a word.
@@ -147,7 +147,7 @@ fn a_summary_of_a_run_that_was_cut_short_counts_who_has_no_line() {
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         let told = "xymonping: stopped by SIGTERM: 1 of 2 targets finished (the others have no line)";
-        assert_eq!(outcome.complaint(), told, "the failure goes first");
+        assert_eq!(outcome.first_stderr_line(), told, "the failure goes first");
         assert_eq!(figures(&outcome).0[..6], [2.0, 1.0, 0.0, 1.0, 2.0, 1.0], "{outcome:?}");
     });
 }
@@ -318,7 +318,7 @@ fn a_question_while_the_list_is_read_neither_ends_nor_stops_anything() {
         for question in QUESTIONS {
             let mut running = lab.start(&mut lab.command());
             running.feed("10.0.0.1\n10.0.");
-            running.wait_until_signals_are_caught();
+            running.wait_until_signals_are_blocked();
             running.signal(question);
             thread::sleep(ms(50));
             running.signal(question);
@@ -332,7 +332,7 @@ fn a_question_while_the_list_is_read_neither_ends_nor_stops_anything() {
                 lab.forget();
                 let mut running = lab.start(&mut lab.command());
                 running.feed(input);
-                running.wait_until_signals_are_caught();
+                running.wait_until_signals_are_blocked();
                 running.signal(question);
                 thread::sleep(ms(50));
                 running.signal(Signal::SIGTERM);
@@ -344,7 +344,7 @@ fn a_question_while_the_list_is_read_neither_ends_nor_stops_anything() {
                     (Some(4), Some(told)),
                     "{question}: {outcome:?}"
                 );
-                assert!(outcome.complaint().ends_with(" so far"), "{question}: {outcome:?}");
+                assert!(outcome.first_stderr_line().ends_with(" so far"), "{question}: {outcome:?}");
                 assert!(lab.seen().is_empty());
             }
         }
@@ -410,16 +410,16 @@ fn a_real_time_signal_ends_a_run_in_order_and_kills_nobody() {
             let outcome = running.finish(LIMIT);
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{signal}: {outcome:?}");
             let told = "xymonping: stopped by a real-time signal: 1 of 2 targets finished (the others have no line)";
-            assert_eq!(outcome.complaint(), told, "{signal}");
+            assert_eq!(outcome.first_stderr_line(), told, "{signal}");
             assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"], "{signal}");
 
             let mut running = lab.start(&mut lab.command());
-            running.wait_until_signals_are_caught();
+            running.wait_until_signals_are_blocked();
             kill(&running).expect("it could be run before");
             running.wait_until(LIMIT, "says nothing", |running| running.stderr_so_far().ends_with('\n'));
             let outcome = running.finish(LIMIT);
             let told = "xymonping: reading the list: stopped by a real-time signal (nothing was probed)";
-            assert_eq!((outcome.code, outcome.complaint()), (Some(4), told), "{signal}: {outcome:?}");
+            assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(4), told), "{signal}: {outcome:?}");
         }
     });
 }

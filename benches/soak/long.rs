@@ -94,8 +94,10 @@ pub fn run(lab: &Lab) -> Long {
     lab.forget();
     let mut complaints = Vec::new();
     for (hosts, is_alive) in [(&alive, true), (&late, false), (&silent, false)] {
-        for host in hosts.iter().filter(|host| outcome.is_alive(host) != is_alive || outcome.said_of(host).is_empty()) {
-            complaints.push(format!("{host} {}: {}", outcome.said_of(host), outcome.stderr));
+        for host in
+            hosts.iter().filter(|host| outcome.is_alive(host) != is_alive || outcome.verdict_of(host).is_empty())
+        {
+            complaints.push(format!("{host} {}: {}", outcome.verdict_of(host), outcome.stderr));
         }
     }
     if outcome.code != Some(0) {

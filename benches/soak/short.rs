@@ -13,7 +13,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::LIMIT;
-use crate::lab::{Answer, Answered, Behaviour, IcmpError, Lab, Lose, Outcome, Seen, caller, list};
+use crate::lab::{Answer, Answered, Behaviour, Finished, IcmpError, Lab, Lose, Seen, caller, list};
 
 const DOUBT: Duration = Duration::from_millis(20);
 /// A run has other hosts than the ones before: what these still answer is not for it.
@@ -179,7 +179,7 @@ fn behaviour(rng: &mut Rng, family: usize, timeout: Duration, check_source: bool
     }
 }
 
-fn judge(short: &mut Short, lab: &Lab, task: &Task, outcome: &Outcome) {
+fn judge(short: &mut Short, lab: &Lab, task: &Task, outcome: &Finished) {
     let (seen, answered) = (lab.seen(), lab.answered());
     short.runs[usize::from(!task.by_root)] += 1;
     short.targets += task.hosts.len();

@@ -12,7 +12,7 @@ use std::thread;
 
 use fastrand::Rng;
 
-use crate::lab::{self, Behaviour, HOST4, HOST6, Lab, Outcome, packet};
+use crate::lab::{self, Behaviour, Finished, HOST4, HOST6, Lab, packet};
 use crate::lab::{assert_all, assert_true_rtts, list, ms};
 
 /// One flood at a time.
@@ -153,7 +153,7 @@ impl Drop for Stop<'_> {
 }
 
 /// How many packets a run found damaged, by its summary: the guesses that it has looked at.
-fn damaged(outcome: &Outcome) -> u64 {
+fn damaged(outcome: &Finished) -> u64 {
     let number = || outcome.stderr.split(" damaged: ").nth(1)?.split(',').next()?.parse().ok();
     number().unwrap_or_else(|| panic!("no summary: {}", outcome.stderr))
 }
@@ -219,7 +219,7 @@ fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
             let outcome = running.finish(lab::LIMIT);
             known.store(UNKNOWN, Relaxed);
             looked_at += damaged(&outcome);
-            let has_line = |host: &&String| !outcome.said_of(host).is_empty();
+            let has_line = |host: &&String| !outcome.verdict_of(host).is_empty();
             let with_line = |hosts: &[String]| hosts.iter().filter(has_line).cloned().collect::<Vec<_>>();
             let (alive, dead) = (with_line(&hosts.alive), with_line(&hosts.dead));
             assert_all(&outcome, &alive, true);
@@ -232,7 +232,11 @@ fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
             let said = format!("{silent} target{s} undecided: this machine lost replies");
             match silent {
                 0 => assert_eq!(outcome.code, Some(0), "{}", outcome.stderr),
-                _ => assert!(outcome.code == Some(4) && outcome.complaint().contains(&said), "{}", outcome.stderr),
+                _ => assert!(
+                    outcome.code == Some(4) && outcome.first_stderr_line().contains(&said),
+                    "{}",
+                    outcome.stderr
+                ),
             }
             assert!(outcome.peak_rss_kib <= memory, "{} KiB, not {memory}", outcome.peak_rss_kib);
         });

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::lab::packet::{self, Header};
-use crate::lab::{self, Behaviour, HOST4, HOST6, Lab, Outcome, ROUTER4, ROUTER6, Running, Seen};
+use crate::lab::{self, Behaviour, Finished, HOST4, HOST6, Lab, ROUTER4, ROUTER6, Running, Seen};
 use crate::lab::{assert_all, list, ms};
 
 /// An Echo Reply to a probe, with this for data.
@@ -50,7 +50,7 @@ fn fragments(packet: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// What the debugging output says of all packets that came from these addresses, in their order.
-fn heard(outcome: &Outcome, from: &[IpAddr]) -> Vec<String> {
+fn heard(outcome: &Finished, from: &[IpAddr]) -> Vec<String> {
     const FATES: [&str; 5] = ["answer", "duplicate", "late", "damaged", "stray"];
     let fate = |line: &str| {
         let (_, rest) = line.split_once(" recv ")?;

@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::lab::caller::{self, ORDINARY, Rights, ordinary};
-use crate::lab::{LIMIT, Lab, Outcome, Running, pipe, skip};
+use crate::lab::{Finished, LIMIT, Lab, Running, pipe, skip};
 use crate::{ALIVE, run, says_alive};
 
 /// Feeds a list that begins so, and goes on with `piece` again and again: `times`, or for as long as it is read.
-fn feed(lab: &Lab, command: &mut Command, start: &str, piece: &[u8], times: usize) -> Outcome {
+fn feed(lab: &Lab, command: &mut Command, start: &str, piece: &[u8], times: usize) -> Finished {
     let (reader, mut writer) = pipe();
     let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
     // The pipe has to have one reader, so that it breaks with him.
@@ -102,9 +102,9 @@ fn a_writer_that_stops_in_the_middle_of_a_line() {
 // Lines until memory ends.
 
 /// The run was refused for want of memory: not killed, and without a word about any host.
-fn is_out_of_memory(lab: &Lab, outcome: &Outcome) {
+fn is_out_of_memory(lab: &Lab, outcome: &Finished) {
     assert_eq!((outcome.code, outcome.signal, outcome.stdout.as_str()), (Some(4), None, ""), "{outcome:?}");
-    let said = outcome.complaint();
+    let said = outcome.first_stderr_line();
     assert!(said.starts_with("xymonping: out of memory at "), "{outcome:?}");
     assert!(said.ends_with(" lines (split the list, or allow more: ulimit -v, or the control group)"), "{outcome:?}");
     assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
@@ -112,7 +112,7 @@ fn is_out_of_memory(lab: &Lab, outcome: &Outcome) {
 }
 
 /// Many lines, of one address: what a line costs does not depend on it until the list is complete.
-fn endless(lab: &Lab, command: &mut Command, line: &str) -> Outcome {
+fn endless(lab: &Lab, command: &mut Command, line: &str) -> Finished {
     feed(lab, command, "", line.repeat(100_000).as_bytes(), usize::MAX)
 }
 

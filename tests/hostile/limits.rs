@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::lab::caller::{self, Rights, ordinary};
-use crate::lab::{Behaviour, Lab, Outcome};
+use crate::lab::{Behaviour, Finished, Lab};
 use crate::{ALIVE, ends_well, fails, run, says_alive};
 
 const NO_ROOM: &str = "out of memory before the list was read (raise ulimit -v, -d or -s)";
@@ -19,19 +19,19 @@ fn limited(program: &Path, limits: &[&str]) -> Command {
 }
 
 /// Whether the program itself was reached.
-fn has_begun(outcome: &Outcome) -> bool {
+fn has_begun(outcome: &Finished) -> bool {
     matches!(outcome.code, Some(0 | 3 | 4))
 }
 
 /// The dynamic linker gives up with 127. Rust's start-up wants a stack for signals and dies without. What either needs lies
 /// anywhere in the band in which the program begins.
-fn died_before_main(outcome: &Outcome) -> bool {
+fn died_before_main(outcome: &Finished) -> bool {
     outcome.code == Some(127)
         || outcome.signal.is_some() && outcome.stderr.contains("failed to allocate an alternative stack")
 }
 
 /// It ends as it should, but without a word: there was no stack to say one.
-fn is_speechless(outcome: &Outcome) -> bool {
+fn is_speechless(outcome: &Finished) -> bool {
     outcome.code == Some(4) && outcome.stdout.is_empty() && outcome.stderr.is_empty()
 }
 

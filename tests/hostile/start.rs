@@ -261,12 +261,12 @@ fn nobody_attaches_to_it_and_who_traces_its_start_gets_no_rights() {
         if outcome.code == Some(77) {
             return crate::lab::skip(
                 "nobody_attaches_to_it_and_who_traces_its_start_gets_no_rights",
-                outcome.complaint(),
+                outcome.first_stderr_line(),
             );
         }
         // The kernel ignores the setuid bit then.
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
-        assert!(outcome.complaint().starts_with("xymonping: no permission to ping: "), "{outcome:?}");
+        assert!(outcome.first_stderr_line().starts_with("xymonping: no permission to ping: "), "{outcome:?}");
         assert!(lab.seen().is_empty());
     });
 }

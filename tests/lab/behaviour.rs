@@ -1,9 +1,10 @@
-//! How the hosts behind the wire behave, as data.
+//! How the hosts on the wire behave, as data.
 //!
-//! A [`Behaviour`] says what becomes of one probe. A host has a script of them: the first for its first probe, the
-//! second for its second, the last one for all that follow. [`Hosts`] finds the script for an address: the exact
-//! address first, then the longest prefix that holds it, then everybody else's. Finding is one hash look-up and a walk
-//! over a handful of prefixes, so a /8 of live hosts costs nothing but the probes themselves.
+//! A [`Behaviour`] describes the answer to one probe. A host has a script of them: the first for
+//! its first probe, the second for its second, the last one for all that follow. [`Hosts`] finds
+//! the script of an address: that of the exact address, or of the longest prefix, or of all other
+//! hosts. That takes one hash look-up and a walk over a few prefixes, so a /8 of live hosts costs
+//! nothing.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -13,21 +14,22 @@ use std::time::Duration;
 use super::packet::{self, Header, Request};
 use super::{ROUTER4, ROUTER6};
 
-/// An ICMP error quotes as much of the probe as fits into this (RFC 1812 §4.3.2.3; RFC 4443 §2.4 allows more).
+/// An ICMP error quotes as much of the probe as fits into this (RFC 1812 §4.3.2.3; RFC 4443 §2.4
+/// allows more).
 const LONGEST_QUOTE: usize = 548;
 
-/// What a host does with one probe. The default is a healthy host: one right answer, at once.
+/// What a host does with one probe. The default is one valid reply, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
-    /// How long after the probe arrived the first answer leaves.
+    /// How long after the probe arrived the first answer is sent.
     pub delay: Duration,
-    /// Which probes get no answer at all.
+    /// Which probes get no answer.
     pub lose: Lose,
     /// How many times the answer is sent; 0 is silence.
     pub copies: u32,
     /// The time between two copies.
     pub gap: Duration,
-    /// The answer's source address, where it is not the address that was probed.
+    /// The source address of the answer, if it is not the probed one.
     pub from: Option<IpAddr>,
     /// What is sent.
     pub answer: Answer,
@@ -53,33 +55,33 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
-    /// A host that is not there.
+    /// A host that never answers.
     pub fn silent() -> Behaviour {
         Behaviour { lose: Lose::All, ..Behaviour::default() }
     }
 
-    /// A healthy host, this far away.
+    /// A host that replies after this delay.
     pub fn after(delay: Duration) -> Behaviour {
         Behaviour { delay, ..Behaviour::default() }
     }
 
-    /// A host that answers at once, but this.
+    /// A host that answers so, at once.
     pub fn answering(answer: Answer) -> Behaviour {
         Behaviour { answer, ..Behaviour::default() }
     }
 }
 
 impl Behaviour {
-    /// The packet that answers this request. Whether, when and how often it leaves is not asked here.
+    /// The packet that answers this request.
     pub fn packet(&self, request: &Request) -> Vec<u8> {
         let is_error = matches!(self.answer, Answer::Error(_));
-        let speaker = match request.dst {
+        let source = match request.dst {
             IpAddr::V4(_) if is_error => ROUTER4.into(),
             IpAddr::V6(_) if is_error => ROUTER6.into(),
             probed => probed,
         };
         let header = Header {
-            src: self.from.unwrap_or(speaker),
+            src: self.from.unwrap_or(source),
             dst: request.src,
             ttl: self.ttl,
             tos: request.tos,
@@ -107,23 +109,23 @@ impl Behaviour {
             Answer::OtherIdent(by) => reply(request.ident.wrapping_add(*by), request.seq, data),
             Answer::OtherSeq(by) => reply(request.ident, request.seq.wrapping_add(*by), data),
             Answer::Data(other) => plain(other),
-            Answer::Icmp { kind, code, rest } => {
+            Answer::Icmp { msg_type, code, rest } => {
                 let (word, data) = rest.split_at(rest.len().min(4));
                 let mut four = [0; 4];
                 four[..word.len()].copy_from_slice(word);
-                packet::icmp(header, *kind, *code, four, data)
+                packet::icmp(header, *msg_type, *code, four, data)
             }
             Answer::Request => packet::echo(header, true, request.ident, request.seq, data),
             Answer::Error(error) => {
-                let (kind, code) = error.numbers(request.dst.is_ipv6());
+                let (msg_type, code) = error.numbers(request.dst.is_ipv6());
                 let quote = &request.packet[..request.packet.len().min(LONGEST_QUOTE)];
-                packet::icmp(header, kind, code, [0; 4], quote)
+                packet::icmp(header, msg_type, code, [0; 4], quote)
             }
         }
     }
 }
 
-/// Which of a host's probes are lost. They are numbered from 1, each address for itself.
+/// Which of a host's probes are lost. They are numbered from 1 for each address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lose {
     None,
@@ -143,19 +145,19 @@ impl Lose {
     }
 }
 
-/// What a host sends for an answer. The checksum is right in all but `BadChecksum`: a test that wants the checksum
-/// tested must not get away with testing something else, and the other way round.
+/// What a host sends as an answer. The checksum is valid in all but `BadChecksum`, so that each
+/// variant tests one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The Echo Reply that RFC 792 asks for.
+    /// A valid Echo Reply.
     Reply,
     /// A reply whose checksum is wrong by one bit.
     BadChecksum,
-    /// A reply with the bits of one data byte turned over. Offsets count from the start of the data.
+    /// A reply with all bits of one byte flipped, at this offset in the data.
     FlippedByte(usize),
     /// A reply of the right length, all zeros.
     ZeroedData,
-    /// A reply whose data stops after so many bytes; 0 leaves the bare 8 bytes of ICMP.
+    /// A reply with the first bytes of the data only.
     TruncatedTo(usize),
     /// A reply with these bytes after its data.
     Extended(Vec<u8>),
@@ -163,13 +165,13 @@ pub enum Answer {
     OtherIdent(u16),
     /// A reply with another Sequence Number (the probe's plus this).
     OtherSeq(u16),
-    /// A reply with this for data, whatever was asked.
+    /// A reply with this data.
     Data(Vec<u8>),
-    /// A message that is of ICMP and nothing more: type, code, and all after the checksum.
-    Icmp { kind: u8, code: u8, rest: Vec<u8> },
-    /// The probe itself comes back, as an Echo Request.
+    /// Any ICMP message: type, code, and everything after the checksum.
+    Icmp { msg_type: u8, code: u8, rest: Vec<u8> },
+    /// The probe itself, as an Echo Request.
     Request,
-    /// An ICMP error that quotes the probe. It comes from a router unless `from` says otherwise.
+    /// An ICMP error that quotes the probe, from a router unless `from` is set.
     Error(IcmpError),
 }
 
@@ -232,42 +234,42 @@ impl FromStr for Net {
     }
 }
 
-/// All the hosts there are.
+/// All hosts.
 pub struct Hosts {
     exact: HashMap<IpAddr, Vec<Behaviour>>,
-    /// Longest first, so that the first that matches is the one that counts.
+    /// Longest first, so that the first match counts.
     prefixes: Vec<(Net, Vec<Behaviour>)>,
     others: Vec<Behaviour>,
 }
 
 impl Default for Hosts {
-    /// Everybody is alive.
+    /// All hosts are alive.
     fn default() -> Hosts {
         Hosts { exact: HashMap::new(), prefixes: Vec::new(), others: vec![Behaviour::default()] }
     }
 }
 
 impl Hosts {
-    /// Gives an address or prefix a script, in place of the one it had.
+    /// Sets the script of an address or prefix.
     pub fn set(&mut self, net: Net, script: Vec<Behaviour>) {
         assert!(!script.is_empty(), "a script has at least one behaviour");
         let width = if net.addr.is_ipv4() { 32 } else { 128 };
         if net.bits == width {
             self.exact.insert(net.addr, script);
         } else {
-            // Among equally long ones the newest comes first, so that a test can change its mind.
+            // Of equally long prefixes the newest comes first, so that a test can replace one.
             self.prefixes.retain(|(other, _)| *other != net);
             let place = self.prefixes.partition_point(|(other, _)| other.bits > net.bits);
             self.prefixes.insert(place, (net, script));
         }
     }
 
-    /// Gives everybody without a script of his own this behaviour.
+    /// Sets the behaviour of all hosts without a script.
     pub fn set_others(&mut self, behaviour: Behaviour) {
         self.others = vec![behaviour];
     }
 
-    /// What `addr` does with its probe of this number (from 1).
+    /// What `addr` does with its probe of this number, from 1.
     pub fn behaviour(&self, addr: IpAddr, number: u32) -> &Behaviour {
         let prefix = || self.prefixes.iter().find(|(net, _)| net.contains(addr)).map(|(_, script)| script);
         let script = self.exact.get(&addr).or_else(prefix).unwrap_or(&self.others);

@@ -1,8 +1,8 @@
-//! Who starts the program: an ordinary user, and the program as root has installed it for him.
+//! The program as installed by root, started by an ordinary user.
 //!
-//! These scenes need a root that is root indeed: one who may become somebody else, make files setuid and give them
-//! capabilities. A user namespace does not do. [`play`] skips a scene where that, or a tool that the scene names, cannot
-//! be had.
+//! These scenes need real root, which can change its user id, make files setuid and give them
+//! capabilities; a user namespace is not enough. [`play`] skips a scene without real root, or
+//! without a tool that the scene names.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -15,22 +15,22 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Lab, program, skip, test_name};
 
-/// The user and the group of everybody who starts the program in these scenes: nobody.
+/// The user and the group that start the program in these scenes: nobody.
 pub const ORDINARY: u32 = 65_534;
 
-/// What the installed program may do.
+/// What the program file grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Nothing beyond what its caller may do.
+    /// Nothing.
     None,
-    /// Whatever root may do (mode 4755).
+    /// Root's user id (mode 4755).
     Setuid,
-    /// What the file capabilities say, in the words of setcap(8).
+    /// These file capabilities, as setcap(8) takes them.
     Capabilities(&'static str),
 }
 
-/// Plays a scene like [`super::play`], with real root and a place to install the program in. `tools` are the programs
-/// without which the scene cannot be played.
+/// Plays a scene like [`super::play`], with real root and a directory to install the program in.
+/// `tools` are the programs that the scene needs.
 pub fn play<Scene: FnOnce(&Lab, &Place)>(tools: &[&str], scene: Scene) {
     let test = test_name::<Scene>();
     let ready = || {
@@ -44,7 +44,8 @@ pub fn play<Scene: FnOnce(&Lab, &Place)>(tools: &[&str], scene: Scene) {
     }
 }
 
-/// A command that an ordinary user starts. Nothing of root is left to it but what the program file itself carries.
+/// A command started by an ordinary user, with no privileges but those that the program file
+/// grants.
 pub fn ordinary(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     // With a user, std also clears the supplementary groups.
@@ -52,7 +53,7 @@ pub fn ordinary(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The same for an ordinary user who has been handed the one capability that raw sockets need. It takes `setpriv`.
+/// The same with NET_RAW as an ambient capability. It takes `setpriv`.
 pub fn with_net_raw(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.arg(format!("--reuid={ORDINARY}")).arg(format!("--regid={ORDINARY}")).arg("--clear-groups");
@@ -60,14 +61,15 @@ pub fn with_net_raw(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A directory of this scene alone, which any user can reach and on whose file system setuid counts. It is removed with
-/// all that is in it.
+/// A directory for one scene, which any user can reach, on a file system that is not mounted
+/// nosuid. It is removed with its contents.
 pub struct Place {
     path: PathBuf,
 }
 
 impl Place {
-    /// A new one, with real root. The error says what this machine lacks; for benchmarks, that have no [`play`].
+    /// A new one; needs real root. The error says what is missing. For benchmarks, which have no
+    /// [`play`].
     pub fn new() -> Result<Place, String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let map = fs::read_to_string("/proc/self/uid_map").map_err(|e| format!("/proc/self/uid_map: {e}"))?;
@@ -78,7 +80,7 @@ impl Place {
         let mut refusal = String::new();
         for parent in [Path::new(env!("CARGO_TARGET_TMPDIR")), Path::new("/tmp"), Path::new("/var/tmp")] {
             let path = parent.join(&name);
-            // Root's own until it is known to be new, then for everybody to pass through and to look at.
+            // Only for root until it is known to be new, then readable for all users.
             if let Err(e) = DirBuilder::new().mode(0o700).create(&path) {
                 refusal = format!("{}: {e}", path.display());
                 continue;
@@ -93,25 +95,28 @@ impl Place {
         Err(refusal)
     }
 
-    /// Whether an ordinary user who starts a setuid program from here becomes root by it.
+    /// Whether a setuid program in this directory runs as root.
     fn check(&self) -> Result<(), String> {
-        let whoami = self.path.join("id");
-        ["/usr/bin/id", "/bin/id"].iter().find(|id| copy(id, &whoami).is_ok()).ok_or("no id(1) to try setuid with")?;
-        fs::set_permissions(&whoami, Permissions::from_mode(0o4755)).map_err(|e| e.to_string())?;
-        let output = ordinary(&whoami).arg("-u").output().map_err(|e| format!("{}: {e}", whoami.display()))?;
-        fs::remove_file(&whoami).map_err(|e| e.to_string())?;
+        let setuid_id = self.path.join("id");
+        ["/usr/bin/id", "/bin/id"]
+            .iter()
+            .find(|id| copy(id, &setuid_id).is_ok())
+            .ok_or("no id(1) to try setuid with")?;
+        fs::set_permissions(&setuid_id, Permissions::from_mode(0o4755)).map_err(|e| e.to_string())?;
+        let output = ordinary(&setuid_id).arg("-u").output().map_err(|e| format!("{}: {e}", setuid_id.display()))?;
+        fs::remove_file(&setuid_id).map_err(|e| e.to_string())?;
         match output.stdout.as_slice() {
             b"0\n" => Ok(()),
-            _ => Err(format!("setuid does not count in {}", self.path.display())),
+            _ => Err(format!("setuid has no effect in {}", self.path.display())),
         }
     }
 
-    /// A path in here. Nothing is made there.
+    /// A path in this directory, where nothing is made.
     pub fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// A file in here of this owner, mode and content.
+    /// A file with this owner, mode and content.
     pub fn file(&self, name: &str, owner: u32, mode: u32, content: &str) -> PathBuf {
         let path = self.path(name);
         let make = || -> io::Result<()> {
@@ -124,7 +129,7 @@ impl Place {
         path
     }
 
-    /// A directory in here that belongs to the ordinary user.
+    /// A directory that belongs to the ordinary user.
     pub fn directory(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         let made = fs::create_dir(&path).and_then(|()| chown(&path, Some(ORDINARY), Some(ORDINARY)));
@@ -132,15 +137,15 @@ impl Place {
         path
     }
 
-    /// The program under test, installed in here.
+    /// The program under test, installed in this directory.
     pub fn install(&self, rights: Rights) -> PathBuf {
         let path = self.path("xymonping");
         copy(&program(), &path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let mode = if rights == Rights::Setuid { 0o4755 } else { 0o755 };
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is our file");
         if let Rights::Capabilities(text) = rights {
-            let given = Command::new("setcap").arg(text).arg(&path).status();
-            assert!(given.as_ref().is_ok_and(|status| status.success()), "setcap {text}: {given:?}");
+            let set = Command::new("setcap").arg(text).arg(&path).status();
+            assert!(set.as_ref().is_ok_and(|status| status.success()), "setcap {text}: {set:?}");
         }
         path
     }
@@ -148,19 +153,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // What cannot be removed is in nobody's way.
+        // What cannot be removed does no harm.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Copies a program, in a process of its own: a child that another test starts just then would for a moment hold the new
-/// file open for writing, and nobody can start a program that is being written.
+/// Copies a program, in another process: a child that another test starts at that moment would
+/// inherit the descriptor, and a file that is open for writing cannot be executed.
 fn copy(from: &(impl AsRef<OsStr> + ?Sized), to: &Path) -> io::Result<()> {
     let output = Command::new("cp").arg(from).arg(to).output()?;
     if output.status.success() { Ok(()) } else { Err(io::Error::other(String::from_utf8_lossy(&output.stderr))) }
 }
 
-/// Whether a program of the machine can be started at all.
+/// Fails if this program cannot be started.
 fn find(tool: &str) -> Result<(), String> {
     let started = Command::new(tool).arg("--help").stdin(Stdio::null()).output();
     started.map(drop).map_err(|e| format!("cannot run `{tool}`: {e}"))

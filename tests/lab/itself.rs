@@ -1,7 +1,9 @@
-//! The lab put to the test: before it may say anything about the program, it shows that it does what it says.
+//! The lab put to the test: before it may say anything about the program, it shows that it does
+//! what it says.
 //!
-//! Nothing here runs the program. A bare raw socket asks, and what comes back is compared byte by byte. Where "no answer"
-//! is the claim, no clock is asked: a second probe to a healthy host follows, and its answer must be the next thing heard.
+//! Nothing here runs the program. A bare raw socket asks, and what comes back is compared byte by
+//! byte. Where "no answer" is the claim, no clock is asked: a second probe to a healthy host
+//! follows, and its answer must be the next thing heard.
 
 #[path = "../lab.rs"]
 mod lab;
@@ -334,7 +336,7 @@ fn odd_messages_arrive_as_they_are() {
     lab::play(|lab| {
         for (asker, host) in families(lab) {
             let kind = if asker.v6 { 129 } else { 0 };
-            lab.host(host, Behaviour::answering(Answer::Icmp { kind, code: 9, rest: b"abcdefg".to_vec() }));
+            lab.host(host, Behaviour::answering(Answer::Icmp { msg_type: kind, code: 9, rest: b"abcdefg".to_vec() }));
             asker.ask(host, 1);
             let heard = asker.hear();
             assert_eq!((&heard.message[..2], &heard.message[4..]), ([kind, 9].as_slice(), b"abcdefg".as_slice()));
@@ -375,7 +377,8 @@ fn errors_quote_the_probe() {
 #[test]
 fn a_reply_can_carry_ip_options() {
     lab::play(|lab| {
-        // Record Route (RFC 791) with room for one address, and nothing recorded: 7 bytes, padded to 8.
+        // Record Route (RFC 791) with room for one address, and nothing recorded: 7 bytes, padded
+        // to 8.
         let ip_options = vec![7, 7, 4, 0, 0, 0, 0];
         lab.host("10.0.0.1", Behaviour { ip_options, ..Behaviour::default() });
         let asker = Asker::new(lab, false);
@@ -496,7 +499,8 @@ fn dont_fragment_is_told_apart() {
 fn the_largest_probes_go_through() {
     lab::play(|lab| {
         for (asker, host) in families(lab) {
-            // 65,535 bytes of IP, less the IPv4 header and the 8 bytes of ICMP; IPv6 lost nothing to its header.
+            // 65,535 bytes of IP, less the IPv4 header and the 8 bytes of ICMP; IPv6 lost nothing
+            // to its header.
             let longest = vec![0x77; if asker.v6 { 65_000 } else { 65_535 - 28 }];
             setsockopt(&asker.socket, sockopt::SndBuf, &(1 << 20)).expect("SO_SNDBUF");
             asker.send(host, &asker.request(1, &longest)).expect("it fits");
@@ -600,7 +604,7 @@ fn an_outcome_tells_code_signal_and_words() {
         outcome.feed("fed\n");
         let outcome = outcome.finish(PATIENCE);
         assert_eq!((outcome.code, outcome.signal), (Some(3), None));
-        assert_eq!((outcome.lines(), outcome.complaint()), (vec!["out fed"], "err"));
+        assert_eq!((outcome.lines(), outcome.first_stderr_line()), (vec!["out fed"], "err"));
         let outcome = shell("kill -FPE $$").finish(PATIENCE);
         assert_eq!((outcome.code, outcome.signal), (None, Some(Signal::SIGFPE as i32)));
         let outcome = shell("read x; sleep 0.05").finish(PATIENCE);

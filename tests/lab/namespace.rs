@@ -1,11 +1,12 @@
-//! A private network namespace: where it comes from and how to get in.
+//! A private network namespace: how to make it and how to enter it.
 //!
-//! A network namespace belongs to a *thread*, and whatever that thread starts is born into it. So nobody here moves
-//! a thread that somebody else needs: [`Namespace::new`] makes the namespace on a thread of its own and keeps only
-//! a descriptor of it, and [`Namespace::inside`] runs a closure on a fresh thread that has stepped in. The namespace
-//! ends with its last descriptor, socket and process, and its devices with it: there is nothing to clean up.
+//! A network namespace belongs to a *thread*, and to what that thread starts. So no existing thread
+//! changes its namespace: [`Namespace::new`] makes the namespace on a new thread and keeps only a
+//! descriptor of it, and [`Namespace::inside`] runs a closure on a new thread that enters it. The
+//! namespace ends with its last descriptor, socket and process, and its devices with it, so there
+//! is nothing to clean up.
 //!
-//! Knows nothing of pings. The layout of the network (which devices, which addresses) is the caller's.
+//! The layout of the network (devices, addresses) is the caller's.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,13 +15,13 @@ use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
 
-/// A network namespace that nothing but this test can reach.
+/// A network namespace that only this test can reach.
 pub struct Namespace {
     file: File,
 }
 
 impl Namespace {
-    /// A new namespace, empty but for a loopback device that is down. Needs CAP_SYS_ADMIN; the error says why not.
+    /// A new namespace, with only a loopback device that is down. Needs CAP_SYS_ADMIN.
     pub fn new() -> Result<Namespace, String> {
         let made = thread::scope(|scope| {
             scope
@@ -34,15 +35,15 @@ impl Namespace {
         made.map(|file| Namespace { file })
     }
 
-    /// Runs `work` on a thread inside the namespace. Sockets opened and processes started there stay there, whoever
-    /// uses them afterwards. A panic in `work` goes on in the caller.
+    /// Runs `work` on a thread inside the namespace. Sockets opened and processes started there
+    /// stay in it. A panic in `work` is passed on to the caller.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let step_in = || {
-            // Without this, `work` would run on the machine's own network: better to stop here.
+        let enter = || {
+            // If this fails, `work` must not run on the machine's own network.
             setns(&self.file, CloneFlags::CLONE_NEWNET).expect("a thread can enter the namespace of its own lab");
             work()
         };
-        match thread::scope(|scope| scope.spawn(step_in).join()) {
+        match thread::scope(|scope| scope.spawn(enter).join()) {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         }
@@ -67,7 +68,7 @@ impl Namespace {
                 .stderr(Stdio::piped())
                 .spawn()
                 .map_err(|e| format!("cannot run `{program}`: {e}"))?;
-            // It may end before it has read everything; then its exit status tells the story.
+            // It may end before it has read everything; then its exit status says why.
             let _ = child.stdin.take().expect("it is piped").write_all(script.as_bytes());
             let output = child.wait_with_output().map_err(|e| format!("`{program}`: {e}"))?;
             if output.status.success() {
@@ -78,7 +79,7 @@ impl Namespace {
         })
     }
 
-    /// Sets a `net.*` sysctl. /proc/sys/net shows each thread the values of its own namespace, so nothing is mounted.
+    /// Sets a `net.*` sysctl. /proc/sys/net has the values of the reading thread's namespace.
     pub fn set_sysctl(&self, name: &str, value: &str) -> Result<(), String> {
         assert!(name.starts_with("net."), "only net.* is private to a namespace, {name} would change the machine");
         self.inside(|| fs::write(sysctl_path(name), value).map_err(|e| format!("sysctl {name}: {e}")))

@@ -1,7 +1,7 @@
 //! Packets as bytes: what the lab reads and what it writes.
 //!
-//! Written apart from the program's own `wire` on purpose. A checksum that both sides get wrong in the same way
-//! would look right to a lab that borrowed it.
+//! Independent of the program's own `wire`, so that a checksum that is wrong there does not look
+//! right here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +9,7 @@ const ICMP4: u8 = 1;
 const ICMP6: u8 = 58;
 const DONT_FRAGMENT: u8 = 0x40;
 
-/// An Echo Request as it came off the wire.
+/// An Echo Request read from the wire.
 pub struct Request<'a> {
     pub src: IpAddr,
     pub dst: IpAddr,
@@ -25,7 +25,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads an IP packet; None if it is anything but a whole Echo Request.
+    /// Parses an IP packet; `None` if it is not a whole Echo Request.
     pub fn parse(packet: &'a [u8]) -> Option<Request<'a>> {
         match packet.first()? >> 4 {
             4 => Request::parse_v4(packet),
@@ -39,7 +39,7 @@ impl<'a> Request<'a> {
         let head_len = usize::from(head[0] & 0x0f) * 4;
         let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let is_fragment = u16::from_be_bytes([head[6], head[7]]) & 0x3fff != 0;
-        // Ethernet pads short frames, so the length is what the header says, not what arrived.
+        // Ethernet pads short frames, so the length is that of the header, not of the frame.
         let message = packet.get(head_len..total)?;
         let icmp: &[u8; 8] = message.first_chunk()?;
         if head[9] != ICMP4 || is_fragment || icmp[0] != 8 {
@@ -74,7 +74,7 @@ impl<'a> Request<'a> {
             dst: dst.into(),
             ttl: head[7],
             tos: (head[0] << 4) | (head[1] >> 4),
-            // Nobody but the sender may fragment IPv6, and a fragment is not recognised above.
+            // Routers do not fragment IPv6, and a fragment is not accepted above.
             dont_fragment: true,
             checksum_ok: checksum(&[&pseudo_header(src, dst, message.len()), message]) == 0,
             ident: u16::from_be_bytes([icmp[4], icmp[5]]),
@@ -85,7 +85,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What surrounds an ICMP message on its way: the fields of the IP header that a test may care about.
+/// The fields of the IP header that tests set.
 #[derive(Clone, Copy)]
 pub struct Header<'a> {
     pub src: IpAddr,
@@ -114,14 +114,14 @@ pub fn echo_reply(src: IpAddr, dst: IpAddr, ident: u16, seq: u16, data: &[u8]) -
     echo(Header::new(src, dst), false, ident, seq, data)
 }
 
-/// A whole Echo Request, for what a stranger's ping looks like.
+/// A whole Echo Request, as another program sends it.
 pub fn echo_request(src: IpAddr, dst: IpAddr, ident: u16, seq: u16, data: &[u8]) -> Vec<u8> {
     echo(Header::new(src, dst), true, ident, seq, data)
 }
 
-/// An Echo Request or Reply with a header of the caller's choice.
+/// An Echo Request or Reply with any header.
 pub fn echo(header: Header, request: bool, ident: u16, seq: u16, data: &[u8]) -> Vec<u8> {
-    let kind = match (header.is_v6(), request) {
+    let msg_type = match (header.is_v6(), request) {
         (false, false) => 0,
         (false, true) => 8,
         (true, false) => 129,
@@ -129,19 +129,20 @@ pub fn echo(header: Header, request: bool, ident: u16, seq: u16, data: &[u8]) ->
     };
     let [i, j] = ident.to_be_bytes();
     let [s, t] = seq.to_be_bytes();
-    icmp(header, kind, 0, [i, j, s, t], data)
+    icmp(header, msg_type, 0, [i, j, s, t], data)
 }
 
-/// Any ICMP or ICMPv6 message: type, code, the four bytes after the checksum, and the rest. The checksum is right.
-pub fn icmp(header: Header, kind: u8, code: u8, word: [u8; 4], data: &[u8]) -> Vec<u8> {
+/// Any ICMP or ICMPv6 message: type, code, the four bytes after the checksum, and the rest. The
+/// checksum is right.
+pub fn icmp(header: Header, msg_type: u8, code: u8, word: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(8 + data.len());
-    message.extend([kind, code, 0, 0]);
+    message.extend([msg_type, code, 0, 0]);
     message.extend(word);
     message.extend(data);
     let sum = match (header.src, header.dst) {
         (IpAddr::V4(_), IpAddr::V4(_)) => checksum(&[&message]),
         (IpAddr::V6(src), IpAddr::V6(dst)) => checksum(&[&pseudo_header(src, dst, message.len()), &message]),
-        _ => panic!("a packet from {} to {} is of no family", header.src, header.dst),
+        _ => panic!("a packet from {} to {} has two families", header.src, header.dst),
     };
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     ip(header, &message)
@@ -152,7 +153,7 @@ pub fn ip(header: Header, message: &[u8]) -> Vec<u8> {
     match (header.src, header.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => ip_v4(header, src, dst, message),
         (IpAddr::V6(src), IpAddr::V6(dst)) => ip_v6(header, src, dst, message),
-        _ => panic!("a packet from {} to {} is of no family", header.src, header.dst),
+        _ => panic!("a packet from {} to {} has two families", header.src, header.dst),
     }
 }
 
@@ -201,8 +202,8 @@ fn pseudo_header(src: Ipv6Addr, dst: Ipv6Addr, len: usize) -> [u8; 40] {
     pseudo
 }
 
-/// RFC 1071 over the parts laid end to end; every part but the last has an even length. 0 over bytes that hold
-/// their own right checksum.
+/// The checksum of RFC 1071 over all parts; every part but the last has an even length. It is 0
+/// over bytes that include their valid checksum.
 pub fn checksum(parts: &[&[u8]]) -> u16 {
     let mut sum: u64 = 0;
     for part in parts {

@@ -1,26 +1,26 @@
-//! Other programs in the place of ours: what has to be said in their words.
+//! Other programs in place of xymonping, and their options.
 //!
-//! The original takes our options as they are, but whole seconds only. fping takes single letters and milliseconds, and
-//! a program called `fping` is given those. What it has no letter for it is given as it stands, and refuses; `--debug`
-//! alone is left out.
+//! The original takes the same options, but whole seconds only. fping takes letters and
+//! milliseconds, so for a program called `fping` options are translated. Those without a letter are
+//! passed unchanged, and refused by it; only `--debug` is left out.
 
 use std::path::Path;
 
 use super::program;
 
-/// The arguments in the spelling of the program under test.
+/// The arguments as the program under test takes them.
 pub fn spelled<S: AsRef<str>>(args: &[S]) -> Vec<String> {
     let args: Vec<String> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
     if is_fping() { fpings(args) } else { args }
 }
 
-/// True if the program under test is fping. Its runs may complete with exit code 1 or 2.
+/// Whether the program under test is fping. Its runs may complete with exit code 1 or 2.
 pub fn is_fping() -> bool {
     Path::new(&program()).file_name().is_some_and(|name| name == "fping")
 }
 
 fn fpings(args: Vec<String>) -> Vec<String> {
-    // Addresses and RTTs, which we print always.
+    // Addresses and RTTs, which xymonping always prints.
     let mut spelled = vec!["-Ae".to_owned()];
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {

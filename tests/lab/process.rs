@@ -1,8 +1,8 @@
-//! A process in the namespace: started, watched, fed, signalled, and waited for with a limit.
+//! A process in the namespace: started, given input, signalled, and waited for with a time limit.
 //!
-//! Nothing here can hang a test. What the process reads is written by one thread, what it writes is collected by two
-//! others, and [`Running::finish`] kills it when its time is up and then panics with all it has said. A test that
-//! fails on the way leaves no process behind either: dropping a [`Running`] kills it.
+//! Nothing here can hang a test. One thread writes the input of the process, two others collect its
+//! output, and [`Running::finish`] kills it after its time limit and then panics with that output.
+//! A test that fails earlier leaves no process behind either: dropping a [`Running`] kills it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -19,14 +19,14 @@ use nix::unistd::{Pid, pipe2};
 
 use super::peer::is_fping;
 
-/// How often a process is looked at while somebody waits for it.
-const TICK: Duration = Duration::from_millis(1);
-/// How long the pipes of an ended process may stay open (a grandchild may hold them).
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How often a process is checked while it is waited for.
+pub(super) const POLL: Duration = Duration::from_millis(1);
+/// How long the pipes of a process may stay open after its end, because a child of it has them.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a process ended and what it said.
+/// How a process ended, and its output.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Finished {
     /// The exit code, unless it died by a signal.
     pub code: Option<i32>,
     /// The signal it died by.
@@ -35,12 +35,13 @@ pub struct Outcome {
     pub stderr: String,
     /// From just before it was started until it was seen to have ended.
     pub wall: Duration,
-    /// The most memory it was seen to hold, in KiB. Looked at every millisecond: a lower bound.
+    /// Its peak memory, in KiB, read every millisecond: a lower bound.
     pub peak_rss_kib: u64,
 }
 
-impl Outcome {
-    /// True if the run completed, whatever the hosts said: exit 0, and for fping 1 (unreachable) and 2 (no address) too.
+impl Finished {
+    /// Whether the run completed, whatever its results: exit 0, and for fping 1 (unreachable) and 2
+    /// (no address) too.
     pub fn is_complete(&self) -> bool {
         self.code.is_some_and(|code| code == 0 || is_fping() && (1..=2).contains(&code))
     }
@@ -55,20 +56,20 @@ impl Outcome {
         self.stdout.lines().map(|line| line.split(" (").next().unwrap_or("")).collect()
     }
 
-    /// What the last line for an address says after `is`; empty if there is no line for it.
-    pub fn said_of(&self, address: &str) -> &str {
-        let of_it = |line: &'_ str| line.strip_prefix(address).is_some_and(|rest| rest.starts_with(" is "));
-        let line = self.stdout.lines().rev().find(|line| of_it(line));
+    /// What follows `is` in the last line for an address; empty without a line.
+    pub fn verdict_of(&self, address: &str) -> &str {
+        let is_for_it = |line: &'_ str| line.strip_prefix(address).is_some_and(|rest| rest.starts_with(" is "));
+        let line = self.stdout.lines().rev().find(|line| is_for_it(line));
         line.map_or("", |line| &line[address.len() + " is ".len()..])
     }
 
     pub fn is_alive(&self, address: &str) -> bool {
-        self.said_of(address).starts_with("alive (")
+        self.verdict_of(address).starts_with("alive (")
     }
 
-    /// The RTT on the last line for an address, if that calls it alive.
+    /// The RTT on the last line for an address, if it is alive.
     pub fn rtt_of(&self, address: &str) -> Option<Duration> {
-        let (number, unit) = self.said_of(address).strip_prefix("alive (")?.strip_suffix(')')?.split_once(' ')?;
+        let (number, unit) = self.verdict_of(address).strip_prefix("alive (")?.strip_suffix(')')?.split_once(' ')?;
         let per_second = match unit {
             "usec" => 1e6,
             "ms" => 1e3,
@@ -77,8 +78,8 @@ impl Outcome {
         Some(Duration::from_secs_f64(number.parse::<f64>().ok()? / per_second))
     }
 
-    /// The first line of stderr, which is all that Xymon logs; empty if there is none.
-    pub fn complaint(&self) -> &str {
+    /// The first line of stderr, which is all that Xymon logs; empty without one.
+    pub fn first_stderr_line(&self) -> &str {
         self.stderr.lines().next().unwrap_or("")
     }
 }
@@ -87,52 +88,53 @@ impl Outcome {
 pub struct Running {
     child: Child,
     started: Instant,
-    feed: Option<Sender<Vec<u8>>>,
+    input: Option<Sender<Vec<u8>>>,
     stdout: Collector,
     stderr: Collector,
     peak_rss_kib: u64,
 }
 
 impl Running {
-    /// Starts `command` on the calling thread, and so in its namespace, with a pipe for each of 0, 1 and 2.
+    /// Starts `command` on the calling thread, and so in its namespace, with a pipe for each of 0,
+    /// 1 and 2.
     pub fn start(command: &mut Command) -> io::Result<Running> {
         Running::start_as_is(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))
     }
 
-    /// The same with the ends that `command` has been given. Those that are no pipes of ours are the test's to feed and
-    /// to read.
+    /// The same with the stdin, stdout and stderr of `command`. Those that are not pipes made here
+    /// are left to the test.
     pub fn start_as_is(command: &mut Command) -> io::Result<Running> {
         let started = Instant::now();
         let mut child = command.spawn()?;
-        let (feed, food) = mpsc::channel::<Vec<u8>>();
+        let (sender, input) = mpsc::channel::<Vec<u8>>();
         if let Some(mut stdin) = child.stdin.take() {
-            // Ends with the sender, or when the process reads no more: it need not read everything.
-            thread::spawn(move || food.iter().try_for_each(|bytes| stdin.write_all(&bytes)));
+            // Ends with the sender, or when the process closes its stdin.
+            thread::spawn(move || input.iter().try_for_each(|bytes| stdin.write_all(&bytes)));
         }
         let stdout = child.stdout.take().map_or_else(|| Collector::start(io::empty()), Collector::start);
         let stderr = child.stderr.take().map_or_else(|| Collector::start(io::empty()), Collector::start);
-        Ok(Running { child, started, feed: Some(feed), stdout, stderr, peak_rss_kib: 0 })
+        Ok(Running { child, started, input: Some(sender), stdout, stderr, peak_rss_kib: 0 })
     }
 
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Gives the process more to read. Never blocks.
+    /// Writes to the stdin of the process. Never blocks.
     pub fn feed(&self, bytes: impl AsRef<[u8]>) {
-        let feed = self.feed.as_ref().expect("stdin is not closed yet");
-        // Where the process has closed its stdin, the bytes go nowhere, as they would in life.
-        let _ = feed.send(bytes.as_ref().to_vec());
+        let sender = self.input.as_ref().expect("stdin is not closed yet");
+        // Fails if the process has closed its stdin.
+        let _ = sender.send(bytes.as_ref().to_vec());
     }
 
-    /// End of input, once all of it is read.
+    /// Closes the stdin of the process, once all input is written.
     pub fn close_stdin(&mut self) {
-        self.feed = None;
+        self.input = None;
     }
 
-    /// Sends it a signal. Panics if it has ended: its number may be another's by now.
+    /// Sends it a signal. Panics if it has ended, because its process id may have been reused.
     pub fn signal(&mut self, signal: Signal) {
-        assert!(self.is_running(), "it ended before {signal}; {}", self.said());
+        assert!(self.is_running(), "it ended before {signal}; {}", self.output());
         let pid = Pid::from_raw(self.child.id() as i32);
         signal::kill(pid, signal).expect("a child that was not waited for can be signalled");
     }
@@ -157,9 +159,9 @@ impl Running {
         self.try_wait().is_none()
     }
 
-    /// Waits until it catches signals, which it does before it reads anything.
-    pub fn wait_until_signals_are_caught(&mut self) {
-        self.wait_until(super::LIMIT, "does not catch signals", |running| {
+    /// Waits until it has blocked signals, which it does before it reads anything.
+    pub fn wait_until_signals_are_blocked(&mut self) {
+        self.wait_until(super::LIMIT, "does not block signals", |running| {
             let blocked = running.status("SigBlk").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
             blocked.is_some_and(|mask| mask & 1 << (Signal::SIGUSR2 as i32 - 1) != 0)
         });
@@ -171,23 +173,23 @@ impl Running {
         while !condition(self) {
             let ended = self.try_wait().is_some();
             if ended {
-                self.hear_out();
+                self.collect_output();
             }
-            // What was true at the very end counts.
+            // The condition may have become true just before the end.
             if ended && condition(self) {
                 return;
             }
             if ended || Instant::now() >= deadline {
-                panic!("{} {what}; {}", if ended { "it ended before" } else { "timeout:" }, self.said());
+                panic!("{} {what}; {}", if ended { "it ended before" } else { "timeout:" }, self.output());
             }
-            thread::sleep(TICK);
+            thread::sleep(POLL);
         }
     }
 
     /// Closes its stdin and waits for its end. After `limit` it is killed, and the test fails.
-    pub fn finish(mut self, limit: Duration) -> Outcome {
+    pub fn finish(mut self, limit: Duration) -> Finished {
         let deadline = Instant::now() + limit;
-        // One look at its memory before it may end.
+        // Reads its memory once before it may end.
         self.try_wait();
         self.close_stdin();
         let status = loop {
@@ -195,13 +197,13 @@ impl Running {
                 break status;
             }
             if Instant::now() >= deadline {
-                panic!("it still ran after {limit:?}; {}", self.said());
+                panic!("it still ran after {limit:?}; {}", self.output());
             }
-            thread::sleep(TICK);
+            thread::sleep(POLL);
         };
         let wall = self.started.elapsed();
-        self.hear_out();
-        Outcome {
+        self.collect_output();
+        Finished {
             code: status.code(),
             signal: status.signal(),
             stdout: self.stdout.text(),
@@ -211,28 +213,28 @@ impl Running {
         }
     }
 
-    /// Once it has ended: waits until all that it has written is collected.
-    fn hear_out(&self) {
-        let deadline = Instant::now() + LAST_WORDS;
+    /// Waits until all output is collected. Call after its end.
+    fn collect_output(&self) {
+        let deadline = Instant::now() + PIPE_TIMEOUT;
         while !(self.stdout.is_done() && self.stderr.is_done()) && Instant::now() < deadline {
-            thread::sleep(TICK);
+            thread::sleep(POLL);
         }
     }
 
     fn try_wait(&mut self) -> Option<ExitStatus> {
-        let held = self.status("VmHWM").and_then(|value| value.strip_suffix(" kB")?.parse().ok());
-        self.peak_rss_kib = self.peak_rss_kib.max(held.unwrap_or(0));
+        let peak = self.status("VmHWM").and_then(|value| value.strip_suffix(" kB")?.parse().ok());
+        self.peak_rss_kib = self.peak_rss_kib.max(peak.unwrap_or(0));
         self.child.try_wait().expect("a child can be waited for")
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         format!("stdout: {:?}, stderr: {:?}", self.stdout.text(), self.stderr.text())
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail where it has been waited for already, and that is well.
+        // Both fail if it has already been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -247,18 +249,18 @@ struct Collector {
 impl Collector {
     fn start(mut pipe: impl Read + Send + 'static) -> Collector {
         let bytes = Arc::new(Mutex::new(Vec::new()));
-        let filled = Arc::clone(&bytes);
+        let collected = Arc::clone(&bytes);
         let thread = thread::spawn(move || {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                filled.lock().expect("nobody panics while holding it").extend(&buffer[..n]);
+                collected.lock().expect("no thread panics while it holds the lock").extend(&buffer[..n]);
             }
         });
         Collector { bytes, thread }
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes.lock().expect("nobody panics while holding it")).into_owned()
+        String::from_utf8_lossy(&self.bytes.lock().expect("no thread panics while it holds the lock")).into_owned()
     }
 
     fn is_done(&self) -> bool {
@@ -266,7 +268,7 @@ impl Collector {
     }
 }
 
-/// A pipe: its reading end and its writing end, closed on exec.
+/// A pipe: the end to read from and the end to write to, closed on exec.
 pub fn pipe() -> (File, File) {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     (reader.into(), writer.into())

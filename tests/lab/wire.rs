@@ -1,10 +1,11 @@
-//! The far end of the wire: one thread that sees every packet and answers as it was told.
+//! The far end of the wire: a thread that reads every packet and answers as the hosts behave.
 //!
-//! It holds a packet socket on the far end of a veth pair, so it needs no device node and no `unsafe`, and the kernel
-//! stamps each arrival: what a test reads in [`Seen::time`] is when the packet was on the wire, not when this thread
-//! got round to it, and a delay counts from there. Answers that leave later wait in a heap.
+//! It has a packet socket on the far end of a veth pair, so it needs no device node and no
+//! `unsafe`, and the kernel stamps each arrival: [`Seen::time`] is when the packet was on the wire,
+//! not when this thread read it, and delays count from there. Answers that are sent later wait in a
+//! heap.
 //!
-//! A panic here ends the thread, and the next question a test asks the wire panics in turn.
+//! A panic here ends the thread, and then the next call of a test panics too.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -32,22 +33,23 @@ use super::behaviour::Hosts;
 use super::packet::Request;
 use super::process::pipe;
 
-/// The hardware addresses of the two ends. They are fixed so that nobody has to ask for them.
+/// The hardware addresses of the two ends, fixed so that they need not be looked up.
 pub const NEAR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub const FAR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const ETHERNET: usize = 14;
 
-/// Packets read in one system call, and how many such calls before the due answers get their turn.
+/// Packets read in one system call, and how many such calls before due answers are sent.
 const BATCH: usize = 64;
 const BATCHES_IN_A_ROW: usize = 8;
-/// The kernel doubles it, and an ordinary probe takes 832 bytes on a veth pair: room for more than 100,000.
+/// Holds more than 100,000 probes: the kernel doubles it, and a probe takes 832 bytes on a veth
+/// pair.
 const RECEIVE_BUFFER: usize = 64 << 20;
 
 sockopt_impl!(
-    /// Do not show us what we send ourselves.
+    /// Do not receive what was sent from here.
     IgnoreOutgoing, SetOnly, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, bool);
 sockopt_impl!(
-    /// `struct tpacket_stats`: packets, drops. Reading sets both back to zero.
+    /// `struct tpacket_stats`: packets, drops. Reading resets both.
     PacketStatistics, GetOnly, libc::SOL_PACKET, libc::PACKET_STATISTICS, [u32; 2]);
 
 /// One Echo Request that the wire saw.
@@ -57,7 +59,7 @@ pub struct Seen {
     pub time: Instant,
     pub src: IpAddr,
     pub dst: IpAddr,
-    /// The how manyth for this destination, from 1.
+    /// Its number among the probes to this destination, from 1.
     pub number: u32,
     pub ident: u16,
     pub seq: u16,
@@ -68,18 +70,18 @@ pub struct Seen {
     /// TOS or traffic class.
     pub tos: u8,
     pub dont_fragment: bool,
-    /// The data, where the test asked to keep it; else empty.
+    /// The data, if the test asked to keep it.
     pub data: Box<[u8]>,
 }
 
 /// One answer that the wire sent.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    /// Between which moments it was put on the wire: the kernel stamped its arrival in between.
+    /// The times before and after it was sent.
     pub time: Range<Instant>,
-    /// Who was probed.
+    /// The probed host.
     pub host: IpAddr,
-    /// Which of the probes to this host it answers, from 1.
+    /// The number of the probe to this host that it answers, from 1.
     pub number: u32,
 }
 
@@ -88,32 +90,32 @@ pub struct Answered {
 pub struct Counts {
     /// Echo Requests with a right checksum.
     pub requests: u64,
-    /// Echo Requests with a wrong one. They get no answer and are not in the list.
+    /// Echo Requests with a wrong one. They get no answer and are not recorded.
     pub damaged: u64,
-    /// Everything else: neighbour discovery, replies to strangers, fragments.
+    /// Everything else: neighbour discovery, replies to other requests, fragments.
     pub others: u64,
     /// Answers sent.
     pub answers: u64,
-    /// Packets that did not fit into this thread's receive buffer or were dropped on the wire. The lab's own failure,
-    /// unless the test took a link down.
+    /// Packets that were dropped in the receive buffer or on the wire: a failure of the lab, unless
+    /// the test set a link down.
     pub overflowed: u64,
 }
 
 /// What the wire's thread and the tests share.
 #[derive(Default)]
-pub struct Book {
+pub struct Record {
     pub hosts: Hosts,
     pub keep_data: bool,
     pub seen: Vec<Seen>,
     pub answered: Vec<Answered>,
     pub counts: Counts,
     probes: HashMap<IpAddr, u32>,
-    waiting: Vec<Sender<()>>,
+    waiters: Vec<Sender<()>>,
 }
 
-impl Book {
-    /// Starts counting anew: the next probe of each host is its first.
-    pub fn forget(&mut self) {
+impl Record {
+    /// Starts counting again: the next probe to each host is its first.
+    pub fn clear(&mut self) {
         self.seen.clear();
         self.answered.clear();
         self.probes.clear();
@@ -124,57 +126,59 @@ impl Book {
 /// The wire itself. Dropping it ends its thread.
 pub struct Wire {
     socket: Arc<OwnedFd>,
-    book: Arc<Mutex<Book>>,
-    bell: Option<File>,
+    record: Arc<Mutex<Record>>,
+    waker: Option<File>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Wire {
-    /// Opens the far end. To be called from inside the namespace; the wire may be used from anywhere.
+    /// Opens the far end. To be called from inside the namespace; the wire may be used from
+    /// anywhere.
     pub fn open(device: &str) -> Result<Wire, String> {
         let socket = Arc::new(packet_socket(device)?);
-        let book = Arc::new(Mutex::new(Book::default()));
-        let (listener, bell) = pipe();
+        let record = Arc::new(Mutex::new(Record::default()));
+        let (wakeups, waker) = pipe();
         let responder = Responder {
             socket: Arc::clone(&socket),
-            book: Arc::clone(&book),
-            bell: listener,
+            record: Arc::clone(&record),
+            wakeups,
             buffers: vec![vec![0; ETHERNET + 65_535]; BATCH],
             answers: BinaryHeap::new(),
             scheduled: 0,
         };
         let thread =
             thread::Builder::new().name("wire".into()).spawn(|| responder.run()).map_err(|e| format!("thread: {e}"))?;
-        Ok(Wire { socket, book, bell: Some(bell), thread: Some(thread) })
+        Ok(Wire { socket, record, waker: Some(waker), thread: Some(thread) })
     }
 
-    /// The book, to change what the hosts do. For reading what was seen take [`Wire::settled_book`].
-    pub fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().expect("the wire's thread is well")
+    /// The record as it is, to change how hosts behave.
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().expect("the wire's thread runs")
     }
 
-    /// The book, with everything in it that has been sent so far.
-    pub fn settled_book(&self) -> MutexGuard<'_, Book> {
-        // A busy kernel may hand packets over a little after send() returned (ksoftirqd).
+    /// The record with everything that has been sent so far.
+    pub fn complete_record(&self) -> MutexGuard<'_, Record> {
+        // A busy kernel may deliver packets a little after send(2) returned (ksoftirqd).
         thread::sleep(Duration::from_millis(5));
         let (done, wait) = mpsc::channel();
-        self.book().waiting.push(done);
-        self.bell.as_ref().expect("it is there until drop").write_all(&[0]).expect("the wire's thread is well");
-        wait.recv().expect("the wire's thread is well");
-        self.book()
+        self.record().waiters.push(done);
+        self.waker.as_ref().expect("it exists until drop").write_all(&[0]).expect("the wire's thread runs");
+        wait.recv().expect("the wire's thread runs");
+        self.record()
     }
 
-    /// Puts any IP packet on the wire, towards the host. Errors (the link is down) are as good as loss.
+    /// Sends any IP packet to the program's machine. An error (the link is down) is loss.
     pub fn inject(&self, packet: &[u8]) {
-        put(&self.socket, packet);
+        send_packet(&self.socket, packet);
     }
 
-    /// Puts many IP packets of one family on the wire, as fast as it takes them.
+    /// Sends many IP packets of one family, as fast as the wire takes them.
     pub fn inject_all(&self, packets: &[Vec<u8>]) {
-        put_all(&self.socket, packets);
+        send_packets(&self.socket, packets);
     }
 
-    /// Puts packets on the wire at an even rate, until the result is dropped. `make` is called with 0, 1, 2, ...
+    /// Sends packets at an even rate, until the result is dropped. `make` is called with 0, 1, 2,
+    /// ...
     pub fn stream(&self, per_second: u32, make: impl Fn(u64) -> Vec<u8> + Send + 'static) -> Stream {
         let socket = Arc::clone(&self.socket);
         let (stop, stopped) = mpsc::channel();
@@ -182,7 +186,7 @@ impl Wire {
         let work = move || {
             let mut due = Instant::now();
             for number in 0.. {
-                put(&socket, &make(number));
+                send_packet(&socket, &make(number));
                 due += period;
                 match stopped.recv_timeout(due.saturating_duration_since(Instant::now())) {
                     Err(RecvTimeoutError::Timeout) => {}
@@ -196,9 +200,9 @@ impl Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        drop(self.bell.take());
+        drop(self.waker.take());
         if let Some(thread) = self.thread.take() {
-            // Its panic, if any, has reached the test by another way already.
+            // A panic of it has already reached the test.
             let _ = thread.join();
         }
     }
@@ -223,7 +227,8 @@ impl Drop for Stream {
 /// A packet socket bound to one device.
 fn packet_socket(device: &str) -> Result<OwnedFd, String> {
     let why = |what: &'static str| move |e: Errno| format!("packet socket: {what}: {e}");
-    // nix has no constructor for link-layer addresses, but the list of interfaces holds the one we need.
+    // nix has no constructor for link-layer addresses, but the list of interfaces has the one
+    // need.
     let address = getifaddrs()
         .map_err(why("getifaddrs"))?
         .filter(|interface| interface.interface_name == device)
@@ -241,15 +246,15 @@ fn packet_socket(device: &str) -> Result<OwnedFd, String> {
     Ok(fd)
 }
 
-/// Puts an IP packet on the wire.
-fn put(socket: &OwnedFd, packet: &[u8]) {
+/// Sends an IP packet.
+fn send_packet(socket: &OwnedFd, packet: &[u8]) {
     let frame = [&ethernet(packet), packet].concat();
-    // The link may be down because the test wants it down. That is loss, and loss is silent.
+    // Fails if the test has set the link down, which is loss.
     let _ = send(socket.as_raw_fd(), &frame, MsgFlags::empty());
 }
 
-/// Puts IP packets of one family on the wire, in as few system calls as possible.
-fn put_all(socket: &OwnedFd, packets: &[Vec<u8>]) {
+/// Sends IP packets of one family, in as few system calls as possible.
+fn send_packets(socket: &OwnedFd, packets: &[Vec<u8>]) {
     let Some(first) = packets.first() else { return };
     let head = ethernet(first);
     let frames: Vec<_> = packets.iter().map(|packet| [IoSlice::new(&head), IoSlice::new(packet)]).collect();
@@ -258,12 +263,12 @@ fn put_all(socket: &OwnedFd, packets: &[Vec<u8>]) {
     while !rest.is_empty() {
         let batch = &rest[..rest.len().min(BATCH)];
         let sent = sendmmsg(socket.as_raw_fd(), &mut headers, batch, [None; BATCH], [], MsgFlags::empty());
-        // One that could not be sent is lost, and the others follow.
+        // A packet that cannot be sent is lost.
         rest = &rest[sent.map_or(1, Iterator::count).max(1)..];
     }
 }
 
-/// What goes before an IP packet on the wire.
+/// The Ethernet header of an IP packet.
 fn ethernet(packet: &[u8]) -> [u8; ETHERNET] {
     let ether_type: u16 = if packet.first().is_some_and(|byte| byte >> 4 == 6) { 0x86dd } else { 0x0800 };
     let mut head = [0; ETHERNET];
@@ -273,8 +278,8 @@ fn ethernet(packet: &[u8]) -> [u8; ETHERNET] {
     head
 }
 
-/// An answer that waits for its time. The heap gives the earliest, and of equals the one made first.
-struct Answer {
+/// An answer to send later. The heap returns the earliest, and of equals the one made first.
+struct Scheduled {
     due: Instant,
     order: u64,
     host: IpAddr,
@@ -282,50 +287,50 @@ struct Answer {
     packet: Vec<u8>,
 }
 
-impl Ord for Answer {
-    fn cmp(&self, other: &Answer) -> Ordering {
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Scheduled) -> Ordering {
         (other.due, other.order).cmp(&(self.due, self.order))
     }
 }
 
-impl PartialOrd for Answer {
-    fn partial_cmp(&self, other: &Answer) -> Option<Ordering> {
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Scheduled) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Answer {
-    fn eq(&self, other: &Answer) -> bool {
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Scheduled) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Answer {}
+impl Eq for Scheduled {}
 
-/// What the wire's thread owns.
+/// The state of the wire's thread.
 struct Responder {
     socket: Arc<OwnedFd>,
-    book: Arc<Mutex<Book>>,
-    bell: File,
+    record: Arc<Mutex<Record>>,
+    wakeups: File,
     buffers: Vec<Vec<u8>>,
-    answers: BinaryHeap<Answer>,
+    answers: BinaryHeap<Scheduled>,
     scheduled: u64,
 }
 
 impl Responder {
     fn run(mut self) {
         loop {
-            let rung = self.wait();
-            if rung && self.bell.read(&mut [0; 64]).is_ok_and(|n| n == 0) {
-                return; // The other end of the bell is gone: so is the lab.
+            let is_woken = self.wait();
+            if is_woken && self.wakeups.read(&mut [0; 64]).is_ok_and(|n| n == 0) {
+                return; // The waker was dropped with the lab.
             }
-            // Whoever is due by now was asked before now, and has been read below before anybody is sent. So answers
-            // leave in the order in which they are due, however late this thread is.
+            // The probes of all answers that are due by now are read before any is sent. So answers
+            // are sent in the order in which they are due, however late this thread is.
             let now = Instant::now();
             let is_drained = (0..BATCHES_IN_A_ROW).any(|_| self.read_batch());
             self.send_due(now);
             if is_drained {
-                self.tell_the_waiting();
+                self.notify_waiters();
             }
         }
     }
@@ -333,61 +338,62 @@ impl Responder {
     fn send_due(&mut self, now: Instant) {
         let mut sent = Vec::new();
         while self.answers.peek().is_some_and(|answer| answer.due <= now) {
-            let Answer { host, number, packet, .. } = self.answers.pop().expect("it was there");
+            let Scheduled { host, number, packet, .. } = self.answers.pop().expect("it was peeked");
             let start = Instant::now();
-            put(&self.socket, &packet);
+            send_packet(&self.socket, &packet);
             sent.push(Answered { time: start..Instant::now(), host, number });
         }
         if !sent.is_empty() {
-            let mut book = self.book.lock().expect("no test panics while it holds the book");
-            book.counts.answers += sent.len() as u64;
-            book.answered.append(&mut sent);
+            let mut record = self.record.lock().expect("no test panics while it holds the lock");
+            record.counts.answers += sent.len() as u64;
+            record.answered.append(&mut sent);
         }
     }
 
-    /// Sleeps until there is something to read, or an answer is due. True if the bell was rung.
+    /// Sleeps until there is something to read, or an answer is due. Returns whether it was woken
+    /// by a test.
     fn wait(&self) -> bool {
         let due = self.answers.peek().map(|answer| answer.due);
         let timeout = due.map(|due| TimeSpec::from_duration(due.saturating_duration_since(Instant::now())));
         let mut fds =
-            [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.bell.as_fd(), PollFlags::POLLIN)];
+            [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN), PollFd::new(self.wakeups.as_fd(), PollFlags::POLLIN)];
         match ppoll(&mut fds, timeout, None) {
             Ok(_) | Err(Errno::EINTR) => fds[1].any().unwrap_or(true),
             Err(e) => panic!("ppoll: {e}"),
         }
     }
 
-    /// Reads what is there, up to one batch. True if there was no more.
+    /// Reads up to one batch. Returns whether there was no more.
     fn read_batch(&mut self) -> bool {
         let arrived = match receive(&self.socket, &mut self.buffers) {
             Ok(arrived) => arrived,
             Err(Errno::EAGAIN) => return true,
-            // ENETDOWN is told once, when a test takes the link down. Whatever comes later comes later.
+            // ENETDOWN is returned once, when a test sets the link down.
             Err(Errno::ENETDOWN | Errno::EINTR) => return false,
             Err(e) => panic!("recvmmsg: {e}"),
         };
         let clock = Clock::read();
-        let mut book = self.book.lock().expect("no test panics while it holds the book");
+        let mut record = self.record.lock().expect("no test panics while it holds the lock");
         for (buffer, (len, stamp)) in self.buffers.iter().zip(&arrived) {
             let time = stamp.map_or(clock.monotonic, |stamp| clock.monotonic_of(stamp));
             let packet = buffer.get(ETHERNET..*len).unwrap_or(&[]);
             let Some(request) = Request::parse(packet) else {
-                book.counts.others += 1;
+                record.counts.others += 1;
                 continue;
             };
             if !request.checksum_ok {
-                book.counts.damaged += 1;
+                record.counts.damaged += 1;
                 continue;
             }
-            let number = book.note(&request, time);
-            let behaviour = book.hosts.behaviour(request.dst, number);
+            let number = record.add(&request, time);
+            let behaviour = record.hosts.behaviour(request.dst, number);
             if behaviour.lose.takes(number) || behaviour.copies == 0 {
                 continue;
             }
             let packet = behaviour.packet(&request);
             for copy in 0..behaviour.copies {
                 let due = time + behaviour.delay + behaviour.gap * copy;
-                self.answers.push(Answer {
+                self.answers.push(Scheduled {
                     due,
                     order: self.scheduled,
                     host: request.dst,
@@ -400,21 +406,20 @@ impl Responder {
         arrived.len() < BATCH
     }
 
-    fn tell_the_waiting(&mut self) {
-        let mut book = self.book.lock().expect("no test panics while it holds the book");
+    fn notify_waiters(&mut self) {
+        let mut record = self.record.lock().expect("no test panics while it holds the lock");
         if let Ok([_, drops]) = getsockopt(&self.socket, PacketStatistics) {
-            book.counts.overflowed += u64::from(drops);
+            record.counts.overflowed += u64::from(drops);
         }
-        for waiting in book.waiting.drain(..) {
-            // Who no longer waits need not be told.
-            let _ = waiting.send(());
+        for waiter in record.waiters.drain(..) {
+            let _ = waiter.send(());
         }
     }
 }
 
-/// Fills the buffers with frames; gives each frame's length and the kernel's stamp.
+/// Reads frames into the buffers; returns the length of each and the kernel's stamp.
 fn receive(socket: &OwnedFd, buffers: &mut [Vec<u8>]) -> Result<Vec<(usize, Option<TimeSpec>)>, Errno> {
-    // Made anew for each call: nix 0.31 does not restore the room for stamps when headers are used again.
+    // New for each call: nix 0.31 does not restore the space for stamps when headers are reused.
     let mut headers = MultiHeaders::<()>::preallocate(buffers.len(), Some(cmsg_space!(TimeSpec)));
     let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
     let messages = recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
@@ -425,8 +430,8 @@ fn receive(socket: &OwnedFd, buffers: &mut [Vec<u8>]) -> Result<Vec<(usize, Opti
     Ok(messages.map(|message| (message.bytes, message.cmsgs().ok().and_then(|mut all| all.find_map(stamp)))).collect())
 }
 
-impl Book {
-    fn note(&mut self, request: &Request, time: Instant) -> u32 {
+impl Record {
+    fn add(&mut self, request: &Request, time: Instant) -> u32 {
         let number = self.probes.entry(request.dst).or_default();
         *number += 1;
         self.counts.requests += 1;
@@ -447,15 +452,15 @@ impl Book {
     }
 }
 
-/// Both clocks at one moment: kernel stamps are of the wall clock, everything here is monotonic.
+/// Both clocks at one time: kernel stamps are wall-clock times, all times here are monotonic.
 struct Clock {
     monotonic: Instant,
     wall: Duration,
 }
 
 impl Clock {
-    /// Reads the wall clock between two readings of the monotonic one, again if somebody else ran in between: an error
-    /// here would look like a program that sends in bursts.
+    /// Reads the wall clock between two readings of the monotonic one, and again if they are far
+    /// apart: an error here would look like a burst of packets.
     fn read() -> Clock {
         let mut best: Option<(Duration, Clock)> = None;
         for _ in 0..5 {

@@ -30,7 +30,7 @@ fn rtts_are_those_of_the_wire_at_any_distance_in_both_families() {
             // Less than a millisecond of it is blur and rounding, or else the delay was not waited for.
             assert!(rtt + ms(1) > *delay, "{host} at {delay:?} answers after {rtt:?}");
             let unit = if rtt < ms(3) { " usec)" } else { " ms)" };
-            assert!(outcome.said_of(host).ends_with(unit), "{}", outcome.said_of(host));
+            assert!(outcome.verdict_of(host).ends_with(unit), "{}", outcome.verdict_of(host));
         }
     });
 }
@@ -41,7 +41,7 @@ fn every_kind_of_host_is_told_right_in_one_run() {
         let from = |from: &str| Some(from.parse::<IpAddr>().expect("an address"));
         let first = |n| Behaviour { lose: Lose::First(n), ..Behaviour::default() };
         let answering = Behaviour::answering;
-        let zeros = |kind| Answer::Icmp { kind, code: 0, rest: vec![0; 60] };
+        let zeros = |kind| Answer::Icmp { msg_type: kind, code: 0, rest: vec![0; 60] };
         // How a host behaves, whether it is alive, and how many probes that takes with two retries.
         let mut kinds = vec![
             (Behaviour::default(), true, 1),
@@ -110,7 +110,7 @@ fn every_kind_of_host_is_told_right_in_one_run() {
         let order: Vec<&str> = outcome.lines().iter().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(order, hosts, "one line for each, in the order of the list");
         for (host, is_alive, probes, behaviour) in &expected {
-            let said = outcome.said_of(host);
+            let said = outcome.verdict_of(host);
             assert_eq!(outcome.is_alive(host), *is_alive, "{host} {said}: {behaviour}");
             assert!(*is_alive || said == "unreachable", "{host} {said}: {behaviour}");
             assert_eq!(lab.seen_of(host).len(), *probes, "probes to {host}: {behaviour}");
@@ -159,7 +159,7 @@ fn only_the_first_answer_to_a_probe_counts() {
         assert_all(&outcome, &hosts, true);
         assert_eq!(lab.seen().len(), 3 * hosts.len(), "three answers are answers to three probes");
         for host in &hosts {
-            assert!(outcome.rtt_of(host).is_some_and(|rtt| rtt < ms(30)), "{host} {}", outcome.said_of(host));
+            assert!(outcome.rtt_of(host).is_some_and(|rtt| rtt < ms(30)), "{host} {}", outcome.verdict_of(host));
         }
     });
 }

@@ -61,7 +61,7 @@ fn an_address_that_is_not_ours_alone_is_no_source() {
         for source in wrong {
             let outcome = lab.run(&[&format!("--source={source}"), "--timeout=0.1"], "10.0.0.7\nfd00::7\n");
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(3), ""), "{source}: {outcome:?}");
-            assert!(outcome.complaint().contains("--source"), "{source}: {outcome:?}");
+            assert!(outcome.first_stderr_line().contains("--source"), "{source}: {outcome:?}");
         }
         assert_eq!(lab.seen().len(), 0);
     });
@@ -75,7 +75,7 @@ fn a_network_that_is_down_is_no_verdict_on_hosts() {
         let one = lab.run(&FAST, "10.0.0.1\n");
         for outcome in [both, one] {
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
-            assert!(outcome.complaint().contains("no probe could leave this machine"), "{outcome:?}");
+            assert!(outcome.first_stderr_line().contains("no probe could leave this machine"), "{outcome:?}");
         }
     });
 }
@@ -91,7 +91,7 @@ fn a_cable_that_is_out_is_no_verdict_on_hosts() {
             let outcome = lab.run(&FAST, far);
             assert_eq!(outcome.code, Some(4), "{outcome:?}");
             let told = "xymonping: no probe could leave this machine: Network is down";
-            assert!(outcome.complaint().starts_with(told), "{outcome:?}");
+            assert!(outcome.first_stderr_line().starts_with(told), "{outcome:?}");
             assert!(outcome.lines().iter().all(|line| line.contains(" is alive (")), "{outcome:?}");
         }
         // On this machine nothing is out.
@@ -106,7 +106,7 @@ fn a_missing_route_is_no_verdict_on_hosts() {
         lab.ip(&["route", "del", "10.0.0.0/8"]);
         let outcome = lab.run(&FAST, list(&hosts(1, 20)));
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
-        assert!(outcome.complaint().contains("Network is unreachable"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("Network is unreachable"), "{outcome:?}");
     });
 }
 
@@ -127,9 +127,9 @@ fn a_network_that_breaks_in_mid_run_takes_nobody_down() {
         assert!(asked.len() < all.len(), "the run was over before the link went down");
         assert_all(&outcome, &settled, true);
         for host in all.iter().filter(|host| !asked.contains(host)) {
-            assert_eq!(outcome.said_of(host), "", "{host} was never asked");
+            assert_eq!(outcome.verdict_of(host), "", "{host} was never asked");
         }
-        assert!(outcome.complaint().contains("IPv4 sending failed"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("IPv4 sending failed"), "{outcome:?}");
     });
 }
 
@@ -156,8 +156,8 @@ fn hosts_without_a_route_are_unreachable_beside_others() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert_all(&outcome, &routed, true);
         assert_all(&outcome, &["11.0.0.1", "11.0.0.2"], false);
-        assert!(outcome.complaint().contains("Network is unreachable"), "{outcome:?}");
-        assert!(outcome.complaint().contains("11.0.0.1"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("Network is unreachable"), "{outcome:?}");
+        assert!(outcome.first_stderr_line().contains("11.0.0.1"), "{outcome:?}");
     });
 }
 
@@ -204,7 +204,7 @@ fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         let refused = run(&[]);
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(3), ""), "{refused:?}");
-        assert!(refused.complaint().contains("chmod u+s"), "{refused:?}");
+        assert!(refused.first_stderr_line().contains("chmod u+s"), "{refused:?}");
         assert_eq!(lab.seen().len(), 0);
 
         lab.set_sysctl("net.ipv4.ping_group_range", "0 2147483647");

@@ -1,7 +1,7 @@
 //! Whose failure it is that a packet cannot leave: this machine's, whose network is gone, or nobody's, because there is
 //! no way to some hosts. And neighbours that nobody answers for, whose packets the kernel keeps for seconds.
 
-use crate::lab::{self, Behaviour, DEVICE, HOST4, Lab, Outcome};
+use crate::lab::{self, Behaviour, DEVICE, Finished, HOST4, Lab};
 use crate::{assert_all, hosts, list};
 
 const FAST: [&str; 3] = ["--timeout=0.3", "--retries=1", "--max-pps=1000"];
@@ -12,10 +12,10 @@ const OURS: [&str; 2] = ["127.0.0.1", "192.0.2.1"];
 const ROUTELESS: [&str; 3] = ["11.0.0.1", "11.0.0.2", "11.0.0.3"];
 
 /// The run failed, our own addresses are alive at most, and nobody is down.
-fn takes_nobody_down(outcome: &Outcome, case: &str) {
+fn takes_nobody_down(outcome: &Finished, case: &str) {
     assert_eq!(outcome.code, Some(4), "{case}: {outcome:?}");
     assert!(!outcome.stdout.contains("unreachable"), "{case}: {outcome:?}");
-    assert!(outcome.complaint().contains("Network is unreachable"), "{case}: {outcome:?}");
+    assert!(outcome.first_stderr_line().contains("Network is unreachable"), "{case}: {outcome:?}");
 }
 
 /// The run completed; those without a route are unreachable, with the reason on stderr, and all others are alive.
@@ -30,8 +30,8 @@ fn tells_of_missing_routes(lab: &Lab, list_of: &[&str]) {
         [only] => format!("could not send to {only}: "),
         _ => format!("could not send to {} targets, first {}: ", routeless.len(), routeless[0]),
     };
-    assert!(outcome.complaint().contains(&told), "{list_of:?}: {outcome:?}");
-    assert!(outcome.complaint().contains("Network is unreachable"), "{list_of:?}: {outcome:?}");
+    assert!(outcome.first_stderr_line().contains(&told), "{list_of:?}: {outcome:?}");
+    assert!(outcome.first_stderr_line().contains("Network is unreachable"), "{list_of:?}: {outcome:?}");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn hosts_that_the_kernel_has_never_buffers_for_are_particular_and_delay_no_other
         assert_all(&outcome, &others, true);
         assert_all(&outcome, &ROUTELESS, false);
         let told = "xymonping: could not send to 3 targets, first 11.0.0.1: No buffer space available";
-        assert!(outcome.complaint().starts_with(told), "{outcome:?}");
+        assert!(outcome.first_stderr_line().starts_with(told), "{outcome:?}");
     });
 }
 
@@ -167,7 +167,7 @@ fn without_a_network_a_host_beside_ourselves_is_our_own_trouble() {
             let outcome = lab.run(&["--max-pps=1000", "--timeout=0.2", "--retries=1"], list);
             assert_eq!(outcome.code, Some(4), "{list:?}: {outcome:?}");
             let complaint = "xymonping: no probe could leave this machine: Network is unreachable";
-            assert!(outcome.complaint().starts_with(complaint), "{list:?}: {outcome:?}");
+            assert!(outcome.first_stderr_line().starts_with(complaint), "{list:?}: {outcome:?}");
             assert!(outcome.lines().iter().all(|line| line.contains(" is alive (")), "{list:?}: {outcome:?}");
         }
     });
