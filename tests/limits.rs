@@ -1,18 +1,18 @@
-//! What ordinary users may not ask for, since the program may be setuid: each limit of `plan.rs`, tried from a setuid
-//! binary by a user who is not root.
+//! The limits for ordinary users: each limit of `limits.rs`, tested on a setuid binary started by
+//! an ordinary user.
 //!
 //! | what | limit | beyond it |
 //! |---|---|---|
-//! | packets in a second, retries and follow-ups included | 10,000 | lowered, with a warning |
+//! | packets per second, retries and follow-ups included | 10,000 | lowered, with a warning |
 //! | time between two probes to one target | 10 ms | later |
 //! | data in a probe | 1,472 bytes with `--ipv4`, else 1,452 | exit 3 |
 //! | multicast and broadcast targets | none | rejected, line by line; as an operand exit 3 |
 //! | accepted lines | 2^24 | exit 4 |
 //! | firewall mark | none | there is no such option; fping's `-k` is ignored, with a warning |
 //!
-//! What holds for everybody (ranges of timeouts, retries, responses) is in `cli.rs`; that it holds here too is tried once.
-//! By whom the program was started counts, and not by what right it pings. These tests need real root to install it;
-//! elsewhere they are skipped.
+//! Ranges that hold for all users (timeouts, retries, responses) are in `cli.rs`, and tested here
+//! once. The limits depend on who starts the program, not on what allows it to ping. These tests
+//! need real root to install it; without it they are skipped.
 
 mod lab;
 
@@ -46,18 +46,20 @@ fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Finished {
     running.finish(LIMIT)
 }
 
-/// Exit 3 with these words alone, and not a probe.
-fn is_refused(lab: &Lab, outcome: &Finished, words: &str) {
+/// Exit 3 with only this message, and no probe.
+fn is_refused(lab: &Lab, outcome: &Finished, message: &str) {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(3), ""), "{outcome:?}");
-    assert_eq!(outcome.stderr, format!("xymonping: {words}\n"));
+    assert_eq!(outcome.stderr, format!("xymonping: {message}\n"));
     assert!(lab.seen().is_empty(), "{:?}", lab.seen());
 }
 
-/// Every way in which a user who is not root can come to ping.
+/// Each way in which an ordinary user can be allowed to ping.
 fn ways(lab: &Lab, place: &caller::Place, each: impl Fn(&mut Command)) {
-    for way in ["setuid", "setuid, by root for him", "file capabilities", "ambient capability", "datagram sockets"] {
+    for way in
+        ["setuid", "setuid, started by root as the user", "file capabilities", "ambient capability", "datagram sockets"]
+    {
         let (rights, groups) = match way {
-            "setuid" | "setuid, by root for him" => (Rights::Setuid, "1 0"),
+            "setuid" | "setuid, started by root as the user" => (Rights::Setuid, "1 0"),
             "file capabilities" => (Rights::Capabilities("cap_net_raw,cap_net_admin+p"), "1 0"),
             "ambient capability" => (Rights::None, "1 0"),
             _ => (Rights::None, "0 2147483647"),
@@ -65,11 +67,11 @@ fn ways(lab: &Lab, place: &caller::Place, each: impl Fn(&mut Command)) {
         lab.set_sysctl("net.ipv4.ping_group_range", groups);
         let program = place.install(rights);
         let mut command = match way {
-            "setuid, by root for him" => Command::new(&program),
+            "setuid, started by root as the user" => Command::new(&program),
             "ambient capability" => caller::with_net_raw(&program),
             _ => ordinary(&program),
         };
-        if way == "setuid, by root for him" {
+        if way == "setuid, started by root as the user" {
             command.uid(ORDINARY);
         }
         each(&mut command);
@@ -80,10 +82,10 @@ fn ways(lab: &Lab, place: &caller::Place, each: impl Fn(&mut Command)) {
 // The rate.
 
 #[test]
-fn no_more_than_ten_thousand_packets_leave_in_a_second() {
+fn at_most_10_000_packets_are_sent_per_second() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        // A fifth of them is silent, so that retries count as well.
+        // A fifth of the hosts is silent, so that retries count as well.
         lab.host("10.2.0.0/16", Behaviour::silent());
         let host = |n: u32| format!("10.{}.{}.{}\n", if n % 5 == 0 { 2 } else { 1 }, n / 250, n % 250 + 1);
         let list: String = (0..3000).map(host).collect();
@@ -94,7 +96,7 @@ fn no_more_than_ten_thousand_packets_leave_in_a_second() {
             assert!(lab.seen().len() >= 2400 + 3 * 600, "{rate}: {}", lab.seen().len());
             lab.assert_pace(MAX_PPS);
         }
-        // Answers' follow-ups as well.
+        // Follow-ups count as well.
         let alive: String = (0..1000).map(|n| format!("10.1.{}.{}\n", n / 250, n % 250 + 1)).collect();
         let outcome = run(lab, ordinary(&program).args(["-i0", "--responses=3"]), &alive);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), LOWERED));
@@ -104,7 +106,7 @@ fn no_more_than_ten_thousand_packets_leave_in_a_second() {
 }
 
 #[test]
-fn ten_thousand_packets_a_second_may_be_asked_for() {
+fn a_rate_of_10_000_packets_per_second_is_not_lowered() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         for rate in ["--max-pps=10000", "-i0.1"] {
@@ -115,7 +117,7 @@ fn ten_thousand_packets_a_second_may_be_asked_for() {
 }
 
 #[test]
-fn the_limits_are_the_callers_by_whatever_right_he_pings() {
+fn the_limits_hold_whatever_allows_the_caller_to_ping() {
     caller::play(&["setpriv", "setcap"], |lab, place| {
         ways(lab, place, |command| {
             let outcome = run(lab, command.args(["-i0", ALIVE, "--responses=3"]), "");
@@ -125,7 +127,7 @@ fn the_limits_are_the_callers_by_whatever_right_he_pings() {
         ways(lab, place, |command| {
             is_refused(lab, &run(lab, command.arg("224.0.0.1"), ""), &for_root_only("224.0.0.1"))
         });
-        // Root has none, and the program's being setuid changes nothing in that.
+        // Root has no limits, also with a setuid program.
         let program = place.install(Rights::Setuid);
         let args = ["-i0", "--size=1473", "-4", ALIVE];
         let outcome = run(lab, Command::new(&program).args(args), "");
@@ -140,7 +142,7 @@ fn for_root_only(group: &str) -> String {
 
 // The time between two probes to one target.
 
-/// `host` got so many probes, no two of them too close.
+/// `host` got this many probes, no two of them too close.
 fn has_spacing(lab: &Lab, host: &str, probes: usize) {
     let times: Vec<_> = lab.seen_of(host).iter().map(|seen| seen.time).collect();
     assert_eq!(times.len(), probes, "{host}");
@@ -150,11 +152,11 @@ fn has_spacing(lab: &Lab, host: &str, probes: usize) {
 }
 
 #[test]
-fn a_target_is_left_alone_for_ten_milliseconds() {
+fn probes_to_a_target_are_10_ms_apart() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.host("10.0.0.7", Behaviour::silent());
-        // After answers, after silence, and where one address stands in several lines.
+        // After silence, after replies, and with one address on several lines.
         let args = ["--responses=5", "--retries=4", "--timeout=0.001", "--max-pps=10000"];
         let outcome = run(lab, ordinary(&program).args(args), "10.0.0.7\n10.0.0.7\n");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -170,17 +172,17 @@ fn a_target_is_left_alone_for_ten_milliseconds() {
 // The data.
 
 #[test]
-fn a_probe_is_no_larger_than_a_frame() {
+fn a_probe_is_not_larger_than_a_frame() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        for (args, size, words) in [
+        for (args, size, message) in [
             (&["--size=1473", "--ipv4", ALIVE][..], 1473, "more than 1472 bytes over IPv4"),
             (&["--size=1453", "--ipv6", "fd00::1"], 1453, "more than 1452 bytes over IPv6"),
             (&["--size=1453", ALIVE], 1453, "more than 1452 bytes over IPv6"),
             (&["-b65507", ALIVE], 65_507, "more than 1452 bytes over IPv6"),
         ] {
             let outcome = run(lab, ordinary(&program).args(args), "");
-            is_refused(lab, &outcome, &format!("--size={size}: {words} (the limit for ordinary users)"));
+            is_refused(lab, &outcome, &format!("--size={size}: {message} (the limit for ordinary users)"));
         }
         for (args, size) in [(&["--size=1472", "-4", ALIVE][..], 1472), (&["--size=1452", ALIVE, "fd00::1"], 1452)] {
             let outcome = run(lab, ordinary(&program).args(args), "");
@@ -190,15 +192,15 @@ fn a_probe_is_no_larger_than_a_frame() {
     });
 }
 
-// Groups.
+// Multicast and broadcast.
 
 #[test]
-fn groups_are_rejected_line_by_line() {
+fn multicast_and_broadcast_addresses_are_rejected_line_by_line() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        // A network that has no broadcast address configured has one all the same.
+        // A network without a configured broadcast address has one all the same.
         lab.ip(&["addr", "add", "198.18.4.1/23", "dev", DEVICE]);
-        // And one may be configured that does not follow from the netmask.
+        // Another may be configured that does not follow from the netmask.
         lab.ip(&["addr", "add", "198.18.8.1/24", "brd", "198.18.8.99", "dev", DEVICE]);
         let groups = [
             ("224.0.0.1", "multicast"),
@@ -224,17 +226,17 @@ fn groups_are_rejected_line_by_line() {
             let line = n + 1;
             format!("xymonping: line {line}: \"{group}\": a {kind} address, for root only (no line of output for it)\n")
         };
-        let wanted: String = groups.into_iter().enumerate().map(|(n, group)| why(n, group)).collect();
-        assert_eq!(outcome.stderr, wanted);
+        let expected: String = groups.into_iter().enumerate().map(|(n, group)| why(n, group)).collect();
+        assert_eq!(outcome.stderr, expected);
         assert_eq!(lab.seen().len(), 1, "{:?}", lab.seen());
     });
 }
 
 #[test]
-fn the_kernel_refuses_what_no_list_of_interfaces_knows() {
+fn the_kernel_refuses_broadcast_addresses_that_only_a_route_knows() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        // A broadcast address by route alone.
+        // A broadcast address of a route alone.
         lab.ip(&["route", "add", "broadcast", "198.18.9.255", "dev", DEVICE, "table", "local"]);
         let outcome = run(lab, ordinary(&program).args(["--timeout=0.05", "198.18.9.255", ALIVE]), "");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -249,10 +251,10 @@ fn the_kernel_refuses_what_no_list_of_interfaces_knows() {
     });
 }
 
-// Lines. That exactly so many are accepted is tried in `targets.rs`, with a smaller limit.
+// Lines. That exactly this many are accepted is tested in `list.rs`, with a smaller limit.
 
 #[test]
-fn a_list_of_more_than_sixteen_million_lines_is_refused() {
+fn a_list_of_more_than_16_777_216_lines_is_refused() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
@@ -271,13 +273,13 @@ fn a_list_of_more_than_sixteen_million_lines_is_refused() {
     });
 }
 
-// What there is not.
+// Firewall marks.
 
 #[test]
 fn there_is_no_firewall_mark() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        // A packet with this mark would find no route.
+        // A packet with this mark would have no route.
         lab.ip(&["rule", "add", "fwmark", "0x5/0xffffffff", "unreachable"]);
         for args in [&["-k5"][..], &["-k", "5"]] {
             let outcome = run(lab, ordinary(&program).args(args).arg(ALIVE), "");
@@ -293,10 +295,10 @@ fn there_is_no_firewall_mark() {
 }
 
 #[test]
-fn what_nobody_may_ask_for_ordinary_users_may_not_either() {
+fn values_out_of_range_are_refused_for_ordinary_users_too() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        for (arg, words) in [
+        for (arg, hint) in [
             ("--timeout=0", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
             ("--timeout=0.0009", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
             ("--timeout=200.1", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
@@ -309,7 +311,7 @@ fn what_nobody_may_ask_for_ordinary_users_may_not_either() {
         ] {
             let (name, value) = arg.split_once('=').expect("it has a value");
             let outcome = run(lab, ordinary(&program).args([arg, ALIVE]), "");
-            is_refused(lab, &outcome, &format!("{name}: bad value \"{value}\" ({words})"));
+            is_refused(lab, &outcome, &format!("{name}: bad value \"{value}\" ({hint})"));
         }
     });
 }

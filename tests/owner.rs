@@ -1,12 +1,13 @@
-//! The packets are the caller's: firewall and routing rules for a user or group hold for the program,
-//! however it is installed.
+//! Packets belong to the caller: firewall and routing rules for a user or group hold for the
+//! program, however it is installed.
 //!
 //! A socket belongs to the user and group that were effective when it was opened. The firewall
-//! (`meta skuid` of nft, `-m owner` of iptables), routing (`ip rule uidrange`) and /proc/net/raw go
-//! by that. The program is started in each way in which it can be installed, with rules for its
-//! caller and for others.
+//! (`meta skuid` of nft, `-m owner` of iptables), routing (`ip rule uidrange`) and /proc/net/raw
+//! use that. The program is started in each way in which it can be installed, with rules for its
+//! caller and for other users.
 //!
-//! These tests need real root, and the firewall ones `nft` or `iptables`; elsewhere they are skipped.
+//! These tests need real root, and the firewall ones `nft` or `iptables`; without these they are
+//! skipped.
 
 mod lab;
 
@@ -17,7 +18,7 @@ use std::process::Command;
 use lab::caller::{self, ORDINARY, Place, Rights, ordinary};
 use lab::{Behaviour, LIMIT, Lab};
 
-/// A user id that no program here has.
+/// A user id that no program here runs with.
 const OTHER: u32 = 65_533;
 
 /// Plays a scene for each way to install the program. The scene gets a command that starts the
@@ -38,7 +39,7 @@ fn of_each_family<'a>(lab: &Lab, v4: &'a str, v6: &'a str) -> Vec<&'a str> {
     if lab.has_ipv6() { vec![v4, v6] } else { vec![v4] }
 }
 
-/// Each family's packets leave and are answered.
+/// Packets of each family are sent and answered.
 fn pings(lab: &Lab, program: &dyn Fn() -> Command) {
     for address in of_each_family(lab, "10.0.0.1", "fd00::1") {
         let outcome = lab.start(program().arg(address)).finish(LIMIT);
@@ -47,7 +48,7 @@ fn pings(lab: &Lab, program: &dyn Fn() -> Command) {
     }
 }
 
-/// No packet of either family leaves, and standard error says `why`.
+/// No packet of either family is sent, and stderr says `why`.
 fn is_refused(lab: &Lab, program: &dyn Fn() -> Command, why: &str) {
     for address in of_each_family(lab, "10.0.0.1", "fd00::1") {
         lab.forget();
@@ -57,7 +58,7 @@ fn is_refused(lab: &Lab, program: &dyn Fn() -> Command, why: &str) {
     }
 }
 
-/// Runs a command in the lab. The error says why it failed.
+/// Runs a command in the lab.
 fn run(lab: &Lab, command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = lab.inside(|| command.output()).map_err(|error| format!("cannot run `{name}`: {error}"))?;
@@ -71,8 +72,7 @@ enum Owner {
     Group(u32),
 }
 
-/// Makes the firewall drop what `owner` sends, and nothing else. The error says what this machine
-/// lacks.
+/// Makes the firewall drop only what `owner` sends. The error says what is missing on this machine.
 fn drop_packets_of(lab: &Lab, owner: Owner) -> Result<(), String> {
     let by_nft = nft(lab, owner);
     by_nft.or_else(|no_nft| iptables(lab, owner).map_err(|no_iptables| format!("{no_nft}; {no_iptables}")))

@@ -1,12 +1,12 @@
-//! What the program may do while it probes, seen from outside: nothing that its caller may not.
+//! The privileges of the program while it probes, seen from outside: none but its caller's.
 //!
-//! The program is setuid root on the machines that it is made for, so that everything it keeps is a gift to whoever finds
-//! a hole in it. It is started here by an ordinary user in every way in which it can be installed, at a host that never
-//! answers, and while it waits the kernel is asked what it still has. Its own checks are not believed: a process cannot be
-//! seen to fail at regaining root, but one whose four user ids are its caller's and whose sets are empty has nothing to
-//! regain it with (capabilities(7)).
+//! The program may be setuid root, so every privilege that it keeps helps an attacker who exploits
+//! a bug in it. Here an ordinary user starts it in each way in which it can be installed, with a
+//! host that never answers, and while it waits its privileges are read from the kernel. Its own
+//! checks are not trusted. That it cannot regain root is not visible from outside, but it follows
+//! from four user ids that are its caller's and empty capability sets (capabilities(7)).
 //!
-//! These tests need real root, which a user namespace does not have; elsewhere they are skipped.
+//! These tests need real root; without it they are skipped.
 
 mod lab;
 
@@ -26,10 +26,10 @@ use nix::unistd::{mkfifo, pipe2};
 const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
-const NO_RIGHT: &str = "xymonping: no permission to ping: Operation not permitted (as root: chmod u+s on this program, or \
+const NO_PERMISSION: &str = "xymonping: no permission to ping: Operation not permitted (as root: chmod u+s on this program, or \
                         setcap cap_net_raw+p; run --check for details)";
 
-/// Starts the program at a host that never answers, and waits until it has probed.
+/// Starts the program with a host that never answers, and waits until it has probed.
 fn probing(lab: &Lab, command: &mut Command) -> Running {
     lab.forget();
     lab.host(SILENT, Behaviour::silent());
@@ -45,13 +45,13 @@ fn run(lab: &Lab, command: &mut Command, stdin: &str) -> Finished {
     running.finish(LIMIT)
 }
 
-fn says_alive(outcome: &Finished) {
+fn is_alive(outcome: &Finished) {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     assert!(outcome.stdout.starts_with(&format!("{ALIVE} is alive (")), "{outcome:?}");
 }
 
-/// The process has the ids of `user`, no capability, and no way to get one, and is closed to others.
-fn has_nothing(running: &Running, user: u32) {
+/// The process has the ids of `user`, no capability and no way to get one, and cannot be traced.
+fn has_no_privileges(running: &Running, user: u32) {
     let status = |field: &str| running.status(field).unwrap_or_else(|| panic!("no {field} in its status"));
     // Real, effective, saved, and that of the file system.
     let ids = format!("{user} {user} {user} {user}");
@@ -62,14 +62,14 @@ fn has_nothing(running: &Running, user: u32) {
     }
     assert_eq!(status("NoNewPrivs"), "1");
     assert_eq!(status("Threads"), "1");
-    // The kernel gives the files of a process that is not dumpable to root (proc(5)).
+    // The files of a process that is not dumpable belong to root (proc(5)).
     let owner = fs::metadata(format!("/proc/{}/environ", running.pid())).expect("it runs");
     assert_eq!((owner.uid(), owner.gid()), (0, 0), "dumpable");
     let core = limit(running, "Max core file size");
     assert_eq!(core, ["0", "0"]);
     let descriptors = limit(running, "Max open files");
     assert_eq!(descriptors, ["3", "3"], "a new descriptor could be opened");
-    has_no_stranger_open(running);
+    has_only_its_own_descriptors(running);
 }
 
 /// The soft and the hard limit of this name.
@@ -80,8 +80,8 @@ fn limit(running: &Running, name: &str) -> Vec<String> {
     line.split_whitespace().take(2).map(str::to_owned).collect()
 }
 
-/// Above 2 there are the sockets and the signals, one or two and one, and nothing else.
-fn has_no_stranger_open(running: &Running) {
+/// The descriptors above 2 are sockets and one signalfd.
+fn has_only_its_own_descriptors(running: &Running) {
     let mut sockets = 0;
     let mut signals = 0;
     for entry in fs::read_dir(format!("/proc/{}/fd", running.pid())).expect("it runs") {
@@ -96,7 +96,8 @@ fn has_no_stranger_open(running: &Running) {
             _ => panic!("{} is {}", entry.path().display(), target.display()),
         }
     }
-    // Of each family that has targets one that pings and, if there are several targets, one that asks for routes.
+    // For each family with targets one that pings and, with several targets, one for route
+    // look-ups.
     assert!((1..=4).contains(&sockets) && signals == 1, "{sockets} sockets, {signals} for signals");
 }
 
@@ -105,22 +106,22 @@ fn bounding_set(running: &Running) -> u64 {
     u64::from_str_radix(&set, 16).expect("a hexadecimal number")
 }
 
-// Every way to install it.
+// Each way to install it.
 
 #[test]
-fn setuid_root_leaves_nothing_while_it_probes() {
+fn setuid_root_leaves_no_privileges_while_it_probes() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         let running = probing(lab, &mut ordinary(&program));
-        has_nothing(&running, ORDINARY);
+        has_no_privileges(&running, ORDINARY);
         assert_eq!(bounding_set(&running), 0);
         drop(running);
-        says_alive(&run(lab, ordinary(&program).arg(ALIVE), ""));
+        is_alive(&run(lab, ordinary(&program).arg(ALIVE), ""));
     });
 }
 
 #[test]
-fn setuid_root_keeps_the_group_and_the_groups_of_its_caller() {
+fn setuid_root_keeps_the_groups_of_its_caller() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::Setuid);
         let mut command = Command::new("setpriv");
@@ -133,16 +134,16 @@ fn setuid_root_keeps_the_group_and_the_groups_of_its_caller() {
 }
 
 #[test]
-fn a_setgid_bit_is_given_up_as_well() {
+fn a_setgid_bit_leaves_no_privileges() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         fs::set_permissions(&program, PermissionsExt::from_mode(0o6755)).expect("our file");
-        has_nothing(&probing(lab, &mut ordinary(&program)), ORDINARY);
+        has_no_privileges(&probing(lab, &mut ordinary(&program)), ORDINARY);
     });
 }
 
 #[test]
-fn a_file_capability_is_enough_and_is_given_up() {
+fn a_file_capability_is_enough_and_is_dropped() {
     for capabilities in ["cap_net_raw+p", "cap_net_raw+ep", "cap_net_raw,cap_net_admin+p"] {
         file_capability(capabilities);
     }
@@ -151,18 +152,19 @@ fn a_file_capability_is_enough_and_is_given_up() {
 fn file_capability(capabilities: &'static str) {
     caller::play(&["setcap"], |lab, place| {
         let program = place.install(Rights::Capabilities(capabilities));
-        // The bounding set stays: emptying it takes SETPCAP. Under no_new_privs nothing can be had from it.
-        has_nothing(&probing(lab, &mut ordinary(&program)), ORDINARY);
-        says_alive(&run(lab, ordinary(&program).arg(ALIVE), ""));
+        // The bounding set stays, since emptying it takes SETPCAP. It grants nothing under
+        // no_new_privs.
+        has_no_privileges(&probing(lab, &mut ordinary(&program)), ORDINARY);
+        is_alive(&run(lab, ordinary(&program).arg(ALIVE), ""));
     });
 }
 
 #[test]
-fn an_ambient_capability_is_enough_and_is_given_up() {
+fn an_ambient_capability_is_enough_and_is_dropped() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
-        has_nothing(&probing(lab, &mut caller::with_net_raw(&program)), ORDINARY);
-        says_alive(&run(lab, caller::with_net_raw(&program).arg(ALIVE), ""));
+        has_no_privileges(&probing(lab, &mut caller::with_net_raw(&program)), ORDINARY);
+        is_alive(&run(lab, caller::with_net_raw(&program).arg(ALIVE), ""));
     });
 }
 
@@ -171,17 +173,17 @@ fn root_keeps_its_uid_and_nothing_else() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::None);
         let running = probing(lab, &mut Command::new(&program));
-        has_nothing(&running, 0);
+        has_no_privileges(&running, 0);
         assert_eq!(bounding_set(&running), 0);
     });
 }
 
 #[test]
-fn datagram_sockets_do_where_the_system_lets_groups_ping() {
+fn datagram_sockets_are_enough_where_ping_group_range_allows_them() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::None);
         lab.set_sysctl("net.ipv4.ping_group_range", &format!("{ORDINARY} {ORDINARY}"));
-        has_nothing(&probing(lab, &mut ordinary(&program)), ORDINARY);
+        has_no_privileges(&probing(lab, &mut ordinary(&program)), ORDINARY);
         let outcome =
             run(lab, ordinary(&program).args(["--retries=1", "--timeout=500ms"]), "10.0.0.1\n10.0.0.7\nfd00::1\n");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -191,32 +193,32 @@ fn datagram_sockets_do_where_the_system_lets_groups_ping() {
     });
 }
 
-// No way at all.
+// No permission.
 
 #[test]
-fn without_any_right_it_says_how_to_get_one() {
+fn without_permission_stderr_says_how_to_get_it() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::None);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         let outcome = run(lab, ordinary(&program).arg(ALIVE), "");
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
-        assert_eq!((outcome.stderr, outcome.stdout), (format!("{NO_RIGHT}\n"), String::new()));
+        assert_eq!((outcome.stderr, outcome.stdout), (format!("{NO_PERMISSION}\n"), String::new()));
 
-        // What a parent still writes is read, so that it does not die of SIGPIPE and takes our exit code for its own.
+        // What a parent still writes is read, so that it gets the exit code and no SIGPIPE.
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let mut command = ordinary(&program);
         let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
         drop(command);
         let written = thread::spawn(move || File::from(writer).write_all(&[b'\n'; 1 << 20]));
         let outcome = running.finish(LIMIT);
-        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT));
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_PERMISSION));
         assert!(written.join().is_ok_and(|written| written.is_ok()));
         assert!(lab.seen().is_empty());
     });
 }
 
 #[test]
-fn help_and_usage_errors_need_no_right() {
+fn help_and_usage_errors_need_no_permission() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::None);
         let outcome = run(lab, ordinary(&program).arg("--help"), "");
@@ -234,30 +236,30 @@ fn help_and_usage_errors_need_no_right() {
 }
 
 #[test]
-fn a_setuid_bit_that_does_not_count_is_no_right() {
+fn a_setuid_bit_without_effect_is_no_permission() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         // As under NoNewPrivileges= of systemd.
         let outcome = run(lab, ordinary("setpriv").arg("--no-new-privs").arg(&program).arg(ALIVE), "");
-        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT), "{outcome:?}");
-        // As in a container without NET_RAW: uid 0 is had, and worth nothing.
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_PERMISSION), "{outcome:?}");
+        // As in a container without NET_RAW, where uid 0 has no effect.
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-net_raw"]);
         let outcome = run(lab, command.arg(&program).arg(ALIVE), "");
-        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_PERMISSION), "{outcome:?}");
         let mut command = Command::new("setpriv");
         let outcome = run(lab, command.arg("--bounding-set=-net_raw").arg(&program).arg(ALIVE), "");
-        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_RIGHT), "{outcome:?}");
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(3), NO_PERMISSION), "{outcome:?}");
     });
 }
 
-// Closed to its caller.
+// Tracing.
 
 #[test]
-fn its_caller_cannot_look_into_it_or_trace_it() {
+fn its_caller_cannot_read_its_memory_or_trace_it() {
     caller::play(&["sh", "sleep"], |lab, place| {
-        // Opening these files asks the same question as ptrace(2): for reading, and for attaching.
+        // Opening these files takes the same permission as ptrace(2), to read and to attach.
         let opens = |pid: u32, file: &str| {
             let mut shell = ordinary("sh");
             shell.args(["-c", &format!("exec 3< /proc/{pid}/{file}")]).stderr(Stdio::null());
@@ -265,8 +267,8 @@ fn its_caller_cannot_look_into_it_or_trace_it() {
         };
         let sleeper = lab.start(ordinary("sleep").arg("60"));
         let own = |file| opens(sleeper.pid(), file);
-        assert!(own("maps"), "the question itself is wrong");
-        // Where the system lets nobody attach to what is not his child, only one question is left.
+        assert!(own("maps"), "the check itself does not work");
+        // Some systems let users attach to their child processes only.
         let attachable = own("mem");
 
         for rights in [Rights::Setuid, Rights::None] {
@@ -283,10 +285,10 @@ fn its_caller_cannot_look_into_it_or_trace_it() {
 }
 
 #[test]
-fn inherited_descriptors_are_closed_however_many_there_are() {
+fn inherited_descriptors_are_closed_however_many() {
     caller::play(&["bash"], |lab, place| {
         let program = place.install(Rights::Setuid);
-        // select(2) cannot speak of descriptors from 1024 on, and older programs of this kind wrote past its sets.
+        // select(2) cannot handle descriptors from 1024 on.
         for leaked in [1, 7, 4000] {
             let mut command = ordinary("bash");
             let script = format!(
@@ -294,25 +296,27 @@ fn inherited_descriptors_are_closed_however_many_there_are() {
                 3 + leaked
             );
             let running = probing(lab, command.args(["-c", &script]).arg(&program));
-            has_nothing(&running, ORDINARY);
+            has_no_privileges(&running, ORDINARY);
             drop(running);
             let mut command = ordinary("bash");
-            says_alive(&run(lab, command.args(["-c", &script]).arg(&program).arg(ALIVE), ""));
+            is_alive(&run(lab, command.args(["-c", &script]).arg(&program).arg(ALIVE), ""));
         }
-        // One far above a limit that leaves none to look for it with, but the one that a dynamic linker needs.
+        // One far above a limit that leaves none free to find it with, but the one for the dynamic
+        // linker.
         let free = if cfg!(target_env = "gnu") { 1 } else { 0 };
         let script = format!(
             "exec 500</dev/null; for ((n = 3; n < {}; n++)); do eval \"exec $n</dev/null\"; done; ulimit -Sn 9; exec \"$0\" \"$@\"",
             9 - free
         );
-        has_nothing(&probing(lab, ordinary("bash").args(["-c", &script]).arg(&program)), ORDINARY);
+        has_no_privileges(&probing(lab, ordinary("bash").args(["-c", &script]).arg(&program)), ORDINARY);
     });
 }
 
 #[test]
-fn a_stdout_that_was_closed_is_a_failure_where_it_can_be_told() {
+fn a_closed_stdout_is_a_failure_where_it_can_be_detected() {
     caller::play(&["sh"], |lab, place| {
-        // For a setuid program the C library opens what is closed the wrong way round, so that using it fails.
+        // For a setuid program glibc opens closed descriptors in the wrong direction, so that using
+        // them fails.
         let program = place.install(Rights::Setuid);
         let shell = |script: &str| {
             let mut command = ordinary("sh");
@@ -330,7 +334,7 @@ fn a_stdout_that_was_closed_is_a_failure_where_it_can_be_told() {
     });
 }
 
-// Files are the caller's.
+// Files.
 
 #[test]
 fn a_list_is_opened_as_the_caller() {
@@ -346,12 +350,12 @@ fn a_list_is_opened_as_the_caller() {
             "{outcome:?}"
         );
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome:?}");
-        says_alive(&run(lab, ordinary(&program).arg("--file").arg(&own), ""));
-        // A pipe belongs to whoever made it, which has to be the caller here.
+        is_alive(&run(lab, ordinary(&program).arg("--file").arg(&own), ""));
+        // A pipe belongs to the user who made it, here the caller.
         let script = "echo 10.0.0.1 | \"$0\" --file=/dev/stdin";
-        says_alive(&run(lab, ordinary("sh").args(["-c", script]).arg(&program), ""));
+        is_alive(&run(lab, ordinary("sh").args(["-c", script]).arg(&program), ""));
 
-        // Root gives up its right to other users' files, and says so.
+        // Root loses the capability to read other users' files, and is told so.
         fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("our file");
         let outcome = run(lab, Command::new(&program).arg("--file").arg(&own), "");
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
@@ -385,22 +389,23 @@ fn a_debug_log_is_opened_as_the_caller_and_is_a_regular_file() {
         };
 
         let log = directory.join("log");
-        says_alive(&run(&log));
-        let made = fs::metadata(&log).expect("it was made");
+        is_alive(&run(&log));
+        let made = fs::metadata(&log).expect("it was created");
         assert_eq!((made.uid(), made.gid(), made.mode() & 0o7777), (ORDINARY, ORDINARY, 0o600));
         let first = fs::read_to_string(&log).expect("it is text");
         assert!(first.contains(&format!(" send {ALIVE} ")) && first.contains(&format!(" recv {ALIVE} ")), "{first}");
-        says_alive(&run(&log));
+        is_alive(&run(&log));
         let both = fs::read_to_string(&log).expect("it is text");
         assert!(both.starts_with(&first) && both.len() > first.len(), "it is appended to");
 
-        // In a directory where he may not, of a file that he may not, and through what is no file.
+        // In a directory and of a file without write permission, and through what is not a regular
+        // file.
         refused(&place.path("log"), "Permission denied");
         refused(&place.file("roots", 0, 0o644, ""), "Permission denied");
         let link = directory.join("link");
         symlink(&log, &link).expect("our directory");
         refused(&link, "Too many levels of symbolic links");
-        assert_eq!(fs::read_to_string(&log).ok().as_ref(), Some(&both), "nothing went through the link");
+        assert_eq!(fs::read_to_string(&log).ok().as_ref(), Some(&both), "nothing was written through the link");
         let dangling = directory.join("dangling");
         symlink(directory.join("new"), &dangling).expect("our directory");
         refused(&dangling, "Too many levels of symbolic links");
@@ -408,8 +413,8 @@ fn a_debug_log_is_opened_as_the_caller_and_is_a_regular_file() {
         refused(Path::new("/dev/null"), "not a regular file");
         refused(&directory, "Is a directory");
         let fifo = place.path("fifo");
-        let everybody = Mode::from_bits_truncate(0o666);
-        mkfifo(&fifo, everybody).expect("our directory");
+        let all_users = Mode::from_bits_truncate(0o666);
+        mkfifo(&fifo, all_users).expect("our directory");
         fs::set_permissions(&fifo, PermissionsExt::from_mode(0o666)).expect("our file");
         refused(&fifo, "No such device or address");
         let reader = OpenOptions::new().read(true).write(true).open(&fifo).expect("our file");

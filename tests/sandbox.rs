@@ -1,8 +1,9 @@
-//! What the process may still do once it probes: what probing and reporting need, and nothing else.
+//! The sandbox: while it probes, the process can do only what probing and reporting need.
 //!
-//! Each scene is played in a process of its own, which is this test run again: it gives up its rights as `main` does, goes
-//! into the very same sandbox, and tries. Where the kernel has no seccomp, or whoever starts the program refuses it, the
-//! limit on descriptors is all there is; that is tried as well, behind a filter that refuses filters.
+//! Each scene is played in a process of its own, which is this test run again: it drops its
+//! privileges and enters the sandbox as `main` does, and tries what is forbidden. Without seccomp
+//! only the limit on descriptors is in force; that is tested as well, under a filter that refuses
+//! filters.
 
 mod lab;
 
@@ -22,12 +23,12 @@ use xymonping::message::Error;
 use xymonping::privilege::Suspended;
 use xymonping::sandbox::{self, Seccomp};
 
-/// Set in the environment of a test that is run again to go into the sandbox.
+/// Set in the environment of a test that is run again to enter the sandbox.
 const INSIDE: &str = "XYMONPING_SANDBOX_INSIDE";
 
 const SILENT: &str = "10.0.0.7";
 
-/// Goes into the sandbox as `main` does.
+/// Enters the sandbox as `main` does.
 fn enter() -> Seccomp {
     let enter = || -> Result<Seccomp, Error> {
         let suspended = Suspended::begin()?;
@@ -37,16 +38,16 @@ fn enter() -> Seccomp {
     enter().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The exit code of a scene that was played to its end, which is nobody else's.
+/// The exit code of a scene that was played to its end; libtest does not use it.
 const PLAYED: i32 = 42;
 
-/// Plays a scene in a process of its own, and says what became of it. Like that of [`lab::play`], the closure must be
-/// written in the test function itself.
+/// Plays a scene in a process of its own. As for [`lab::play`], the closure must be written in the
+/// test function itself.
 fn alone<Scene: FnOnce()>(scene: Scene) -> Finished {
     if env::var_os(INSIDE).is_some() {
         let played = catch_unwind(AssertUnwindSafe(scene)).is_ok();
-        // libtest has given the scene a thread, and the sandbox knows no end of a thread, but only that of the process.
-        #[expect(clippy::exit, reason = "that of the process")]
+        // libtest runs the scene on a thread, and the sandbox does not allow a thread to end.
+        #[expect(clippy::exit, reason = "ends the process of the scene")]
         process::exit(if played { PLAYED } else { 1 });
     }
     let mut command = Command::new(env::current_exe().expect("a test knows its own binary"));
@@ -59,7 +60,7 @@ fn succeeds(outcome: &Finished) {
     assert_eq!(outcome.code, Some(PLAYED), "{outcome:#?}");
 }
 
-/// How what needs a descriptor fails.
+/// The error of a call that needs a new descriptor.
 fn refusal(seccomp: &Seccomp) -> Errno {
     if matches!(seccomp, Seccomp::On) { Errno::EPERM } else { Errno::EMFILE }
 }
@@ -82,9 +83,9 @@ fn no_socket_can_be_opened() {
     succeeds(&alone(|| {
         let refusal = refusal(&enter());
         for family in [AddressFamily::Inet, AddressFamily::Inet6, AddressFamily::Unix, AddressFamily::Netlink] {
-            for kind in [SockType::Datagram, SockType::Raw] {
-                let opened = socket(family, kind, SockFlag::empty(), None);
-                assert_eq!(opened.map(drop), Err(refusal), "{family:?}, {kind:?}");
+            for socket_type in [SockType::Datagram, SockType::Raw] {
+                let opened = socket(family, socket_type, SockFlag::empty(), None);
+                assert_eq!(opened.map(drop), Err(refusal), "{family:?}, {socket_type:?}");
             }
         }
     }));
@@ -94,29 +95,30 @@ fn no_socket_can_be_opened() {
 fn nothing_can_be_started() {
     succeeds(&alone(|| {
         let seccomp = enter();
-        // By way of a pipe and a new process.
+        // In a new process.
         let error = Command::new("/bin/true").status().expect_err("it has been started");
         assert_eq!(error.raw_os_error(), Some(refusal(&seccomp) as i32));
         if matches!(seccomp, Seccomp::On) {
-            // In our own place.
+            // In place of this one.
             assert_eq!(execv(c"/bin/true", &[c"true"]), Err(Errno::EPERM));
         }
     }));
 }
 
 #[test]
-fn nobody_can_be_traced_and_nobodys_rights_be_taken() {
+fn no_process_can_be_traced_or_signalled_and_no_id_be_set() {
     succeeds(&alone(|| {
         let seccomp = enter();
-        let answers = [setuid(getuid()), ptrace::cont(getppid(), None)];
-        assert_eq!(answers, if matches!(seccomp, Seccomp::On) { [Err(Errno::EPERM); 2] } else { ELSEWHERE });
-        let asked = nix::sys::signal::kill(Pid::this(), None);
-        assert_eq!(asked, if matches!(seccomp, Seccomp::On) { Err(Errno::EPERM) } else { Ok(()) });
+        let results = [setuid(getuid()), ptrace::cont(getppid(), None)];
+        assert_eq!(results, if matches!(seccomp, Seccomp::On) { [Err(Errno::EPERM); 2] } else { WITHOUT_SECCOMP });
+        let signalled = nix::sys::signal::kill(Pid::this(), None);
+        assert_eq!(signalled, if matches!(seccomp, Seccomp::On) { Err(Errno::EPERM) } else { Ok(()) });
     }));
 }
 
-/// What the kernel says without a filter of anybody who wants to be who he is, and to trace somebody whom he does not.
-const ELSEWHERE: [nix::Result<()>; 2] = [Ok(()), Err(Errno::ESRCH)];
+/// The results without a filter of setting the user id that one has, and of continuing a process
+/// that is not traced.
+const WITHOUT_SECCOMP: [nix::Result<()>; 2] = [Ok(()), Err(Errno::ESRCH)];
 
 #[test]
 fn no_limit_can_be_raised() {
@@ -128,7 +130,7 @@ fn no_limit_can_be_raised() {
     }));
 }
 
-// How it may end.
+// Panics, aborts and faults.
 
 #[test]
 fn a_panic_is_caught() {
@@ -138,13 +140,13 @@ fn a_panic_is_caught() {
     }));
 }
 
-/// Whatever signal it is.
+/// The process died by a signal, whichever.
 fn dies(outcome: &Finished) {
     assert!(outcome.signal.is_some(), "{outcome:#?}");
 }
 
 #[test]
-fn an_abort_ends_it() {
+fn an_abort_ends_the_process() {
     dies(&alone(|| {
         enter();
         process::abort();
@@ -152,7 +154,7 @@ fn an_abort_ends_it() {
 }
 
 #[test]
-fn a_fault_ends_it() {
+fn a_fault_ends_the_process() {
     fn deeper(depth: u64) -> u64 {
         black_box(depth) + if depth == u64::MAX { 0 } else { deeper(depth + 1) }
     }
@@ -162,10 +164,10 @@ fn a_fault_ends_it() {
     }));
 }
 
-// The program itself.
+// The program.
 
 #[test]
-fn the_program_probes_inside() {
+fn the_program_probes_in_the_sandbox() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let mut running = lab.start(lab.command().args(["--timeout=100", SILENT]));
@@ -174,13 +176,13 @@ fn the_program_probes_inside() {
         let descriptors = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or("");
         assert_eq!(descriptors.split_whitespace().take(2).collect::<Vec<_>>(), ["3", "3"]);
         if let Some(mode) = running.status("Seccomp") {
-            assert_eq!(mode, if KNOWN { "2" } else { "0" }, "2 is a filter (proc(5))");
+            assert_eq!(mode, if HAS_FILTER { "2" } else { "0" }, "2 is a filter (proc(5))");
         }
     });
 }
 
 /// Whether there is a filter for this architecture.
-const KNOWN: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"));
+const HAS_FILTER: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"));
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod where_filters_are_refused {
@@ -194,7 +196,8 @@ mod where_filters_are_refused {
     const ALIVE: &str = "10.0.0.1";
     const REFUSALS: [Errno; 3] = [Errno::ENOSYS, Errno::EPERM, Errno::EINVAL];
 
-    /// From here on, this thread and what it starts gets this error for every filter that it wants to set.
+    /// From now on, this thread and what it starts get this error for every filter that they
+    /// install.
     fn refuse_filters(errno: Errno) {
         let rules = [(libc::SYS_seccomp, vec![])].into();
         let refuse = SeccompAction::Errno(errno as i32 as u32);
@@ -204,7 +207,7 @@ mod where_filters_are_refused {
     }
 
     #[test]
-    fn the_limit_on_descriptors_is_left() {
+    fn the_limit_on_descriptors_is_in_force() {
         succeeds(&alone(|| {
             refuse_filters(Errno::ENOSYS);
             let seccomp = enter();
@@ -213,13 +216,13 @@ mod where_filters_are_refused {
             assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
             let opened = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None);
             assert_eq!(opened.map(drop), Err(Errno::EMFILE));
-            // So it is the filter that refuses them elsewhere.
-            assert_eq!([setuid(getuid()), ptrace::cont(getppid(), None)], ELSEWHERE);
+            // So in the tests above it is the filter that refuses them.
+            assert_eq!([setuid(getuid()), ptrace::cont(getppid(), None)], WITHOUT_SECCOMP);
         }));
     }
 
     #[test]
-    fn the_program_pings_all_the_same() {
+    fn the_program_pings_without_seccomp() {
         lab::play(|lab| {
             lab.host(SILENT, Behaviour::silent());
             for errno in REFUSALS {
@@ -230,9 +233,9 @@ mod where_filters_are_refused {
                     });
                     running.finish(LIMIT)
                 };
-                let told = run(&["--check"]).stdout;
-                assert!(told.contains(&format!("seccomp      none: {}", errno.desc())), "{told}");
-                assert!(told.contains("\n  fix        a kernel with CONFIG_SECCOMP_FILTER, or "), "{told}");
+                let report = run(&["--check"]).stdout;
+                assert!(report.contains(&format!("seccomp      none: {}", errno.desc())), "{report}");
+                assert!(report.contains("\n  fix        a kernel with CONFIG_SECCOMP_FILTER, or "), "{report}");
                 let outcome = run(&["--retries=1", "--timeout=200ms", ALIVE, SILENT]);
                 assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{errno}");
                 assert!(outcome.is_alive(ALIVE), "{outcome:?}");

@@ -227,8 +227,7 @@ impl Drop for Stream {
 /// A packet socket bound to one device.
 fn packet_socket(device: &str) -> Result<OwnedFd, String> {
     let why = |what: &'static str| move |e: Errno| format!("packet socket: {what}: {e}");
-    // nix has no constructor for link-layer addresses, but the list of interfaces has the one
-    // need.
+    // nix has no constructor for link-layer addresses, but the list of interfaces has this one.
     let address = getifaddrs()
         .map_err(why("getifaddrs"))?
         .filter(|interface| interface.interface_name == device)
