@@ -1,9 +1,10 @@
-//! The command line as its callers know it: what is accepted, what is refused, and in which words.
+//! The command line: what is accepted, what is refused, and with which message.
 //!
-//! A caller of a monitoring tool makes mistakes in a file that nobody looks at again. So each of them has to end in exit
-//! code 3 and in one line that says what is wrong, before a single packet leaves; and whatever xymonnet or an old
-//! `FPINGOPTS` may pass has to go through without a value being taken for an address. Where only the meaning of a value is
-//! the question, the library's parser is asked; where an exit code or a line is, the program itself.
+//! The options of a monitoring tool are in a file that is rarely read again. So each mistake in
+//! them must end in exit code 3 and one line that says what is wrong, before a packet is sent; and
+//! what xymonnet or an old `FPINGOPTS` passes must be accepted without a value being taken for an
+//! address. The meaning of values is tested on the library's parser, exit codes and messages on the
+//! program.
 
 mod lab;
 
@@ -29,24 +30,24 @@ use xymonping::cli::{self, Debug, Input, Options, Request};
 use xymonping::limits::Limits;
 use xymonping::report::Lines;
 
-/// A live host, as everybody is here who was not told otherwise.
+/// A live host, as all hosts are unless set otherwise.
 const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
-/// What makes silence short, but not so short that a live host on a busy machine would fall silent.
+/// A short timeout, but not so short that a busy machine loses a live host.
 const BRIEF: [&str; 2] = ["--retries=1", "--timeout=500ms"];
 
-/// What fping takes with a value, and without.
+/// fping's letters with a value, and without.
 const WITH_VALUE: &str = "bBcCfHiIkOpQrStTxX";
 const WITHOUT_VALUE: &str = "46aAdDeghJlmMnNoqRsuv";
 
-/// The program refuses these arguments, in these words, and no packet leaves.
-fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], words: &str) {
+/// The program refuses these arguments with this message, and sends no packet.
+fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], message: &str) {
     lab.forget();
     let running = lab.start(lab.command().args(args));
     let outcome = running.finish(LIMIT);
     let args: Vec<_> = args.iter().map(AsRef::as_ref).collect();
     assert_eq!(outcome.code, Some(3), "{args:?}: {outcome:?}");
-    assert_eq!(outcome.stderr, format!("xymonping: {words}\n"), "{args:?}");
+    assert_eq!(outcome.stderr, format!("xymonping: {message}\n"), "{args:?}");
     assert_eq!(outcome.stdout, "", "{args:?}");
     assert!(lab.seen().is_empty(), "{args:?}: {:?}", lab.seen());
 }
@@ -57,12 +58,12 @@ fn succeeds(lab: &Lab, args: &[&str], stdin: &str) -> Finished {
     outcome
 }
 
-/// The addresses that the lines of output speak of.
+/// The addresses of the output lines.
 fn addresses(outcome: &Finished) -> Vec<&str> {
     outcome.lines().iter().map(|line| line.split(' ').next().unwrap_or("")).collect()
 }
 
-/// What the parser makes of arguments that it accepts.
+/// The options of arguments that the parser accepts.
 fn parsed(args: &[&str]) -> Options {
     match cli::parse(args.iter().map(OsString::from), &Limits::ROOT).request {
         Ok(Request::Run(options)) => *options,
@@ -70,7 +71,7 @@ fn parsed(args: &[&str]) -> Options {
     }
 }
 
-/// What the parser says to arguments that it refuses.
+/// The message for arguments that the parser refuses.
 fn refusal(args: &[&str]) -> String {
     match cli::parse(args.iter().map(OsString::from), &Limits::ROOT).request {
         Err(error) => {
@@ -81,7 +82,7 @@ fn refusal(args: &[&str]) -> String {
     }
 }
 
-/// A directory for one test, made anew.
+/// A new directory for one test.
 fn directory(test: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
     let _ = fs::remove_dir_all(&path);
@@ -118,11 +119,11 @@ fn whole_numbers_are_strict() {
         "nan",
         "٣",
     ];
-    for (name, wanted) in [("--retries", "0 to 255"), ("--responses", "1 to 255"), ("-r", "0 to 255")] {
+    for (name, range) in [("--retries", "0 to 255"), ("--responses", "1 to 255"), ("-r", "0 to 255")] {
         for garbage in GARBAGE {
-            let said = refusal(&[name, garbage]);
+            let message = refusal(&[name, garbage]);
             let quoted = garbage.as_bytes().escape_ascii();
-            assert_eq!(said, format!("{name}: bad value \"{quoted}\" (give a whole number from {wanted})"));
+            assert_eq!(message, format!("{name}: bad value \"{quoted}\" (give a whole number from {range})"));
         }
     }
     assert_eq!(refusal(&["--responses=0"]), "--responses: bad value \"0\" (give a whole number from 1 to 255)");
@@ -215,14 +216,14 @@ fn rates_are_strict() {
         &overflowing,
     ];
     for garbage in garbage {
-        let said = refusal(&["--max-pps", garbage]);
-        assert!(said.starts_with("--max-pps: bad value \""), "{said}");
-        assert!(said.ends_with(" (give 0.01 to 10000000 packets a second, or unlimited)"), "{said}");
+        let message = refusal(&["--max-pps", garbage]);
+        assert!(message.starts_with("--max-pps: bad value \""), "{message}");
+        assert!(message.ends_with(" (give 0.01 to 10000000 packets a second, or unlimited)"), "{message}");
     }
 }
 
 #[test]
-fn letters_with_times_are_in_bare_milliseconds() {
+fn letters_with_times_take_milliseconds_without_a_unit() {
     for (text, time) in [("500", ms(500)), ("1", ms(1)), ("200000", ms(200_000)), ("2.5", Duration::from_micros(2500))]
     {
         assert_eq!(parsed(&["-t", text]).plan.timeout(), time, "{text}");
@@ -235,13 +236,16 @@ fn letters_with_times_are_in_bare_milliseconds() {
     }
     assert_eq!(parsed(&["-i0"]).plan.rate(), Rate::UNLIMITED);
     for garbage in ["", "-1", "0.00001", "100001", "1s", "10ms", "abc", "inf", "nan", "1e3", &"9".repeat(400)] {
-        let said = refusal(&["-i", garbage]);
-        assert!(said.ends_with(" (give milliseconds from 0.0001 to 100000, or 0 for unlimited)"), "{garbage}: {said}");
+        let message = refusal(&["-i", garbage]);
+        assert!(
+            message.ends_with(" (give milliseconds from 0.0001 to 100000, or 0 for unlimited)"),
+            "{garbage}: {message}"
+        );
     }
 }
 
 #[test]
-fn a_bad_number_ends_the_program_before_a_packet_leaves() {
+fn a_bad_number_ends_the_program_before_a_packet_is_sent() {
     lab::play(|lab| {
         for (args, words) in [
             (
@@ -263,7 +267,7 @@ fn a_bad_number_ends_the_program_before_a_packet_leaves() {
     });
 }
 
-// How options are written.
+// The syntax of options.
 
 #[test]
 fn the_defaults_are_those_of_the_original() {
@@ -276,7 +280,7 @@ fn the_defaults_are_those_of_the_original() {
 }
 
 #[test]
-fn a_value_may_follow_an_equals_sign_or_stand_for_itself() {
+fn a_value_may_follow_an_equals_sign_or_be_the_next_argument() {
     for (name, value) in [
         ("retries", "7"),
         ("timeout", "1.5s"),
@@ -288,7 +292,7 @@ fn a_value_may_follow_an_equals_sign_or_stand_for_itself() {
         let joined = parsed(&[&format!("--{name}={value}")]);
         let apart = parsed(&[&format!("--{name}"), value]);
         assert_eq!(format!("{joined:?}"), format!("{apart:?}"));
-        assert_ne!(format!("{joined:?}"), format!("{:?}", parsed(&[])), "--{name} does nothing");
+        assert_ne!(format!("{joined:?}"), format!("{:?}", parsed(&[])), "--{name} has no effect");
         let alone = format!("--{name}");
         assert_eq!(refusal(&[&alone]), format!("command line: missing argument for option '{alone}' (see --help)"));
     }
@@ -325,37 +329,37 @@ fn of_a_repeated_option_the_last_wins() {
     assert_eq!((options.plan.retries(), options.plan.responses()), (7, 3));
     assert_eq!((options.plan.timeout(), options.plan.rate().pps()), (ms(10), Some(9.0)));
     assert_eq!(options.debug, Debug::Stderr);
-    // A mistake is one, also where a later value would win.
+    // An invalid value is an error even if a later one is valid.
     refusal(&["--retries=x", "--retries=1"]);
-    // The same thing said twice is no contradiction.
+    // Repeating an option is not a conflict.
     assert_eq!(parsed(&["-4", "--ipv4", "-4"]).family, Some(Family::V4));
     assert_eq!(parsed(&["-a", "-a"]).lines, Lines::Alive);
 }
 
 #[test]
-fn options_that_exclude_each_other_are_refused_in_any_order() {
+fn conflicting_options_are_refused_in_any_order() {
     lab::play(|lab| {
-        let leave = |one, other| format!("{one}: cannot be combined with {other} (leave out one of them)");
+        let conflict = |one, other| format!("{one}: cannot be combined with {other} (leave out one of them)");
         for args in [["--ipv4", "--ipv6"], ["-6", "-4"], ["-4", "--ipv6"]] {
-            refuses(lab, &args, &leave("--ipv4", "--ipv6"));
+            refuses(lab, &args, &conflict("--ipv4", "--ipv6"));
         }
         for args in [&["-a", "-u"][..], &["-u", "-a"], &["-au"], &["-q", "-a", "-u"], &["-a", "-q", "-u"], &["-auq"]] {
-            refuses(lab, args, &leave("-a", "-u"));
+            refuses(lab, args, &conflict("-a", "-u"));
         }
-        refuses(lab, &["--file=x", ALIVE], &leave("--file", "addresses on the command line"));
-        refuses(lab, &[ALIVE, "-f", "-"], &leave("--file", "addresses on the command line"));
-        refuses(lab, &["--file=-", "--file=-"], &leave("--file", "another --file"));
-        refuses(lab, &["-f", "x", "--file=y"], &leave("--file", "another --file"));
-        let two = leave("--source", "another --source of its family");
+        refuses(lab, &["--file=x", ALIVE], &conflict("--file", "addresses on the command line"));
+        refuses(lab, &[ALIVE, "-f", "-"], &conflict("--file", "addresses on the command line"));
+        refuses(lab, &["--file=-", "--file=-"], &conflict("--file", "another --file"));
+        refuses(lab, &["-f", "x", "--file=y"], &conflict("--file", "another --file"));
+        let two = conflict("--source", "another --source of its family");
         refuses(lab, &["--source=192.0.2.1", "--source=192.0.2.1"], &two);
         refuses(lab, &["-S", "2001:db8::1", "--source=2001:db8::2"], &two);
-        refuses(lab, &["--ipv4", "--source=2001:db8::1"], &leave("--ipv4", "an IPv6 --source"));
-        refuses(lab, &["--source=192.0.2.1", "-6"], &leave("--ipv6", "an IPv4 --source"));
+        refuses(lab, &["--ipv4", "--source=2001:db8::1"], &conflict("--ipv4", "an IPv6 --source"));
+        refuses(lab, &["--source=192.0.2.1", "-6"], &conflict("--ipv6", "an IPv4 --source"));
     });
 }
 
 #[test]
-fn unknown_long_options_are_refused_also_when_nearly_right() {
+fn unknown_long_options_are_refused() {
     lab::play(|lab| {
         for option in ["--max-ppps", "--retrie", "--Retries", "--retries2", "--noresponses", "--c", "---retries"] {
             let quoted = format!("\"{option}\": unknown option (see --help)");
@@ -413,8 +417,8 @@ fn fpings_letters_without_a_value_leave_addresses_alone() {
     for letter in WITHOUT_VALUE.chars().filter(|&letter| !"hv".contains(letter)) {
         let options = parsed(&[&format!("-{letter}"), ALIVE]);
         assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]), "-{letter}");
-        let does_nothing = !"46aAeMqu".contains(letter);
-        assert_eq!(options.warnings.len(), usize::from(does_nothing), "-{letter}");
+        let is_ignored = !"46aAeMqu".contains(letter);
+        assert_eq!(options.warnings.len(), usize::from(is_ignored), "-{letter}");
     }
 }
 
@@ -431,7 +435,7 @@ fn letters_that_fping_does_not_have_are_refused() {
 }
 
 #[test]
-fn acting_letters_do_what_their_long_options_do() {
+fn letters_have_the_effect_of_their_long_options() {
     for (short, long) in [
         (&["-4"][..], "--ipv4"),
         (&["-6"], "--ipv6"),
@@ -453,7 +457,7 @@ fn acting_letters_do_what_their_long_options_do() {
 }
 
 #[test]
-fn what_xymon_passes_to_fping_works() {
+fn options_that_xymon_passes_to_fping_work() {
     lab::play(|lab| {
         for args in
             [&["-Ae"][..], &["-A", "-e"], &["-Ae", "-r", "1"], &["-Ae", "-i10"], &["-i", "10", "-t", "2500", "-eA"]]
@@ -473,26 +477,26 @@ fn what_xymon_passes_to_fping_works() {
 }
 
 #[test]
-fn ignored_letters_are_named_once_in_one_warning_after_the_fatal_line() {
+fn ignored_letters_are_named_once_in_one_warning_after_the_failure() {
     lab::play(|lab| {
         let outcome = succeeds(lab, &["-m", "-B1.5", "-mR", "-c", "3", "-B", "12", ALIVE], "");
         let ignored = "xymonping: -m -B -R -c: ignored (fping options without an equivalent here)\n";
         assert_eq!(outcome.stderr, ignored);
         let outcome = lab.run(&["-m", "-B1.5", "-mR", "-c", "3", "--file=/nonexistent"], "");
         assert_eq!(outcome.code, Some(3));
-        let fatal =
+        let failure =
             "xymonping: list \"/nonexistent\": No such file or directory (give a list that this user may read)\n"
                 .to_owned();
-        assert_eq!(outcome.stderr, fatal + ignored);
+        assert_eq!(outcome.stderr, failure + ignored);
     });
 }
 
 #[test]
-fn letters_choose_the_lines_but_never_change_them() {
+fn letters_select_lines_but_do_not_change_them() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let list = "10.0.0.1\n10.0.0.7\nrubbish\n10.0.0.2\n";
-        for (letters, wanted) in [
+        for (letters, expected) in [
             ("-A", &["10.0.0.1", SILENT, "10.0.0.2"][..]),
             ("-a", &["10.0.0.1", "10.0.0.2"]),
             ("-u", &[SILENT]),
@@ -501,7 +505,7 @@ fn letters_choose_the_lines_but_never_change_them() {
             ("-uq", &[]),
         ] {
             let outcome = succeeds(lab, &[&[letters], &BRIEF[..]].concat(), list);
-            assert_eq!(addresses(&outcome), wanted, "{letters}");
+            assert_eq!(addresses(&outcome), expected, "{letters}");
             for line in outcome.lines() {
                 let unreachable = line == format!("{SILENT} is unreachable");
                 assert!(
@@ -517,7 +521,7 @@ fn letters_choose_the_lines_but_never_change_them() {
     });
 }
 
-// Questions about the program.
+// Help and version.
 
 #[test]
 fn help_and_version_go_to_stdout_and_succeed() {
@@ -562,7 +566,7 @@ fn the_help_text_names_every_option_and_its_default() {
 // Addresses and lists.
 
 #[test]
-fn operands_are_addresses_and_nothing_else() {
+fn operands_must_be_addresses() {
     lab::play(|lab| {
         for (operand, why) in [
             ("", "empty"),
@@ -584,7 +588,7 @@ fn operands_are_addresses_and_nothing_else() {
             ("fd00::7%lab0", "only link-local addresses have an interface"),
             ("10.0.0.1%lab0", "only link-local addresses have an interface"),
         ] {
-            // One that is wrong voids them all.
+            // An invalid one voids them all.
             let hint = if why == "not an IP address" { " (give IP addresses, not names)" } else { "" };
             let words = format!("operand \"{operand}\": {why}{hint}");
             refuses(lab, &[ALIVE, operand], &words);
@@ -599,7 +603,7 @@ fn operands_are_addresses_and_nothing_else() {
 }
 
 #[test]
-fn a_source_that_cannot_be_one_is_refused() {
+fn an_invalid_source_is_refused() {
     lab::play(|lab| {
         let give = "(give one address of this machine)";
         for (source, why) in [
@@ -646,8 +650,8 @@ fn a_list_comes_from_a_file_a_pipe_or_stdin() {
         for args in [&["--file", path][..], &[&format!("--file={path}")], &["-f", path], &[&format!("-qAef{path}")[..]]]
         {
             let outcome = succeeds(lab, args, "10.0.0.3\n");
-            let wanted = if args[0].starts_with("-q") { &[][..] } else { &["10.0.0.1", "10.0.0.2"] };
-            assert_eq!(addresses(&outcome), wanted, "{args:?}");
+            let expected = if args[0].starts_with("-q") { &[][..] } else { &["10.0.0.1", "10.0.0.2"] };
+            assert_eq!(addresses(&outcome), expected, "{args:?}");
         }
         for name in ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
             let outcome = succeeds(lab, &["--file", name], "10.0.0.3\n");
@@ -656,7 +660,7 @@ fn a_list_comes_from_a_file_a_pipe_or_stdin() {
         let outcome = succeeds(lab, &["--file=/dev/null"], "10.0.0.3\n");
         assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
 
-        // A named pipe is waited for, and read in as many pieces as it comes in.
+        // A named pipe is waited for, and read in any number of pieces.
         let fifo = directory.join("fifo");
         mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("our directory");
         let running = lab.start(lab.command().arg("--file").arg(&fifo));
@@ -669,7 +673,7 @@ fn a_list_comes_from_a_file_a_pipe_or_stdin() {
 }
 
 #[test]
-fn a_list_that_cannot_be_had_is_an_error_and_not_an_empty_list() {
+fn a_list_that_cannot_be_opened_is_an_error() {
     lab::play(|lab| {
         let directory = directory("bad-lists");
         let unreadable = directory.join("unreadable");
@@ -698,16 +702,16 @@ fn a_list_that_cannot_be_had_is_an_error_and_not_an_empty_list() {
 }
 
 #[test]
-fn ten_remarks_are_written_and_the_rest_counted() {
+fn ten_rejected_lines_are_quoted_and_the_rest_counted() {
     lab::play(|lab| {
         let list: String = (1..=13).map(|n| format!("bad{n}\n")).collect();
         let outcome = succeeds(lab, &[], &(list + "10.0.0.1\n10.0.0.2 10.0.0.3\n"));
         assert_eq!(addresses(&outcome), ["10.0.0.1", "10.0.0.2"]);
-        let mut wanted: Vec<_> = (1..=10)
+        let mut expected: Vec<_> = (1..=10)
             .map(|n| format!("xymonping: line {n}: \"bad{n}\": not an IP address (no line of output for it)"))
             .collect();
-        wanted.push("xymonping: 4 more lines like these".into());
-        assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), wanted);
+        expected.push("xymonping: 4 more lines like these".into());
+        assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), expected);
 
         let list: String = (1..=10).map(|n| format!("bad{n}\n")).collect();
         assert_eq!(succeeds(lab, &[], &list).stderr.lines().count(), 10);
@@ -715,7 +719,7 @@ fn ten_remarks_are_written_and_the_rest_counted() {
 }
 
 #[test]
-fn what_is_quoted_is_printable_and_short() {
+fn quoted_input_is_printable_and_short() {
     lab::play(|lab| {
         let nasty = "\x1b[31m\u{e9}\r\"\\\n";
         refuses(
@@ -754,7 +758,7 @@ fn what_is_quoted_is_printable_and_short() {
 }
 
 #[test]
-fn arguments_need_not_be_text() {
+fn arguments_need_not_be_utf_8() {
     lab::play(|lab| {
         refuses(
             lab,
@@ -781,7 +785,7 @@ fn arguments_need_not_be_text() {
             &[OsStr::from_bytes(b"--file=/\xff")],
             r#"list "/\xff": No such file or directory (give a list that this user may read)"#,
         );
-        // lexopt shows what is no text as U+FFFD.
+        // lexopt shows invalid UTF-8 as U+FFFD.
         refuses(lab, &[OsStr::from_bytes(b"--x\xff")], r#""--x\xef\xbf\xbd": unknown option (see --help)"#);
         refuses(lab, &[OsStr::from_bytes(b"-\xff")], r#""-\xef\xbf\xbd": unknown option (see --help)"#);
     });
@@ -790,7 +794,7 @@ fn arguments_need_not_be_text() {
 // Exit codes.
 
 #[test]
-fn exit_codes_tell_of_hosts_only_when_asked_to() {
+fn exit_codes_depend_on_results_only_with_exit_status() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let cases = [
@@ -803,25 +807,25 @@ fn exit_codes_tell_of_hosts_only_when_asked_to() {
             ("# nobody\n\n", 0),
             ("", 0),
         ];
-        let check = |list: &str, asked| {
+        let check = |list: &str, with_exit_status| {
             succeeds(lab, &BRIEF, list);
             for letter in [&[][..], &["-a"], &["-u"], &["-q"]] {
                 let outcome = lab.run(&[&["--exit-status"], letter, &BRIEF].concat(), list);
-                assert_eq!(outcome.code, Some(asked), "{list:?} {letter:?}: {outcome:?}");
+                assert_eq!(outcome.code, Some(with_exit_status), "{list:?} {letter:?}: {outcome:?}");
             }
         };
         thread::scope(|scope| {
-            for (list, asked) in cases {
-                scope.spawn(move || check(list, asked));
+            for (list, with_exit_status) in cases {
+                scope.spawn(move || check(list, with_exit_status));
             }
         });
-        // A label that is an address deserves a word, but the line is one.
+        // A label that is an address is warned of, but the line is accepted.
         assert_eq!(lab.run(&["--exit-status"], "10.0.0.1 10.0.0.2\n").code, Some(0));
     });
 }
 
 #[test]
-fn failures_of_our_own_win_over_exit_codes_about_hosts() {
+fn failures_win_over_exit_codes_about_results() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         assert_eq!(lab.run(&["--exit-status", "--retries=x"], "rubbish\n").code, Some(3));
@@ -838,17 +842,17 @@ fn failures_of_our_own_win_over_exit_codes_about_hosts() {
     });
 }
 
-// What a refused caller may still be doing.
+// A list on stdin after a failure.
 
 #[test]
-fn a_parent_that_still_writes_its_list_is_heard_to_the_end() {
+fn the_list_of_a_parent_is_read_to_its_end_after_a_failure() {
     lab::play(|lab| {
         for args in [
             &["--bogus"][..],
             &["--source=203.0.113.9"],
             &["--debug=/"],
             &["--help=x"],
-            // An address that is a value is no operand: there is a list to come.
+            // An address that is a value is not an operand, so a list may come.
             &["-S", "192.0.2.1", "--bogus"],
             &["--source", "192.0.2.1", "--bogus=x"],
             &["-AeS192.0.2.1", "--bogus"],
@@ -857,7 +861,7 @@ fn a_parent_that_still_writes_its_list_is_heard_to_the_end() {
             let mut command = lab.command();
             command.args(args).stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped());
             let running = lab.start_as_is(&mut command);
-            // The command holds the reading end as well; with it gone, the program is the only reader.
+            // The command has the reading end too; without it the program is the only reader.
             drop(command);
             let written = thread::spawn(move || File::from(writer).write_all(&[b'\n'; 1 << 20]));
             let outcome = running.finish(LIMIT);
@@ -868,7 +872,7 @@ fn a_parent_that_still_writes_its_list_is_heard_to_the_end() {
 }
 
 #[test]
-fn a_parent_that_never_ends_its_list_is_not_waited_for_for_ever() {
+fn a_list_without_end_is_read_for_5_seconds_after_a_failure() {
     lab::play(|lab| {
         let mut running = lab.start(lab.command().arg("--bogus"));
         running.wait_until(LIMIT, "says nothing", |running| !running.stderr_so_far().is_empty());
@@ -880,14 +884,14 @@ fn a_parent_that_never_ends_its_list_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_list_that_was_not_wanted_is_left_unread() {
+fn stdin_is_not_read_if_no_list_is_expected() {
     lab::play(|lab| {
         for args in [
             &["--source=203.0.113.9", ALIVE][..],
             &["--file=/nonexistent"],
             &["localhost"],
             &["--help"],
-            // What cannot be understood may still name an address.
+            // An invalid command line may have an address to probe.
             &["--bogus", ALIVE],
             &[ALIVE, "--retries=x"],
             &["--help=x", "fd00::1"],
@@ -896,16 +900,18 @@ fn a_list_that_was_not_wanted_is_left_unread() {
             &["--check=x"],
         ] {
             let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
-            File::from(writer.try_clone().expect("a descriptor")).write_all(b"10.0.0.1\n").expect("room for a line");
+            File::from(writer.try_clone().expect("a descriptor"))
+                .write_all(b"10.0.0.1\n")
+                .expect("a pipe holds a line");
             let mut command = lab.command();
             command.args(args).stdin(reader.try_clone().expect("a descriptor"));
             let running = lab.start_as_is(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
             let outcome = running.finish(LIMIT);
-            // Somebody holds the other end open all the while: he would have been listened to for 5 seconds.
+            // The other end is open all the time: if it were read, that would take 5 seconds.
             assert!(outcome.wall < ms(4900), "{args:?}: {outcome:?}");
-            let mut left = [0; 64];
-            let count = File::from(reader).read(&mut left).expect("what was written");
-            assert_eq!(&left[..count], b"10.0.0.1\n", "{args:?}");
+            let mut unread = [0; 64];
+            let count = File::from(reader).read(&mut unread).expect("what was written");
+            assert_eq!(&unread[..count], b"10.0.0.1\n", "{args:?}");
         }
     });
 }
@@ -913,7 +919,7 @@ fn a_list_that_was_not_wanted_is_left_unread() {
 // The environment.
 
 #[test]
-fn no_environment_variable_changes_anything() {
+fn environment_variables_have_no_effect() {
     const VARIABLES: [(&str, &str); 14] = [
         ("FPINGOPTS", "-r 9"),
         ("XYMONPING", "--bogus"),
@@ -947,7 +953,7 @@ fn no_environment_variable_changes_anything() {
 }
 
 #[test]
-fn no_source_file_asks_for_an_environment_variable() -> io::Result<()> {
+fn no_source_file_reads_an_environment_variable() -> io::Result<()> {
     let mut files = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
     let mut read = 0;
     while let Some(path) = files.pop() {

@@ -1,9 +1,10 @@
 //! The contract with Xymon: started as xymonnet starts it, read as xymonnet and xymond_rrd read it.
 //!
-//! What stands for Xymon here is written down from its sources, not from ours: `xymonnet.c` (start_ping_service,
-//! finish_ping_service), `lib/misc.c` (setup_commandargs) and `rrd/do_net.c`. In short: the command is `xymonping -Ae`;
-//! its stdin is a pipe that gets one `IP\n` per write; stdout and stderr are files; SIGPIPE and SIGUSR1 are ignored; the
-//! exit codes 0, 1 and 2 mean that the output is good, and so does death by a signal; a host without a line is red.
+//! Xymon's part follows its sources: `xymonnet.c` (start_ping_service, finish_ping_service),
+//! `lib/misc.c` (setup_commandargs) and `rrd/do_net.c`. In short: the command is `xymonping -Ae`;
+//! its stdin is a pipe that gets one `IP\n` per write; stdout and stderr are files; SIGPIPE and
+//! SIGUSR1 are ignored; the exit codes 0, 1 and 2 mean that the output is valid, and so does death
+//! by a signal; a host without a line is red.
 
 mod lab;
 
@@ -19,7 +20,7 @@ use std::{env, process, thread};
 
 use lab::{Answer, Behaviour, IcmpError, Lab, ms, pipe};
 
-/// A ping task of xymonnet's.
+/// A ping task of xymonnet.
 struct Task {
     child: Child,
     /// Where xymonnet writes the list; closed when the list is complete.
@@ -27,9 +28,9 @@ struct Task {
     files: PathBuf,
 }
 
-/// What is left of a task that has ended: its exit status, and the two files.
+/// A task that has ended: its exit status, and its output.
 #[derive(Debug)]
-struct Remains {
+struct Finished {
     code: Option<i32>,
     signal: Option<i32>,
     stdout: String,
@@ -37,7 +38,8 @@ struct Remains {
 }
 
 impl Task {
-    /// `FPINGOPTS` split into words, as `setup_commandargs` does it. The shell is there to ignore the two signals.
+    /// Starts the program with `FPINGOPTS` split into words, as `setup_commandargs` does. The shell
+    /// ignores the two signals.
     fn start(lab: &Lab, options: &[&str]) -> Task {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -52,12 +54,12 @@ impl Task {
         command.args(["-c", "trap '' PIPE USR1; exec \"$0\" \"$@\""]).arg(lab::program()).args(lab::spelled(options));
         command.stdin(stdin).stdout(create("stdout")).stderr(create("stderr"));
         let child = lab.inside(|| command.spawn()).expect("a shell");
-        // The command holds the reading end of the pipe until it is dropped: nobody would see it broken.
+        // Until it is dropped, the command has the reading end too, and the pipe cannot break.
         drop(command);
         Task { child, list: Some(list), files }
     }
 
-    /// One address, in a write of its own.
+    /// Writes one address, with one system call.
     fn write(&mut self, line: &str) -> io::Result<()> {
         self.list.as_mut().expect("the list is not complete").write_all(line.as_bytes())
     }
@@ -71,7 +73,7 @@ impl Task {
     }
 
     /// Waits for its end without closing its stdin.
-    fn wait(mut self) -> Remains {
+    fn wait(mut self) -> Finished {
         let deadline = Instant::now() + lab::LIMIT;
         let status = loop {
             match self.child.try_wait().expect("a child can be waited for") {
@@ -81,19 +83,19 @@ impl Task {
             thread::sleep(ms(1));
         };
         let read = |name: &str| fs::read_to_string(self.files.join(name)).expect("its output is text");
-        Remains { code: status.code(), signal: status.signal(), stdout: read("stdout"), stderr: read("stderr") }
+        Finished { code: status.code(), signal: status.signal(), stdout: read("stdout"), stderr: read("stderr") }
     }
 
-    fn finish(mut self) -> Remains {
+    fn finish(mut self) -> Finished {
         self.close();
         self.wait()
     }
 
-    /// The whole of what xymonnet does: start, list, end.
-    fn run<S: AsRef<str>>(lab: &Lab, options: &[&str], addresses: &[S]) -> Remains {
+    /// Does all that xymonnet does: start, write the list, wait.
+    fn run<S: AsRef<str>>(lab: &Lab, options: &[&str], addresses: &[S]) -> Finished {
         let mut task = Task::start(lab, options);
         for address in addresses {
-            // Given operands or a file it reads no list, and may have failed already.
+            // Fails if the program does not read stdin, or has ended.
             let _ = task.write(&format!("{}\n", address.as_ref()));
         }
         task.finish()
@@ -102,14 +104,14 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // Both fail where it has ended, as it should have.
+        // Both fail if it has ended, as it should have.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.files);
     }
 }
 
-/// The colours of a run.
+/// The colours that Xymon shows.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Colour {
     Green,
@@ -117,15 +119,16 @@ enum Colour {
     Clear,
 }
 
-impl Remains {
+impl Finished {
     /// The line that counts for an address.
     fn line_of(&self, address: &str) -> Option<&str> {
         self.stdout.lines().rfind(|line| four_numbers(line).is_some_and(|found| found == address))
     }
 
-    /// finish_ping_service: `sscanf("%d.%d.%d.%d ")`, then `strstr("is alive")`; the last line of an address counts.
+    /// finish_ping_service: `sscanf("%d.%d.%d.%d ")`, then `strstr("is alive")`; the last line of
+    /// an address counts.
     fn colour(&self, address: &str) -> Colour {
-        // WIFSIGNALED is never looked at, and WEXITSTATUS is 0 then.
+        // WIFSIGNALED is not checked, and WEXITSTATUS is 0 then.
         if !matches!(self.code.unwrap_or(0), 0..=2) {
             return Colour::Clear;
         }
@@ -135,10 +138,10 @@ impl Remains {
         }
     }
 
-    /// do_net_rrd: the seconds that are graphed for a line.
+    /// do_net_rrd: the seconds in the graph.
     fn graphed(&self, address: &str) -> Option<f64> {
         let line = self.line_of(address)?;
-        assert!(!line.contains("time="), "this would win: {line}");
+        assert!(!line.contains("time="), "this would be graphed instead: {line}");
         let rest = line.split_once("alive (")?.1;
         let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
         let number: f64 = rest[..end].parse().ok()?;
@@ -152,13 +155,13 @@ impl Remains {
         })
     }
 
-    /// What the log gets on failure: the first line, as far as 1,023 bytes reach.
+    /// What Xymon logs on failure: the first line, up to 1,023 bytes.
     fn logged(&self) -> &str {
         self.stderr.lines().next().unwrap_or("")
     }
 
-    /// Asserts that the first line is the whole story, and fit for a log.
-    fn assert_story(&self, words: &[&str]) {
+    /// Asserts that the first line has these words, and is fit for a log.
+    fn assert_logged(&self, words: &[&str]) {
         let line = self.logged();
         assert!(line.starts_with("xymonping: ") && line.len() <= 1023, "{self:?}");
         assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{self:?}");
@@ -168,12 +171,12 @@ impl Remains {
     }
 }
 
-/// `sscanf("%d.%d.%d.%d ")` from the first column on, put together again as xymonnet does.
+/// `sscanf("%d.%d.%d.%d ")` from the first column on, joined again as xymonnet does.
 fn four_numbers(line: &str) -> Option<String> {
     let mut rest = line;
     let mut numbers = Vec::new();
     for n in 0..4 {
-        // %d skips blanks and takes a sign.
+        // %d skips blanks and accepts a sign.
         rest = rest.trim_start();
         let sign = usize::from(rest.starts_with(['-', '+']));
         let end = rest[sign..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |end| end + sign);
@@ -186,8 +189,8 @@ fn four_numbers(line: &str) -> Option<String> {
     Some(numbers.join("."))
 }
 
-/// What xymonnet runs: `xymonping -Ae`, and a little haste.
-const HASTY: [&str; 4] = ["-Ae", "--timeout=1", "--retries=1", "--max-pps=500"];
+/// `xymonping -Ae`, as xymonnet runs it, with short timeouts.
+const FAST: [&str; 4] = ["-Ae", "--timeout=1", "--retries=1", "--max-pps=500"];
 
 #[test]
 fn colours_and_graphs_are_right() {
@@ -205,31 +208,31 @@ fn colours_and_graphs_are_right() {
             .chain(&["10.0.1.1", "10.0.1.2", "10.0.2.1", "192.0.2.77"])
             .map(|&address| address.to_owned())
             .collect();
-        let remains = Task::run(lab, &HASTY, &all);
-        assert_eq!((remains.code, remains.stderr.as_str()), (Some(0), ""), "{remains:?}");
-        assert_eq!(remains.stdout.lines().count(), all.len());
+        let finished = Task::run(lab, &FAST, &all);
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+        assert_eq!(finished.stdout.lines().count(), all.len());
         for address in &all {
             let expected = if address.starts_with("10.0.1.") { Colour::Red } else { Colour::Green };
-            assert_eq!(remains.colour(address), expected, "{address} {remains:?}");
+            assert_eq!(finished.colour(address), expected, "{address} {finished:?}");
         }
         for (n, delay) in far {
-            let seconds = remains.graphed(&format!("10.0.0.{n}")).expect("it is graphed");
-            // A second is the timeout: no unit was mistaken for another.
+            let seconds = finished.graphed(&format!("10.0.0.{n}")).expect("it is graphed");
+            // The timeout is a second, so no unit was mistaken for another.
             assert!(seconds > delay as f64 / 1e3 - 1e-3 && seconds < 1.0001, "{delay} ms are graphed as {seconds} s");
         }
-        assert_eq!(remains.graphed("10.0.1.1"), None);
+        assert_eq!(finished.graphed("10.0.1.1"), None);
     });
 }
 
 #[test]
-fn an_address_given_twice_has_the_same_colour_twice() {
+fn an_address_on_two_lines_has_the_same_colour_twice() {
     lab::play(|lab| {
         lab.host("10.0.0.2", Behaviour::silent());
-        let remains = Task::run(lab, &HASTY, &["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2", "10.0.0.1"]);
-        let lines: Vec<&str> = remains.stdout.lines().collect();
-        assert_eq!(lines.len(), 5, "{remains:?}");
-        assert!(lines[0] == lines[2] && lines[2] == lines[4] && lines[1] == lines[3], "{remains:?}");
-        assert_eq!((remains.colour("10.0.0.1"), remains.colour("10.0.0.2")), (Colour::Green, Colour::Red));
+        let finished = Task::run(lab, &FAST, &["10.0.0.1", "10.0.0.2", "10.0.0.1", "10.0.0.2", "10.0.0.1"]);
+        let lines: Vec<&str> = finished.stdout.lines().collect();
+        assert_eq!(lines.len(), 5, "{finished:?}");
+        assert!(lines[0] == lines[2] && lines[2] == lines[4] && lines[1] == lines[3], "{finished:?}");
+        assert_eq!((finished.colour("10.0.0.1"), finished.colour("10.0.0.2")), (Colour::Green, Colour::Red));
         assert_eq!(lab.seen_of("10.0.0.1").len(), 1);
     });
 }
@@ -237,60 +240,61 @@ fn an_address_given_twice_has_the_same_colour_twice() {
 #[test]
 fn an_empty_list_is_a_success_without_lines() {
     lab::play(|lab| {
-        let remains = Task::run::<&str>(lab, &["-Ae"], &[]);
-        assert_eq!((remains.code, remains.stdout.as_str(), remains.stderr.as_str()), (Some(0), "", ""));
+        let finished = Task::run::<&str>(lab, &["-Ae"], &[]);
+        assert_eq!((finished.code, finished.stdout.as_str(), finished.stderr.as_str()), (Some(0), "", ""));
         assert_eq!(lab.seen().len(), 0);
     });
 }
 
-/// An address of more than 15 characters is cut at 16 without its newline, and swallows the next one.
+/// xymonnet cuts an address of more than 15 characters at 16, without a newline before the next
+/// one.
 #[test]
-fn lines_that_ran_together_are_rejected_and_named() {
+fn lines_that_ran_together_are_rejected_and_quoted() {
     lab::play(|lab| {
         let glued = "2001:db8:18::abc3.1.1.1";
         let junk = ["3.1.1.2.3", "::ffff:10.0.0.1", "router.example.co10.0.0.1", "10.0.0.110.0.0.2"];
         let mut list = vec!["10.0.0.1", glued];
         list.extend(junk);
         list.push("10.0.0.9");
-        let remains = Task::run(lab, &HASTY, &list);
-        assert_eq!((remains.code, remains.stdout.lines().count()), (Some(0), 2), "{remains:?}");
-        assert_eq!((remains.colour("10.0.0.1"), remains.colour("10.0.0.9")), (Colour::Green, Colour::Green));
+        let finished = Task::run(lab, &FAST, &list);
+        assert_eq!((finished.code, finished.stdout.lines().count()), (Some(0), 2), "{finished:?}");
+        assert_eq!((finished.colour("10.0.0.1"), finished.colour("10.0.0.9")), (Colour::Green, Colour::Green));
         for line in junk.iter().chain(&[glued]) {
-            assert!(remains.stderr.contains(&format!("\"{line}\"")), "{line} is named: {remains:?}");
+            assert!(finished.stderr.contains(&format!("\"{line}\"")), "{line} is quoted: {finished:?}");
         }
-        assert!(remains.stderr.contains("two lines run together, or a port?"), "{remains:?}");
-        assert_eq!(lab.seen().len(), 2, "nobody else is probed");
+        assert!(finished.stderr.contains("two lines run together, or a port?"), "{finished:?}");
+        assert_eq!(lab.seen().len(), 2, "no other host is probed");
     });
 }
 
 #[test]
-fn ipv6_lines_and_names_do_not_disturb_the_others() {
+fn ipv6_lines_and_names_do_not_affect_the_others() {
     lab::play(|lab| {
-        let remains = Task::run(lab, &HASTY, &["10.0.0.1", "fd00::1", "conn.example.com", "", "10.0.0.2"]);
-        assert_eq!(remains.code, Some(0), "{remains:?}");
-        assert_eq!((remains.colour("10.0.0.1"), remains.colour("10.0.0.2")), (Colour::Green, Colour::Green));
-        let read = remains.stdout.lines().filter(|line| four_numbers(line).is_some()).count();
-        assert_eq!(read, 2, "no other line is taken for one of IPv4: {remains:?}");
+        let finished = Task::run(lab, &FAST, &["10.0.0.1", "fd00::1", "conn.example.com", "", "10.0.0.2"]);
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert_eq!((finished.colour("10.0.0.1"), finished.colour("10.0.0.2")), (Colour::Green, Colour::Green));
+        let read = finished.stdout.lines().filter(|line| four_numbers(line).is_some()).count();
+        assert_eq!(read, 2, "no other line is taken for one of IPv4: {finished:?}");
     });
 }
 
 #[test]
-fn a_list_that_comes_slowly_is_waited_for() {
+fn a_list_that_is_written_slowly_is_waited_for() {
     lab::play(|lab| {
-        let mut task = Task::start(lab, &HASTY);
+        let mut task = Task::start(lab, &FAST);
         for piece in ["10.0.", "0.1\n10.", "0.0.2", "\n", "10.0.0.3"] {
             task.write(piece).expect("it reads its list");
             thread::sleep(ms(50));
             assert!(task.is_running());
         }
-        assert_eq!(lab.seen().len(), 0, "the end of the list is the signal to start");
-        let remains = task.finish();
-        assert_eq!((remains.code, remains.stdout.lines().count()), (Some(0), 3), "{remains:?}");
-        assert!(["10.0.0.1", "10.0.0.2", "10.0.0.3"].iter().all(|host| remains.colour(host) == Colour::Green));
+        assert_eq!(lab.seen().len(), 0, "probing starts at the end of the list");
+        let finished = task.finish();
+        assert_eq!((finished.code, finished.stdout.lines().count()), (Some(0), 3), "{finished:?}");
+        assert!(["10.0.0.1", "10.0.0.2", "10.0.0.3"].iter().all(|host| finished.colour(host) == Colour::Green));
     });
 }
 
-/// Commands that cannot be obeyed, and what the first line must tell about them.
+/// Invalid command lines, and words that the first line of stderr must have.
 fn failures() -> Vec<(Vec<String>, Vec<&'static str>)> {
     let long = "x".repeat(5000);
     let case = |args: &[&str], words: &[&'static str]| {
@@ -312,14 +316,14 @@ fn failures() -> Vec<(Vec<String>, Vec<&'static str>)> {
 }
 
 #[test]
-fn the_first_line_on_stderr_tells_why_it_failed() {
+fn the_first_line_of_stderr_says_why_the_run_failed() {
     lab::play(|lab| {
         for (args, words) in failures() {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let remains = Task::run(lab, &args, &["10.0.0.1"]);
-            assert_eq!((remains.code, remains.signal, remains.stdout.as_str()), (Some(3), None, ""), "{remains:?}");
-            remains.assert_story(&words);
-            assert_eq!(remains.colour("10.0.0.1"), Colour::Clear);
+            let finished = Task::run(lab, &args, &["10.0.0.1"]);
+            assert_eq!((finished.code, finished.signal, finished.stdout.as_str()), (Some(3), None, ""), "{finished:?}");
+            finished.assert_logged(&words);
+            assert_eq!(finished.colour("10.0.0.1"), Colour::Clear);
             assert_eq!(lab.seen().len(), 0);
         }
     });
@@ -330,29 +334,29 @@ fn warnings_come_after_the_failure() {
     lab::play(|lab| {
         lab.ip(&["link", "set", lab::DEVICE, "down"]);
         let options = ["-Ae", "-m", "--timeout=0.3", "--retries=0"];
-        let remains = Task::run(lab, &options, &["junk", "10.0.0.1", "10.0.0.1.1"]);
-        assert_eq!((remains.code, remains.stdout.as_str()), (Some(4), ""), "{remains:?}");
-        remains.assert_story(&["no probe could leave this machine"]);
-        assert!(remains.stderr.contains("\"junk\"") && remains.stderr.contains("-m"), "{remains:?}");
-        assert!(remains.stderr.lines().all(|line| line.starts_with("xymonping: ")), "{remains:?}");
+        let finished = Task::run(lab, &options, &["junk", "10.0.0.1", "10.0.0.1.1"]);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(4), ""), "{finished:?}");
+        finished.assert_logged(&["no probe could leave this machine"]);
+        assert!(finished.stderr.contains("\"junk\"") && finished.stderr.contains("-m"), "{finished:?}");
+        assert!(finished.stderr.lines().all(|line| line.starts_with("xymonping: ")), "{finished:?}");
     });
 }
 
 #[test]
-fn rejected_lines_are_named_ten_times_and_then_counted() {
+fn ten_rejected_lines_are_quoted_and_the_rest_counted() {
     lab::play(|lab| {
         let mut list: Vec<String> = (0..500).map(|n| format!("host-{n}")).collect();
         list.push("10.0.0.1".into());
-        let remains = Task::run(lab, &HASTY, &list);
-        assert_eq!((remains.code, remains.colour("10.0.0.1")), (Some(0), Colour::Green), "{remains:?}");
-        assert_eq!(remains.stderr.lines().count(), 11, "{remains:?}");
-        assert!(remains.stderr.contains("490 more"), "{remains:?}");
+        let finished = Task::run(lab, &FAST, &list);
+        assert_eq!((finished.code, finished.colour("10.0.0.1")), (Some(0), Colour::Green), "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 11, "{finished:?}");
+        assert!(finished.stderr.contains("490 more"), "{finished:?}");
     });
 }
 
-/// xymonnet ignores SIGPIPE, but a shell pipeline does not, and a write that fails is a message in the log.
+/// xymonnet ignores SIGPIPE, but a shell pipeline does not, and xymonnet logs a write that fails.
 #[test]
-fn whoever_feeds_a_megabyte_to_a_failed_run_is_heard_to_the_end() {
+fn a_list_of_a_megabyte_is_read_to_its_end_after_a_failure() {
     lab::play(|lab| {
         for option in ["--max-ppps=5000", "--source=10.0.0.1", "--retries=x"] {
             let mut task = Task::start(lab, &["-Ae", option]);
@@ -360,49 +364,49 @@ fn whoever_feeds_a_megabyte_to_a_failed_run_is_heard_to_the_end() {
             for written in (0..1 << 20).step_by(line.len()) {
                 task.write(&line).unwrap_or_else(|error| panic!("{error} after {written} bytes of {option}"));
             }
-            // What failed is on record before the list is complete.
+            // The failure is reported before the list is complete.
             let deadline = Instant::now() + lab::LIMIT;
             while fs::read(task.files.join("stderr")).expect("its stderr").is_empty() {
-                assert!(Instant::now() < deadline, "it says nothing");
+                assert!(Instant::now() < deadline, "it reports nothing");
                 thread::sleep(ms(1));
             }
-            let remains = task.finish();
-            assert_eq!((remains.code, remains.signal, remains.stdout.as_str()), (Some(3), None, ""), "{remains:?}");
-            remains.assert_story(&[]);
+            let finished = task.finish();
+            assert_eq!((finished.code, finished.signal, finished.stdout.as_str()), (Some(3), None, ""), "{finished:?}");
+            finished.assert_logged(&[]);
         }
     });
 }
 
 #[test]
-fn a_feeder_that_never_closes_does_not_hold_a_failed_run() {
+fn a_list_without_end_does_not_prevent_the_end_of_a_failed_run() {
     lab::play(|lab| {
         let mut task = Task::start(lab, &["-Ae", "--max-ppps=5000"]);
-        task.write("10.0.0.1\n").expect("it listens");
-        // `wait` leaves the pipe open: what ends is the program's patience.
-        let remains = task.wait();
-        assert_eq!((remains.code, remains.signal), (Some(3), None), "{remains:?}");
+        task.write("10.0.0.1\n").expect("it reads its list");
+        // `wait` leaves the pipe open.
+        let finished = task.wait();
+        assert_eq!((finished.code, finished.signal), (Some(3), None), "{finished:?}");
     });
 }
 
 #[test]
-fn a_list_that_nobody_will_write_is_not_waited_for() {
+fn stdin_is_not_waited_for_if_no_list_is_expected() {
     lab::play(|lab| {
-        // Operands take the place of the list, and a question needs none. The pipe stays open.
+        // Operands replace the list, and --help and --version need none. The pipe stays open.
         for (args, code) in [(&["router"][..], 3), (&["10.0.0.1"], 0), (&["--help"], 0), (&["--version"], 0)] {
             let start = Instant::now();
-            let remains = Task::start(lab, args).wait();
-            assert_eq!(remains.code, Some(code), "{args:?} {remains:?}");
+            let finished = Task::start(lab, args).wait();
+            assert_eq!(finished.code, Some(code), "{args:?} {finished:?}");
             assert!(start.elapsed() < lab::LIMIT);
         }
     });
 }
 
 #[test]
-fn sigusr1_and_a_broken_pipe_are_nothing_to_die_of() {
+fn sigusr1_and_a_broken_pipe_do_not_end_the_program_by_a_signal() {
     lab::play(|lab| {
         lab.others(Behaviour::after(ms(500)));
         let mut task = Task::start(lab, &["-Ae"]);
-        task.write("10.0.0.1\n").expect("it listens");
+        task.write("10.0.0.1\n").expect("it reads its list");
         task.close();
         let deadline = Instant::now() + lab::LIMIT;
         while lab.seen().is_empty() {
@@ -410,10 +414,10 @@ fn sigusr1_and_a_broken_pipe_are_nothing_to_die_of() {
         }
         let pid = nix::unistd::Pid::from_raw(task.child.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGUSR1).expect("it runs");
-        let remains = task.finish();
-        assert_eq!((remains.code, remains.colour("10.0.0.1")), (Some(0), Colour::Green), "{remains:?}");
+        let finished = task.finish();
+        assert_eq!((finished.code, finished.colour("10.0.0.1")), (Some(0), Colour::Green), "{finished:?}");
 
-        // A reader that is gone: not xymonnet, but somebody's `| head`.
+        // A reader that has ended: not xymonnet, but `| head`.
         let (reader, writer) = pipe();
         drop(reader);
         let mut command = lab.command();
@@ -423,12 +427,12 @@ fn sigusr1_and_a_broken_pipe_are_nothing_to_die_of() {
     });
 }
 
-/// `--ping-tasks=8`: eight children in a row share the list, and some may get nothing.
+/// `--ping-tasks=8`: eight processes share the list, and some may get no address.
 #[test]
-fn many_tasks_at_once_tell_each_their_own() {
+fn tasks_at_the_same_time_have_their_own_results() {
     lab::play(|lab| {
         lab.host("10.2.0.0/16", Behaviour::silent());
-        let mut tasks: Vec<(u32, Task)> = (0..8).map(|n| (n, Task::start(lab, &HASTY))).collect();
+        let mut tasks: Vec<(u32, Task)> = (0..8).map(|n| (n, Task::start(lab, &FAST))).collect();
         let of_task = |net: u32, n: u32| (1..=30).map(move |host| format!("10.{net}.{n}.{host}"));
         for (n, task) in tasks.iter_mut().filter(|(n, _)| *n < 6) {
             for address in of_task(1, *n).chain(of_task(2, *n)) {
@@ -437,31 +441,31 @@ fn many_tasks_at_once_tell_each_their_own() {
         }
         tasks.iter_mut().for_each(|(_, task)| task.close());
         for (n, task) in tasks {
-            let remains = task.finish();
-            assert_eq!((remains.code, remains.stderr.as_str()), (Some(0), ""), "{remains:?}");
-            assert_eq!(remains.stdout.lines().count(), if n < 6 { 60 } else { 0 });
+            let finished = task.finish();
+            assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{finished:?}");
+            assert_eq!(finished.stdout.lines().count(), if n < 6 { 60 } else { 0 });
             if n < 6 {
-                assert!(of_task(1, n).all(|address| remains.colour(&address) == Colour::Green), "{remains:?}");
-                assert!(of_task(2, n).all(|address| remains.colour(&address) == Colour::Red), "{remains:?}");
+                assert!(of_task(1, n).all(|address| finished.colour(&address) == Colour::Green), "{finished:?}");
+                assert!(of_task(2, n).all(|address| finished.colour(&address) == Colour::Red), "{finished:?}");
             }
         }
     });
 }
 
 #[test]
-fn the_reader_reads_as_xymon_does() {
-    let remains = |code, signal, stdout: &str| Remains { code, signal, stdout: stdout.into(), stderr: String::new() };
-    let colour = |line: &str| remains(Some(0), None, line).colour("10.0.0.1");
+fn output_is_parsed_as_xymon_does() {
+    let finished = |code, signal, stdout: &str| Finished { code, signal, stdout: stdout.into(), stderr: String::new() };
+    let colour = |line: &str| finished(Some(0), None, line).colour("10.0.0.1");
     assert_eq!(colour("10.0.0.1 is alive (3.4 ms)"), Colour::Green);
     assert_eq!(colour("10.0.0.1 is  alive (3.4 ms)"), Colour::Red);
     assert_eq!(colour("10.0.0.1 is ALIVE"), Colour::Red);
     assert_eq!(colour("10.0.0.1 is alive (1 ms)\n10.0.0.1 is unreachable"), Colour::Red);
     assert_eq!(colour("10.0.0.11 is alive (3.4 ms)"), Colour::Red);
     assert_eq!(colour(""), Colour::Red);
-    assert_eq!(remains(Some(4), None, "10.0.0.1 is alive (3.4 ms)").colour("10.0.0.1"), Colour::Clear);
-    assert_eq!(remains(None, Some(6), "").colour("10.0.0.1"), Colour::Red, "death by a signal is a success");
+    assert_eq!(finished(Some(4), None, "10.0.0.1 is alive (3.4 ms)").colour("10.0.0.1"), Colour::Clear);
+    assert_eq!(finished(None, Some(6), "").colour("10.0.0.1"), Colour::Red, "death by a signal is a success");
     assert_eq!(four_numbers("fd00::1 is alive (3 usec)"), None);
-    let graphed = |text: &str| remains(Some(0), None, &format!("10.0.0.1 is alive ({text})")).graphed("10.0.0.1");
+    let graphed = |text: &str| finished(Some(0), None, &format!("10.0.0.1 is alive ({text})")).graphed("10.0.0.1");
     for (text, seconds) in [("345 usec", 345e-6), ("3.4 ms", 0.0034), ("1234.0 ms", 1.234), ("2 us", 2.0)] {
         assert!((graphed(text).expect("a number") - seconds).abs() < 1e-9, "{text}");
     }

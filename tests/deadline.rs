@@ -1,11 +1,11 @@
-//! `--deadline`: the run ends by then, whoever is in the way, and what it says until then is true.
+//! `--deadline`: the run ends in time, whatever blocks it, and its results are true.
 //!
-//! A caller who gives a deadline has something to do afterwards and no patience left: xymonnet starts anew every five
-//! minutes. So neither a list whose end does not come nor a reader who does not read may hold the program beyond it. And a
-//! run that was cut short is no verdict: who had no fair chance has no line, and the exit code says so.
+//! xymonnet starts again every five minutes. So neither a list without end nor a reader that does
+//! not read may delay the end of the program beyond the deadline. A target that had no fair chance
+//! by then has no line, and the exit code reports that.
 //!
-//! That a run ends is the promise itself, so here and nowhere else a test may look at the clock on the wall; but how busy
-//! the machine is nobody knows, hence [`MARGIN`].
+//! That a run ends in time is what is tested, so only here a test has an upper bound on the wall
+//! clock. The machine may be busy, hence [`MARGIN`].
 
 mod lab;
 
@@ -27,16 +27,17 @@ use nix::unistd::{mkfifo, pipe2};
 const ALIVE: &str = "10.0.0.1";
 const SILENT: &str = "10.0.0.7";
 
-/// How much later than its deadline a run may be seen to have ended. What it would else wait for has no end.
+/// How much later than its deadline a run may end on a busy machine. Without a deadline it would
+/// not end.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// For how long a parent that still writes its list is listened to.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a list is read after a failure.
+const MAX_DRAIN: Duration = Duration::from_secs(5);
 
-/// The run was cut short, for this reason, by this deadline.
-fn is_cut(outcome: &Finished, deadline: Duration, words: &str) {
+/// The run was cut short by this deadline, with this message.
+fn is_cut(outcome: &Finished, deadline: Duration, message: &str) {
     assert_eq!(outcome.code, Some(4), "{outcome:?}");
-    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"), "{outcome:?}");
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {message}"), "{outcome:?}");
     ends_by(outcome, deadline);
 }
 
@@ -44,13 +45,13 @@ fn ends_by(outcome: &Finished, deadline: Duration) {
     assert!(outcome.wall < deadline + MARGIN, "{outcome:?}");
 }
 
-/// Waits for its end, while its stdin stays open.
+/// Waits for the end of the process, with its stdin open.
 fn end_of(mut running: Running) -> Finished {
     running.wait_until(LIMIT, "goes on", |running| running.status("State").is_none_or(|state| state.starts_with('Z')));
     running.finish(LIMIT)
 }
 
-/// A pipe that nobody reads and that holds no more than it does.
+/// A full pipe without a reader.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (unread, full) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
     let mut filler = File::from(full.try_clone().expect("a descriptor"));
@@ -58,21 +59,21 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
     (unread, full)
 }
 
-// What was found out until then.
+// Results.
 
 #[test]
-fn only_who_had_a_chance_has_a_line() {
+fn only_targets_with_a_result_have_a_line() {
     lab::play(|lab| {
-        // At one packet a second: the first has answered, the second has been silent for one timeout, the third is in
-        // flight, and the others have not been asked.
+        // At one packet a second: the first has replied, the second has timed out once, the third
+        // is in flight, and the others have not been probed.
         lab.host("10.0.0.0/24", Behaviour::silent());
         lab.host(ALIVE, Behaviour::default());
         let args = ["--deadline=2.4", "--max-pps=1", "--timeout=700ms", "--retries=1"];
         let outcome = lab.run(&args, "10.0.0.1\n10.0.0.7\n10.0.0.8\n10.0.0.9\n10.0.0.10\n");
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
-        let told = "xymonping: deadline reached with 4 of 5 targets unfinished (3 without a line)";
-        assert_eq!(outcome.stderr.lines().last(), Some(told), "{outcome:?}");
+        let message = "xymonping: deadline reached with 4 of 5 targets unfinished (3 without a line)";
+        assert_eq!(outcome.stderr.lines().last(), Some(message), "{outcome:?}");
         assert!(outcome.wall >= ms(2300), "{outcome:?}");
         ends_by(&outcome, ms(2400));
         assert!(lab.seen_of("10.0.0.9").is_empty());
@@ -80,7 +81,7 @@ fn only_who_had_a_chance_has_a_line() {
 }
 
 #[test]
-fn a_run_that_is_done_before_is_like_any_other() {
+fn a_run_that_ends_before_is_like_any_other() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let args = ["--deadline=100000", "--timeout=200ms", "--retries=1"];
@@ -94,7 +95,7 @@ fn a_run_that_is_done_before_is_like_any_other() {
 }
 
 #[test]
-fn who_gave_some_of_the_answers_is_alive() {
+fn a_target_with_some_of_its_replies_is_alive() {
     lab::play(|lab| {
         lab.script(ALIVE, vec![Behaviour::after(ms(20)), Behaviour::after(ms(40)), Behaviour::silent()]);
         let args = ["--deadline=1", "--responses=3", "--timeout=100", "--max-pps=unlimited", ALIVE, SILENT];
@@ -108,7 +109,7 @@ fn who_gave_some_of_the_answers_is_alive() {
 }
 
 #[test]
-fn a_target_that_was_silent_once_is_unreachable_whatever_was_asked() {
+fn a_target_that_timed_out_once_is_unreachable() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1.5", "--timeout=300ms", "--retries=255", SILENT], "");
@@ -118,7 +119,7 @@ fn a_target_that_was_silent_once_is_unreachable_whatever_was_asked() {
 }
 
 #[test]
-fn a_target_that_could_not_be_sent_to_has_no_line_and_is_counted_so() {
+fn a_target_that_could_not_be_sent_to_has_no_line() {
     lab::play(|lab| {
         let outcome = lab.run(&["--deadline=1", "--timeout=50ms", "--retries=255", "100.64.0.1"], "");
         is_cut(&outcome, ms(1000), "deadline reached with 1 of 1 target unfinished (1 without a line)");
@@ -139,30 +140,30 @@ fn a_millisecond_is_a_deadline() {
 }
 
 #[test]
-fn what_does_not_fit_is_announced_before_the_start() {
+fn a_list_that_is_too_long_is_warned_of_before_the_run() {
     lab::play(|lab| {
         let mut running = lab.start(lab.command().args(["--deadline=60", "--max-pps=0.5"]));
         running.feed(list(&hosts(1, 101)));
         running.close_stdin();
-        let told = "xymonping: --deadline: too short for 101 targets, which take 200.0 s to be probed once (raise \
+        let message = "xymonping: --deadline: too short for 101 targets, which take 200.0 s to be probed once (raise \
                     --max-pps or --deadline)\n";
-        running.wait_until(LIMIT, "announces nothing", |running| running.stderr_so_far() == told);
+        running.wait_until(LIMIT, "prints no warning", |running| running.stderr_so_far() == message);
         assert!(running.is_running(), "there was time to interrupt it");
         running.signal(Signal::SIGTERM);
         assert_eq!(running.finish(LIMIT).code, Some(4));
-        // Retries are not foreseen: whether there will be any nobody knows.
+        // Retries are not included, because they are not known before.
         let outcome = lab.run(&["--deadline=100", "--max-pps=1000"], list(&hosts(1, 100)));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-        // A single target waits for nobody.
+        // A single target is probed at once.
         let outcome = lab.run(&["--deadline=60", "--max-pps=0.01"], list(&hosts(1, 1)));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     });
 }
 
-// Lists whose end does not come.
+// Lists without end.
 
 #[test]
-fn a_list_that_has_not_ended_by_then_is_not_probed() {
+fn a_list_that_has_not_ended_is_not_probed() {
     lab::play(|lab| {
         let running = lab.start(lab.command().arg("--deadline=500ms"));
         running.feed("10.0.0.1\n10.0.0.2\n");
@@ -177,40 +178,40 @@ fn a_list_that_has_not_ended_by_then_is_not_probed() {
 }
 
 #[test]
-fn a_named_pipe_is_not_waited_for_beyond_it() {
+fn a_named_pipe_is_not_waited_for_beyond_the_deadline() {
     lab::play(|lab| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deadline-fifo");
         let _ = fs::remove_file(&path);
         mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a named pipe");
         let file = format!("--file={}", path.display());
-        let words = "reading the list: deadline reached (nothing was probed)";
-        // One that nobody opens for writing, and one whose writer does not end.
-        is_cut(&end_of(lab.start(lab.command().args(["--deadline=500ms", &file]))), ms(500), words);
+        let message = "reading the list: deadline reached (nothing was probed)";
+        // One that is not opened for writing, and one whose writer does not end.
+        is_cut(&end_of(lab.start(lab.command().args(["--deadline=500ms", &file]))), ms(500), message);
         let writer = OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_CLOEXEC.bits()).open(&path);
         let mut writer = writer.expect("a descriptor of it");
-        writer.write_all(b"10.0.0.1\n10.0.0.2\n").expect("room for two lines");
-        is_cut(&end_of(lab.start(lab.command().args(["--deadline=500ms", &file]))), ms(500), words);
+        writer.write_all(b"10.0.0.1\n10.0.0.2\n").expect("a pipe holds two lines");
+        is_cut(&end_of(lab.start(lab.command().args(["--deadline=500ms", &file]))), ms(500), message);
         assert!(lab.seen().is_empty());
     });
 }
 
 #[test]
-fn a_refused_run_does_not_listen_beyond_it() {
+fn a_refused_run_does_not_read_its_list_beyond_the_deadline() {
     lab::play(|lab| {
         let walls = ["--source=203.0.113.9", "--interface=lab9", "--debug=/"].map(|refused| {
             let outcome = end_of(lab.start(lab.command().args(["--deadline=500ms", refused])));
             assert_eq!(outcome.code, Some(3), "{outcome:?}");
             outcome.wall
         });
-        // The machine may have held up one of them for as long, but not all three.
-        assert!(walls.iter().any(|&wall| wall < PATIENCE), "{walls:?}");
+        // A busy machine may have delayed one of them as much, but not all three.
+        assert!(walls.iter().any(|&wall| wall < MAX_DRAIN), "{walls:?}");
     });
 }
 
-// Readers who do not read.
+// Readers that do not read.
 
 #[test]
-fn results_that_nobody_reads_are_given_up() {
+fn results_without_a_reader_do_not_delay_the_end() {
     lab::play(|lab| {
         let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let mut command = lab.command();
@@ -222,7 +223,7 @@ fn results_that_nobody_reads_are_given_up() {
         running.close_stdin();
         let outcome = end_of(running);
         is_cut(&outcome, ms(3000), "writing results: deadline reached (the output is incomplete)");
-        // What did fit is whole up to where it ends.
+        // What was written has no gap.
         let mut text = String::new();
         File::from(unread).read_to_string(&mut text).expect("what is in the pipe");
         assert!(text.len() >= 4096, "{} bytes", text.len());
@@ -231,12 +232,12 @@ fn results_that_nobody_reads_are_given_up() {
     });
 }
 
-/// A terminal says that it can be written to as long as there is room for a little.
+/// poll(2) reports a terminal writable while it can take a few bytes.
 #[test]
-fn a_terminal_that_nobody_reads_is_given_up() {
+fn a_terminal_without_a_reader_does_not_delay_the_end() {
     lab::play(|lab| {
         let Ok(pty) = openpty(None, None) else {
-            return lab::skip("a_terminal_that_nobody_reads_is_given_up", "no pseudo-terminal can be had");
+            return lab::skip("a_terminal_without_a_reader_does_not_delay_the_end", "no pseudo-terminal can be had");
         };
         let mut command = lab.command();
         command.args(["--deadline=3", "--max-pps=unlimited"]);
@@ -251,7 +252,7 @@ fn a_terminal_that_nobody_reads_is_given_up() {
 }
 
 #[test]
-fn a_debug_log_that_nobody_reads_holds_nobody_up() {
+fn a_debug_log_without_a_reader_does_not_delay_the_end() {
     lab::play(|lab| {
         let (_unread, full) = full_pipe();
         let mut command = lab.command();
@@ -260,14 +261,14 @@ fn a_debug_log_that_nobody_reads_holds_nobody_up() {
         let outcome = end_of(running);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         ends_by(&outcome, ms(1000));
-        assert_eq!(lab.seen_of(ALIVE).len(), 1, "whom it could not write about it has still probed");
+        assert_eq!(lab.seen_of(ALIVE).len(), 1, "it is probed though its log line cannot be written");
         assert!(!outcome.stdout.contains("unreachable"), "{outcome:?}");
     });
 }
 
-/// The deadline that ends the wait for the one has to end that for the other as well.
+/// The deadline must end the wait for both.
 #[test]
-fn a_debug_log_and_results_that_nobody_reads_hold_nobody_up() {
+fn a_debug_log_and_results_without_a_reader_do_not_delay_the_end() {
     lab::play(|lab| {
         let (_unread, full) = full_pipe();
         let mut command = lab.command();
@@ -280,13 +281,13 @@ fn a_debug_log_and_results_that_nobody_reads_hold_nobody_up() {
 }
 
 #[test]
-fn last_words_that_nobody_reads_hold_nobody_up() {
+fn final_messages_without_a_reader_do_not_delay_the_end() {
     lab::play(|lab| {
         let (_unread, full) = full_pipe();
         let mut command = lab.command();
         command.arg("--deadline=1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(full);
         let mut running = lab.start_as_is(&mut command);
-        // Ten lines of these are remarked upon, and the others are counted.
+        // Ten of these lines are quoted, and the others are counted.
         running.feed(["no address\n"; 20].concat() + ALIVE + "\n");
         running.close_stdin();
         let outcome = end_of(running);
@@ -298,21 +299,21 @@ fn last_words_that_nobody_reads_hold_nobody_up() {
 // Signals.
 
 /// The program under a shell that ignores SIGALRM, as its parent may do.
-fn deaf(lab: &Lab, args: &[&str]) -> Command {
+fn ignoring_sigalrm(lab: &Lab, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' ALRM; exec \"$0\" \"$@\""]).arg(lab.command().get_program()).args(args);
     command
 }
 
 #[test]
-fn a_parent_that_ignores_alarms_takes_nothing_from_it() {
+fn an_ignored_sigalrm_does_not_disable_the_deadline() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
-        let outcome = end_of(lab.start(&mut deaf(lab, &["--deadline=500ms"])));
+        let outcome = end_of(lab.start(&mut ignoring_sigalrm(lab, &["--deadline=500ms"])));
         is_cut(&outcome, ms(500), "reading the list: deadline reached (nothing was probed)");
 
-        // An alarm from elsewhere stays ignored, though.
-        let mut running = lab.start(&mut deaf(lab, &["--deadline=2", "--timeout=100", ALIVE, SILENT]));
+        // A SIGALRM from another process stays ignored.
+        let mut running = lab.start(&mut ignoring_sigalrm(lab, &["--deadline=2", "--timeout=100", ALIVE, SILENT]));
         running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() == 2);
         running.signal(Signal::SIGALRM);
         let outcome = end_of(running);
@@ -320,14 +321,14 @@ fn a_parent_that_ignores_alarms_takes_nothing_from_it() {
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
 
         let (_unread, stalled) = full_pipe();
-        let mut command = deaf(lab, &["--deadline=1", ALIVE]);
+        let mut command = ignoring_sigalrm(lab, &["--deadline=1", ALIVE]);
         let outcome = end_of(lab.start_as_is(command.stdin(Stdio::null()).stdout(stalled).stderr(Stdio::piped())));
         is_cut(&outcome, ms(1000), "writing results: deadline reached (the output is incomplete)");
     });
 }
 
 #[test]
-fn an_alarm_from_elsewhere_is_not_taken_for_it() {
+fn sigalrm_from_another_process_is_not_taken_for_the_deadline() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let mut running = lab.start(lab.command().args(["--deadline=1000", "--timeout=100", ALIVE, SILENT]));
@@ -335,7 +336,7 @@ fn an_alarm_from_elsewhere_is_not_taken_for_it() {
         running.signal(Signal::SIGALRM);
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        let told = "xymonping: stopped by SIGALRM: 1 of 2 targets finished (the others have no line)";
-        assert_eq!(outcome.first_stderr_line(), told);
+        let message = "xymonping: stopped by SIGALRM: 1 of 2 targets finished (the others have no line)";
+        assert_eq!(outcome.first_stderr_line(), message);
     });
 }

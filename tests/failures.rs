@@ -1,9 +1,9 @@
-//! Our own failure is never the hosts' failure.
+//! A failure on this machine never makes a host unreachable.
 //!
-//! Xymon takes a ping tool that died of a signal for one that succeeded, and every host without a line for one that is
-//! down. So whatever is done to the program from outside (signals, full disks, readers that went away, memory that is not
-//! there, descriptors that are not what they should be) has to end in exit code 4, with the lines that are certain and
-//! with one line on stderr that says why; and never in a signal of the program's own making.
+//! Xymon takes death by a signal for success, and a host without a line for one that is down. So
+//! signals, full disks, closed pipes, missing memory and wrong descriptors must end in exit code 4,
+//! with the lines that are certain and one line on stderr that says why; and the program must never
+//! end by a signal that it causes itself.
 
 mod lab;
 
@@ -49,7 +49,7 @@ const SIGNALS: [Signal; 19] = [
     Signal::SIGPWR,
 ];
 
-/// Runs the program under a shell that first does something to it: `"$0" "$@"` is the program.
+/// The program started by a shell script, in which `"$0" "$@"` is the program.
 fn shell(lab: &Lab, script: &str, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(lab.command().get_program()).args(args);
@@ -62,14 +62,14 @@ fn run(lab: &Lab, script: &str, args: &[&str], stdin: &str) -> Finished {
     running.finish(LIMIT)
 }
 
-/// The run failed, for this reason, and was no more than a failure.
-fn fails(outcome: &Finished, words: &str) {
+/// The run failed with exit code 4 and this message.
+fn fails(outcome: &Finished, message: &str) {
     assert_eq!(outcome.code, Some(4), "{outcome:?}");
-    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"), "{outcome:?}");
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {message}"), "{outcome:?}");
 }
 
-/// Stops the program, does something to it behind its back, and lets it go on.
-fn behind_its_back(running: &mut Running, mut what: impl FnMut(&mut Running)) {
+/// Stops the program, does something meanwhile, and lets it continue.
+fn while_stopped(running: &mut Running, mut what: impl FnMut(&mut Running)) {
     running.signal(Signal::SIGSTOP);
     running.wait_until(LIMIT, "does not stop", |running| running.status("State").is_some_and(|s| s.starts_with('T')));
     what(running);
@@ -86,14 +86,14 @@ fn scratch(test: &str) -> PathBuf {
 // Signals.
 
 #[test]
-fn a_signal_while_probing_prints_what_is_settled() {
+fn a_signal_while_probing_prints_finished_targets() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         for signal in SIGNALS {
             lab.forget();
             let mut running =
                 lab.start(lab.command().args([ALIVE, SILENT, "10.0.0.2", "--timeout=100", "--max-pps=1000"]));
-            // What has been answered when the signal comes is settled, read or not.
+            // A reply that has arrived before the signal counts, read or not.
             running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 3 && lab.counts().answers == 2);
             running.signal(signal);
             let outcome = running.finish(LIMIT);
@@ -105,12 +105,12 @@ fn a_signal_while_probing_prints_what_is_settled() {
 }
 
 #[test]
-fn a_second_signal_does_not_cost_the_results() {
+fn a_second_signal_does_not_lose_the_results() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let mut running = lab.start(lab.command().args([ALIVE, SILENT, "--timeout=100"]));
         running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 2 && lab.counts().answers == 1);
-        behind_its_back(&mut running, |running| {
+        while_stopped(&mut running, |running| {
             running.signal(Signal::SIGINT);
             running.signal(Signal::SIGTERM);
         });
@@ -121,7 +121,7 @@ fn a_second_signal_does_not_cost_the_results() {
 }
 
 #[test]
-fn a_signal_is_not_lost_to_the_debug_log() {
+fn a_signal_is_not_lost_while_the_debug_log_is_written() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         lab.host(ALIVE, Behaviour::after(ms(200)));
@@ -131,8 +131,8 @@ fn a_signal_is_not_lost_to_the_debug_log() {
             lab.forget();
             let mut running = lab.start(lab.command().args([debug, ALIVE, SILENT, "--timeout=100"]));
             running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() == 2);
-            // When it goes on, there is a reply to be written about, and a signal.
-            behind_its_back(&mut running, |running| {
+            // When it continues, there are a reply to log and a signal.
+            while_stopped(&mut running, |running| {
                 while lab.counts().answers == 0 {
                     thread::sleep(ms(1));
                 }
@@ -146,7 +146,7 @@ fn a_signal_is_not_lost_to_the_debug_log() {
 }
 
 #[test]
-fn a_signal_ends_a_debug_log_that_nobody_reads() {
+fn a_signal_ends_a_debug_log_without_a_reader() {
     lab::play(|lab| {
         let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let filled = stalled.try_clone().expect("a descriptor");
@@ -160,7 +160,8 @@ fn a_signal_ends_a_debug_log_that_nobody_reads() {
         running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() > 300);
         drop(stalled);
         running.signal(Signal::SIGTERM);
-        // Its last words on stderr may wait for a reader as well; without one there is nothing to wait for.
+        // Its last message waits for a reader of stderr; with the pipe broken there is none to wait
+        // for.
         drop(command);
         drop(unread);
         assert_eq!(running.finish(LIMIT).code, Some(4));
@@ -168,7 +169,7 @@ fn a_signal_ends_a_debug_log_that_nobody_reads() {
 }
 
 #[test]
-fn a_signal_while_reading_ends_the_run_before_a_packet_leaves() {
+fn a_signal_while_reading_ends_the_run_before_a_packet_is_sent() {
     lab::play(|lab| {
         for signal in SIGNALS {
             let mut running = lab.start(&mut lab.command());
@@ -194,8 +195,8 @@ fn a_signal_ends_a_list_without_end() {
     });
 }
 
-/// A run that has begun to write its results, and the pipe that nobody reads them from.
-fn writing_to_nobody(lab: &Lab) -> (Running, File) {
+/// A run that has begun to write its results, and the pipe that they are not read from.
+fn writing_without_a_reader(lab: &Lab) -> (Running, File) {
     let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     let mut command = lab.command();
     command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
@@ -210,10 +211,10 @@ fn writing_to_nobody(lab: &Lab) -> (Running, File) {
 }
 
 #[test]
-fn a_signal_while_nobody_reads_the_results_ends_the_run() {
+fn a_signal_while_the_results_have_no_reader_ends_the_run() {
     lab::play(|lab| {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGALRM] {
-            let (mut running, _unread) = writing_to_nobody(lab);
+            let (mut running, _unread) = writing_without_a_reader(lab);
             running.signal(signal);
             fails(&running.finish(LIMIT), &format!("writing results: stopped by {signal} (the output is incomplete)"));
         }
@@ -221,14 +222,14 @@ fn a_signal_while_nobody_reads_the_results_ends_the_run() {
 }
 
 #[test]
-fn a_stop_while_nobody_reads_the_results_ends_nothing() {
+fn a_stop_while_the_results_have_no_reader_has_no_effect() {
     lab::play(|lab| {
-        let (mut running, mut unread) = writing_to_nobody(lab);
+        let (mut running, mut unread) = writing_without_a_reader(lab);
         for _ in 0..3 {
             running.wait_until(LIMIT, "does not wait", |running| {
                 running.status("State").is_some_and(|state| state.starts_with('S'))
             });
-            behind_its_back(&mut running, |_| ());
+            while_stopped(&mut running, |_| ());
         }
         let mut rest = String::new();
         unread.read_to_string(&mut rest).expect("the program writes text");
@@ -273,13 +274,13 @@ fn nohup_keeps_a_run_alive() {
     });
 }
 
-// Where the results go.
+// Stdout.
 
 #[test]
 fn a_full_disk_is_a_failure() {
     lab::play(|lab| {
-        let words = "writing results: No space left on device (the output is incomplete)";
-        fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &[ALIVE], ""), words);
+        let message = "writing results: No space left on device (the output is incomplete)";
+        fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &[ALIVE], ""), message);
         fails(
             &run(
                 lab,
@@ -287,12 +288,12 @@ fn a_full_disk_is_a_failure() {
                 &["--exit-status", "--max-pps=unlimited"],
                 &list(&hosts(1, 5000)),
             ),
-            words,
+            message,
         );
-        fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &["--help"], ""), words);
-        // There is nothing to write, so that nothing is missing.
+        fails(&run(lab, r#"exec "$0" "$@" > /dev/full"#, &["--help"], ""), message);
+        // There is nothing to write.
         assert_eq!(run(lab, r#"exec "$0" "$@" > /dev/full"#, &["-q", ALIVE], "").code, Some(0));
-        // With stderr gone as well the exit code is all there is.
+        // Without stderr the exit code is the only report.
         assert_eq!(run(lab, r#"exec "$0" "$@" > /dev/full 2>&1"#, &[ALIVE], "").code, Some(4));
         assert_eq!(run(lab, r#"exec "$0" "$@" 2> /dev/full"#, &["--bogus"], "").code, Some(3));
         assert_eq!(run(lab, r#"exec "$0" "$@" 2> /dev/full"#, &["--debug", ALIVE], "").code, Some(0));
@@ -310,13 +311,13 @@ fn a_limit_on_file_sizes_is_a_failure_and_no_sigxfsz() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_a_failure_and_no_sigpipe() {
+fn a_broken_pipe_is_a_failure_and_no_sigpipe() {
     lab::play(|lab| {
         for (args, stdin) in [(&[ALIVE][..], String::new()), (&["--max-pps=unlimited"], list(&hosts(1, 5000)))] {
-            let (unread, widow) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-            drop(unread);
+            let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+            drop(reader);
             let mut command = lab.command();
-            command.args(args).stdin(Stdio::piped()).stdout(widow).stderr(Stdio::piped());
+            command.args(args).stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
             let running = lab.start_as_is(&mut command);
             running.feed(stdin);
             fails(&running.finish(LIMIT), "writing results: Broken pipe (the output is incomplete)");
@@ -327,19 +328,19 @@ fn a_reader_that_went_away_is_a_failure_and_no_sigpipe() {
 #[test]
 fn a_stdout_that_is_not_open_for_writing_is_a_failure() {
     lab::play(|lab| {
-        let words = "writing results: Bad file descriptor (the output is incomplete)";
-        fails(&run(lab, r#"exec "$0" "$@" 1< /dev/null"#, &[ALIVE], ""), words);
-        fails(&run(lab, r#"exec "$0" "$@" 1< /dev/null"#, &["--version"], ""), words);
-        // The reading end of a pipe is never ready to be written to: this must not be waited for.
+        let message = "writing results: Bad file descriptor (the output is incomplete)";
+        fails(&run(lab, r#"exec "$0" "$@" 1< /dev/null"#, &[ALIVE], ""), message);
+        fails(&run(lab, r#"exec "$0" "$@" 1< /dev/null"#, &["--version"], ""), message);
+        // The reading end of a pipe is never writable, so this must not be waited for.
         let (reader, _writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let mut command = lab.command();
         let running = lab.start_as_is(command.arg(ALIVE).stdin(Stdio::null()).stdout(reader).stderr(Stdio::piped()));
-        fails(&running.finish(LIMIT), words);
+        fails(&running.finish(LIMIT), message);
     });
 }
 
 #[test]
-fn a_stdout_that_does_not_block_is_waited_for() {
+fn a_non_blocking_stdout_is_waited_for() {
     lab::play(|lab| {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
         let mut command = lab.command();
@@ -357,7 +358,7 @@ fn a_stdout_that_does_not_block_is_waited_for() {
                 Ok(count) => text.extend(&piece[..count]),
                 Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::WouldBlock),
             }
-            // Slower than the program writes, so that it finds the pipe full.
+            // Slower than the program, so that the pipe becomes full.
             thread::sleep(Duration::from_micros(200));
         }
         assert_eq!(running.finish(LIMIT).code, Some(0));
@@ -367,24 +368,24 @@ fn a_stdout_that_does_not_block_is_waited_for() {
     });
 }
 
-// Where the list comes from.
+// Stdin.
 
 #[test]
 fn a_stdin_that_is_not_open_for_reading_is_a_failure() {
     lab::play(|lab| {
-        let words = "reading the list: Bad file descriptor (nothing was probed)";
-        fails(&run(lab, r#"exec "$0" "$@" 0> /dev/null"#, &[], ""), words);
+        let message = "reading the list: Bad file descriptor (nothing was probed)";
+        fails(&run(lab, r#"exec "$0" "$@" 0> /dev/null"#, &[], ""), message);
         let (_reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let mut command = lab.command();
         let running = lab.start_as_is(command.stdin(writer).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        fails(&running.finish(LIMIT), words);
-        // Nobody asked for it to be read.
+        fails(&running.finish(LIMIT), message);
+        // With an operand it is not read.
         assert_eq!(run(lab, r#"exec "$0" "$@" 0> /dev/null"#, &[ALIVE], "").code, Some(0));
     });
 }
 
 #[test]
-fn a_directory_is_no_list_and_nothing_is_an_empty_one() {
+fn a_directory_is_not_a_list_and_dev_null_is_an_empty_one() {
     lab::play(|lab| {
         let outcome = run(lab, r#"exec "$0" "$@" < /"#, &[], "");
         fails(&outcome, "reading the list: Is a directory (nothing was probed)");
@@ -394,42 +395,42 @@ fn a_directory_is_no_list_and_nothing_is_an_empty_one() {
 }
 
 #[test]
-fn a_stdin_that_does_not_block_is_waited_for() {
+fn a_non_blocking_stdin_is_waited_for() {
     lab::play(|lab| {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
         let mut command = lab.command();
         let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
         drop(command);
-        feed_slowly(running, writer);
+        write_slowly(running, writer);
     });
 }
 
 #[test]
-fn a_slow_feeder_is_waited_for() {
+fn a_slow_writer_is_waited_for() {
     lab::play(|lab| {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let mut command = lab.command();
         let running = lab.start_as_is(command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()));
         drop(command);
-        let outcome = feed_slowly(running, writer);
+        let outcome = write_slowly(running, writer);
         assert!(outcome.wall >= ms(300), "{outcome:?}");
     });
 }
 
 #[test]
-fn a_socket_is_a_stdin_like_any_other() {
+fn stdin_may_be_a_socket() {
     lab::play(|lab| {
         let (near, far) =
             socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).expect("a pair");
         let mut command = lab.command();
         let running = lab.start_as_is(command.stdin(near).stdout(Stdio::piped()).stderr(Stdio::piped()));
         drop(command);
-        feed_slowly(running, far);
+        write_slowly(running, far);
     });
 }
 
 /// Writes a list in pieces that end anywhere, with pauses.
-fn feed_slowly(mut running: Running, writer: OwnedFd) -> Finished {
+fn write_slowly(mut running: Running, writer: OwnedFd) -> Finished {
     running.wait_until_signals_are_blocked();
     let mut writer = File::from(writer);
     for piece in ["10.0", ".0.1", "\n", "10.0.0.2\n10.", "0.0.3"] {
@@ -447,7 +448,7 @@ fn feed_slowly(mut running: Running, writer: OwnedFd) -> Finished {
 fn a_terminal_gets_a_hint_and_is_read() {
     lab::play(|lab| {
         let Ok(pty) = openpty(None, None) else {
-            let reason = b"SKIPPED a_terminal_gets_a_hint_and_is_read: no pseudo-terminal can be had\n";
+            let reason = b"SKIPPED a_terminal_gets_a_hint_and_is_read: no pseudo-terminal can be opened\n";
             let _ = std::io::stderr().write_all(reason);
             return;
         };
@@ -464,13 +465,13 @@ fn a_terminal_gets_a_hint_and_is_read() {
     });
 }
 
-// Descriptors, memory and other things that run short.
+// Descriptors, memory, network.
 
 #[test]
-fn closed_descriptors_are_never_taken_by_sockets() {
+fn closed_descriptors_are_not_reused_for_sockets() {
     lab::play(|lab| {
-        // What is closed at start is /dev/null before the program begins; it can then not be told from what the caller
-        // has sent there himself.
+        // Rust's start-up code opens /dev/null in place of a closed descriptor, so that this cannot
+        // be distinguished from a redirection to /dev/null.
         for (script, args) in [
             (r#"exec "$0" "$@" <&-"#, &[ALIVE][..]),
             (r#"exec "$0" "$@" >&-"#, &[ALIVE]),
@@ -482,7 +483,7 @@ fn closed_descriptors_are_never_taken_by_sockets() {
             lab.forget();
             let outcome = run(lab, script, args, "");
             assert_eq!(outcome.code, Some(0), "{script}: {outcome:?}");
-            // Text for stdout or stderr that went into a socket would be on the wire.
+            // Text written to a socket instead of stdout or stderr would be on the wire.
             assert_eq!(lab.seen().len(), args.iter().filter(|arg| **arg == ALIVE).count(), "{script}");
             assert_eq!(lab.counts().damaged, 0);
         }
@@ -492,9 +493,9 @@ fn closed_descriptors_are_never_taken_by_sockets() {
 }
 
 #[test]
-fn too_few_descriptors_are_our_failure_and_no_hosts() {
+fn too_few_descriptors_are_a_failure() {
     lab::play(|lab| {
-        // From none that the program could open to enough.
+        // From none free to enough.
         let mut succeeded = false;
         for limit in 3..12 {
             let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
@@ -517,21 +518,21 @@ fn too_few_descriptors_are_our_failure_and_no_hosts() {
 }
 
 #[test]
-fn too_little_memory_for_a_list_is_said_and_no_abort() {
+fn too_little_memory_for_a_list_is_a_failure_and_no_abort() {
     lab::play(|lab| {
         let list = list(&hosts(1, 600_000));
         let limited = |kib: u64, stdin: &str| {
             run(lab, &format!("ulimit -v {kib}; exec \"$0\" \"$@\""), &["-q", "--max-pps=unlimited"], stdin)
         };
-        // The least that the program needs for itself, its loader included.
+        // The least that the program needs, with its dynamic linker.
         let own = (1..400).map(|n| n * 256).find(|&kib| limited(kib, "").code == Some(0)).expect("100 MiB are enough");
         for more in [1024, 2048, 4096] {
             let outcome = limited(own + more, &list);
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{own} + {more}: {outcome:?}");
-            let said = outcome.first_stderr_line();
-            assert!(said.starts_with("xymonping: out of memory at "), "{said}");
+            let line = outcome.first_stderr_line();
+            assert!(line.starts_with("xymonping: out of memory at "), "{line}");
             let hint = " lines (split the list, or allow more: ulimit -v, or the control group)";
-            assert!(said.ends_with(hint), "{said}");
+            assert!(line.ends_with(hint), "{line}");
             assert_eq!(outcome.stdout, "");
         }
         assert!(lab.seen().is_empty());
@@ -539,7 +540,7 @@ fn too_little_memory_for_a_list_is_said_and_no_abort() {
 }
 
 #[test]
-fn a_network_that_is_down_is_our_failure_and_no_hosts() {
+fn a_network_that_is_down_is_a_failure() {
     lab::play(|lab| {
         lab.ip(&["link", "set", "lab0", "down"]);
         let outcome = lab.run(&["--retries=0", "--timeout=100ms"], "10.0.0.1\n10.0.0.2\n");
@@ -552,13 +553,13 @@ fn a_network_that_is_down_is_our_failure_and_no_hosts() {
 }
 
 #[test]
-fn a_log_in_the_way_of_nothing_may_fail_without_harm() {
+fn a_debug_log_that_cannot_be_written_does_not_end_the_run() {
     lab::play(|lab| {
-        // Whoever reads stderr may go away, or never have been there.
-        let (gone, widow) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
-        drop(gone);
+        // The reader of stderr may have ended, or stderr may not be open for writing.
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        drop(reader);
         let mut command = lab.command();
-        command.args(["--debug", ALIVE]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(widow);
+        command.args(["--debug", ALIVE]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(writer);
         let outcome = lab.start_as_is(&mut command).finish(LIMIT);
         assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive"]));
         let read_only = OpenOptions::new().read(true).custom_flags(OFlag::O_CLOEXEC.bits()).open("/dev/null");

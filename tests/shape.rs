@@ -1,8 +1,8 @@
-//! What probes look like on the wire, and in which order they leave.
+//! The properties of probes on the wire, and their order.
 //!
-//! A probe's size, filling, TTL and the like are asked for to find out about a network, so that what counts is what came
-//! out at the far end and not what was asked for. Whatever they look like, answers are told from strangers' as ever. And
-//! where our own system refuses to send such probes, no host is blamed.
+//! The size, pattern, TTL and so on of probes are checked at the far end of the wire. Whatever they
+//! are, replies are recognized; and if the kernel refuses to send such probes, no host is
+//! unreachable.
 
 mod lab;
 
@@ -14,12 +14,13 @@ use lab::{Behaviour, DEVICE, Finished, LIMIT, Lab, Seen};
 
 const ALIVE: [&str; 2] = ["10.0.0.1", "fd00::1"];
 
-/// The hosts that this kernel has a family for.
+/// A live host of each family that the kernel has.
 fn hosts(lab: &Lab) -> &'static [&'static str] {
     if lab.has_ipv6() { &ALIVE } else { &ALIVE[..1] }
 }
 
-/// Probes one live host of each family so, and gives what the wire saw of them.
+/// Probes one live host of each family with these options, and returns the probes that the wire
+/// saw.
 fn seen(lab: &Lab, args: &[&str]) -> Vec<Seen> {
     lab.forget();
     let outcome = lab.run(&[args, hosts(lab)].concat(), "");
@@ -30,10 +31,10 @@ fn seen(lab: &Lab, args: &[&str]) -> Vec<Seen> {
     seen
 }
 
-/// The run was refused with exit code 3, in these words, and no packet left.
-fn is_refused(lab: &Lab, outcome: &Finished, words: &str) {
+/// The run was refused with exit code 3 and this message, and no packet was sent.
+fn is_refused(lab: &Lab, outcome: &Finished, message: &str) {
     assert_eq!(outcome.code, Some(3), "{outcome:?}");
-    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"));
+    assert_eq!(outcome.first_stderr_line(), format!("xymonping: {message}"));
     assert_eq!(outcome.stdout, "");
     assert!(lab.seen().is_empty());
 }
@@ -41,11 +42,11 @@ fn is_refused(lab: &Lab, outcome: &Finished, words: &str) {
 // The order.
 
 #[test]
-fn shuffled_probes_leave_in_a_random_order_and_lines_stand_in_that_of_the_list() {
+fn shuffled_probes_are_sent_in_random_order_and_lines_keep_that_of_the_list() {
     lab::play(|lab| {
         let v4: Vec<String> = (1..=200).map(|n| format!("10.1.0.{n}")).collect();
         let v6: Vec<String> = (1..=if lab.has_ipv6() { 200 } else { 0 }).map(|n| format!("fd00::{n:x}")).collect();
-        // Mixed in the list, so that the order of the list is not that of the families either.
+        // The list alternates between the families, so its order is not that of the probes.
         let list: Vec<&str> =
             (0..200).flat_map(|n| v6.get(n).into_iter().chain(v4.get(n))).map(String::as_str).collect();
         let input = list.join("\n");
@@ -59,23 +60,23 @@ fn shuffled_probes_leave_in_a_random_order_and_lines_stand_in_that_of_the_list()
             let order: Vec<IpAddr> = lab.seen().iter().map(|seen| seen.dst).collect();
             assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), list.len(), "{args:?}");
             assert_eq!(order.len(), list.len(), "{args:?}: one probe for each");
-            assert!(order.is_sorted_by_key(IpAddr::is_ipv6), "{args:?}: IPv4 goes before IPv6");
+            assert!(order.is_sorted_by_key(IpAddr::is_ipv6), "{args:?}: IPv4 before IPv6");
             order
         };
         let (plain, one, other) = (order(&[]), order(&["--shuffle"]), order(&["--shuffle"]));
         let listed: Vec<IpAddr> = v4.iter().chain(&v6).map(|host| host.parse().expect("an address")).collect();
         assert_eq!(plain, listed);
-        // That 200 are shuffled into the same order once more will not happen.
+        // The odds that 200 are shuffled into the same order are negligible.
         assert_ne!(one, plain);
         assert_ne!(other, plain);
         assert_ne!(one, other);
-        let stayed = one.iter().zip(&plain).filter(|(one, plain)| one == plain).count();
-        assert!(stayed < list.len() / 4, "{stayed} of {} are where they were", list.len());
+        let unmoved = one.iter().zip(&plain).filter(|(one, plain)| one == plain).count();
+        assert!(unmoved < list.len() / 4, "{unmoved} of {} are where they were", list.len());
     });
 }
 
 #[test]
-fn shuffled_targets_have_the_retries_and_the_verdicts_of_others() {
+fn shuffled_targets_have_retries_and_verdicts_like_others() {
     lab::play(|lab| {
         lab.host("10.2.0.0/16", Behaviour::silent());
         let (alive, silent): (Vec<_>, Vec<_>) =
@@ -92,7 +93,7 @@ fn shuffled_targets_have_the_retries_and_the_verdicts_of_others() {
 // The data.
 
 #[test]
-fn probes_are_as_long_as_asked_for() {
+fn probes_have_the_requested_size() {
     lab::play(|lab| {
         for (args, size) in [
             (&[][..], 56),
@@ -109,7 +110,7 @@ fn probes_are_as_long_as_asked_for() {
         ] {
             assert!(seen(lab, args).iter().all(|seen| seen.len == size), "{args:?}");
         }
-        // What the longest IPv4 packet holds.
+        // As much as the longest IPv4 packet holds.
         lab.forget();
         let outcome = lab.run(&["--size=65507", "--ipv4", "10.0.0.1"], "");
         assert_eq!(lab.seen().iter().map(|seen| seen.len).collect::<Vec<_>>(), [65_507], "{outcome:?}");
@@ -123,7 +124,7 @@ fn probes_are_as_long_as_asked_for() {
 }
 
 #[test]
-fn a_pattern_fills_what_is_behind_the_token() {
+fn a_pattern_fills_the_data_after_the_token() {
     lab::play(|lab| {
         lab.keep_data();
         let sixteen: Vec<u8> = (0x10..0x20).collect();
@@ -132,22 +133,22 @@ fn a_pattern_fills_what_is_behind_the_token() {
             [("ff", &[0xff][..]), ("00", &[0]), ("DeadBeef", &[0xde, 0xad, 0xbe, 0xef]), (&hex, &sixteen)]
         {
             for seen in seen(lab, &[&format!("--pattern={pattern}"), "--size=61"]) {
-                let filling: Vec<u8> = bytes.iter().copied().cycle().take(61 - 16).collect();
-                assert_eq!(seen.data[16..], filling, "{pattern}");
+                let filled: Vec<u8> = bytes.iter().copied().cycle().take(61 - 16).collect();
+                assert_eq!(seen.data[16..], filled, "{pattern}");
             }
         }
-        // The token stays what it was, so that it is another one in another run.
+        // The token is not affected, so it differs from run to run.
         let tokens = [0; 2].map(|_| seen(lab, &["--pattern=ff"])[0].data[..16].to_vec());
         assert_ne!(tokens[0], tokens[1]);
-        // Without a pattern the bytes count, as those of ping(8).
+        // Without a pattern the bytes count up, as in ping(8).
         assert_eq!(seen(lab, &[])[0].data[16..], (16..56).collect::<Vec<u8>>());
-        // Where there is nothing to be filled.
+        // With nothing to fill.
         seen(lab, &["--pattern=ff", "--size=16"]);
         lab.forget();
         for pattern in ["", "f", "fff", "xy", "0x", &format!("{hex}00")] {
             let outcome = lab.run(&[&format!("--pattern={pattern}"), "10.0.0.1"], "");
-            let words = "give 1 to 16 bytes in hexadecimal, as in ff00";
-            is_refused(lab, &outcome, &format!("--pattern: bad value \"{pattern}\" ({words})"));
+            let hint = "give 1 to 16 bytes in hexadecimal, as in ff00";
+            is_refused(lab, &outcome, &format!("--pattern: bad value \"{pattern}\" ({hint})"));
         }
     });
 }
@@ -155,7 +156,7 @@ fn a_pattern_fills_what_is_behind_the_token() {
 // The header.
 
 #[test]
-fn probes_live_as_long_as_asked_for() {
+fn probes_have_the_requested_ttl() {
     lab::play(|lab| {
         for (args, ttl) in [
             (&["--ttl=1"][..], 1),
@@ -176,7 +177,7 @@ fn probes_live_as_long_as_asked_for() {
 }
 
 #[test]
-fn probes_of_both_families_have_the_service_asked_for() {
+fn probes_have_the_requested_tos() {
     lab::play(|lab| {
         assert!(seen(lab, &[]).iter().all(|seen| seen.tos == 0));
         for (args, tos) in [
@@ -199,32 +200,32 @@ fn probes_of_both_families_have_the_service_asked_for() {
 }
 
 #[test]
-fn routers_may_fragment_only_where_that_was_not_forbidden() {
+fn dont_fragment_is_set_on_request() {
     lab::play(|lab| {
-        // On such a machine packets are free to be fragmented, unless somebody says otherwise.
+        // On such a machine packets may be fragmented, unless an option forbids it.
         lab.set_sysctl("net.ipv4.ip_no_pmtu_disc", "1");
-        let forbidden = |args: &[&str]| seen(lab, args)[0].dont_fragment;
-        assert!(!forbidden(&["--size=1000"]));
-        assert!(forbidden(&["--size=1000", "--dont-fragment"]));
-        assert!(forbidden(&["--size=1000", "-M"]));
-        assert!(forbidden(&["-Meb", "1000"]));
+        let dont_fragment = |args: &[&str]| seen(lab, args)[0].dont_fragment;
+        assert!(!dont_fragment(&["--size=1000"]));
+        assert!(dont_fragment(&["--size=1000", "--dont-fragment"]));
+        assert!(dont_fragment(&["--size=1000", "-M"]));
+        assert!(dont_fragment(&["-Meb", "1000"]));
     });
 }
 
 #[test]
-fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fragmented() {
+fn probes_that_are_too_long_for_a_frame_are_a_failure_with_dont_fragment() {
     lab::play(|lab| {
-        // Not below what IPv6 asks of every device, or it would be gone.
+        // Not below the minimum of IPv6, which the kernel would switch off.
         lab.ip(&["link", "set", DEVICE, "mtu", "1500"]);
         let few = ["--timeout=300ms", "--retries=1", "--size=1473", "--ipv4"];
         for letter in ["--dont-fragment", "-M"] {
             let outcome = lab.run(&[&few[..], &[letter]].concat(), "10.0.0.1\n10.0.0.2\n");
-            let words =
+            let message =
                 "no probe could leave this machine: Message too long (check this machine's network, and --size)";
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
-            assert_eq!(outcome.first_stderr_line(), format!("xymonping: {words}"));
+            assert_eq!(outcome.first_stderr_line(), format!("xymonping: {message}"));
         }
-        // Though some go by a way that is wide enough: they have their lines, and the others none.
+        // Targets with a large enough MTU have their lines, and the others none.
         let input = "127.0.0.1\n10.0.0.1\n10.0.0.2\n10.0.0.3\n192.0.2.1\n";
         let outcome = lab.run(&[&few[..], &["-M"]].concat(), input);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
@@ -232,27 +233,31 @@ fn probes_that_do_not_fit_into_a_frame_are_our_failure_where_they_may_not_be_fra
         assert!(outcome.is_alive("127.0.0.1") && outcome.is_alive("192.0.2.1"), "{outcome:?}");
         assert_eq!(outcome.lines().len(), 2, "{outcome:?}");
         assert!(lab.seen().is_empty());
-        // One byte less fits, and without the option our own system fragments what is longer.
+        // One byte less fits, and without the option the kernel fragments longer probes.
         let outcome = lab.run(&["--size=1472", "-M4", "10.0.0.1"], "");
         assert!(outcome.is_alive("10.0.0.1"), "{outcome:?}");
         assert_eq!(lab.seen().len(), 1);
         let before = lab.counts().others;
         lab.run(&[&few[..], &["--retries=0", "10.0.0.1"]].concat(), "");
-        assert_eq!((lab.seen().len(), lab.counts().others - before), (1, 2), "two fragments are no probe to the lab");
+        assert_eq!(
+            (lab.seen().len(), lab.counts().others - before),
+            (1, 2),
+            "the lab does not count two fragments as a probe"
+        );
     });
 }
 
 // The device.
 
 #[test]
-fn an_interface_is_where_probes_leave_and_answers_come_in() {
+fn probes_are_sent_and_replies_received_on_the_requested_interface() {
     lab::play(|lab| {
         for args in
             [&["--interface=lab0"][..], &["--interface", "lab0"], &["-I", "lab0"], &["-Ilab0"], &["-AeI", "lab0"]]
         {
             seen(lab, args);
         }
-        // There is no way to them through the loopback device.
+        // They cannot be reached through the loopback device.
         lab.forget();
         let outcome = lab.run(&["--interface=lo", "--timeout=200ms", "--retries=0", "10.0.0.1"], "");
         assert_ne!(outcome.verdict_of("10.0.0.1").split(' ').next(), Some("alive"), "{outcome:?}");
@@ -261,7 +266,7 @@ fn an_interface_is_where_probes_leave_and_answers_come_in() {
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_refused() {
+fn an_interface_that_does_not_exist_is_refused() {
     lab::play(|lab| {
         for name in ["lab9", "no such one", "%", "10.0.0.1"] {
             let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
@@ -273,17 +278,17 @@ fn an_interface_that_is_not_there_is_refused() {
         }
         for name in ["", "a-name-of-16-byt", "a-name-of-many-more-bytes"] {
             let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
-            let words = "give the name of an interface";
-            is_refused(lab, &outcome, &format!("--interface: bad value \"{name}\" ({words})"));
+            let hint = "give the name of an interface";
+            is_refused(lab, &outcome, &format!("--interface: bad value \"{name}\" ({hint})"));
         }
     });
 }
 
 #[test]
-fn ordinary_users_may_shape_their_probes_as_well() {
+fn ordinary_users_may_use_these_options() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
-        // With a raw socket, and with none.
+        // With raw sockets, and with datagram sockets.
         for (mut command, groups) in [(caller::with_net_raw(&program), "1 0"), (ordinary(&program), "0 2147483647")] {
             lab.set_sysctl("net.ipv4.ping_group_range", groups);
             lab.forget();
