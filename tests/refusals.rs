@@ -55,7 +55,7 @@ fn without_time_stamps_replies_are_timed_when_they_are_read() {
         let words = "xymonping: receive time stamps: Protocol not available (RTTs are taken when replies are read, and \
                      too long by the wait for that)\n";
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), words), "{outcome:?}");
-        assert_eq!(outcome.said_of(SILENT), "unreachable");
+        assert_eq!(outcome.verdict_of(SILENT), "unreachable");
         let near = [alive, v6].concat();
         let mut rtts: Vec<_> = near.iter().filter_map(|host| outcome.rtt_of(host)).collect();
         rtts.sort();
@@ -87,7 +87,7 @@ fn without_packet_filters_what_arrives_is_checked_all_the_same() {
             );
             assert_eq!(outcome.first_stderr_line(), words);
             assert_all(&outcome, &alive, true);
-            assert_eq!(outcome.said_of(SILENT), "unreachable");
+            assert_eq!(outcome.verdict_of(SILENT), "unreachable");
             // Only the filter that knows the Identifier keeps strangers out.
             let read = !outcome.stderr.contains(" 0 stray,");
             assert!(read || !calls.contains(&BY_IDENT), "{outcome:?}");
