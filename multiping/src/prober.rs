@@ -46,9 +46,11 @@ use crate::prober::references::References;
 use crate::prober::slow_start::SlowStart;
 use crate::token::{Key, Token};
 
-/// The most probes that are sent in one system call. Their send times are interpolated, so larger
-/// batches make RTTs less exact: beside busy processors, 16 made the error's 99th percentile fifty
-/// times that of 8, for 0.7 % of the time.
+/// The most probes that are sent in one system call at an unlimited rate. Their send times are
+/// interpolated, so larger batches make RTTs less exact: beside busy processors, 16 made the error's
+/// 99th percentile fifty times that of 8, for 0.7 % of the time. At any other rate each probe has a
+/// call of its own: the scheduler may take the processor away between two packets of one call, and
+/// then the RTTs of those before it are too short, of those after it too long, by milliseconds.
 pub const MAX_BATCH: usize = 8;
 
 /// How long to sleep without looking for replies. At 50 packets a second there is a packet to send
@@ -240,7 +242,8 @@ impl<S: Strategy> Prober<S> {
         }
         let window = self.slow_start.window(self.in_flight(), now);
         let window = usize::try_from(window).unwrap_or(usize::MAX);
-        let max = self.pacer.allows(now, MAX_BATCH).min(window);
+        let batch = if self.pacer.is_unlimited() { MAX_BATCH } else { 1 };
+        let max = self.pacer.allows(now, batch).min(window);
         for (target, attempt) in self.references.ready(now).chain(self.strategy.ready(now)).take(max) {
             let Some(address) = self.address(target) else { break };
             if self.batch.first().is_some_and(|first| first.address.family() != address.family()) {

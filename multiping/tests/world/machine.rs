@@ -270,6 +270,8 @@ impl Run<'_> {
             if batch.is_empty() {
                 return More::Wait;
             }
+            let is_unlimited = self.world.plan.rate().pps().is_none();
+            assert!(batch.len() == 1 || is_unlimited, "at a finite rate each probe has a call of its own");
             let machine = &self.world.machine;
             let accepted =
                 if self.rng.percent(machine.partial) { self.rng.below(batch.len() as u64) } else { u64::MAX };
