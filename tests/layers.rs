@@ -15,7 +15,10 @@ use proc_macro2::{TokenStream, TokenTree};
 
 /// The packages, and the files of each in the order in which they may use each other.
 const PACKAGES: [(&str, &[&str]); 2] = [
-    ("multiping", &["alloc", "address", "plan", "wire", "token", "tally", "prober", "error", "net", "turn", "lib"]),
+    (
+        "multiping",
+        &["alloc", "address", "plan", "wire", "token", "tally", "stats", "prober", "error", "net", "turn", "lib"],
+    ),
     (
         ".",
         &[
@@ -41,7 +44,7 @@ const PACKAGES: [(&str, &[&str]); 2] = [
 ];
 
 /// The files of the engine that do no IO, and the words that would show that they do.
-const CORE: &[&str] = &["alloc", "address", "plan", "wire", "token", "tally", "prober"];
+const CORE: &[&str] = &["alloc", "address", "plan", "wire", "token", "tally", "stats", "prober"];
 const IO: &[&str] = &["nix", "socket2", "fs", "env", "process", "thread", "SystemTime", "UdpSocket", "OwnedFd"];
 
 /// Crates that are for certain files only.

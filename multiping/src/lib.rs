@@ -26,6 +26,7 @@ compile_error!("multiping needs Linux: it relies on kernel time stamps and socke
 pub mod address;
 pub mod alloc;
 pub mod plan;
+pub mod stats;
 pub mod tally;
 pub mod token;
 pub mod wire;
