@@ -1,8 +1,8 @@
-//! Writes what a shell needs to complete the command line of xymonping, from the table of flags:
-//! `completions bash`, `zsh` or `fish`, to standard output.
+//! Prints a completion script for the command line of xymonping, from the table of flags:
+//! `completions bash`, `zsh` or `fish`.
 //!
-//! This is an example and not an option of the program, because a setuid binary should not contain
-//! what only a build needs. Ignored letters are not offered.
+//! An example rather than an option of the program, because a setuid binary should not contain what
+//! only a build needs. Ignored letters are not completed.
 
 use std::env;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ fn main() -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())
 }
 
-/// A long option or a letter, as typed, with its dashes.
+/// A long option or a letter, as typed.
 struct Row {
     typed: String,
     value: Value,
@@ -36,11 +36,11 @@ fn rows() -> Vec<Row> {
 
 fn bash() -> String {
     let rows = rows();
-    let typed = |wanted: fn(Value) -> bool| {
-        let rows = rows.iter().filter(|row| wanted(row.value));
+    let typed = |matches: fn(Value) -> bool| {
+        let rows = rows.iter().filter(|row| matches(row.value));
         rows.map(|row| row.typed.as_str()).collect::<Vec<_>>().join(" | ")
     };
-    // A long option with a value is offered with the `=` that may stand before it.
+    // A long option with a required value is completed with `=`.
     let words = rows.iter().map(|row| match row.value {
         Value::Required(..) if row.typed.starts_with("--") => format!("{}=", row.typed),
         _ => row.typed.clone(),
@@ -128,7 +128,7 @@ fn fish() -> String {
             None => format!("-s {}", typed.trim_start_matches('-')),
         };
         let value = match value {
-            // fish has no way to say that a value may follow `=` only.
+            // fish cannot express that a value may follow `=` only.
             Value::None | Value::Optional(..) => "",
             Value::Required(_, Hint::File) => " -r -F",
             Value::Required(_, Hint::Interface) => " -x -a '(__fish_print_interfaces)'",
@@ -146,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    /// Feeds a script to a shell; without that shell there is nothing to see.
-    fn ask(test: &str, shell: &str, arguments: &[&str], script: &str) -> Option<String> {
+    /// The output of a script in a shell; `None` if that shell is not installed.
+    fn run(test: &str, shell: &str, arguments: &[&str], script: &str) -> Option<String> {
         let pipe = Stdio::piped;
         let child = Command::new(shell).args(arguments).stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn();
         let mut child = match child {
@@ -157,30 +157,30 @@ mod tests {
                 return None;
             }
         };
-        child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("the shell reads");
+        child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("the shell reads it");
         let output = child.wait_with_output().expect("the shell ends");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{shell}: {said}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.is_empty(), "{shell}: {errors}");
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     #[test]
-    fn every_flag_that_does_something_is_offered_in_every_shell() {
-        let named = |text: &str, name: &str| text.split([' ', '\'', '=', '[', '+', '\n']).any(|word| word == name);
+    fn every_flag_with_an_effect_is_completed_in_every_shell() {
+        let has = |text: &str, name: &str| text.split([' ', '\'', '=', '[', '+', '\n']).any(|word| word == name);
         let (bash, zsh, fish) = (bash(), zsh(), fish());
         let bash = bash.lines().find(|line| line.contains("compgen -W")).expect("a list of words");
         let (_, zsh) = zsh.split_once("_arguments -s -S").expect("a call of _arguments");
         for flag in FLAGS {
             if let Some(long) = flag.long {
                 let typed = format!("--{long}");
-                assert!(named(bash, &typed) && named(zsh, &typed), "{typed}");
+                assert!(has(bash, &typed) && has(zsh, &typed), "{typed}");
                 assert!(fish.contains(&format!(" -l {long} ")), "{typed}");
             }
             if let Some(short) = flag.short {
                 let typed = format!("-{short}");
-                let acts = !flag.is_ignored();
-                assert_eq!((named(zsh, &typed), named(bash, &typed)), (acts, acts), "{typed}");
-                assert_eq!(fish.contains(&format!(" -s {short} ")), acts, "{typed}");
+                let has_effect = !flag.is_ignored();
+                assert_eq!((has(zsh, &typed), has(bash, &typed)), (has_effect, has_effect), "{typed}");
+                assert_eq!(fish.contains(&format!(" -s {short} ")), has_effect, "{typed}");
             }
         }
     }
@@ -189,13 +189,13 @@ mod tests {
     fn bash_completes() {
         const NAME: &str = "bash_completes";
         let complete = |words: &str| {
-            // `compopt` works only while bash completes for a person.
+            // `compopt` works only in an interactive completion.
             let script = format!(
                 "set -eu\ncompopt() {{ :; }}\n{}\nCOMP_WORDS=(xymonping {words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
                  _xymonping\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
                 bash()
             );
-            ask(NAME, "bash", &["--norc"], &script)
+            run(NAME, "bash", &["--norc"], &script)
         };
         let Some(long) = complete("--re") else { return };
         assert_eq!(long, "--retries=\n--responses=\n");
@@ -209,15 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn zsh_understands_it() {
-        ask("zsh_understands_it", "zsh", &["-f", "-n"], &zsh());
+    fn zsh_parses_the_script() {
+        run("zsh_parses_the_script", "zsh", &["-f", "-n"], &zsh());
     }
 
     #[test]
     fn fish_completes() {
         let script = format!("{}complete -C 'xymonping --retr'\ncomplete -C 'xymonping -'\n", fish());
-        if let Some(said) = ask("fish_completes", "fish", &["--no-config"], &script) {
-            assert!(said.contains("--retries\t") && said.contains("-q\tprint no lines"), "{said}");
+        if let Some(output) = run("fish_completes", "fish", &["--no-config"], &script) {
+            assert!(output.contains("--retries\t") && output.contains("-q\tprint no lines"), "{output}");
         }
     }
 }

@@ -1,10 +1,11 @@
-//! A forger: what somebody who makes up replies can do to a run, and what he cannot.
+//! Forged replies: what an attacker can do to the results, and what not.
 //!
-//! Two of them, each on a lab of its own for every test:
-//! * `blind`: he knows the method, the list and the attempts, but not the key, and sees no packet. He can do nothing:
-//!   no dead host is alive, no RTT is moved, and no live host is unreachable, however many replies he sends;
-//! * `watching`: he stands on the path and sees every probe. He may answer in a dead host's place, as whoever sees an
-//!   Echo Request can, but each probe once, in its time, and for nobody else.
+//! Two attackers, with a lab of its own for every test:
+//! * `blind`: knows the method, the list and the attempts, but not the key, and sees no packet.
+//!   However many replies are forged, no dead host is alive, no live host is unreachable, and no
+//!   RTT changes;
+//! * `watching`: is on the path and sees every probe. It can reply for a dead host, as anyone can
+//!   who sees an Echo Request, but once for each probe, within its timeout, and for no other host.
 
 mod lab;
 

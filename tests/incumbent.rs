@@ -1,12 +1,12 @@
-//! What the program that this one replaces gets wrong, one scenario after the other, and how it should be.
+//! What Xymon's own xymonping gets wrong, a scenario for each, and how it should be.
 //!
-//! The comments say how xymonping 4.3.30 fared. The scenarios run against any other program too:
-//! `XYMONPING_UNDER_TEST=/usr/lib/xymon/server/bin/xymonping cargo test --test incumbent`. What became of each with the
-//! original and with fping is in tests/README.md.
+//! The comments say what xymonping 4.3.30 does. The scenarios can be run on any other program:
+//! `XYMONPING_UNDER_TEST=/usr/lib/xymon/server/bin/xymonping cargo test --test incumbent`. The
+//! results of the original and of fping are in tests/README.md.
 //!
-//! Two of its weaknesses are not here. A step of the wall clock makes it wait for an hour or call everybody down; no
-//! test may set the clock of the machine it runs on, so that is shown where stamps are turned into moments
-//! (src/net/stamp.rs). And its speed is a matter of benches/.
+//! Two of its faults are not here. After a step of the wall clock it waits for an hour or calls
+//! every host down; a test must not set the clock of its machine, so that is tested where stamps
+//! are converted (multiping/src/net/timestamp.rs). Its speed is measured in benches/.
 
 mod lab;
 
@@ -20,21 +20,21 @@ use lab::caller::{self, ORDINARY, Rights, ordinary};
 use lab::{Answer, Behaviour, Finished, HOST4, IcmpError, Lab, Running, hosts, list, ms};
 use nix::sys::signal::Signal;
 
-/// Silence is told soon. The original knows whole seconds only.
+/// Short timeouts. The original accepts whole seconds only.
 const FAST: [&str; 3] = ["--timeout=1", "--retries=1", "--max-pps=1000"];
 
-/// How many of these hosts are called alive, and how many unreachable.
-fn told(outcome: &Finished, addresses: &[String]) -> (usize, usize) {
-    told_in(&outcome.stdout, addresses)
+/// How many of these hosts are alive, and how many unreachable.
+fn tally(outcome: &Finished, addresses: &[String]) -> (usize, usize) {
+    tally_of(&outcome.stdout, addresses)
 }
 
-fn told_in(stdout: &str, addresses: &[String]) -> (usize, usize) {
-    let said: HashMap<&str, &str> = stdout.lines().filter_map(|line| line.split_once(" is ")).collect();
-    let told = |word: &str| {
-        let about = |address: &&String| said.get(address.as_str()).is_some_and(|said| said.starts_with(word));
-        addresses.iter().filter(about).count()
+fn tally_of(stdout: &str, addresses: &[String]) -> (usize, usize) {
+    let verdicts: HashMap<&str, &str> = stdout.lines().filter_map(|line| line.split_once(" is ")).collect();
+    let count = |verdict: &str| {
+        let has_it = |address: &&String| verdicts.get(address.as_str()).is_some_and(|it| it.starts_with(verdict));
+        addresses.iter().filter(has_it).count()
     };
-    (told("alive ("), told("unreachable"))
+    (count("alive ("), count("unreachable"))
 }
 
 fn start(lab: &Lab, args: &[&str], input: &str) -> Running {
@@ -52,19 +52,19 @@ fn assert_usage_error(lab: &Lab, args: &[&str]) {
     assert_eq!(lab.seen().len(), 0, "{args:?}");
 }
 
-/// It counted copies as answers of other hosts, and the round ended too early: 8 of 80 unreachable.
+/// It counts copies as replies of other hosts, and stops waiting too early: 8 of 80 unreachable.
 #[test]
-fn duplicates_answer_for_nobody_else() {
+fn duplicates_do_not_count_for_other_hosts() {
     lab::play(|lab| {
         let hosts = hosts(1, 80);
         lab.others(Behaviour { copies: 2, ..Behaviour::default() });
         let outcome = lab.run(&["--max-pps=500"], list(&hosts));
-        assert_eq!(told(&outcome, &hosts), (80, 0));
+        assert_eq!(tally(&outcome, &hosts), (80, 0));
         assert_eq!(lab.seen().len(), 80);
     });
 }
 
-/// Copies counted as responses: in every second run one or two probes satisfied `--responses=3`.
+/// Copies count as responses: in every second run one or two probes are enough for `--responses=3`.
 #[test]
 fn duplicates_are_not_further_responses() {
     lab::play(|lab| {
@@ -75,20 +75,20 @@ fn duplicates_are_not_further_responses() {
     });
 }
 
-/// Only a silent 100 ms let it send on: it never ended.
+/// It sends the next probe only after 100 ms without a packet: it never ends.
 #[test]
-fn a_trickle_of_foreign_replies_does_not_keep_the_run_alive() {
+fn foreign_replies_do_not_keep_the_run_from_ending() {
     lab::play(|lab| {
         let hosts = hosts(1, 150);
         lab.others(Behaviour::silent());
-        let _trickle = lab.foreign_replies(20, 0x1234);
+        let _replies = lab.foreign_replies(20, 0x1234);
         let outcome = lab.run(&FAST, list(&hosts));
-        assert_eq!((outcome.is_complete(), told(&outcome, &hosts)), (true, (0, 150)));
+        assert_eq!((outcome.is_complete(), tally(&outcome, &hosts)), (true, (0, 150)));
     });
 }
 
-/// Children with adjacent process ids shared identifiers, and replies to one run's first probes were taken for replies
-/// to another's second ones: up to 40 of 95 dead hosts were alive.
+/// Processes with adjacent ids share identifiers, and accept replies to each other's probes: up to
+/// 40 of 95 dead hosts are alive.
 #[test]
 fn neighbouring_runs_do_not_share_replies() {
     lab::play(|lab| {
@@ -96,8 +96,8 @@ fn neighbouring_runs_do_not_share_replies() {
         lab.host("10.2.0.0/16", Behaviour::silent());
         let directory = env::temp_dir().join(format!("xymonping-neighbours-{}", process::id()));
         fs::create_dir(&directory).expect("a directory for temporary files");
-        // All from one shell, which uses up no other process ids in between. The living answer while the dead are asked
-        // again.
+        // All from one shell, which uses no other process ids in between. The live hosts reply
+        // while the dead ones are probed again.
         let script = "slow=$1; shift; for n in 1 2 3; do\n\
                       \"$0\" $slow <<<\"$ALIVE\" >alive-$n &\n\
                       \"$0\" \"$@\" <<<\"$DEAD\" >dead-$n &\n\
@@ -107,19 +107,19 @@ fn neighbouring_runs_do_not_share_replies() {
         command.args(["-c", script]).arg(lab::program()).arg(slow).args(lab::spelled(&FAST));
         command.current_dir(&directory).env("ALIVE", list(&alive)).env("DEAD", list(&dead));
         lab.start(&mut command).finish(lab::LIMIT);
-        let told = |name: &str, addresses: &[String]| {
-            told_in(&fs::read_to_string(directory.join(name)).expect("its output"), addresses)
+        let tally = |name: &str, addresses: &[String]| {
+            tally_of(&fs::read_to_string(directory.join(name)).expect("its output"), addresses)
         };
-        let told: Vec<_> =
-            (1..=3).map(|n| (told(&format!("alive-{n}"), &alive), told(&format!("dead-{n}"), &dead))).collect();
-        fs::remove_dir_all(&directory).expect("it is ours");
-        assert_eq!(told, [((95, 0), (0, 95)); 3]);
+        let tallies: Vec<_> =
+            (1..=3).map(|n| (tally(&format!("alive-{n}"), &alive), tally(&format!("dead-{n}"), &dead))).collect();
+        fs::remove_dir_all(&directory).expect("our directory");
+        assert_eq!(tallies, [((95, 0), (0, 95)); 3]);
     });
 }
 
-/// Any reply from anywhere was taken, with no way to refuse it.
+/// It accepts any reply from any address, and has no option against that.
 #[test]
-fn replies_from_another_address_count_only_if_they_prove_what_they_answer() {
+fn replies_from_another_address_are_accepted_only_with_a_valid_token() {
     lab::play(|lab| {
         let from = Some("10.0.0.66".parse().expect("an address"));
         lab.host("10.0.0.7", Behaviour { from, ..Behaviour::default() });
@@ -132,28 +132,29 @@ fn replies_from_another_address_count_only_if_they_prove_what_they_answer() {
     });
 }
 
-/// Hosts beyond 65,535 were unreachable, and their replies credited to the first ones.
+/// Hosts beyond 65,535 are unreachable, and their replies count for the first ones.
 #[test]
-fn more_hosts_than_sequence_numbers_are_all_told_right() {
+fn more_hosts_than_sequence_numbers_have_the_right_verdicts() {
     lab::play(|lab| {
         let (alive, dead) = (hosts(1, 67_000), hosts(5, 56));
         lab.host("10.5.0.0/16", Behaviour::silent());
-        // The dead ones stand first: it is they who would be taken for the last ones, had numbers wrapped around.
+        // The dead hosts are first: if numbers wrapped around, these would get the replies of the
+        // last ones.
         let outcome = lab.run(&["--max-pps=40000", "--timeout=2"], list(&dead) + &list(&alive));
         assert_eq!(
-            (outcome.is_complete(), told(&outcome, &alive), told(&outcome, &dead)),
+            (outcome.is_complete(), tally(&outcome, &alive), tally(&outcome, &dead)),
             (true, (67_000, 0), (0, 56))
         );
     });
 }
 
-/// It slept in the send path before it read: 20.2 ms for a path of 10 us.
+/// It sleeps between sending and reading: 20.2 ms for a path of 10 us.
 #[test]
-fn the_pace_is_not_in_the_rtt() {
+fn pacing_is_not_included_in_the_rtt() {
     lab::play(|lab| {
         let hosts = hosts(1, 30);
         let outcome = lab.run(&[], list(&hosts));
-        assert_eq!(told(&outcome, &hosts), (30, 0));
+        assert_eq!(tally(&outcome, &hosts), (30, 0));
         let (seen, answered) = (lab.seen(), lab.answered());
         let mut excess: Vec<Duration> = hosts
             .iter()
@@ -161,8 +162,8 @@ fn the_pace_is_not_in_the_rtt() {
                 let ip: IpAddr = host.parse().expect("an address");
                 let probe = seen.iter().find(|seen| seen.dst == ip).expect("it was probed");
                 let answer = answered.iter().find(|answer| answer.host == ip).expect("it has answered");
-                let shown = outcome.rtt_of(host).expect("it is alive");
-                shown.saturating_sub(answer.time.end - probe.time)
+                let printed = outcome.rtt_of(host).expect("it is alive");
+                printed.saturating_sub(answer.time.end - probe.time)
             })
             .collect();
         excess.sort();
@@ -170,9 +171,9 @@ fn the_pace_is_not_in_the_rtt() {
     });
 }
 
-/// It took the time when it came to read: 1,754 ms for a host 250 ms away.
+/// It reads the clock when it reads the reply: 1,754 ms for a host 250 ms away.
 #[test]
-fn a_stopped_process_does_not_stretch_rtts() {
+fn a_stop_of_the_process_does_not_lengthen_rtts() {
     lab::play(|lab| {
         lab.others(Behaviour::after(ms(250)));
         let mut running = start(lab, &[], "10.0.0.1\n");
@@ -183,21 +184,21 @@ fn a_stopped_process_does_not_stretch_rtts() {
         running.signal(Signal::SIGCONT);
         let outcome = running.finish(lab::LIMIT);
         let rtt = outcome.rtt_of("10.0.0.1").expect("it is alive");
-        let travelled = lab.answered()[0].time.end - lab.seen()[0].time;
-        assert!(rtt >= ms(249) && rtt < travelled + ms(100), "{rtt:?}, not {travelled:?}");
+        let true_rtt = lab.answered()[0].time.end - lab.seen()[0].time;
+        assert!(rtt >= ms(249) && rtt < true_rtt + ms(100), "{rtt:?}, not {true_rtt:?}");
     });
 }
 
-/// It read the send time from the reply: 1,795,207,274,621.4 ms.
+/// It reads the send time from the reply: 1,795,207,274,621.4 ms.
 #[test]
-fn a_reply_cannot_move_the_rtt() {
+fn the_data_of_a_reply_does_not_affect_the_rtt() {
     lab::play(|lab| {
         lab.host("10.0.0.1", Behaviour::answering(Answer::ZeroedData));
         lab.host("10.0.0.2", Behaviour::answering(Answer::TruncatedTo(0)));
         lab.host("10.0.0.3", Behaviour::answering(Answer::TruncatedTo(8)));
         lab.host("10.0.0.4", Behaviour::answering(Answer::Data(vec![0xff; 56])));
         lab.host("10.0.0.5", Behaviour::answering(Answer::FlippedByte(12)));
-        // The bytes of a good reply lie in the buffer when the short ones arrive.
+        // When the short replies arrive, the buffer has the bytes of a valid one.
         let outcome = lab.run(&FAST, "10.0.0.99\n10.0.0.1\n10.0.0.2\n10.0.0.3\n10.0.0.4\n10.0.0.5\n");
         assert!(outcome.is_alive("10.0.0.99"), "{outcome:?}");
         for n in 1..=5 {
@@ -206,19 +207,20 @@ fn a_reply_cannot_move_the_rtt() {
     });
 }
 
-/// Raw sockets see packets that nobody has checked: a reply with checksum 0xdead was alive.
+/// The kernel does not verify ICMP checksums for raw sockets: a reply with checksum 0xdead is
+/// accepted.
 #[test]
-fn a_reply_with_a_wrong_checksum_is_no_reply() {
+fn a_reply_with_a_wrong_checksum_is_not_accepted() {
     lab::play(|lab| {
         lab.script("10.0.0.1", vec![Behaviour::answering(Answer::BadChecksum)]);
         lab.script("10.0.0.2", vec![Behaviour::answering(Answer::BadChecksum), Behaviour::default()]);
         let outcome = lab.run(&FAST, "10.0.0.1\n10.0.0.2\n");
         assert_eq!(outcome.verdict_of("10.0.0.1"), "unreachable", "{outcome:?}");
-        assert!(outcome.is_alive("10.0.0.2"), "damage is loss, and loss is retried: {outcome:?}");
+        assert!(outcome.is_alive("10.0.0.2"), "it is probed again: {outcome:?}");
     });
 }
 
-/// SIGFPE, which xymonnet takes for a success without lines; or no pacing at all.
+/// SIGFPE, which xymonnet takes for success without lines; or no pacing.
 #[test]
 fn a_bad_rate_is_a_usage_error() {
     lab::play(|lab| {
@@ -268,7 +270,7 @@ fn no_retries_are_one_probe() {
     });
 }
 
-/// `-Ae -r 1` pinged 0.0.0.1 and nobody else: every host red.
+/// `-Ae -r 1` pings only 0.0.0.1: every host is red.
 #[test]
 fn the_value_of_an_option_is_never_an_address() {
     lab::play(|lab| {
@@ -294,9 +296,9 @@ fn the_value_of_an_option_is_never_an_address() {
     });
 }
 
-/// 010.0.0.1 pinged 8.0.0.1; a leading blank cost the line, and so the host.
+/// It pings 8.0.0.1 for 010.0.0.1, and drops lines with a leading blank.
 #[test]
-fn an_address_is_what_it_looks_like() {
+fn ambiguous_addresses_are_rejected_and_blanks_accepted() {
     lab::play(|lab| {
         let rejected =
             ["010.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "10.0.0.256", "10.0.0", "10.0.0.1.2", "router"];
@@ -307,18 +309,18 @@ fn an_address_is_what_it_looks_like() {
         for n in 2..=5 {
             assert!(outcome.is_alive(&format!("10.0.0.{n}")), "{outcome:?}");
         }
-        assert_eq!(lab.seen().len(), 4, "nobody else is probed");
+        assert_eq!(lab.seen().len(), 4, "no other host is probed");
         for rejected in rejected {
-            assert!(outcome.stderr.contains(&format!("\"{rejected}\"")), "{rejected} is named: {outcome:?}");
+            assert!(outcome.stderr.contains(&format!("\"{rejected}\"")), "{rejected} is quoted: {outcome:?}");
         }
         let outcome = lab.run(&[&FAST[..], &["--exit-status"]].concat(), &input);
         assert_eq!((outcome.code, outcome.lines().len()), (Some(2), 4), "{outcome:?}");
     });
 }
 
-/// SIGABRT, which xymonnet takes for a success without lines; a file capability did not help.
+/// SIGABRT, which xymonnet takes for success without lines, also with a file capability.
 #[test]
-fn without_privilege_it_says_what_is_missing() {
+fn without_privilege_the_message_says_what_is_missing() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
@@ -339,9 +341,9 @@ fn without_privilege_it_says_what_is_missing() {
     });
 }
 
-/// `Uid: 65534 65534 0 65534`: root was one call away for the whole run.
+/// `Uid: 65534 65534 0 65534`: it can regain root during the whole run.
 #[test]
-fn privilege_is_gone_for_good_while_it_probes() {
+fn privileges_are_dropped_for_good_while_it_probes() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
@@ -368,7 +370,7 @@ fn privilege_is_gone_for_good_while_it_probes() {
     });
 }
 
-/// With 1,197 inherited descriptors its socket was beyond a set of 1,024: SIGABRT, where the C library checks.
+/// With 1,197 inherited descriptors its socket is beyond FD_SETSIZE: SIGABRT.
 #[test]
 fn inherited_descriptors_do_no_harm() {
     lab::play(|lab| {
@@ -386,7 +388,7 @@ fn inherited_descriptors_do_no_harm() {
     });
 }
 
-/// `unreachable` for everybody after 18 s, exit 0; or another source than was asked for, exit 0.
+/// `unreachable` for all hosts after 18 s, exit 0; or another source address, exit 0.
 #[test]
 fn a_bad_source_is_a_usage_error() {
     lab::play(|lab| {
@@ -398,9 +400,9 @@ fn a_bad_source_is_a_usage_error() {
     });
 }
 
-/// `unreachable` for everybody, exit 0: a storm of red.
+/// `unreachable` for all hosts, exit 0: every host is red.
 #[test]
-fn our_own_network_down_is_nobody_elses_fault() {
+fn with_our_network_down_no_host_is_unreachable() {
     lab::play(|lab| {
         lab.ip(&["link", "set", lab::DEVICE, "down"]);
         let outcome = lab.run(&FAST, list(&hosts(1, 20)));
@@ -423,9 +425,9 @@ fn lines_that_cannot_be_written_are_a_failure() {
     });
 }
 
-/// Zero bytes.
+/// No output.
 #[test]
-fn a_run_cut_short_tells_what_it_knows() {
+fn an_interrupted_run_prints_its_results() {
     lab::play(|lab| {
         let (alive, rest) = (hosts(1, 10), hosts(2, 1000));
         let mut running = start(lab, &[], &(list(&alive) + &list(&rest)));
@@ -433,53 +435,55 @@ fn a_run_cut_short_tells_what_it_knows() {
         running.signal(Signal::SIGTERM);
         let outcome = running.finish(lab::LIMIT);
         assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{outcome:?}");
-        assert_eq!(told(&outcome, &alive), (10, 0), "{outcome:?}");
-        assert_eq!(told(&outcome, &rest).1, 0, "who was not asked is not unreachable: {outcome:?}");
+        assert_eq!(tally(&outcome, &alive), (10, 0), "{outcome:?}");
+        assert_eq!(tally(&outcome, &rest).1, 0, "hosts that were not probed are not unreachable: {outcome:?}");
         assert!(outcome.first_stderr_line().contains("SIGTERM"), "{outcome:?}");
     });
 }
 
-/// One deadline for a whole round: the first of 1,500 hosts could answer 30 s late and be alive.
+/// One timeout for all hosts together: the first of 1,500 hosts can reply 30 s late and be alive.
 #[test]
-fn every_probe_has_its_own_deadline() {
+fn every_probe_has_its_own_timeout() {
     lab::play(|lab| {
         let (late, rest) = (hosts(1, 5), hosts(2, 60));
         lab.host("10.1.0.0/16", Behaviour::after(ms(1500)));
         let outcome = lab.run(&["--timeout=1", "--retries=0"], list(&late) + &list(&rest));
-        assert_eq!((told(&outcome, &late), told(&outcome, &rest)), ((0, 5), (60, 0)), "{outcome:?}");
+        assert_eq!((tally(&outcome, &late), tally(&outcome, &rest)), ((0, 5), (60, 0)), "{outcome:?}");
     });
 }
 
-/// fping gives a host up at the first send that fails; the original tries it again in the next round.
+/// fping calls a host unreachable at the first failed send; the original tries again after the
+/// others.
 #[test]
 fn a_failed_send_is_tried_again_in_its_own_time() {
     lab::play(|lab| {
         let hosts = hosts(1, 5);
         lab.ip(&["route", "del", "10.0.0.0/8"]);
         let mut running = start(lab, &["--timeout=1", "--retries=1"], &(list(&hosts) + "192.0.2.9\n"));
-        // Its turn comes after theirs.
+        // It is probed after the others.
         running.wait_until(lab::LIMIT, "the neighbour's probe", |_| lab.seen().len() == 1);
         lab.ip(&["route", "add", "10.0.0.0/8", "via", "192.0.2.254", "dev", lab::DEVICE]);
         let outcome = running.finish(lab::LIMIT);
-        assert_eq!((outcome.is_complete(), told(&outcome, &hosts)), (true, (5, 0)), "{outcome:?}");
+        assert_eq!((outcome.is_complete(), tally(&outcome, &hosts)), (true, (5, 0)), "{outcome:?}");
     });
 }
 
-/// It reads every packet of everybody; this flood it withstood.
+/// It reads the replies to every ping on the machine. The results are right even so.
 #[test]
-fn strangers_packets_are_not_even_seen() {
+fn replies_to_other_pings_are_not_received() {
     lab::play(|lab| {
         let hosts = hosts(1, 200);
         let _flood = lab.foreign_replies(10_000, 0x4321);
         let outcome = lab.run(&[&FAST[..], &["--debug"]].concat(), list(&hosts));
-        assert_eq!((outcome.is_complete(), told(&outcome, &hosts)), (true, (200, 0)));
-        // Some arrive between the opening of a socket and its filter; they are put aside before the first probe leaves.
+        assert_eq!((outcome.is_complete(), tally(&outcome, &hosts)), (true, (200, 0)));
+        // Some arrive between the opening of a socket and its filter; they are read before the
+        // first probe.
         let probing = outcome.stderr.lines().skip_while(|line| !line.contains(" send "));
         assert_eq!(probing.filter(|line| line.contains(" recv ")).count(), 200);
     });
 }
 
-/// Ignored, and the list read instead; or left out. Exit 0.
+/// It ignores the name and reads the list, or skips it. Exit 0.
 #[test]
 fn a_host_name_as_an_operand_is_an_error() {
     lab::play(|lab| {
@@ -491,7 +495,7 @@ fn a_host_name_as_an_operand_is_an_error() {
     });
 }
 
-/// `--max-ppps=5000` was accepted silently.
+/// It accepts `--max-ppps=5000` silently.
 #[test]
 fn a_mistyped_option_is_an_error_and_a_letter_of_fping_is_not() {
     lab::play(|lab| {
@@ -504,15 +508,15 @@ fn a_mistyped_option_is_an_error_and_a_letter_of_fping_is_not() {
     });
 }
 
-/// `-i10` was no pace at all: eleven packets within a millisecond. And `-r2` was two attempts in all.
+/// `-i10` is no pacing: eleven packets within a millisecond. And `-r2` is two attempts in all.
 #[test]
-fn letters_mean_what_fping_means_by_them() {
+fn letters_have_the_meaning_of_fping() {
     lab::play(|lab| {
         lab.host("10.2.0.0/16", Behaviour::silent());
         let (alive, dead) = (hosts(1, 40), hosts(2, 1));
         let outcome = lab.run(&["-Ae", "-i10", "-r2", "-t300"], list(&dead) + &list(&alive));
-        assert_eq!((told(&outcome, &alive), told(&outcome, &dead)), ((40, 0), (0, 1)), "{outcome:?}");
-        // 10 ms apart, of which a late wake-up may make 2 good.
+        assert_eq!((tally(&outcome, &alive), tally(&outcome, &dead)), ((40, 0), (0, 1)), "{outcome:?}");
+        // 10 ms apart, of which 2 may be caught up with after a late wake-up.
         let seen = lab.seen();
         for (n, later) in seen.iter().enumerate().skip(10) {
             let apart = later.time - seen[n - 10].time;
@@ -539,7 +543,7 @@ fn ipv6_is_pinged_like_ipv4() {
     });
 }
 
-/// An error is no answer, and not the end of a host either: the next attempt may take another way.
+/// An error is not a reply, and does not end a target either: the next attempt may be answered.
 #[test]
 fn icmp_errors_decide_nothing() {
     lab::play(|lab| {
@@ -553,20 +557,20 @@ fn icmp_errors_decide_nothing() {
     });
 }
 
-/// Its debugging output had identifier and index swapped.
+/// Its debugging output has identifier and index swapped.
 #[test]
 fn debugging_output_is_right() {
     lab::play(|lab| {
         let outcome = lab.run(&["--debug"], "10.0.0.1\n");
         let seen = lab.seen().pop().expect("it was probed");
         let numbers = format!("10.0.0.1 ident {} seq {} ", seen.ident, seen.seq);
-        assert_eq!(outcome.stderr.matches(&numbers).count(), 2, "once sent, once received: {outcome:?}");
+        assert_eq!(outcome.stderr.matches(&numbers).count(), 2, "sent and received: {outcome:?}");
     });
 }
 
-/// Every probe carried the time of day.
+/// Every probe carries the time of day.
 #[test]
-fn a_probe_tells_nothing_about_our_clock() {
+fn a_probe_carries_no_time() {
     lab::play(|lab| {
         lab.keep_data();
         lab.run(&["--responses=3"], "10.0.0.1\n10.0.0.2\n");
@@ -575,12 +579,8 @@ fn a_probe_tells_nothing_about_our_clock() {
         assert_eq!(seen.len(), 12);
         let tokens: BTreeSet<&[u8]> = seen.iter().map(|seen| &seen.data[..16]).collect();
         let rests: BTreeSet<&[u8]> = seen.iter().map(|seen| &seen.data[16..]).collect();
-        assert_eq!(
-            (tokens.len(), rests.len()),
-            (12, 1),
-            "each has a token of its own, and the rest is a fixed pattern"
-        );
-        // A clock runs in one direction only. Seals are drawn as if by lot: by chance 12 are in order once in 10^8 runs.
+        assert_eq!((tokens.len(), rests.len()), (12, 1), "a token each, and then a fixed pattern");
+        // Times would be in order. Seals are random: by chance 12 are in order once in 10^8 runs.
         let seals: Vec<&[u8]> = seen.iter().map(|seen| &seen.data[8..16]).collect();
         assert!(!seals.is_sorted(), "{seals:?}");
     });

@@ -1,10 +1,9 @@
-//! The promise of the house (README.md, CONTRIBUTING.md): which file may use which, and what the core
-//! may not do. Between the packages Cargo keeps the order; clocks, prints and exits are kept to their
-//! places by lints (Cargo.toml, clippy.toml).
+//! The layers of the code (README.md, CONTRIBUTING.md): which file may use which, and what the core
+//! must not do. Cargo enforces the order of the packages; lints restrict clocks, printing and exits
+//! (Cargo.toml, clippy.toml).
 //!
-//! The sources are read as tokens, so that comments and strings neither hide nor feign anything. An
-//! arrow is a path from the root of a package, `crate::X` or `xymonping::X`. `foo/bar.rs` counts as
-//! `foo.rs`.
+//! The sources are read as tokens, so comments and strings do not count. A use is a path from the
+//! root of a package, `crate::X` or `xymonping::X`. `foo/bar.rs` counts as `foo.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -43,15 +42,15 @@ const PACKAGES: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// The files of the engine that do no IO, and the words that would show that they do.
+/// The files of the engine that do no IO, and the words that IO would take.
 const CORE: &[&str] = &["alloc", "address", "plan", "wire", "token", "tally", "stats", "prober"];
 const IO: &[&str] = &["nix", "socket2", "fs", "env", "process", "thread", "SystemTime", "UdpSocket", "OwnedFd"];
 
-/// Crates that are for certain files only.
+/// Crates that only certain files may use.
 const CRATES: &[(&str, &[&str])] =
     &[("lexopt", &["cli"]), ("caps", &["privilege"]), ("socket2", &["net"]), ("seccompiler", &["sandbox"])];
 
-/// Above this a file is to be split.
+/// The most lines of a file; a longer one must be split.
 const MAX_LINES: usize = 500;
 
 /// A source file.
@@ -65,7 +64,7 @@ struct File {
     words: Vec<String>,
 }
 
-/// All words and signs of a file, those in brackets of any kind included.
+/// All words and signs of a file, including those in brackets of any kind.
 fn words(tokens: TokenStream, words: &mut Vec<String>) {
     for token in tokens {
         match token {
@@ -110,69 +109,69 @@ impl File {
         File { path, name, below: place.map(|place| &order[..place]), text, words: all }
     }
 
-    /// The files of the package that this file uses, itself excepted. `crate::{a, b}` is refused, so
-    /// that no arrow is hidden in a group.
-    fn arrows(&self) -> Vec<&str> {
+    /// The files of the package that this file uses, except itself. `crate::{a, b}` is refused, so
+    /// that no use is hidden in a group.
+    fn uses(&self) -> Vec<&str> {
         let from_root = |path: &&[String]| ["crate", "xymonping"].contains(&path[0].as_str()) && path[1] == ":";
         let paths = self.words.windows(4).filter(from_root);
         paths.map(|path| path[3].as_str()).filter(|to| *to != self.name).collect()
     }
 
-    fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
+    fn violations(&self) -> Vec<String> {
+        let mut violations = Vec::new();
         let below = self.below.unwrap_or_else(|| {
-            complaints.push("is in no layer".to_owned());
+            violations.push("is in no layer".to_owned());
             &[]
         });
-        for to in self.arrows() {
+        for to in self.uses() {
             if !below.contains(&to) {
-                complaints.push(format!("may not use {to}"));
+                violations.push(format!("may not use {to}"));
             }
         }
         if self.words.windows(4).any(|path| path[0] == "super" && path[3] == "super") {
-            complaints.push("reaches over its parent by super::super".to_owned());
+            violations.push("uses super::super".to_owned());
         }
         for word in IO.iter().filter(|_| CORE.contains(&self.name.as_str())) {
             if self.words.iter().any(|other| other == word) {
-                complaints.push(format!("does IO: {word}"));
+                violations.push(format!("does IO: {word}"));
             }
         }
         for (name, files) in CRATES {
             if !files.contains(&self.name.as_str())
                 && self.words.windows(2).any(|pair| pair[0] == *name && pair[1] == ":")
             {
-                complaints.push(format!("uses {name}"));
+                violations.push(format!("uses {name}"));
             }
         }
         if self.path.ends_with("mod.rs") {
-            complaints.push("is a mod.rs".to_owned());
+            violations.push("is a mod.rs".to_owned());
         }
         if !self.text.starts_with("//!") {
-            complaints.push("does not open with what it is".to_owned());
+            violations.push("does not begin with a `//!` comment".to_owned());
         }
         if self.text.lines().count() > MAX_LINES {
-            complaints.push("is too long: split it".to_owned());
+            violations.push("is too long".to_owned());
         }
-        complaints
+        violations
     }
 }
 
 #[test]
-fn every_file_keeps_the_rules_of_the_house() {
+fn every_file_follows_the_rules() {
     let files = files();
-    assert!(files.len() > 40, "where are the sources?");
-    let complain = |file: &File| {
-        file.complaints().into_iter().map(|what| format!("{} {what}", file.path.display())).collect::<Vec<_>>()
+    assert!(files.len() > 40, "there are more source files");
+    let violations = |file: &File| {
+        file.violations().into_iter().map(|what| format!("{} {what}", file.path.display())).collect::<Vec<_>>()
     };
-    let complaints: Vec<String> = files.iter().flat_map(complain).collect();
-    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+    let violations: Vec<String> = files.iter().flat_map(violations).collect();
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
 #[test]
-fn what_breaks_the_rules_is_noticed() {
-    let complaints = |name: &str, text: &str| {
+fn violations_are_detected() {
+    let violations = |name: &str, text: &str| {
         let order = PACKAGES[0].1;
-        File::new(PathBuf::from(format!("{name}.rs")), name.to_owned(), order, format!("//! X.\n{text}")).complaints()
+        File::new(PathBuf::from(format!("{name}.rs")), name.to_owned(), order, format!("//! X.\n{text}")).violations()
     };
     for text in [
         "use crate::turn::turn;",
@@ -185,7 +184,7 @@ fn what_breaks_the_rules_is_noticed() {
         "fn f() { nix::unistd::getpid() }",
         "fn f() { lexopt::Parser::from_env() }",
     ] {
-        assert_eq!(complaints("wire", text).len(), 1, "{text}: {:?}", complaints("wire", text));
+        assert_eq!(violations("wire", text).len(), 1, "{text}: {:?}", violations("wire", text));
     }
     for text in [
         "use crate::address::Family;",
@@ -194,7 +193,7 @@ fn what_breaks_the_rules_is_noticed() {
         "#[cfg(test)] mod tests { use super::*; }",
         "pub(crate) fn f() {}",
     ] {
-        assert_eq!(complaints("wire", text), [] as [&str; 0], "{text}");
+        assert_eq!(violations("wire", text), [] as [&str; 0], "{text}");
     }
-    assert_eq!(complaints("utils", ""), ["is in no layer"]);
+    assert_eq!(violations("utils", ""), ["is in no layer"]);
 }

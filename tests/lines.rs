@@ -1,8 +1,9 @@
-//! The promise of `report`: every line is byte for byte what Xymon's readers expect, and says what happened.
+//! Tests of `report`: every line is byte for byte what Xymon expects, and true.
 //!
-//! Runs take place in a world without time and network: this file answers the probes itself, each with the RTT that the
-//! line shall show. At the end stand two readers written after xymonnet.c (`finish_ping_service`) and do_net.c
-//! (`do_net_rrd`), with their habits of C; what they understand must be what was answered.
+//! There is no network and no clock here: this file replies to the probes itself, each with the RTT
+//! that the line must have. At the end are two parsers that follow xymonnet.c
+//! (`finish_ping_service`) and do_net.c (`do_net_rrd`), as C code parses; their results must be
+//! those replies.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -27,14 +28,14 @@ const IDENTS: PerFamily<u16> = PerFamily { v4: 0x1234, v6: 0x5678 };
 const TIMEOUT: Duration = Duration::from_secs(200);
 const ENETUNREACH: i32 = 101;
 
-/// What befalls one probe.
+/// The response to one probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fortune {
-    Answered(Duration),
-    Silence,
+enum Response {
+    Replied(Duration),
+    Silent,
     Refused,
 }
-use Fortune::{Answered, Refused, Silence};
+use Response::{Refused, Replied, Silent};
 
 fn plan() -> Plan {
     Plan::default().with_rate(Rate::UNLIMITED).with_timeout(TIMEOUT).unwrap().with_retries(0)
@@ -77,23 +78,24 @@ fn parsed(list: &str) -> List {
 }
 
 fn begin(plan: Plan, list: &str) -> (Run, Instant) {
-    let start = Instant::now(); // some moment; no later one is ever asked for
+    let start = Instant::now(); // the only reading of a clock
     let List { addresses, lines, .. } = parsed(list);
     let prober = Prober::sweep(&plan, addresses, Key::new(RandomState::new()), IDENTS, start).unwrap();
     (Run { prober, lines }, start)
 }
 
-/// Sends everything that may leave at `now`, and lets `fortune` befall it, by address and number of the attempt.
-fn send(prober: &mut Prober<Sweep>, now: Instant, fortune: &mut impl FnMut(&str, u32) -> Fortune) {
+/// Sends everything that may be sent at `now`. `response` returns what happens to a probe, by
+/// address and attempt.
+fn send(prober: &mut Prober<Sweep>, now: Instant, response: &mut impl FnMut(&str, u32) -> Response) {
     while let Some(&probe) = prober.poll_send(now).first() {
         let ident = IDENTS[probe.address.family()];
-        match fortune(&probe.address.to_string(), probe.token.attempt) {
+        match response(&probe.address.to_string(), probe.token.attempt) {
             Refused => {
                 let error = SendError::Refused { errno: ENETUNREACH };
-                assert!(prober.handle_send_error(error, now), "it is refused at once");
+                assert!(prober.handle_send_error(error, now), "the refusal is accepted at once");
             }
-            Silence => prober.handle_sent(1, now..now, true),
-            Answered(rtt) => {
+            Silent => prober.handle_sent(1, now..now, true),
+            Replied(rtt) => {
                 prober.handle_sent(1, now..now, true);
                 let data = probe.token.emit();
                 prober.handle_reply(probe.address, &Echo { ident, seq: probe.seq, data: &data }, now + rtt);
@@ -103,27 +105,27 @@ fn send(prober: &mut Prober<Sweep>, now: Instant, fortune: &mut impl FnMut(&str,
 }
 
 /// A whole run over `list`.
-fn run(plan: Plan, list: &str, mut fortune: impl FnMut(&str, u32) -> Fortune) -> Run {
+fn run(plan: Plan, list: &str, mut response: impl FnMut(&str, u32) -> Response) -> Run {
     let (mut run, mut now) = begin(plan, list);
     let prober = &mut run.prober;
-    send(prober, now, &mut fortune);
+    send(prober, now, &mut response);
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
         prober.handle_timeouts(now, |_| Some(1), |_, _, _| {});
-        send(prober, now, &mut fortune);
+        send(prober, now, &mut response);
     }
     run
 }
 
-fn written(run: &Run, lines: Lines) -> String {
+fn output(run: &Run, lines: Lines) -> String {
     let mut out = Vec::new();
     run.write(lines, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-/// The line of a single host that answers after `rtt`.
+/// The line of a single host that replies after `rtt`.
 fn line(rtt: Duration) -> String {
-    written(&run(plan(), "192.0.2.1\n", |_, _| Answered(rtt)), Lines::All)
+    output(&run(plan(), "192.0.2.1\n", |_, _| Replied(rtt)), Lines::All)
 }
 
 fn usec(count: u64) -> Duration {
@@ -132,7 +134,7 @@ fn usec(count: u64) -> Duration {
 
 #[test]
 fn below_three_milliseconds_rtts_are_whole_microseconds_half_up() {
-    for (nanos, shown) in [
+    for (nanos, text) in [
         (0, "1 usec"),
         (1, "1 usec"),
         (499, "1 usec"),
@@ -148,13 +150,13 @@ fn below_three_milliseconds_rtts_are_whole_microseconds_half_up() {
         (2_999_499, "2999 usec"),
     ] {
         let line = line(Duration::from_nanos(nanos));
-        assert_eq!(line, format!("192.0.2.1 is alive ({shown})\n"), "{nanos} ns");
+        assert_eq!(line, format!("192.0.2.1 is alive ({text})\n"), "{nanos} ns");
     }
 }
 
 #[test]
 fn from_three_milliseconds_on_rtts_are_tenths_of_milliseconds_half_up() {
-    for (nanos, shown) in [
+    for (nanos, text) in [
         (2_999_500, "3.0 ms"),
         (2_999_999, "3.0 ms"),
         (3_000_000, "3.0 ms"),
@@ -175,14 +177,14 @@ fn from_three_milliseconds_on_rtts_are_tenths_of_milliseconds_half_up() {
         (200_000_000_000, "200000.0 ms"),
     ] {
         let line = line(Duration::from_nanos(nanos));
-        assert_eq!(line, format!("192.0.2.1 is alive ({shown})\n"), "{nanos} ns");
+        assert_eq!(line, format!("192.0.2.1 is alive ({text})\n"), "{nanos} ns");
     }
 }
 
 #[test]
 fn the_summary_rounds_as_the_lines_do() {
     for ticks in [0, 4].into_iter().chain((5_u64..300).step_by(10)) {
-        let run = run(plan(), "10.0.0.1\n", |_, _| Answered(Duration::from_nanos(ticks * 100)));
+        let run = run(plan(), "10.0.0.1\n", |_, _| Replied(Duration::from_nanos(ticks * 100)));
         let diagnosis = run.diagnosis();
         let summary = Summary::new(run.results(&diagnosis), 0, Duration::ZERO, Reserved::default()).to_string();
         let usec = ticks.div_ceil(10).max(1);
@@ -193,27 +195,27 @@ fn the_summary_rounds_as_the_lines_do() {
 
 #[test]
 fn tenths_are_rounded_from_whole_microseconds() {
-    // The mean becomes whole microseconds first and then, if they are 3000 or more, tenths: so 3.0495 ms is 3050 us,
-    // and that is 3.1 ms.
+    // The mean is rounded to microseconds first and then, from 3000 on, to tenths of milliseconds:
+    // 3.0495 ms is 3050 us, and that is 3.1 ms.
     for nanos in [3_049_500, 3_049_900, 3_049_990, 3_049_999] {
         assert_eq!(line(Duration::from_nanos(nanos)), "192.0.2.1 is alive (3.1 ms)\n", "{nanos} ns");
     }
 }
 
 #[test]
-fn a_reply_that_seems_to_come_before_its_probe_took_a_microsecond() {
+fn a_reply_stamped_before_its_probe_has_an_rtt_of_a_microsecond() {
     let (mut run, start) = begin(plan(), "192.0.2.1");
     let probe = run.prober.poll_send(start)[0];
     let later = start + Duration::from_millis(1);
     run.prober.handle_sent(1, later..later, true);
     let data = probe.token.emit();
     run.prober.handle_reply(probe.address, &Echo { ident: IDENTS.v4, seq: 0, data: &data }, start);
-    assert_eq!(written(&run, Lines::All), "192.0.2.1 is alive (1 usec)\n");
+    assert_eq!(output(&run, Lines::All), "192.0.2.1 is alive (1 usec)\n");
 }
 
 #[test]
-fn the_mean_of_several_answers_is_shown() {
-    for (rtts, shown) in [
+fn the_mean_of_several_replies_is_printed() {
+    for (rtts, text) in [
         (&[1000, 1001, 1003][..], "1001 usec"),
         (&[1, 2], "2 usec"),
         (&[2999, 3000], "3.0 ms"),
@@ -222,36 +224,36 @@ fn the_mean_of_several_answers_is_shown() {
         (&[200_000_000; 255], "200000.0 ms"),
     ] {
         let plan = plan().with_responses(rtts.len() as u8).unwrap();
-        let prober = run(plan, "192.0.2.1", |_, attempt| Answered(usec(rtts[attempt as usize])));
-        assert_eq!(written(&prober, Lines::All), format!("192.0.2.1 is alive ({shown})\n"), "{rtts:?}");
+        let prober = run(plan, "192.0.2.1", |_, attempt| Replied(usec(rtts[attempt as usize])));
+        assert_eq!(output(&prober, Lines::All), format!("192.0.2.1 is alive ({text})\n"), "{rtts:?}");
     }
 }
 
 #[test]
-fn fewer_answers_than_asked_are_enough_and_their_mean_is_shown() {
+fn the_mean_of_fewer_replies_than_requested_is_printed() {
     let plan = plan().with_responses(3).unwrap().with_retries(1);
-    let fortunes = [Silence, Answered(usec(100)), Answered(usec(201)), Silence];
-    let prober = run(plan, "192.0.2.1", |_, attempt| fortunes[attempt as usize]);
-    assert_eq!(written(&prober, Lines::All), "192.0.2.1 is alive (151 usec)\n");
+    let responses = [Silent, Replied(usec(100)), Replied(usec(201)), Silent];
+    let prober = run(plan, "192.0.2.1", |_, attempt| responses[attempt as usize]);
+    assert_eq!(output(&prober, Lines::All), "192.0.2.1 is alive (151 usec)\n");
 }
 
 #[test]
-fn a_host_that_answers_its_last_attempt_is_alive_with_the_rtt_of_that() {
+fn a_host_that_replies_to_its_last_attempt_is_alive_with_that_rtt() {
     let plan = plan().with_retries(2);
-    let fortune = |_: &str, attempt| if attempt == 2 { Answered(usec(345)) } else { Silence };
-    assert_eq!(written(&run(plan, "192.0.2.1", fortune), Lines::All), "192.0.2.1 is alive (345 usec)\n");
+    let response = |_: &str, attempt| if attempt == 2 { Replied(usec(345)) } else { Silent };
+    assert_eq!(output(&run(plan, "192.0.2.1", response), Lines::All), "192.0.2.1 is alive (345 usec)\n");
 }
 
 #[test]
 fn a_silent_host_is_unreachable() {
-    let prober = run(plan().with_retries(2), "192.0.2.1\n2001:db8::1\nfe80::1%eth0\n", |_, _| Silence);
+    let prober = run(plan().with_retries(2), "192.0.2.1\n2001:db8::1\nfe80::1%eth0\n", |_, _| Silent);
     let expected = "192.0.2.1 is unreachable\n2001:db8::1 is unreachable\nfe80::1%eth0 is unreachable\n";
-    assert_eq!(written(&prober, Lines::All), expected);
+    assert_eq!(output(&prober, Lines::All), expected);
 }
 
 #[test]
-fn ipv6_lines_read_the_same_in_the_form_of_rfc_5952() {
-    for (typed, shown) in [
+fn ipv6_addresses_are_printed_in_the_form_of_rfc_5952() {
+    for (typed, printed) in [
         ("2001:0DB8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
         ("2001:db8:0:0:1:0:0:1", "2001:db8::1:0:0:1"),
         ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
@@ -260,27 +262,27 @@ fn ipv6_lines_read_the_same_in_the_form_of_rfc_5952() {
         ("FE80::00ab%eth0", "fe80::ab%eth0"),
         ("fe80::1%2", "fe80::1%2"),
     ] {
-        let prober = run(plan(), typed, |_, _| Answered(usec(77)));
-        assert_eq!(written(&prober, Lines::All), format!("{shown} is alive (77 usec)\n"));
-        let prober = run(plan(), typed, |_, _| Silence);
-        assert_eq!(written(&prober, Lines::All), format!("{shown} is unreachable\n"));
+        let prober = run(plan(), typed, |_, _| Replied(usec(77)));
+        assert_eq!(output(&prober, Lines::All), format!("{printed} is alive (77 usec)\n"));
+        let prober = run(plan(), typed, |_, _| Silent);
+        assert_eq!(output(&prober, Lines::All), format!("{printed} is unreachable\n"));
     }
 }
 
 const MIXED: &str = "2001:db8::2 second family first\n192.0.2.1\nnonsense\n\n192.0.2.2 # silent\nfe80::1%eth0\n192.0.2.1\n\
                      fe80::1%2\n2001:DB8::2\nfe80::1%wlan0\n";
 
-fn mixed(address: &str, _: u32) -> Fortune {
+fn mixed(address: &str, _: u32) -> Response {
     match address {
-        "192.0.2.1" => Answered(usec(120)),
-        "2001:db8::2" => Answered(usec(4500)),
-        "fe80::1%2" => Answered(usec(9)),
-        _ => Silence,
+        "192.0.2.1" => Replied(usec(120)),
+        "2001:db8::2" => Replied(usec(4500)),
+        "fe80::1%2" => Replied(usec(9)),
+        _ => Silent,
     }
 }
 
 #[test]
-fn every_accepted_line_of_input_has_its_line_of_output_in_its_place() {
+fn every_accepted_line_has_its_output_line_in_the_same_order() {
     let expected = "2001:db8::2 is alive (4.5 ms)\n\
                     192.0.2.1 is alive (120 usec)\n\
                     192.0.2.2 is unreachable\n\
@@ -289,57 +291,57 @@ fn every_accepted_line_of_input_has_its_line_of_output_in_its_place() {
                     fe80::1%2 is alive (9 usec)\n\
                     2001:db8::2 is alive (4.5 ms)\n\
                     fe80::1%wlan0 is unreachable\n";
-    assert_eq!(written(&run(plan(), MIXED, mixed), Lines::All), expected);
+    assert_eq!(output(&run(plan(), MIXED, mixed), Lines::All), expected);
 }
 
 #[test]
-fn lines_can_be_selected_and_stay_what_they_are() {
+fn lines_can_be_selected_and_do_not_change() {
     let prober = run(plan(), MIXED, mixed);
-    let all = written(&prober, Lines::All);
-    let of = |what: &str| all.split_inclusive('\n').filter(|line| line.contains(what)).collect::<String>();
-    assert_eq!(written(&prober, Lines::Alive), of(" is alive "));
-    assert_eq!(written(&prober, Lines::Unreachable), of(" is unreachable"));
-    assert_eq!(written(&prober, Lines::None), "");
+    let all = output(&prober, Lines::All);
+    let with = |what: &str| all.split_inclusive('\n').filter(|line| line.contains(what)).collect::<String>();
+    assert_eq!(output(&prober, Lines::Alive), with(" is alive "));
+    assert_eq!(output(&prober, Lines::Unreachable), with(" is unreachable"));
+    assert_eq!(output(&prober, Lines::None), "");
     assert_eq!(Lines::default(), Lines::All);
 }
 
 #[test]
 fn a_run_without_targets_writes_nothing() {
-    assert_eq!(written(&run(plan(), "\n# none\n", |_, _| Silence), Lines::All), "");
+    assert_eq!(output(&run(plan(), "\n# none\n", |_, _| Silent), Lines::All), "");
 }
 
 #[test]
-fn a_target_that_was_never_sent_to_is_unreachable_where_others_were_sent_to() {
-    let fortune = |address: &str, _: u32| if address == "192.0.2.3" { Refused } else { Answered(usec(5)) };
-    let prober = run(plan(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n", fortune);
+fn a_target_without_a_route_is_unreachable_if_others_have_one() {
+    let response = |address: &str, _: u32| if address == "192.0.2.3" { Refused } else { Replied(usec(5)) };
+    let prober = run(plan(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n", response);
     let alive = "192.0.2.1 is alive (5 usec)\n192.0.2.2 is alive (5 usec)\n";
-    assert_eq!(written(&prober, Lines::All), alive.to_owned() + "192.0.2.3 is unreachable\n");
-    assert_eq!(written(&prober, Lines::Unreachable), "192.0.2.3 is unreachable\n");
-    assert_eq!(written(&prober, Lines::Alive), alive);
+    assert_eq!(output(&prober, Lines::All), alive.to_owned() + "192.0.2.3 is unreachable\n");
+    assert_eq!(output(&prober, Lines::Unreachable), "192.0.2.3 is unreachable\n");
+    assert_eq!(output(&prober, Lines::Alive), alive);
     let outcome = prober.outcome();
     assert_eq!((outcome.failures.len(), outcome.warnings.len(), prober.diagnosis().unreachable), (0, 1, 1));
 }
 
 #[test]
-fn a_run_in_which_nothing_could_be_sent_has_no_lines() {
+fn a_run_that_could_send_nothing_has_no_lines() {
     let prober = run(plan(), "192.0.2.1\n2001:db8::1\n", |_, _| Refused);
-    assert_eq!(written(&prober, Lines::All), "");
+    assert_eq!(output(&prober, Lines::All), "");
     let outcome = prober.outcome();
     assert!(matches!(outcome.failures[..], [Error::NothingSent(_)]), "{outcome:?}");
 }
 
 #[test]
-fn a_family_whose_sending_broke_off_has_no_lines_for_the_unsent_and_the_other_family_has_all() {
-    // The first of three is sent to, then the network goes.
-    let fortune = |address: &str, _: u32| match address {
+fn a_family_that_could_not_be_sent_to_any_more_has_no_lines_for_the_rest() {
+    // The first of three is sent to, then sending fails.
+    let response = |address: &str, _: u32| match address {
         "192.0.2.2" | "192.0.2.3" => Refused,
-        "2001:db8::2" => Silence,
-        _ => Answered(usec(5)),
+        "2001:db8::2" => Silent,
+        _ => Replied(usec(5)),
     };
-    let prober = run(plan(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n2001:db8::1\n2001:db8::2\n", fortune);
+    let prober = run(plan(), "192.0.2.1\n192.0.2.2\n192.0.2.3\n2001:db8::1\n2001:db8::2\n", response);
     let lines = "192.0.2.1 is alive (5 usec)\n2001:db8::1 is alive (5 usec)\n2001:db8::2 is unreachable\n";
-    assert_eq!(written(&prober, Lines::All), lines);
-    assert_eq!(written(&prober, Lines::Unreachable), "2001:db8::2 is unreachable\n");
+    assert_eq!(output(&prober, Lines::All), lines);
+    assert_eq!(output(&prober, Lines::Unreachable), "2001:db8::2 is unreachable\n");
     let outcome = prober.outcome();
     assert!(matches!(outcome.failures[..], [Error::SendingFailed { family: "IPv4", targets: 2, .. }]), "{outcome:?}");
 }
@@ -348,87 +350,87 @@ fn a_family_whose_sending_broke_off_has_no_lines_for_the_unsent_and_the_other_fa
 fn a_target_that_is_not_settled_has_no_line() {
     // As when a signal ends the run.
     let (mut run, now) = begin(plan(), "192.0.2.1\n192.0.2.2\n");
-    assert_eq!(written(&run, Lines::All), "");
-    let answer_one = |address: &str, _: u32| if address == "192.0.2.1" { Answered(usec(5)) } else { Silence };
+    assert_eq!(output(&run, Lines::All), "");
+    let answer_one = |address: &str, _: u32| if address == "192.0.2.1" { Replied(usec(5)) } else { Silent };
     send(&mut run.prober, now, &mut { answer_one });
-    assert_eq!(written(&run, Lines::All), "192.0.2.1 is alive (5 usec)\n");
+    assert_eq!(output(&run, Lines::All), "192.0.2.1 is alive (5 usec)\n");
 }
 
 #[test]
 fn a_target_that_is_undecided_has_no_line() {
     let (mut run, mut now) = begin(plan(), "192.0.2.1\n2001:db8::1\n");
     let prober = &mut run.prober;
-    send(prober, now, &mut |_, _| Silence);
+    send(prober, now, &mut |_, _| Silent);
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
         prober.handle_overflow(Family::V4, now);
         prober.handle_timeouts(now, |_| Some(1), |_, _, _| {});
-        send(prober, now, &mut |_, _| Silence);
+        send(prober, now, &mut |_, _| Silent);
     }
-    assert_eq!(written(&run, Lines::All), "2001:db8::1 is unreachable\n");
+    assert_eq!(output(&run, Lines::All), "2001:db8::1 is unreachable\n");
 }
 
-/// Takes `room` bytes and then nothing; fails to flush if it was filled.
+/// Accepts `capacity` bytes and then fails, also to flush.
 struct FullDisk {
-    room: usize,
-    taken: Vec<u8>,
+    capacity: usize,
+    written: Vec<u8>,
 }
 
 impl Write for FullDisk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = bytes.len().min(self.room - self.taken.len());
-        self.taken.extend_from_slice(&bytes[..len]);
+        let len = bytes.len().min(self.capacity - self.written.len());
+        self.written.extend_from_slice(&bytes[..len]);
         if len > 0 { Ok(len) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.taken.len() < self.room { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+        if self.written.len() < self.capacity { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
 }
 
 #[test]
-fn whatever_cannot_be_written_or_flushed_is_an_error() {
+fn output_that_cannot_be_written_or_flushed_is_an_error() {
     let prober = run(plan(), MIXED, mixed);
-    let all = written(&prober, Lines::All);
-    for room in 0..=all.len() + 1 {
-        let mut disk = FullDisk { room, taken: Vec::new() };
+    let all = output(&prober, Lines::All);
+    for capacity in 0..=all.len() + 1 {
+        let mut disk = FullDisk { capacity, written: Vec::new() };
         let result = prober.write(Lines::All, &mut disk);
-        assert_eq!(result.is_ok(), room > all.len(), "room for {room} of {} bytes", all.len());
-        assert_eq!(disk.taken, all.as_bytes()[..room.min(all.len())]);
+        assert_eq!(result.is_ok(), capacity > all.len(), "{capacity} of {} bytes", all.len());
+        assert_eq!(disk.written, all.as_bytes()[..capacity.min(all.len())]);
     }
 }
 
 #[test]
-fn xymonnet_and_xymond_rrd_read_back_what_happened() {
+fn xymonnet_and_xymond_rrd_parse_the_results() {
     let mut rng = Rng::with_seed(21);
-    for round in 0..40 {
-        let mut fortunes = HashMap::new();
+    for run_number in 0..40 {
+        let mut responses = HashMap::new();
         let mut list = String::new();
         for _ in 0..1 + rng.u64(..250) {
             let ip = Ipv4Addr::from(0x0a00_0001 + rng.u64(..400) as u32).to_string();
             list += &format!("{ip}\n2001:db8::{:x}\n", 1 + rng.u64(..0xffff));
-            // RTTs of every size, from nanoseconds to the timeout, and every third host silent.
+            // RTTs of every size, from nanoseconds to the timeout; a third of the hosts is silent.
             let longest = 2_000_000 << rng.u64(..17);
             let rtt = Duration::from_nanos(rng.u64(..longest)).min(TIMEOUT);
-            fortunes.entry(ip).or_insert(if rng.u64(..3) == 0 { Silence } else { Answered(rtt) });
+            responses.entry(ip).or_insert(if rng.u64(..3) == 0 { Silent } else { Replied(rtt) });
         }
-        let prober = run(plan(), &list, |address, _| fortunes.get(address).copied().unwrap_or(Answered(usec(1))));
-        let text = written(&prober, Lines::All);
+        let prober = run(plan(), &list, |address, _| responses.get(address).copied().unwrap_or(Replied(usec(1))));
+        let text = output(&prober, Lines::All);
 
         assert!(text.is_ascii() && text.ends_with('\n') && !text.contains("time="));
         assert_eq!(text.lines().count(), list.lines().count());
         let seen = xymonnet(&text);
-        assert_eq!(seen.len(), fortunes.len(), "round {round}: every IPv4 host has a colour, nobody else");
-        for (ip, fortune) in &fortunes {
+        assert_eq!(seen.len(), responses.len(), "run {run_number}: every IPv4 host has a colour, and no other");
+        for (ip, response) in &responses {
             let (alive, banner) = &seen[ip];
-            assert_eq!(*alive, *fortune != Silence, "round {round}: {banner}");
+            assert_eq!(*alive, *response != Silent, "run {run_number}: {banner}");
             let read = xymond_rrd(banner);
-            match fortune {
-                Answered(rtt) => {
+            match response {
+                Replied(rtt) => {
                     let nanos = read.unwrap() * 1e9;
                     let error = (nanos - rtt.as_nanos() as f64).abs();
-                    let most = if rtt.as_nanos() < 2_999_500 { 500.0 } else { 50_500.0 };
-                    assert!(error <= most + 0.01, "round {round}: {banner} for {rtt:?}");
+                    let allowed = if rtt.as_nanos() < 2_999_500 { 500.0 } else { 50_500.0 };
+                    assert!(error <= allowed + 0.01, "run {run_number}: {banner} for {rtt:?}");
                     assert_eq!((nanos / 1e9 * 1e7).round() as i64 % 10, 0, "no digit beyond the microseconds");
                 }
                 _ => assert_eq!(read, None),
@@ -438,15 +440,15 @@ fn xymonnet_and_xymond_rrd_read_back_what_happened() {
 }
 
 #[test]
-fn the_readers_see_the_labels_of_no_line() {
-    // A label may say anything; it must not reach Xymon's pages.
+fn labels_do_not_appear_in_the_output() {
+    // A label may be any text, which Xymon would show.
     let list = "192.0.2.1 is alive (1 usec) time=5 ms\n192.0.2.2 10 is alive\n";
-    let text = written(&run(plan(), list, |_, _| Silence), Lines::All);
+    let text = output(&run(plan(), list, |_, _| Silent), Lines::All);
     assert_eq!(text, "192.0.2.1 is unreachable\n192.0.2.2 is unreachable\n");
 }
 
 #[test]
-fn the_readers_of_this_test_have_the_habits_of_the_real_ones() {
+fn the_parsers_of_this_test_follow_those_of_xymon() {
     let alive = |line: &str| xymonnet(line).get("192.0.2.1").map(|(alive, _)| *alive);
     assert_eq!(alive("192.0.2.1 is alive (1 usec)\n"), Some(true));
     assert_eq!(alive("192.0.2.1 is ALIVE (1 usec)\n"), Some(false));
@@ -459,7 +461,7 @@ fn the_readers_of_this_test_have_the_habits_of_the_real_ones() {
         ("192.0.2.1 is alive (345.678 usec)", Some(0.000_345_678)),
         ("192.0.2.1 is alive (3.4 ms)", Some(0.0034)),
         ("192.0.2.1 is alive (1234 ms) x", Some(1.234)),
-        ("192.0.2.1 is alive (1,5 ms)", Some(1.0)), // read wrongly though shown green
+        ("192.0.2.1 is alive (1,5 ms)", Some(1.0)), // a wrong value, though the host is green
         ("192.0.2.1 is alive (5 us)", Some(5.0)),
         ("192.0.2.1 is alive (5 MS)", Some(5.0)),
         ("192.0.2.1 is alive  (5 ms)", None),
@@ -470,7 +472,8 @@ fn the_readers_of_this_test_have_the_habits_of_the_real_ones() {
     }
 }
 
-/// Reads as xymonnet does: who is alive, by address, and the line that says so. The last line for an address wins.
+/// Parses as xymonnet does: whether a host is alive, by address, and its line. The last line of an
+/// address wins.
 fn xymonnet(output: &str) -> HashMap<String, (bool, String)> {
     let mut seen = HashMap::new();
     for line in output.lines() {
@@ -494,7 +497,7 @@ fn percent_d(text: &str) -> Option<(i64, &str)> {
     if len == 0 { None } else { Some((text[..end].parse().ok()?, &text[end..])) }
 }
 
-/// Reads as xymond_rrd does: the seconds that the graph of a line shows.
+/// Parses as xymond_rrd does: the seconds in the graph of a line.
 fn xymond_rrd(banner: &str) -> Option<f64> {
     let after = |what: &str| banner.find(what).map(|at| &banner[at + what.len()..]);
     let text = after("time=").or_else(|| after("alive ("))?;

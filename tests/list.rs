@@ -1,8 +1,8 @@
-//! The promise of `list`: a list is read to the letter of the man page, line by line, in pieces of any size.
+//! Tests of `list`: a list is parsed by the rules of the manual page, in pieces of any size.
 //!
-//! One test for each rule. What a list means must never depend on where a pipe happened to cut it, so most tests read
-//! their text whole, byte by byte and in pieces of several sizes, and hold the results against each other. How equal
-//! addresses unite is held against a naive oracle, over many random lists.
+//! One test for each rule. The result must not depend on where a pipe cuts the list, so most tests
+//! parse their text whole, byte by byte and in pieces of several sizes, and compare the results.
+//! The deduplication of addresses is compared with a naive implementation, over many random lists.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -15,7 +15,7 @@ use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, MAX_LINE, Rules};
 use xymonping::message::{Error, Reject};
 
-/// This machine's interfaces, by name and by number.
+/// The interfaces of a machine, by name and by number.
 fn interface(name: &str) -> Option<u32> {
     match name {
         "lo" | "1" => Some(1),
@@ -31,15 +31,15 @@ fn rules(limits: &Limits) -> Rules<'_> {
     Rules { family: None, limits, broadcasts: &BROADCASTS, interface: &interface }
 }
 
-/// How often something random is tried: an interpreter takes a thousand times as long.
+/// How often something random is tried. Miri takes a thousand times as long.
 const fn trials(many: u32) -> u32 {
     if cfg!(miri) { many.div_ceil(1000) } else { many }
 }
 
-/// What became of a list, in a form that can be compared.
+/// A parsed list in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
-struct Outcome {
-    /// As printed, with the target's number.
+struct Parsed {
+    /// Addresses as printed, each with the number of its target.
     lines: Vec<(String, u32)>,
     addresses: Vec<Address>,
     remarks: Vec<(u64, String, Option<Reject>)>,
@@ -47,10 +47,10 @@ struct Outcome {
     two_addresses: u64,
 }
 
-impl From<List> for Outcome {
+impl From<List> for Parsed {
     fn from(list: List) -> Self {
         let lines = list.lines.iter(&list.addresses);
-        Outcome {
+        Parsed {
             lines: lines.map(|(target, shown)| (shown.to_string(), target.0)).collect(),
             addresses: list.addresses.iter().map(|(_, address)| address).collect(),
             remarks: list.remarks.iter().map(|it| (it.line, it.text.to_string(), it.reject)).collect(),
@@ -60,36 +60,36 @@ impl From<List> for Outcome {
     }
 }
 
-impl Outcome {
+impl Parsed {
     fn shown(&self) -> Vec<&str> {
         self.lines.iter().map(|(shown, _)| shown.as_str()).collect()
     }
 }
 
-/// Reads `text` in pieces of `size` bytes.
-fn read_in_pieces(rules: Rules, text: &[u8], size: usize) -> Result<Outcome, Error> {
-    let mut reading = ListParser::new(rules);
+/// Parses `text` in pieces of `size` bytes.
+fn parse_in_pieces(rules: Rules, text: &[u8], size: usize) -> Result<Parsed, Error> {
+    let mut parser = ListParser::new(rules);
     for piece in text.chunks(size) {
-        reading.feed(piece)?;
+        parser.feed(piece)?;
     }
-    reading.finish().map(Outcome::from)
+    parser.finish().map(Parsed::from)
 }
 
-/// Reads `text` under the rules for ordinary users, whole and in pieces, and sees that it makes no difference.
-fn read(text: impl AsRef<[u8]>) -> Outcome {
+/// Parses `text` by the rules for ordinary users, whole and in pieces, with the same result.
+fn parse(text: impl AsRef<[u8]>) -> Parsed {
     let text = text.as_ref();
-    let whole = read_in_pieces(rules(&Limits::ORDINARY), text, text.len().max(1)).unwrap();
+    let whole = parse_in_pieces(rules(&Limits::ORDINARY), text, text.len().max(1)).unwrap();
     let sizes: &[usize] = if cfg!(miri) { &[7] } else { &[1, 2, 3, 7, 64, 1000, 1024, 1025, 1026, 1027, 1028] };
     for &size in sizes {
-        let pieces = read_in_pieces(rules(&Limits::ORDINARY), text, size).unwrap();
+        let pieces = parse_in_pieces(rules(&Limits::ORDINARY), text, size).unwrap();
         assert_eq!(pieces, whole, "{:?} in pieces of {size}", text.escape_ascii().to_string());
     }
     whole
 }
 
-/// The addresses of the lines of output of a list with which nothing is wrong.
+/// The addresses of the output lines of a list without errors.
 fn accepted(text: impl AsRef<[u8]>) -> Vec<String> {
-    let outcome = read(text);
+    let outcome = parse(text);
     assert_eq!((outcome.remarks.as_slice(), outcome.rejected, outcome.two_addresses), (&[][..], 0, 0));
     outcome.lines.into_iter().map(|(shown, _)| shown).collect()
 }
@@ -97,7 +97,7 @@ fn accepted(text: impl AsRef<[u8]>) -> Vec<String> {
 /// Why a list of one line is rejected.
 fn rejected(line: impl AsRef<[u8]>) -> Reject {
     let line = line.as_ref();
-    let outcome = read(line);
+    let outcome = parse(line);
     assert_eq!(
         (outcome.lines.len(), outcome.addresses.len(), outcome.rejected),
         (0, 0, 1),
@@ -175,7 +175,7 @@ fn every_ipv6_spelling_is_accepted_and_printed_in_the_form_of_rfc_5952() {
 }
 
 #[test]
-fn what_only_looks_like_ipv6_is_rejected() {
+fn malformed_ipv6_addresses_are_rejected() {
     for text in [
         ":",
         ":::",
@@ -195,7 +195,7 @@ fn what_only_looks_like_ipv6_is_rejected() {
 }
 
 #[test]
-fn an_ipv6_address_with_a_dotted_quad_inside_is_rejected_as_two_lines_run_together() {
+fn an_ipv6_address_with_a_dotted_quad_inside_is_rejected_as_two_lines() {
     for text in [
         "2001:db8:18::abc3.1.1.1", // what xymonnet makes of `2001:db8:18::abcd` and `3.1.1.1`
         "2001:db8::192.0.2.1",
@@ -218,22 +218,22 @@ fn mapped_addresses_are_rejected() {
 }
 
 #[test]
-fn neighbours_of_the_mapped_addresses_are_none() {
+fn addresses_next_to_the_mapped_ones_are_accepted() {
     for text in ["::fffe:c000:201", "::1:ffff:c000:201", "::ffff:0:c000:201"] {
         assert_eq!(accepted(text), [text]);
     }
 }
 
 #[test]
-fn unspecified_addresses_are_rejected_for_everybody() {
+fn unspecified_addresses_are_rejected_for_all_users() {
     for text in ["0.0.0.0", "::", "0:0:0:0:0:0:0:0", "::0"] {
         assert_eq!(rejected(text), Reject::Unspecified, "{text}");
-        let root = read_in_pieces(rules(&Limits::ROOT), text.as_bytes(), 64).unwrap();
+        let root = parse_in_pieces(rules(&Limits::ROOT), text.as_bytes(), 64).unwrap();
         assert_eq!(root.remarks[0].2, Some(Reject::Unspecified), "{text} as root");
     }
 }
 
-// Groups.
+// Multicast and broadcast.
 
 const GROUPS: [(&str, Reject); 8] = [
     ("224.0.0.1", Reject::Multicast),
@@ -256,13 +256,13 @@ fn ordinary_users_may_not_probe_multicast_and_broadcast_addresses() {
 #[test]
 fn root_may_probe_multicast_and_broadcast_addresses() {
     for (text, _) in GROUPS {
-        let outcome = read_in_pieces(rules(&Limits::ROOT), text.as_bytes(), 64).unwrap();
+        let outcome = parse_in_pieces(rules(&Limits::ROOT), text.as_bytes(), 64).unwrap();
         assert_eq!((outcome.shown(), outcome.rejected), (vec![text], 0));
     }
 }
 
 #[test]
-fn only_broadcast_addresses_of_this_machines_networks_are_known_as_such() {
+fn only_broadcast_addresses_of_local_networks_are_rejected() {
     assert_eq!(
         accepted("192.0.2.255\n10.255.255.255\n192.0.2.126\n223.255.255.255"),
         ["192.0.2.255", "10.255.255.255", "192.0.2.126", "223.255.255.255"]
@@ -276,7 +276,7 @@ fn link_local_addresses_need_a_zone() {
     for text in ["fe80::1", "FE80::1", "febf:ffff::1"] {
         assert_eq!(rejected(text), Reject::NeedsZone, "{text}");
     }
-    let root = read_in_pieces(rules(&Limits::ROOT), b"ff02::1", 64).unwrap();
+    let root = parse_in_pieces(rules(&Limits::ROOT), b"ff02::1", 64).unwrap();
     assert_eq!(root.remarks[0].2, Some(Reject::NeedsZone));
 }
 
@@ -287,7 +287,7 @@ fn a_zone_is_printed_as_typed() {
 
 #[test]
 fn zones_are_compared_by_interface_and_each_line_keeps_its_spelling() {
-    let outcome = read("fe80::1%eth0\nfe80::1%2\nfe80::1%wlan0\nfe80::1%3\nfe80::1%eth0\n");
+    let outcome = parse("fe80::1%eth0\nfe80::1%2\nfe80::1%wlan0\nfe80::1%3\nfe80::1%eth0\n");
     assert_eq!(
         outcome.lines,
         [
@@ -316,7 +316,7 @@ fn a_zone_is_refused_on_addresses_that_have_none() {
 }
 
 #[test]
-fn a_zone_that_is_no_interface_is_rejected() {
+fn a_zone_that_is_not_an_interface_is_rejected() {
     for text in ["fe80::1%eth9", "fe80::1%", "fe80::1%9", "fe80::1%eth0%eth0", "fe80::1%ETH0"] {
         assert_eq!(rejected(text), Reject::NoSuchZone, "{text}");
     }
@@ -336,23 +336,23 @@ fn a_line_of_1024_bytes_is_accepted() {
 
 #[test]
 fn a_line_of_1025_bytes_is_rejected_once_and_never_split() {
-    // Wherever such a line might be split, an address would stand at the start of the second part.
+    // Wherever such a line might be split, the second part would begin with an address.
     for len in [1025, 1026, 2048, 2049, 5000, 100_000] {
         let line: String = "192.0.2.1 ".chars().cycle().take(len).collect();
         assert_eq!(rejected(&line), Reject::TooLong);
-        let outcome = read(format!("10.0.0.1\n{line}\n10.0.0.2\n{line}\n"));
+        let outcome = parse(format!("10.0.0.1\n{line}\n10.0.0.2\n{line}\n"));
         assert_eq!((outcome.shown(), outcome.rejected, outcome.two_addresses), (vec!["10.0.0.1", "10.0.0.2"], 2, 0));
         assert_eq!(outcome.remarks.iter().map(|it| it.0).collect::<Vec<_>>(), [2, 4]);
     }
 }
 
 #[test]
-fn lines_about_the_limit_are_judged_alike_in_pieces_of_every_size() {
+fn lines_near_the_limit_are_judged_alike_in_pieces_of_every_size() {
     for len in 1023..=1026 {
         let line: String = "192.0.2.1 #".chars().chain(std::iter::repeat('x')).take(len).collect();
         let text = format!("10.0.0.1\n{line}\n10.0.0.2");
         for size in 1..=text.len() {
-            let outcome = read_in_pieces(rules(&Limits::ORDINARY), text.as_bytes(), size).unwrap();
+            let outcome = parse_in_pieces(rules(&Limits::ORDINARY), text.as_bytes(), size).unwrap();
             let (lines, rejects) = if len > 1024 { (2, 1) } else { (3, 0) };
             assert_eq!((outcome.lines.len(), outcome.rejected), (lines, rejects), "{len} bytes in pieces of {size}");
         }
@@ -360,7 +360,7 @@ fn lines_about_the_limit_are_judged_alike_in_pieces_of_every_size() {
 }
 
 #[test]
-fn comments_and_blank_lines_over_1024_bytes_are_lines_over_1024_bytes() {
+fn comments_and_blank_lines_of_1025_bytes_are_rejected() {
     for first in ['#', ' '] {
         let line: String = std::iter::once(first).chain(std::iter::repeat(' ')).take(1025).collect();
         assert_eq!(rejected(&line), Reject::TooLong);
@@ -376,8 +376,8 @@ fn a_byte_order_mark_at_the_start_is_skipped() {
 }
 
 #[test]
-fn a_byte_order_mark_anywhere_else_is_no_address() {
-    let outcome = read("192.0.2.1\n\u{feff}192.0.2.2\n");
+fn a_byte_order_mark_anywhere_else_is_rejected() {
+    let outcome = parse("192.0.2.1\n\u{feff}192.0.2.2\n");
     assert_eq!((outcome.shown(), outcome.remarks[0].0, outcome.rejected), (vec!["192.0.2.1"], 2, 1));
     assert_eq!(rejected("\u{feff}\u{feff}192.0.2.1"), Reject::NotAnAddress);
     assert_eq!(rejected(" \u{feff}192.0.2.1"), Reject::NotAnAddress);
@@ -385,10 +385,10 @@ fn a_byte_order_mark_anywhere_else_is_no_address() {
 }
 
 #[test]
-fn a_byte_order_mark_is_no_part_of_its_line_however_long_that_is() {
+fn a_byte_order_mark_does_not_count_for_the_length_of_its_line() {
     for len in 1020..=1030 {
         let line: String = "192.0.2.1 #".chars().chain(std::iter::repeat('x')).take(len).collect();
-        let outcome = read(format!("\u{feff}{line}\n10.0.0.1\n"));
+        let outcome = parse(format!("\u{feff}{line}\n10.0.0.1\n"));
         assert_eq!(outcome.rejected, u64::from(len > 1024), "{len} bytes");
     }
 }
@@ -407,15 +407,15 @@ fn blanks_around_an_address_and_carriage_returns_do_not_matter() {
 }
 
 #[test]
-fn blank_lines_and_comments_are_no_lines_at_all() {
+fn blank_lines_and_comments_are_ignored() {
     assert_eq!(accepted(""), Vec::<String>::new());
     assert_eq!(accepted("\n\n \n\t\n\r\n # comment\n#\n#192.0.2.1\n##\n   # 192.0.2.1\r\n"), Vec::<String>::new());
     assert_eq!(accepted("\n# one\n192.0.2.1\n\n# two\n192.0.2.2\n\n"), ["192.0.2.1", "192.0.2.2"]);
 }
 
 #[test]
-fn they_count_in_the_numbers_of_lines() {
-    let outcome = read("\n# one\n\r\nx\n192.0.2.1\n\ny");
+fn blank_lines_and_comments_have_line_numbers() {
+    let outcome = parse("\n# one\n\r\nx\n192.0.2.1\n\ny");
     assert_eq!(outcome.remarks.iter().map(|it| it.0).collect::<Vec<_>>(), [4, 7]);
 }
 
@@ -443,7 +443,7 @@ fn a_comment_needs_a_blank_before_it() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_no_address() {
+fn invalid_utf_8_is_not_an_address() {
     for line in [&b"\xff"[..], b"192.0.2.1\xff", b"\xc3\xa9", b"fe80::1%\xff", b"192.0.2.1\xc2\xa0"] {
         assert_eq!(rejected(line), Reject::NotAnAddress, "{}", line.escape_ascii());
     }
@@ -452,7 +452,7 @@ fn bytes_that_are_no_text_are_no_address() {
 #[test]
 fn a_label_that_is_an_address_gets_a_remark_and_its_line_is_accepted() {
     for line in ["192.0.2.1 192.0.2.2", "192.0.2.1\t2001:db8::1 x", "192.0.2.1 192.0.2.1", "192.0.2.1\r192.0.2.2 # c"] {
-        let outcome = read(format!("10.0.0.1\n{line}\n"));
+        let outcome = parse(format!("10.0.0.1\n{line}\n"));
         assert_eq!(outcome.shown(), ["10.0.0.1", "192.0.2.1"]);
         assert_eq!((outcome.rejected, outcome.two_addresses), (0, 1));
         assert_eq!(outcome.remarks, [(2, format!("\"{}\"", line.as_bytes().escape_ascii()), None)]);
@@ -461,7 +461,7 @@ fn a_label_that_is_an_address_gets_a_remark_and_its_line_is_accepted() {
 
 #[test]
 fn a_rejected_line_gets_one_remark_whatever_its_label() {
-    let outcome = read("localhost 192.0.2.2");
+    let outcome = parse("localhost 192.0.2.2");
     assert_eq!((outcome.remarks.len(), outcome.rejected, outcome.two_addresses), (1, 1, 0));
 }
 
@@ -476,7 +476,7 @@ fn the_last_line_needs_no_newline() {
 #[test]
 fn ten_remarks_are_kept_and_the_rest_counted() {
     let text: String = (1..=25).map(|n| format!("bad{n}\n10.0.0.{n} 10.0.1.{n}\n10.0.0.{n}\n")).collect();
-    let outcome = read(text);
+    let outcome = parse(text);
     assert_eq!((outcome.remarks.len(), outcome.rejected, outcome.two_addresses, outcome.lines.len()), (10, 25, 25, 50));
     let numbers: Vec<u64> = outcome.remarks.iter().map(|it| it.0).collect();
     assert_eq!(numbers, [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]);
@@ -485,17 +485,17 @@ fn ten_remarks_are_kept_and_the_rest_counted() {
 #[test]
 fn remarks_quote_their_line_in_printable_ascii_cut_at_60_bytes() {
     let text = format!("\x1b[2J\u{e9} {}\n", "x".repeat(100));
-    let outcome = read(&text);
+    let outcome = parse(&text);
     assert_eq!(outcome.remarks[0].1, format!("\"\\x1b[2J\\xc3\\xa9 {}\"...", "x".repeat(53)));
-    assert_eq!(read("y".repeat(60)).remarks[0].1, format!("\"{}\"", "y".repeat(60)));
-    assert_eq!(read("y".repeat(61)).remarks[0].1, format!("\"{}\"...", "y".repeat(60)));
+    assert_eq!(parse("y".repeat(60)).remarks[0].1, format!("\"{}\"", "y".repeat(60)));
+    assert_eq!(parse("y".repeat(61)).remarks[0].1, format!("\"{}\"...", "y".repeat(60)));
 }
 
 #[test]
-fn remarks_say_what_stands_where_and_what_comes_of_it() {
-    let mut reading = ListParser::new(rules(&Limits::ORDINARY));
-    reading.feed(b"127.1\n192.0.2.1 192.0.2.2\n2001:db8:18::abc3.1.1.1\n").unwrap();
-    let remarks: Vec<String> = reading.finish().unwrap().remarks.iter().map(ToString::to_string).collect();
+fn remarks_have_line_number_text_reason_and_effect() {
+    let mut parser = ListParser::new(rules(&Limits::ORDINARY));
+    parser.feed(b"127.1\n192.0.2.1 192.0.2.2\n2001:db8:18::abc3.1.1.1\n").unwrap();
+    let remarks: Vec<String> = parser.finish().unwrap().remarks.iter().map(ToString::to_string).collect();
     assert_eq!(
         remarks,
         [
@@ -509,7 +509,7 @@ fn remarks_say_what_stands_where_and_what_comes_of_it() {
 #[test]
 fn remarks_on_lines_of_any_length_do_not_depend_on_the_pieces() {
     for len in [59, 60, 61, 1023, 1024, 1025, 1026, 3000] {
-        let outcome = read(vec![b'z'; len]);
+        let outcome = parse(vec![b'z'; len]);
         assert_eq!(outcome.remarks.len(), 1);
     }
 }
@@ -524,7 +524,7 @@ fn a_family_can_be_excluded() {
         (Family::V6, ["2001:db8::1", "fe80::1%eth0"], Family::V4),
     ] {
         let rules = Rules { family: Some(only), ..rules(&Limits::ORDINARY) };
-        let outcome = read_in_pieces(rules, text, 5).unwrap();
+        let outcome = parse_in_pieces(rules, text, 5).unwrap();
         assert_eq!((outcome.shown(), outcome.rejected), (shown.to_vec(), 2));
         assert!(outcome.remarks.iter().all(|it| it.2 == Some(Reject::ExcludedFamily(other.name()))));
     }
@@ -532,7 +532,7 @@ fn a_family_can_be_excluded() {
 
 #[test]
 fn targets_are_numbered_family_by_family_in_the_order_of_the_input() {
-    let outcome = read("2001:db8::9\n192.0.2.9\n2001:db8::1\n192.0.2.1\n");
+    let outcome = parse("2001:db8::9\n192.0.2.9\n2001:db8::1\n192.0.2.1\n");
     let numbers: Vec<u32> = outcome.lines.iter().map(|line| line.1).collect();
     assert_eq!(numbers, [2, 0, 3, 1]);
     assert_eq!(outcome.shown(), ["2001:db8::9", "192.0.2.9", "2001:db8::1", "192.0.2.1"]);
@@ -542,9 +542,9 @@ fn targets_are_numbered_family_by_family_in_the_order_of_the_input() {
 
 #[test]
 fn targets_are_counted_by_family() {
-    let mut reading = ListParser::new(rules(&Limits::ORDINARY));
-    reading.feed(b"2001:db8::9\n192.0.2.9\n2001:db8::1\n2001:db8::9\n").unwrap();
-    let targets = reading.finish().unwrap().addresses;
+    let mut parser = ListParser::new(rules(&Limits::ORDINARY));
+    parser.feed(b"2001:db8::9\n192.0.2.9\n2001:db8::1\n2001:db8::9\n").unwrap();
+    let targets = parser.finish().unwrap().addresses;
     assert_eq!((targets.count(Family::V4), targets.count(Family::V6), targets.len()), (1, 2, 3));
     assert_eq!(targets.get(TargetId(3)), None);
     assert_eq!(targets.get(TargetId(u32::MAX)), None);
@@ -555,17 +555,17 @@ fn targets_are_counted_by_family() {
 // Equal addresses.
 
 #[test]
-fn equal_addresses_are_one_target_and_each_line_keeps_its_place() {
-    let outcome = read("192.0.2.2\n192.0.2.1\n192.0.2.2 again\n2001:db8:0::1\n192.0.2.1\n2001:db8::1\n");
+fn equal_addresses_are_one_target_with_an_output_line_each() {
+    let outcome = parse("192.0.2.2\n192.0.2.1\n192.0.2.2 again\n2001:db8:0::1\n192.0.2.1\n2001:db8::1\n");
     assert_eq!(outcome.lines.iter().map(|line| line.1).collect::<Vec<_>>(), [0, 1, 0, 2, 1, 2]);
     assert_eq!(outcome.addresses.len(), 3);
 }
 
 #[test]
-fn many_random_lists_are_united_as_a_naive_oracle_does() {
+fn random_lists_are_deduplicated_like_a_naive_implementation() {
     let mut rng = Rng::with_seed(7);
-    for round in 0..trials(3000) {
-        // Some lists of one family, some in order, some of a few addresses again and again, some nearly without repeats.
+    for trial in 0..trials(3000) {
+        // Lists of one family or both, sorted or not, with few distinct addresses or many.
         let (families, range, sorted) = (rng.usize(..3), 1 + rng.usize(..200), rng.usize(..3) == 0);
         let mut input: Vec<IpAddr> = (0..rng.usize(..60))
             .map(|_| {
@@ -583,7 +583,7 @@ fn many_random_lists_are_united_as_a_naive_oracle_does() {
         }
         let text: String = input.iter().map(|ip| format!("{ip}\n")).collect();
         let size = 1 + rng.usize(..40);
-        let outcome = read_in_pieces(rules(&Limits::ORDINARY), text.as_bytes(), size).unwrap();
+        let outcome = parse_in_pieces(rules(&Limits::ORDINARY), text.as_bytes(), size).unwrap();
 
         let mut distinct: Vec<IpAddr> = Vec::new();
         for &ip in input.iter().filter(|ip| ip.is_ipv4()).chain(input.iter().filter(|ip| ip.is_ipv6())) {
@@ -591,16 +591,16 @@ fn many_random_lists_are_united_as_a_naive_oracle_does() {
                 distinct.push(ip);
             }
         }
-        let place = |ip| distinct.iter().position(|&known| known == ip).unwrap() as u32;
-        let lines: Vec<(String, u32)> = input.iter().map(|&ip| (ip.to_string(), place(ip))).collect();
-        assert_eq!(outcome.lines, lines, "round {round}");
+        let index = |ip| distinct.iter().position(|&known| known == ip).unwrap() as u32;
+        let lines: Vec<(String, u32)> = input.iter().map(|&ip| (ip.to_string(), index(ip))).collect();
+        assert_eq!(outcome.lines, lines, "trial {trial}");
         let addresses: Vec<String> = outcome.addresses.iter().map(ToString::to_string).collect();
-        assert_eq!(addresses, distinct.iter().map(ToString::to_string).collect::<Vec<_>>(), "round {round}");
+        assert_eq!(addresses, distinct.iter().map(ToString::to_string).collect::<Vec<_>>(), "trial {trial}");
     }
 }
 
 #[test]
-fn any_pieces_of_random_text_give_the_same_result() {
+fn random_text_in_random_pieces_gives_the_same_result() {
     let words: [&[u8]; 22] = [
         b"192.0.2.1",
         b"192.0.2.2",
@@ -628,31 +628,31 @@ fn any_pieces_of_random_text_give_the_same_result() {
     let mut rng = Rng::with_seed(11);
     for _ in 0..trials(2000) {
         let text: Vec<u8> = (0..rng.usize(..60)).flat_map(|_| words[rng.usize(..words.len())]).copied().collect();
-        let whole = read_in_pieces(rules(&Limits::ORDINARY), &text, text.len().max(1)).unwrap();
-        let mut reading = ListParser::new(rules(&Limits::ORDINARY));
+        let whole = parse_in_pieces(rules(&Limits::ORDINARY), &text, text.len().max(1)).unwrap();
+        let mut parser = ListParser::new(rules(&Limits::ORDINARY));
         let mut rest = text.as_slice();
         while !rest.is_empty() {
-            let most = if rng.usize(..2) == 0 { 4 } else { 2000 };
-            let (piece, after) = rest.split_at(rng.usize(..most + 1).min(rest.len()));
-            reading.feed(piece).unwrap(); // which may be empty
+            let longest = if rng.usize(..2) == 0 { 4 } else { 2000 };
+            let (piece, after) = rest.split_at(rng.usize(..longest + 1).min(rest.len()));
+            parser.feed(piece).unwrap(); // a piece may be empty
             rest = after;
         }
-        let pieces = Outcome::from(reading.finish().unwrap());
+        let pieces = Parsed::from(parser.finish().unwrap());
         assert_eq!(pieces, whole, "{}", text.escape_ascii());
-        // Every line that is not accepted and not rejected is blank or a comment.
+        // Other lines are blank or comments.
         let lines = text.split(|&byte| byte == b'\n').count() as u64;
         assert!(whole.lines.len() as u64 + whole.rejected <= lines);
     }
 }
 
 #[test]
-fn random_bytes_survive() {
+fn random_bytes_are_parsed_safely() {
     let mut rng = Rng::with_seed(13);
     let alphabet = b"0123456789abcf:.%#/ \t\r\n\n\0xe";
     for _ in 0..trials(5000) {
         let text: Vec<u8> = (0..rng.usize(..120)).map(|_| alphabet[rng.usize(..alphabet.len())]).collect();
-        let outcome = read_in_pieces(rules(&Limits::ROOT), &text, 1 + rng.usize(..9)).unwrap();
-        // Whatever was accepted is what its line says.
+        let outcome = parse_in_pieces(rules(&Limits::ROOT), &text, 1 + rng.usize(..9)).unwrap();
+        // What was accepted is an address.
         for (shown, _) in outcome.lines {
             assert!(shown.split('%').next().unwrap().parse::<IpAddr>().is_ok(), "{shown}");
         }
@@ -665,29 +665,29 @@ fn random_bytes_survive() {
 fn as_many_lines_as_the_limit_are_accepted_and_one_more_is_refused() {
     let limits = Limits { targets: 3, ..Limits::ORDINARY };
     for line in ["192.0.2.1\n", "2001:db8::1\n"] {
-        assert_eq!(read_in_pieces(rules(&limits), line.repeat(3).as_bytes(), 7).unwrap().lines.len(), 3);
-        let error = read_in_pieces(rules(&limits), line.repeat(4).as_bytes(), 7).unwrap_err();
+        assert_eq!(parse_in_pieces(rules(&limits), line.repeat(3).as_bytes(), 7).unwrap().lines.len(), 3);
+        let error = parse_in_pieces(rules(&limits), line.repeat(4).as_bytes(), 7).unwrap_err();
         assert!(matches!(error, Error::TooMany(3)), "{error}");
     }
 }
 
 #[test]
-fn a_long_list_is_held_to_the_memory_there_is_and_a_short_one_does_not_ask() {
+fn a_long_list_is_limited_by_memory_and_a_short_one_is_not_checked() {
     const MANY: usize = 1 << 16;
-    let asked = Cell::new(0);
-    for (left, accepted) in [(0, MANY), (7 << 20, MANY + 1), (7 << 20, 2 * MANY)] {
-        asked.set(0);
+    let checks = Cell::new(0);
+    for (available, accepted) in [(0, MANY), (7 << 20, MANY + 1), (7 << 20, 2 * MANY)] {
+        checks.set(0);
         let memory = || {
-            asked.set(asked.get() + 1);
-            left
+            checks.set(checks.get() + 1);
+            available
         };
-        let mut reading = ListParser::new(rules(&Limits::ORDINARY)).within(&memory);
+        let mut parser = ListParser::new(rules(&Limits::ORDINARY)).within(&memory);
         let line = |n: usize| format!("{}\n", Ipv4Addr::from_bits(0x0a00_0000 + n as u32));
-        (0..accepted).for_each(|n| reading.feed(line(n).as_bytes()).expect("there is memory for it"));
-        assert_eq!(asked.get(), (accepted - 1) / MANY);
-        let next = reading.feed(line(accepted).as_bytes());
-        // There are 7 MiB for twice as many lines, and not for three times.
-        if left == 0 || accepted == 2 * MANY {
+        (0..accepted).for_each(|n| parser.feed(line(n).as_bytes()).expect("there is memory for it"));
+        assert_eq!(checks.get(), (accepted - 1) / MANY);
+        let next = parser.feed(line(accepted).as_bytes());
+        // 7 MiB are enough for twice as many lines, but not for three times.
+        if available == 0 || accepted == 2 * MANY {
             assert!(matches!(next, Err(Error::Memory(lines)) if lines == accepted), "{next:?}");
         } else {
             assert!(next.is_ok(), "{next:?}");
@@ -698,33 +698,33 @@ fn a_long_list_is_held_to_the_memory_there_is_and_a_short_one_does_not_ask() {
 #[test]
 fn blank_and_rejected_lines_do_not_count_against_the_limit() {
     let limits = Limits { targets: 1, ..Limits::ORDINARY };
-    let outcome = read_in_pieces(rules(&limits), b"\n#\nx\n192.0.2.1\ny\n\n", 64).unwrap();
+    let outcome = parse_in_pieces(rules(&limits), b"\n#\nx\n192.0.2.1\ny\n\n", 64).unwrap();
     assert_eq!((outcome.lines.len(), outcome.rejected), (1, 2));
 }
 
 #[test]
-fn the_limit_is_met_by_the_last_line_without_newline_as_well() {
+fn the_limit_holds_for_a_last_line_without_newline() {
     let limits = Limits { targets: 1, ..Limits::ORDINARY };
-    let mut reading = ListParser::new(rules(&limits));
-    reading.feed(b"192.0.2.1\n192.0.2.2").unwrap();
-    assert!(matches!(reading.finish(), Err(Error::TooMany(1))));
+    let mut parser = ListParser::new(rules(&limits));
+    parser.feed(b"192.0.2.1\n192.0.2.2").unwrap();
+    assert!(matches!(parser.finish(), Err(Error::TooMany(1))));
 }
 
 // Operands.
 
 #[test]
-fn operands_are_addresses_in_their_order() {
-    let mut reading = ListParser::new(rules(&Limits::ORDINARY));
+fn operands_keep_their_order() {
+    let mut parser = ListParser::new(rules(&Limits::ORDINARY));
     for operand in ["2001:db8::1", "192.0.2.1", "fe80::1%eth0", "192.0.2.1"] {
-        reading.operand(operand.as_bytes()).unwrap();
+        parser.operand(operand.as_bytes()).unwrap();
     }
-    let outcome = Outcome::from(reading.finish().unwrap());
+    let outcome = Parsed::from(parser.finish().unwrap());
     assert_eq!(outcome.shown(), ["2001:db8::1", "192.0.2.1", "fe80::1%eth0", "192.0.2.1"]);
     assert_eq!(outcome.addresses.len(), 3);
 }
 
 #[test]
-fn an_operand_is_an_address_and_nothing_else() {
+fn an_operand_must_be_an_address() {
     for (operand, reject) in [
         ("", Reject::Empty),
         ("localhost", Reject::NotAnAddress),
@@ -740,17 +740,17 @@ fn an_operand_is_an_address_and_nothing_else() {
         ("fe80::1", Reject::NeedsZone),
         ("::192.0.2.1", Reject::DottedTail),
     ] {
-        let mut reading = ListParser::new(rules(&Limits::ORDINARY));
-        let error = reading.operand(operand.as_bytes()).unwrap_err();
+        let mut parser = ListParser::new(rules(&Limits::ORDINARY));
+        let error = parser.operand(operand.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::BadOperand(_, why) if why == reject), "{operand:?}: {error}");
-        assert!(reading.finish().unwrap().addresses.is_empty());
+        assert!(parser.finish().unwrap().addresses.is_empty());
     }
 }
 
 #[test]
 fn operands_count_against_the_limit() {
     let limits = Limits { targets: 1, ..Limits::ORDINARY };
-    let mut reading = ListParser::new(rules(&limits));
-    reading.operand(b"192.0.2.1").unwrap();
-    assert!(matches!(reading.operand(b"192.0.2.1"), Err(Error::TooMany(1))));
+    let mut parser = ListParser::new(rules(&limits));
+    parser.operand(b"192.0.2.1").unwrap();
+    assert!(matches!(parser.operand(b"192.0.2.1"), Err(Error::TooMany(1))));
 }

@@ -1,8 +1,8 @@
-//! The manual says what the program does: neither more nor less.
+//! The manual page has every option and exit code of the program, and no other.
 //!
-//! `xymonping.1` is mdoc(7) source. Its sections hold items, of which these count: in OPTIONS `.It Fl -name` for a long
-//! option and `.It Fl x` for a letter, each followed by what stands for its value; in EXIT STATUS `.It N`. They are held
-//! against the flag table both ways, so that an option that only one of them knows fails the test on either side.
+//! `xymonping.1` is mdoc(7) source. These items are compared with the table of flags in both
+//! directions: in OPTIONS `.It Fl -name` for a long option and `.It Fl x` for a letter, each
+//! followed by the name of its value; in EXIT STATUS `.It N`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use xymonping::message::Exit;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
 
-/// The words after `.It` of every item in a section, and the text below each.
+/// The head of every item in a section (what follows `.It`), and the text below it.
 fn items(section: &str) -> Vec<(String, String)> {
     let page = fs::read_to_string(PAGE).unwrap_or_else(|e| panic!("{PAGE}: {e}"));
     let mut lines = page.lines().skip_while(|line| *line != format!(".Sh {section}"));
@@ -31,8 +31,8 @@ fn items(section: &str) -> Vec<(String, String)> {
     items
 }
 
-/// What is documented as an option: its name, with one dash less than it is typed with, to what stands for its value
-/// and the text about it. The value of one that may be left out stands in brackets, as in the table.
+/// The documented options: name (with one dash less than typed) -> name of its value, in brackets
+/// if it is optional, and text.
 fn options() -> BTreeMap<String, (String, String)> {
     let mut options = BTreeMap::new();
     for (head, text) in items("OPTIONS") {
@@ -44,7 +44,7 @@ fn options() -> BTreeMap<String, (String, String)> {
             ["Fl", name, "Ns", "Oo", "=", "Ns", "Ar", value, "Oc"] if name.starts_with('-') => {
                 (name, format!("[{value}]"))
             }
-            _ => panic!("the manual has an item that is no option: .It {head}"),
+            _ => panic!("an item in OPTIONS is not an option: .It {head}"),
         };
         let known = options.insert((*name).to_owned(), (value, text));
         assert!(known.is_none(), "the manual has {name} twice");
@@ -53,7 +53,7 @@ fn options() -> BTreeMap<String, (String, String)> {
 }
 
 #[test]
-fn every_option_is_in_the_manual_and_every_option_in_the_manual_exists() {
+fn the_manual_has_every_option_and_no_other() {
     let documented: BTreeMap<_, _> = options().into_iter().map(|(name, (value, _))| (name, value)).collect();
     let mut accepted = BTreeMap::new();
     for flag in FLAGS {
@@ -72,12 +72,12 @@ fn every_option_is_in_the_manual_and_every_option_in_the_manual_exists() {
         assert_eq!(documented.get(name), Some(value), "-{name} in the manual");
     }
     for name in documented.keys() {
-        assert!(accepted.contains_key(name), "the manual knows -{name}, the program does not");
+        assert!(accepted.contains_key(name), "-{name} is in the manual only");
     }
 }
 
 #[test]
-fn the_manual_states_the_defaults_that_hold() {
+fn the_manual_has_the_right_defaults() {
     let options = options();
     for flag in FLAGS {
         let Some(long) = flag.long else {
@@ -86,13 +86,13 @@ fn the_manual_states_the_defaults_that_hold() {
         };
         let (_, text) = options.get(&format!("-{long}")).unwrap_or_else(|| panic!("no --{long}"));
         let stated = text.lines().find_map(|line| line.strip_prefix("The default is ")?.strip_suffix('.'));
-        let holds = flag.default.map(|default| default());
-        assert_eq!(stated, holds.as_deref(), "--{long}");
+        let default = flag.default.map(|default| default());
+        assert_eq!(stated, default.as_deref(), "--{long}");
     }
 }
 
 #[test]
-fn letters_that_stand_for_long_options_say_which() {
+fn letters_refer_to_their_long_options() {
     let options = options();
     for (short, flag) in letters() {
         let help = flag.short_help();
@@ -105,27 +105,27 @@ fn letters_that_stand_for_long_options_say_which() {
 }
 
 #[test]
-fn every_exit_code_is_in_the_manual_and_no_other() {
+fn the_manual_has_every_exit_code_and_no_other() {
     let codes = [Exit::Success, Exit::Unreachable, Exit::Rejected, Exit::Usage, Exit::Failure];
     let documented: Vec<_> = items("EXIT STATUS").into_iter().map(|(head, _)| head).collect();
     assert_eq!(documented, codes.map(|code| (code as u8).to_string()));
 }
 
 #[test]
-fn mandoc_finds_nothing_to_complain_about() -> io::Result<()> {
+fn mandoc_reports_no_errors() -> io::Result<()> {
     assert!(Path::new(PAGE).exists(), "no {PAGE}");
     match Command::new("mandoc").args(["-Tlint", PAGE]).output() {
         Ok(output) => {
-            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-            // Which other manuals are installed here says nothing about this one.
-            let elsewhere = ["referenced manual not found", "outdated mandoc.db"];
-            let complaints: Vec<_> =
-                said.lines().filter(|line| !elsewhere.iter().any(|words| line.contains(words))).collect();
-            assert!(complaints.is_empty(), "{complaints:#?}");
+            let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            // These depend on which other manuals are installed.
+            let irrelevant = ["referenced manual not found", "outdated mandoc.db"];
+            let errors: Vec<_> =
+                text.lines().filter(|line| !irrelevant.iter().any(|error| line.contains(error))).collect();
+            assert!(errors.is_empty(), "{errors:#?}");
             Ok(())
         }
         Err(e) => {
-            let reason = format!("SKIPPED mandoc_finds_nothing_to_complain_about: cannot run `mandoc`: {e}\n");
+            let reason = format!("SKIPPED mandoc_reports_no_errors: cannot run `mandoc`: {e}\n");
             io::stderr().write_all(reason.as_bytes())
         }
     }

@@ -1,12 +1,13 @@
-//! The real program on a network: what it says of hosts is what they did, in time and in kind.
+//! The program on a network: its results are what the hosts did.
 //!
-//! Six parts, each on a lab of its own for every test:
-//! * `answers`: which answers count, what RTT is shown, and whom an answer is credited to;
-//! * `crowd`: many hosts, strangers' traffic, a stopped process, full buffers, other runs on the same machine;
-//! * `pace`: what leaves when, by the stamps of the wire's far end;
-//! * `machine`: this machine's own troubles and manners: routes, devices, source addresses, sockets without privilege;
-//! * `fair`: half-broken networks, and no verdict that this machine made;
-//! * `routes`: whose failure it is that a packet cannot leave.
+//! Six parts, with a lab of its own for every test:
+//! * `answers`: which replies are accepted, for which target, and which RTT is printed;
+//! * `crowd`: many hosts, other traffic, a stopped process, full buffers, other runs on the same
+//!   machine;
+//! * `pace`: when probes are sent, by the stamps of the wire's far end;
+//! * `machine`: this machine: routes, devices, source addresses, sockets without privilege;
+//! * `fair`: half-broken networks, where this machine's own faults make no host unreachable;
+//! * `routes`: failures to send: this machine's, or a missing route to some hosts.
 
 mod lab;
 

@@ -1,7 +1,8 @@
-//! Off the path: guesses, millions of them.
+//! An attacker off the path, who sends millions of guesses.
 //!
-//! Everything in a guess is right but what only the key can tell: addresses of probed hosts, their places in the list,
-//! attempts that are in flight, checksums. The seal is a random number. By chance one guess in 2^64 answers a probe.
+//! A guess has a random seal; everything else in it is right: the address of a probed host, its
+//! place in the list, an attempt that is in flight, the checksum. One guess in 2^64 is valid by
+//! chance.
 
 use std::env;
 use std::net::IpAddr;
@@ -22,25 +23,25 @@ const ARGS: [&str; 4] = ["--timeout=2", "--retries=1", "--max-pps=100", "--summa
 /// Two probes are sent to a silent host.
 const ATTEMPTS: u32 = 2;
 
-/// How often he guesses about everybody in one run with a known Identifier: for longer than a run lasts, unless the flood
-/// itself makes it long.
-const PATIENCE: u32 = 20_000;
-/// No probe is out, or nobody knows its Identifier yet.
+/// How often guesses about all hosts are sent in a run with a known Identifier: for longer than a
+/// run lasts, unless the flood itself prolongs it.
+const MAX_GUESSES: u32 = 20_000;
+/// The Identifier of the run is not known, or there is no run.
 const UNKNOWN: u32 = u32::MAX;
 
-/// How many guesses he makes: so many, or what `XYMONPING_GUESSES` says.
-fn wanted(guesses: u64) -> u64 {
-    env::var("XYMONPING_GUESSES").map_or(guesses, |number| number.parse().expect("XYMONPING_GUESSES is a number"))
+/// How many guesses to send: this many, or `XYMONPING_GUESSES`.
+fn number_of_guesses(default: u64) -> u64 {
+    env::var("XYMONPING_GUESSES").map_or(default, |number| number.parse().expect("XYMONPING_GUESSES is a number"))
 }
 
-/// Those who are probed.
+/// The probed hosts.
 struct Hosts {
     alive: Vec<String>,
     dead: Vec<String>,
 }
 
 impl Hosts {
-    /// Live hosts up to 400 ms away, and dead ones, of both families as far as the kernel has them.
+    /// Live hosts up to 400 ms away and dead ones, of the families that the kernel has.
     fn populate(lab: &Lab) -> Hosts {
         let families = if lab.has_ipv6() { &["10.1.0.", "fd00:1::"][..] } else { &["10.1.0."] };
         let addresses = |range: RangeInclusive<u32>| {
@@ -61,10 +62,10 @@ impl Hosts {
     }
 }
 
-/// Replies of one family, made up in bulk: they are altered in place, and their checksums with them.
+/// Forged replies of one family, which are changed in place together with their checksums.
 struct Guesses {
     packets: Vec<Vec<u8>>,
-    /// What the words of each message come to without Identifier, Sequence Number and seal.
+    /// The sum of the words of each message without Identifier, Sequence Number and seal.
     sums: Vec<u32>,
     rng: Rng,
 }
@@ -90,7 +91,7 @@ impl Guesses {
         guesses
     }
 
-    /// Guesses anew, all of them with this Identifier.
+    /// Makes new guesses, all with this Identifier.
     fn renew(&mut self, ident: u16) {
         for (packet, sum) in self.packets.iter_mut().zip(&self.sums) {
             let (seal, seq) = (self.rng.u64(..), self.rng.u16(..));
@@ -107,12 +108,13 @@ impl Guesses {
     }
 }
 
-/// Has the list probed again and again while a thread sends guesses, until it has sent as many as are wanted. `ident` is
-/// asked for the Identifier of the next few, if there are to be any. `run` is told the number of guesses as it grows.
+/// Probes the list again and again while a thread sends guesses, until `count` of them are sent.
+/// `ident` returns the Identifier of the next guesses, or `None` to send none. `run` gets the
+/// number of guesses sent so far.
 fn play(
     lab: &Lab,
     hosts: &Hosts,
-    wanted: u64,
+    count: u64,
     mut ident: impl FnMut() -> Option<u16> + Send,
     mut run: impl FnMut(&AtomicU64),
 ) {
@@ -133,17 +135,17 @@ fn play(
         }
     };
     thread::scope(|scope| {
-        // However the runs end, so does the flood.
+        // Ends the flood even if a run fails.
         let _stop = Stop(&over);
         scope.spawn(flood);
-        while sent.load(Relaxed) < wanted {
+        while sent.load(Relaxed) < count {
             run(&sent);
             lab.forget();
         }
     });
 }
 
-/// Says that it is over when it is dropped.
+/// Sets the flag when it is dropped.
 struct Stop<'a>(&'a AtomicBool);
 
 impl Drop for Stop<'_> {
@@ -152,13 +154,13 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// How many packets a run found damaged, by its summary: the guesses that it has looked at.
+/// How many packets were damaged, by the summary of a run: the guesses that it has read.
 fn damaged(outcome: &Finished) -> u64 {
     let number = || outcome.stderr.split(" damaged: ").nth(1)?.split(',').next()?.parse().ok();
     number().unwrap_or_else(|| panic!("no summary: {}", outcome.stderr))
 }
 
-/// What the program holds where nobody guesses, and room for what it has read at once.
+/// The memory of the program without guesses, plus a receive batch.
 fn memory_allowed(lab: &Lab, hosts: &Hosts) -> u64 {
     let quiet = lab.run(&ARGS, list(&hosts.alive));
     assert_all(&quiet, &hosts.alive, true);
@@ -177,7 +179,7 @@ fn ten_million_guesses_change_nothing() {
             next = next.wrapping_add(1);
             Some(next)
         };
-        play(lab, &hosts, wanted(10_000_000), any, |sent| {
+        play(lab, &hosts, number_of_guesses(10_000_000), any, |sent| {
             let before = sent.load(Relaxed);
             let outcome = lab.run(&ARGS, list(&hosts.list()));
             let guesses = sent.load(Relaxed) - before;
@@ -185,17 +187,17 @@ fn ten_million_guesses_change_nothing() {
             assert_all(&outcome, &hosts.alive, true);
             assert_all(&outcome, &hosts.dead, false);
             assert_true_rtts(lab, &outcome, &hosts.alive);
-            // He goes through all Identifiers, and says about each host what he has to say with each of them.
-            let rounds = guesses / 65_536 + 2 * u64::from(ATTEMPTS) * hosts.list().len() as u64;
-            assert!(damaged(&outcome) <= rounds, "the kernel keeps other Identifiers away: {}", outcome.stderr);
+            // The flood goes through all Identifiers, with guesses about all hosts for each.
+            let limit = guesses / 65_536 + 2 * u64::from(ATTEMPTS) * hosts.list().len() as u64;
+            assert!(damaged(&outcome) <= limit, "the kernel drops other Identifiers: {}", outcome.stderr);
             assert!(outcome.peak_rss_kib <= memory, "{} KiB, not {memory}", outcome.peak_rss_kib);
         });
     });
 }
 
-/// Worse than can be: he would have to see a probe to know its Identifier. Now all that he sends reaches the program,
-/// and may fill its buffer faster than it reads: then answers are lost on this machine. It may say so, and nothing of
-/// hosts that it has no answer of; but it may not call them unreachable.
+/// Worse than a blind attacker can do, who does not know the Identifier. Every guess reaches the
+/// program, and they may fill its buffer faster than it reads, so that replies are lost on this
+/// machine. Then it may print no line for a host, but must not call it unreachable.
 #[test]
 fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
     let _alone = ALONE.lock();
@@ -203,14 +205,14 @@ fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
         let hosts = Hosts::populate(lab);
         let memory = memory_allowed(lab, &hosts);
         let known = AtomicU32::new(UNKNOWN);
-        let mut patience = PATIENCE;
+        let mut remaining = MAX_GUESSES;
         let right = || {
             let ident = u16::try_from(known.load(Relaxed)).ok();
-            patience = if ident.is_some() { patience.saturating_sub(1) } else { PATIENCE };
-            ident.filter(|_| patience > 0)
+            remaining = if ident.is_some() { remaining.saturating_sub(1) } else { MAX_GUESSES };
+            ident.filter(|_| remaining > 0)
         };
-        let mut looked_at = 0;
-        play(lab, &hosts, wanted(3_000_000), right, |_| {
+        let mut read = 0;
+        play(lab, &hosts, number_of_guesses(3_000_000), right, |_| {
             let mut running = lab.start(lab.command().args(ARGS));
             running.feed(list(&hosts.list()));
             running.close_stdin();
@@ -218,7 +220,7 @@ fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
             known.store(lab.seen()[0].ident.into(), Relaxed);
             let outcome = running.finish(lab::LIMIT);
             known.store(UNKNOWN, Relaxed);
-            looked_at += damaged(&outcome);
+            read += damaged(&outcome);
             let has_line = |host: &&String| !outcome.verdict_of(host).is_empty();
             let with_line = |hosts: &[String]| hosts.iter().filter(has_line).cloned().collect::<Vec<_>>();
             let (alive, dead) = (with_line(&hosts.alive), with_line(&hosts.dead));
@@ -229,17 +231,17 @@ fn millions_of_guesses_with_the_right_identifier_make_no_line_false() {
             }
             let silent = hosts.list().len() - alive.len() - dead.len();
             let s = if silent == 1 { "" } else { "s" };
-            let said = format!("{silent} target{s} undecided: this machine lost replies");
+            let message = format!("{silent} target{s} undecided: this machine lost replies");
             match silent {
                 0 => assert_eq!(outcome.code, Some(0), "{}", outcome.stderr),
                 _ => assert!(
-                    outcome.code == Some(4) && outcome.first_stderr_line().contains(&said),
+                    outcome.code == Some(4) && outcome.first_stderr_line().contains(&message),
                     "{}",
                     outcome.stderr
                 ),
             }
             assert!(outcome.peak_rss_kib <= memory, "{} KiB, not {memory}", outcome.peak_rss_kib);
         });
-        assert!(looked_at > 0);
+        assert!(read > 0);
     });
 }

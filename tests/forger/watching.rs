@@ -1,7 +1,8 @@
-//! On the path: a forger who sees every probe.
+//! An attacker on the path, who sees every probe.
 //!
-//! What single hosts may answer, and what of it counts, is in network/answers.rs: damage of every kind, other messages,
-//! other sources, copies, late ones. Here somebody has the tokens of all probes in his hands, and may combine them.
+//! Which replies of a single host are accepted is in network/answers.rs: damage of every kind,
+//! other messages, other sources, copies, late ones. Here the attacker has the tokens of all
+//! probes, and combines them.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -10,12 +11,12 @@ use crate::lab::packet::{self, Header};
 use crate::lab::{self, Behaviour, Finished, HOST4, HOST6, Lab, ROUTER4, ROUTER6, Running, Seen};
 use crate::lab::{assert_all, list, ms};
 
-/// An Echo Reply to a probe, with this for data.
+/// An Echo Reply to a probe, with this data.
 fn reply(probe: &Seen, data: &[u8]) -> Vec<u8> {
     packet::echo_reply(probe.dst, probe.src, probe.ident, probe.seq, data)
 }
 
-/// The same data but for these bytes.
+/// The data of a probe with these bytes replaced.
 fn altered(probe: &Seen, at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut data = probe.data.to_vec();
     data[at..at + bytes.len()].copy_from_slice(bytes);
@@ -49,16 +50,16 @@ fn fragments(packet: &[u8]) -> Vec<Vec<u8>> {
     vec![piece(0, &message[..CUT]), piece(CUT, &message[CUT..])]
 }
 
-/// What the debugging output says of all packets that came from these addresses, in their order.
-fn heard(outcome: &Finished, from: &[IpAddr]) -> Vec<String> {
-    const FATES: [&str; 5] = ["answer", "duplicate", "late", "damaged", "stray"];
-    let fate = |line: &str| {
+/// How the debug log classifies the packets from these addresses, in order.
+fn logged(outcome: &Finished, from: &[IpAddr]) -> Vec<String> {
+    const KINDS: [&str; 5] = ["answer", "duplicate", "late", "damaged", "stray"];
+    let kind = |line: &str| {
         let (_, rest) = line.split_once(" recv ")?;
         let mut words = rest.split(' ');
-        let speaker: IpAddr = words.next()?.parse().ok()?;
-        from.contains(&speaker).then(|| words.find(|word| FATES.contains(word)).unwrap_or(rest).to_owned())
+        let source: IpAddr = words.next()?.parse().ok()?;
+        from.contains(&source).then(|| words.find(|word| KINDS.contains(word)).unwrap_or(rest).to_owned())
     };
-    outcome.stderr.lines().filter_map(fate).collect()
+    outcome.stderr.lines().filter_map(kind).collect()
 }
 
 fn start(lab: &Lab, args: &[&str], hosts: &[String]) -> Running {
@@ -68,13 +69,13 @@ fn start(lab: &Lab, args: &[&str], hosts: &[String]) -> Running {
     running
 }
 
-/// Waits until a host has been probed so often, and gives the last of these probes.
+/// Waits until a host has been probed this often, and returns the last of these probes.
 fn probe(lab: &Lab, running: &mut Running, host: &str, number: usize) -> Seen {
     running.wait_until(lab::LIMIT, "its probe", |_| lab.seen_of(host).len() >= number);
     lab.seen_of(host).swap_remove(number - 1)
 }
 
-/// The `n`th host of each family, as far as the kernel has both.
+/// The `n`th host of each family that the kernel has.
 fn nth(lab: &Lab, n: usize) -> Vec<String> {
     let mut hosts = vec![format!("10.7.0.{n}")];
     if lab.has_ipv6() {
@@ -83,134 +84,134 @@ fn nth(lab: &Lab, n: usize) -> Vec<String> {
     hosts
 }
 
-/// Something to do with the probe of a dead host, and that of another.
-struct Deed {
+/// A forgery with the probe of a dead host, and that of another.
+struct Forgery {
     what: &'static str,
     packets: fn(&Seen, &Seen) -> Vec<Vec<u8>>,
-    /// What comes of it, IPv4 and IPv6.
-    heard: [&'static [&'static str]; 2],
+    /// How it is classified, with IPv4 and with IPv6.
+    logged: [&'static [&'static str]; 2],
 }
 
 const ANSWER: [&[&str]; 2] = [&["answer"]; 2];
 const DAMAGED: [&[&str]; 2] = [&["damaged"]; 2];
 const NOTHING: [&[&str]; 2] = [&[]; 2];
 
-const DEEDS: [Deed; 15] = [
-    Deed { what: "he answers in its place", packets: |probe, _| vec![reply(probe, &probe.data)], heard: ANSWER },
-    Deed {
-        what: "he answers in the name of the other, which stays dead",
+const FORGERIES: [Forgery; 15] = [
+    Forgery { what: "a reply in its place", packets: |probe, _| vec![reply(probe, &probe.data)], logged: ANSWER },
+    Forgery {
+        what: "a reply from the address of the other, which stays dead",
         packets: |probe, other| vec![packet::echo_reply(other.dst, probe.src, probe.ident, other.seq, &probe.data)],
-        heard: ANSWER,
+        logged: ANSWER,
     },
-    Deed {
-        what: "he answers three times",
+    Forgery {
+        what: "three replies",
         packets: |probe, _| vec![reply(probe, &probe.data); 3],
-        heard: [&["answer", "duplicate", "duplicate"]; 2],
+        logged: [&["answer", "duplicate", "duplicate"]; 2],
     },
-    Deed {
-        what: "he keeps the token and alters all that follows it",
+    Forgery {
+        what: "a valid token with other data after it",
         packets: |probe, _| vec![reply(probe, &altered(probe, 16, &[0xff; 40]))],
-        heard: ANSWER,
+        logged: ANSWER,
     },
-    Deed {
-        what: "he keeps the token and leaves out the rest",
+    Forgery {
+        what: "a valid token without data after it",
         packets: |probe, _| vec![reply(probe, &probe.data[..16])],
-        heard: ANSWER,
+        logged: ANSWER,
     },
-    Deed {
-        what: "he answers in two fragments",
+    Forgery {
+        what: "a reply in two fragments",
         packets: |probe, _| fragments(&reply(probe, &probe.data)),
-        heard: ANSWER,
+        logged: ANSWER,
     },
-    Deed {
-        what: "he sends the first fragment only",
+    Forgery {
+        what: "the first fragment only",
         packets: |probe, _| fragments(&reply(probe, &probe.data))[..1].to_vec(),
-        heard: NOTHING,
+        logged: NOTHING,
     },
-    Deed {
-        // Longer than all that is read of a packet: without its end an ICMP checksum cannot be verified. That of ICMPv6
-        // the kernel has verified.
-        what: "he adds 60,000 bytes",
+    Forgery {
+        // Longer than what is read of a packet, so the ICMP checksum cannot be verified. The kernel
+        // has verified that of ICMPv6.
+        what: "60,000 more bytes",
         packets: |probe, _| vec![reply(probe, &[&probe.data[..], &[0; 60_000]].concat())],
-        heard: [&["damaged"], &["answer"]],
+        logged: [&["damaged"], &["answer"]],
     },
-    Deed {
-        what: "he names the other",
+    Forgery {
+        what: "target and attempt of the other",
         packets: |probe, other| vec![reply(other, &altered(probe, 0, &other.data[..8]))],
-        heard: DAMAGED,
+        logged: DAMAGED,
     },
-    Deed {
-        what: "he takes the seal of the other",
+    Forgery {
+        what: "the seal of the other",
         packets: |probe, other| vec![reply(probe, &altered(probe, 8, &other.data[8..16]))],
-        heard: DAMAGED,
+        logged: DAMAGED,
     },
-    Deed {
-        what: "he adds the two seals up",
+    Forgery {
+        what: "the sum of both seals",
         packets: |probe, other| {
             let seal = |probe: &Seen| u64::from_be_bytes(probe.data[8..16].try_into().expect("eight bytes"));
             vec![reply(probe, &altered(probe, 8, &seal(probe).wrapping_add(seal(other)).to_be_bytes()))]
         },
-        heard: DAMAGED,
+        logged: DAMAGED,
     },
-    Deed {
-        what: "he answers the next attempt before it is made",
+    Forgery {
+        what: "the next attempt",
         packets: |probe, _| vec![reply(probe, &altered(probe, 7, &[1]))],
-        heard: DAMAGED,
+        logged: DAMAGED,
     },
-    Deed {
-        what: "he names hosts beyond the end of the list",
+    Forgery {
+        what: "targets beyond the end of the list",
         packets: |probe, _| vec![reply(probe, &altered(probe, 0, &[0xff; 4])), reply(probe, &altered(probe, 2, &[1]))],
-        heard: [&["damaged", "damaged"]; 2],
+        logged: [&["damaged", "damaged"]; 2],
     },
-    Deed {
-        what: "he moves the token by a byte",
+    Forgery {
+        what: "the token moved by a byte",
         packets: |probe, _| vec![reply(probe, &[&[0], &probe.data[..]].concat()), reply(probe, &probe.data[1..])],
-        heard: [&["damaged", "damaged"]; 2],
+        logged: [&["damaged", "damaged"]; 2],
     },
-    Deed {
-        // The kernel's filter knows the first 32 types of ICMP, and lets the others through.
-        what: "he sends the token in all that is no Echo Reply",
+    Forgery {
+        // The kernel's filter has only the first 32 types of ICMP, and passes the others.
+        what: "the token in all other types of messages",
         packets: |probe, _| {
             let header = Header::new(probe.dst, probe.src);
             let [a, b] = probe.ident.to_be_bytes();
             let [c, d] = probe.seq.to_be_bytes();
             let echo_reply = if probe.dst.is_ipv4() { 0 } else { 129 };
-            let kinds = (0..=255).filter(|&kind| kind != echo_reply);
-            kinds.map(|kind| packet::icmp(header, kind, 0, [a, b, c, d], &probe.data)).collect()
+            let types = (0..=255).filter(|&msg_type| msg_type != echo_reply);
+            types.map(|msg_type| packet::icmp(header, msg_type, 0, [a, b, c, d], &probe.data)).collect()
         },
-        heard: [&["stray"; 256 - 32], &[]],
+        logged: [&["stray"; 256 - 32], &[]],
     },
 ];
 
 #[test]
-fn he_may_answer_for_whom_he_sees_probed_and_for_nobody_else() {
+fn a_reply_is_accepted_only_for_a_probe_that_was_seen() {
     lab::play(|lab| {
         lab.keep_data();
         lab.others(Behaviour::silent());
-        // Two hosts of each family for each deed: the one that it is about, and another.
-        let pairs = (0..DEEDS.len()).map(|n| (nth(lab, 2 * n + 1), nth(lab, 2 * n + 2)));
+        // Two hosts of each family for each forgery: the one that it is about, and another.
+        let pairs = (0..FORGERIES.len()).map(|n| (nth(lab, 2 * n + 1), nth(lab, 2 * n + 2)));
         let pairs: Vec<_> = pairs.flat_map(|(ones, others)| ones.into_iter().zip(others)).collect();
-        let families = pairs.len() / DEEDS.len();
+        let families = pairs.len() / FORGERIES.len();
         let all: Vec<String> = pairs.iter().flat_map(|(one, other)| [one.clone(), other.clone()]).collect();
         let mut running = start(lab, &["--debug", "--timeout=5", "--retries=0", "--max-pps=1000"], &all);
         running.wait_until(lab::LIMIT, "all probes", |_| lab.seen().len() == all.len());
         let mut waited = Vec::new();
         for (place, (one, other)) in pairs.iter().enumerate() {
             let [probe, other] = [one, other].map(|host| lab.seen_of(host).swap_remove(0));
-            let packets = (DEEDS[place / families].packets)(&probe, &other);
+            let packets = (FORGERIES[place / families].packets)(&probe, &other);
             waited.push(Instant::now() - probe.time);
             packets.iter().for_each(|packet| lab.inject(packet));
         }
         let outcome = running.finish(lab::LIMIT);
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         for (place, (one, other)) in pairs.iter().enumerate() {
-            let (deed, family) = (&DEEDS[place / families], place % families);
-            let (what, wanted) = (deed.what, deed.heard[family]);
-            let speakers = [one, other].map(|host| host.parse().expect("an address"));
-            assert_eq!(heard(&outcome, &speakers), wanted, "{what}: {one}, {other}");
-            assert_all(&outcome, &[one], wanted.contains(&"answer"));
+            let (forgery, family) = (&FORGERIES[place / families], place % families);
+            let (what, expected) = (forgery.what, forgery.logged[family]);
+            let sources = [one, other].map(|host| host.parse().expect("an address"));
+            assert_eq!(logged(&outcome, &sources), expected, "{what}: {one}, {other}");
+            assert_all(&outcome, &[one], expected.contains(&"answer"));
             assert_all(&outcome, &[other], false);
-            // He cannot answer before he has seen the probe. How soon he does is up to him.
+            // A reply cannot be forged before the probe is seen, so an RTT is not shorter.
             let rtt = outcome.rtt_of(one).unwrap_or(Duration::MAX);
             assert!(rtt.saturating_add(ms(1)) > waited[place], "{what}: {rtt:?}, not {:?}", waited[place]);
         }
@@ -218,7 +219,7 @@ fn he_may_answer_for_whom_he_sees_probed_and_for_nobody_else() {
 }
 
 #[test]
-fn he_cannot_answer_a_probe_whose_time_is_over() {
+fn a_reply_after_the_timeout_is_late() {
     lab::play(|lab| {
         lab.keep_data();
         lab.others(Behaviour::silent());
@@ -227,7 +228,8 @@ fn he_cannot_answer_a_probe_whose_time_is_over() {
         for host in &hosts {
             let retry = probe(lab, &mut running, host, 2);
             let first = lab.seen_of(host).swap_remove(0);
-            // As it was; with what else is known of the retry; and in the name of the retry.
+            // The first token, alone and with numbers of the retry; and its seal in the token of
+            // the retry.
             lab.inject(&reply(&first, &first.data));
             lab.inject(&reply(&retry, &first.data));
             lab.inject(&reply(&retry, &altered(&first, 0, &retry.data[..8])));
@@ -235,14 +237,14 @@ fn he_cannot_answer_a_probe_whose_time_is_over() {
         let outcome = running.finish(lab::LIMIT);
         assert_all(&outcome, &hosts, false);
         for host in &hosts {
-            let speaker = host.parse().expect("an address");
-            assert_eq!(heard(&outcome, &[speaker]), ["late", "late", "damaged"], "{host}: {}", outcome.stderr);
+            let source = host.parse().expect("an address");
+            assert_eq!(logged(&outcome, &[source]), ["late", "late", "damaged"], "{host}: {}", outcome.stderr);
         }
     });
 }
 
 #[test]
-fn he_cannot_answer_several_probes_with_the_token_of_one() {
+fn the_token_of_one_probe_is_accepted_once() {
     lab::play(|lab| {
         lab.keep_data();
         lab.others(Behaviour::silent());
@@ -258,17 +260,17 @@ fn he_cannot_answer_several_probes_with_the_token_of_one() {
         let outcome = running.finish(lab::LIMIT);
         assert_all(&outcome, &hosts, true);
         let (answers, copies) = (hosts.len(), 50 * hosts.len());
-        let said =
+        let figures =
             format!("replies: {answers}, from other sources: 0, duplicates: {copies}, late: 0, damaged: 0, stray: 0,");
-        assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&figures), "{}", outcome.stderr);
         for host in &hosts {
-            assert_eq!(lab.seen_of(host).len(), 3, "one was answered, and two were not: {host}");
+            assert_eq!(lab.seen_of(host).len(), 3, "one reply, and two timeouts: {host}");
         }
     });
 }
 
 #[test]
-fn the_token_of_another_run_proves_nothing() {
+fn the_token_of_another_run_is_not_accepted() {
     lab::play(|lab| {
         lab.keep_data();
         let hosts = nth(lab, 7);
@@ -281,19 +283,20 @@ fn the_token_of_another_run_proves_nothing() {
             let new = probe(lab, &mut running, host, 1);
             assert_eq!(old.dst, new.dst);
             assert_ne!(old.data, new.data);
-            // Identifier and Sequence Number are right, and the token answered this very host's probe a moment ago.
+            // Identifier and Sequence Number are right, and the token was valid for this host in
+            // the first run.
             lab.inject(&reply(&new, &old.data));
         }
         let outcome = running.finish(lab::LIMIT);
         assert_all(&outcome, &hosts, false);
         for host in &hosts {
-            assert_eq!(heard(&outcome, &[host.parse().expect("an address")]), ["damaged"], "{}", outcome.stderr);
+            assert_eq!(logged(&outcome, &[host.parse().expect("an address")]), ["damaged"], "{}", outcome.stderr);
         }
     });
 }
 
 #[test]
-fn he_cannot_have_a_probe_cut_to_pieces() {
+fn forged_mtu_errors_do_not_fragment_probes() {
     lab::play(|lab| {
         lab.keep_data();
         let hosts = nth(lab, 1);
@@ -304,7 +307,7 @@ fn he_cannot_have_a_probe_cut_to_pieces() {
         for host in &hosts {
             let probe = probe(lab, &mut running, host, 1);
             let quote = packet::echo_request(probe.src, probe.dst, probe.ident, probe.seq, &probe.data);
-            // Fragmentation needed, Packet Too Big: the smallest packets that IPv4 and IPv6 know.
+            // Fragmentation Needed and Packet Too Big, with the smallest MTU of IPv4 and IPv6.
             lab.inject(&match probe.dst {
                 IpAddr::V4(_) => packet::icmp(Header::new(ROUTER4.into(), HOST4.into()), 3, 4, [0, 0, 0, 68], &quote),
                 IpAddr::V6(_) => packet::icmp(Header::new(ROUTER6.into(), HOST6.into()), 2, 0, [0, 0, 5, 0], &quote),
@@ -312,7 +315,7 @@ fn he_cannot_have_a_probe_cut_to_pieces() {
         }
         let outcome = running.finish(lab::LIMIT);
         assert_all(&outcome, &hosts, true);
-        // A fragment would be none of the probes that the wire has seen.
+        // The lab counts fragments as other packets.
         assert_eq!((lab.seen().len(), lab.counts().others), (2 * hosts.len(), 0), "{:?}", lab.counts());
     });
 }

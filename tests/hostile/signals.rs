@@ -1,4 +1,4 @@
-//! Every signal there is, sent by the ordinary user who started the program, and a terminal that goes away.
+//! Every signal, sent by the ordinary user who started the program, and a terminal that is closed.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,15 +9,16 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::lab::caller::{self, Rights, ordinary};
 use crate::lab::{Behaviour, LIMIT, Running, skip};
-use crate::{ALIVE, SILENT, run, says_alive};
+use crate::{ALIVE, SILENT, is_alive, run};
 
-/// All numbers but SIGKILL and SIGSTOP, which nobody can catch, and 32 to 34, which are the C library's.
+/// All numbers but SIGKILL and SIGSTOP, which cannot be caught, and 32 to 34, which are the C
+/// library's.
 fn numbers() -> impl Iterator<Item = i32> {
     (1..=64).filter(|number| ![9, 19, 32, 33, 34].contains(number))
 }
 
 #[test]
-fn no_signal_of_the_callers_is_a_death() {
+fn no_signal_of_the_caller_kills_the_program() {
     caller::play(&["sh"], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.host(SILENT, Behaviour::silent());
@@ -25,7 +26,8 @@ fn no_signal_of_the_callers_is_a_death() {
             lab.forget();
             let mut running = lab.start(ordinary(&program).args([ALIVE, SILENT, "--timeout=100", "--max-pps=1000"]));
             running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 2 && lab.counts().answers == 1);
-            // Some stop it, some it passes over or answers: it goes on then, to be ended. Others it ends of before that.
+            // Some stop it, are ignored or print the status, so it is continued and terminated
+            // afterwards. Others end it before that.
             let pid = running.pid();
             let script = format!("kill -{number} {pid} && {{ kill -CONT {pid}; kill -TERM {pid}; true; }} 2>&-");
             let sent = ordinary("sh").args(["-c", &script]).status().expect("sh was found");
@@ -38,7 +40,7 @@ fn no_signal_of_the_callers_is_a_death() {
 }
 
 #[test]
-fn signals_that_were_blocked_or_ignored_at_the_start() {
+fn signals_may_be_blocked_or_ignored_at_the_start() {
     caller::play(&["sh"], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.host(SILENT, Behaviour::silent());
@@ -46,8 +48,8 @@ fn signals_that_were_blocked_or_ignored_at_the_start() {
         let script = format!("trap ''{ignored}; exec \"$0\" \"$@\"");
         let mut command = ordinary("sh");
         command.args(["-c", &script]).arg(&program);
-        says_alive(&run(lab, command.arg(ALIVE), ""), "ignored");
-        // What is ignored stays ignored; what is blocked is read like any other.
+        is_alive(&run(lab, command.arg(ALIVE), ""), "ignored");
+        // An ignored signal stays ignored; a blocked one is read like any other.
         let mut blocked = ordinary(&program);
         blocked.args([ALIVE, SILENT, "--timeout=100", "--max-pps=1000"]);
         lab.forget();
@@ -62,9 +64,9 @@ fn signals_that_were_blocked_or_ignored_at_the_start() {
     });
 }
 
-/// Its session is hung up (SIGHUP), and reads and writes fail from then on.
+/// The session gets SIGHUP, and reads and writes fail from then on.
 #[test]
-fn a_terminal_that_goes_away() {
+fn closing_the_terminal_ends_the_run() {
     caller::play(&["setsid"], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.host(SILENT, Behaviour::silent());
@@ -75,21 +77,21 @@ fn a_terminal_that_goes_away() {
         ] {
             lab.forget();
             let Ok(pty) = openpty(None, None) else {
-                return skip("a_terminal_that_goes_away", "no pseudo-terminal can be had");
+                return skip("closing_the_terminal_ends_the_run", "no pseudo-terminal can be opened");
             };
             let mut command = if controlling { ordinary("setsid") } else { ordinary(&program) };
             if controlling {
                 command.arg("--ctty").arg(&program);
             }
-            let ends = [(); 2].map(|()| pty.slave.try_clone().expect("a descriptor"));
-            let [input, output] = ends.map(Stdio::from);
+            let copies = [(); 2].map(|()| pty.slave.try_clone().expect("a descriptor"));
+            let [input, output] = copies.map(Stdio::from);
             let mut running = lab.start_as_is(command.args(args).stdin(input).stdout(output).stderr(Stdio::piped()));
             drop((command, pty.slave));
             match args {
                 [] => {
                     let mut keyboard = File::from(pty.master);
                     running.wait_until(LIMIT, "gives no hint", |running| running.stderr_so_far().ends_with('\n'));
-                    keyboard.write_all(b"10.0.0.1\n10.0").expect("it reads");
+                    keyboard.write_all(b"10.0.0.1\n10.0").expect("the program reads");
                 }
                 _ => {
                     running.wait_until(LIMIT, "has not probed", |_| !lab.seen_of(SILENT).is_empty());

@@ -1,4 +1,4 @@
-//! What a caller hands down: descriptors, arguments, environment; and what he holds in his hand, a debugger.
+//! What a caller hands down: descriptors, arguments, environment, timer slack; and a debugger.
 
 use std::env;
 use std::ffi::{CStr, CString, OsStr};
@@ -18,10 +18,10 @@ use xymonping::cli::FLAGS;
 
 use crate::lab::caller::{self, Place, Rights, ordinary};
 use crate::lab::{Behaviour, LIMIT, Running};
-use crate::{ALIVE, SILENT, ends_well, run, says_alive};
+use crate::{ALIVE, SILENT, ends_well, is_alive, run};
 
 #[test]
-fn closed_descriptors_in_every_combination() {
+fn descriptors_may_be_closed_in_every_combination() {
     caller::play(&["sh"], |lab, place| {
         let program = place.install(Rights::Setuid);
         for closed in 0..8 {
@@ -30,9 +30,9 @@ fn closed_descriptors_in_every_combination() {
                 lab.forget();
                 let script = format!("exec \"$0\" \"$@\"{closing}");
                 let outcome = run(lab, ordinary("sh").args(["-c", &script]).arg(&program).args(args), "");
-                // Where stderr is closed there is nothing to begin with.
+                // With stderr closed there is no message.
                 assert!(matches!(outcome.code, Some(0 | 3 | 4)), "{closing} {args:?}: {outcome:?}");
-                // Text for stdout or stderr that went into a socket would be on the wire.
+                // Text written to a socket instead of stdout or stderr would be on the wire.
                 assert_eq!(lab.seen().len(), args.iter().filter(|arg| **arg == ALIVE).count(), "{closing} {args:?}");
                 assert_eq!(lab.counts().damaged, 0);
             }
@@ -41,7 +41,7 @@ fn closed_descriptors_in_every_combination() {
 }
 
 #[test]
-fn absurd_arguments() {
+fn arguments_may_be_long_and_many() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         let refused = |args: &[&OsStr], why: &str| {
@@ -50,32 +50,32 @@ fn absurd_arguments() {
             assert_eq!(outcome.code, Some(3), "{why}: {outcome:?}");
             assert!(outcome.stderr.len() < 1000, "{why}: {} bytes", outcome.stderr.len());
         };
-        // The kernel takes no argument of more than 128 KiB (execve(2)).
+        // The longest argument is 128 KiB (execve(2)).
         let long = |byte: u8| vec![byte; (128 << 10) - 1];
         for byte in [b'1', b'-', b'\n', b'%', b'\x1b', b'\xff'] {
             let long = long(byte);
             let long = OsStr::from_bytes(&long);
-            refused(&[long], "one long one");
+            refused(&[long], "a long argument");
             refused(&[long; 8], "a megabyte");
             refused(&[OsStr::new("--retries"), long], "a long value");
         }
-        refused(&vec![OsStr::new("x"); 100_000], "a hundred thousand");
-        refused(&[OsStr::new("--"), OsStr::new("")], "an empty one");
-        refused(&[OsStr::from_bytes(b"--ret\xffries=\xfe")], "no text");
+        refused(&vec![OsStr::new("x"); 100_000], "100,000 arguments");
+        refused(&[OsStr::new("--"), OsStr::new("")], "an empty argument");
+        refused(&[OsStr::from_bytes(b"--ret\xffries=\xfe")], "invalid UTF-8");
         let outcome = run(lab, ordinary(&program).args(repeat_n(ALIVE, 100_000)), "");
-        says_alive(&outcome, "one address");
+        is_alive(&outcome, "one address");
         assert_eq!(outcome.lines().len(), 100_000);
     });
 }
 
 #[test]
-fn every_option_with_rubbish() {
+fn every_option_with_an_invalid_value_ends_in_an_exit_code() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         let digits = "9".repeat(100_000);
-        let rubbish = ["", "\u{fffd}\n", "-1", "1e999", "0x", "%s%n", "../../etc/shadow", &digits].map(OsStr::new);
-        let rubbish = rubbish.into_iter().chain([OsStr::from_bytes(b"\xff\xfe")]);
-        for value in rubbish {
+        let values = ["", "\u{fffd}\n", "-1", "1e999", "0x", "%s%n", "../../etc/shadow", &digits].map(OsStr::new);
+        let values = values.into_iter().chain([OsStr::from_bytes(b"\xff\xfe")]);
+        for value in values {
             let letters = FLAGS.iter().filter_map(|flag| flag.short).map(|short| format!("-{short}"));
             let long = FLAGS.iter().filter_map(|flag| flag.long).map(|long| format!("--{long}"));
             for option in letters.chain(long) {
@@ -83,16 +83,16 @@ fn every_option_with_rubbish() {
                 ends_well(&outcome, &format!("{option} {value:.20?}"));
             }
         }
-        // Nothing of it was an address, and no file was one to read.
+        // None of the values was probed as an address.
         assert!(lab.seen().is_empty());
     });
 }
 
 #[test]
-fn a_hostile_environment() {
+fn the_environment_has_no_effect() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        // A library that the linker would choke on, if it looked at it.
+        // A library that the dynamic linker would fail to load.
         let libraries = place.directory("libraries");
         let broken = libraries.join("libc.so.6");
         fs::write(&broken, "no library").expect("our directory");
@@ -101,10 +101,13 @@ fn a_hostile_environment() {
         let long = OsStr::new(&long);
         let many: Vec<String> = (0..14).map(|n| format!("LD_LONG_{n}")).collect();
         let text = OsStr::new;
-        let worlds: [(&str, Vec<(&str, &OsStr)>); 8] = [
+        let environments: [(&str, Vec<(&str, &OsStr)>); 8] = [
             ("none, as cron", vec![]),
             ("linker", vec![("LD_PRELOAD", broken), ("LD_LIBRARY_PATH", libraries), ("LD_AUDIT", broken)]),
-            ("linker's words", ["LD_DEBUG", "LD_SHOW_AUXV", "LD_WARN", "LD_BIND_NOW"].map(|v| (v, text("all"))).into()),
+            (
+                "linker's output",
+                ["LD_DEBUG", "LD_SHOW_AUXV", "LD_WARN", "LD_BIND_NOW"].map(|v| (v, text("all"))).into(),
+            ),
             (
                 "malloc",
                 vec![
@@ -132,28 +135,28 @@ fn a_hostile_environment() {
             ),
             ("a megabyte of it", many.iter().map(|name| (name.as_str(), long)).collect()),
         ];
-        for (name, world) in worlds {
-            let outcome = run(lab, ordinary(&program).arg(ALIVE).env_clear().envs(world.iter().copied()), "");
-            says_alive(&outcome, name);
+        for (name, environment) in environments {
+            let outcome = run(lab, ordinary(&program).arg(ALIVE).env_clear().envs(environment.iter().copied()), "");
+            is_alive(&outcome, name);
             assert_eq!((outcome.lines().len(), outcome.stderr.as_str()), (1, ""), "{name}");
-            // What reads files and addresses of names in other programs, and their messages.
-            let outcome = run(lab, ordinary(&program).arg("--file=/nonexistent").env_clear().envs(world), "");
-            let words =
+            // Messages are not affected either.
+            let outcome = run(lab, ordinary(&program).arg("--file=/nonexistent").env_clear().envs(environment), "");
+            let message =
                 "xymonping: list \"/nonexistent\": No such file or directory (give a list that this user may read)\n";
-            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), words), "{name}");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), message), "{name}");
         }
     });
 }
 
 #[test]
-fn a_caller_who_lets_it_be_woken_late() {
+fn an_inherited_timer_slack_is_reset() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.host(SILENT, Behaviour::silent());
         let mut command = ordinary(&program);
         command.args(["--timeout=100", SILENT]);
         let mut running = lab.inside(|| {
-            // Four seconds (32 bits hold no more), handed down to what this thread starts.
+            // Four seconds, about the maximum; child processes of this thread inherit it.
             prctl::set_timerslack(4_000_000_000).expect("our own thread");
             Running::start(&mut command).expect("the program")
         });
@@ -163,22 +166,22 @@ fn a_caller_who_lets_it_be_woken_late() {
     });
 }
 
-// What safe code cannot do in a child before it executes, it does in this program once more, copied to where the
-// ordinary user may start it.
+// What safe code cannot do in a child process before execve(2) is done by this test program, copied
+// to where the ordinary user can start it.
 
-/// Says to [`accomplice`] what it is to do.
-const DEED: &str = "XYMONPING_LAB_DEED";
+/// Tells [`helper`] what to do.
+const TASK: &str = "XYMONPING_LAB_TASK";
 
-/// A copy of this test program that does a deed to `object`, started by the ordinary user.
-fn accomplice_to(place: &Place, deed: &str, object: impl AsRef<OsStr>) -> Command {
-    let copy = accomplice_path(place);
+/// A copy of this test program that does `task` with `object`, started by the ordinary user.
+fn helper_command(place: &Place, task: &str, object: impl AsRef<OsStr>) -> Command {
+    let copy = helper_path(place);
     let mut command = ordinary(copy);
-    command.args(["--exact", "start::accomplice", "--nocapture"]).env(DEED, deed).env("OBJECT", object);
+    command.args(["--exact", "start::helper", "--nocapture"]).env(TASK, task).env("OBJECT", object);
     command
 }
 
-fn accomplice_path(place: &Place) -> PathBuf {
-    let copy = place.path("accomplice");
+fn helper_path(place: &Place) -> PathBuf {
+    let copy = place.path("helper");
     if !copy.exists() {
         let this = env::current_exe().expect("a test knows its own binary");
         let copied = Command::new("cp").arg(this).arg(&copy).status();
@@ -188,11 +191,11 @@ fn accomplice_path(place: &Place) -> PathBuf {
     copy
 }
 
-/// No test, unless it is told to be one: see [`accomplice_to`].
+/// Not a test, but the entry of [`helper_command`].
 #[test]
-fn accomplice() {
-    let (Ok(deed), Some(object)) = (env::var(DEED), env::var_os("OBJECT")) else { return };
-    match deed.as_str() {
+fn helper() {
+    let (Ok(task), Some(object)) = (env::var(TASK), env::var_os("OBJECT")) else { return };
+    match task.as_str() {
         "start it without a name" => {
             let path = CString::new(object.as_bytes()).expect("a path");
             let error = execve::<&CStr, &CStr>(&path, &[], &[]);
@@ -203,12 +206,12 @@ fn accomplice() {
             assert_eq!(ptrace::attach(Pid::from_raw(pid)), Err(Errno::EPERM));
         }
         "trace it" => trace(Path::new(&object)),
-        _ => panic!("{deed}?"),
+        _ => panic!("unknown task: {task}"),
     }
 }
 
-/// Attaches to a shell of its own, lets it become the program, and ends with the program's exit code.
-#[expect(clippy::exit, reason = "the exit code of the program is to be its own")]
+/// Attaches to a shell, lets it execute the program, and exits with the exit code of the program.
+#[expect(clippy::exit, reason = "passes on the exit code of the program")]
 #[expect(clippy::zombie_processes, reason = "a tracer waits by waitpid")]
 fn trace(program: &Path) {
     let mut shell = Command::new("sh");
@@ -217,7 +220,7 @@ fn trace(program: &Path) {
     let mut child = shell.spawn().expect("sh was found");
     let pid = Pid::from_raw(child.id() as i32);
     if let Err(refusal) = ptrace::attach(pid) {
-        // 77: tracing is not for ordinary users here.
+        // 77: ordinary users may not trace on this machine.
         let _ = child.kill();
         let _ = writeln!(io::stderr(), "ptrace: {refusal}");
         process::exit(77);
@@ -226,45 +229,45 @@ fn trace(program: &Path) {
     loop {
         match waitpid(pid, None).expect("our child") {
             WaitStatus::Exited(_, code) => process::exit(code),
-            WaitStatus::Signaled(_, signal, _) => panic!("it died of {signal}"),
-            // What stops it is the tracing itself.
+            WaitStatus::Signaled(_, signal, _) => panic!("killed by {signal}"),
+            // Stopped by the tracing itself.
             _ => ptrace::cont(pid, None).expect("our child"),
         }
     }
 }
 
 #[test]
-fn no_arguments_at_all_not_even_a_name() {
+fn argv_may_be_empty() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        let outcome = run(lab, &mut accomplice_to(place, "start it without a name", &program), "10.0.0.1\n");
+        let outcome = run(lab, &mut helper_command(place, "start it without a name", &program), "10.0.0.1\n");
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-        // Before it there are libtest's own words.
+        // After the output of libtest.
         assert!(outcome.stdout.contains("10.0.0.1 is alive ("), "{outcome:?}");
     });
 }
 
 #[test]
-fn nobody_attaches_to_it_and_who_traces_its_start_gets_no_rights() {
+fn it_cannot_be_attached_to_and_tracing_its_start_grants_no_privileges() {
     caller::play(&["sh"], |lab, place| {
         let program = place.install(Rights::Setuid);
         lab.set_sysctl("net.ipv4.ping_group_range", "1 0");
         lab.host(SILENT, Behaviour::silent());
         let mut running = lab.start(ordinary(&program).args(["--timeout=100", SILENT]));
         running.wait_until(LIMIT, "has not probed", |_| !lab.seen().is_empty());
-        let outcome = run(lab, &mut accomplice_to(place, "attach to it", running.pid().to_string()), "");
+        let outcome = run(lab, &mut helper_command(place, "attach to it", running.pid().to_string()), "");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         drop(running);
 
         lab.forget();
-        let outcome = run(lab, &mut accomplice_to(place, "trace it", &program), "");
+        let outcome = run(lab, &mut helper_command(place, "trace it", &program), "");
         if outcome.code == Some(77) {
             return crate::lab::skip(
-                "nobody_attaches_to_it_and_who_traces_its_start_gets_no_rights",
+                "it_cannot_be_attached_to_and_tracing_its_start_grants_no_privileges",
                 outcome.first_stderr_line(),
             );
         }
-        // The kernel ignores the setuid bit then.
+        // The kernel ignores the setuid bit of a traced process.
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
         assert!(outcome.first_stderr_line().starts_with("xymonping: no permission to ping: "), "{outcome:?}");
         assert!(lab.seen().is_empty());

@@ -1,17 +1,17 @@
-//! Which answers count, what RTT is shown, and whom an answer is credited to.
+//! Which replies are accepted, for which target, and which RTT is printed.
 
 use std::net::IpAddr;
 
 use crate::lab::{self, Answer, Behaviour, IcmpError, Lose};
 use crate::{assert_all, assert_true_rtts, hosts, list, ms};
 
-/// Either family, as far as the kernel has both.
+/// The families that the kernel has.
 fn families(lab: &lab::Lab) -> Vec<&'static str> {
     if lab.has_ipv6() { vec!["10.7.0.", "fd00:7::"] } else { vec!["10.7.0."] }
 }
 
 #[test]
-fn rtts_are_those_of_the_wire_at_any_distance_in_both_families() {
+fn rtts_are_those_of_the_wire_in_both_families() {
     lab::play(|lab| {
         let mut all = Vec::new();
         for family in families(lab) {
@@ -27,8 +27,8 @@ fn rtts_are_those_of_the_wire_at_any_distance_in_both_families() {
         assert_true_rtts(lab, &outcome, &hosts);
         for (host, delay) in &all {
             let rtt = outcome.rtt_of(host).expect("it is alive");
-            // Less than a millisecond of it is blur and rounding, or else the delay was not waited for.
-            assert!(rtt + ms(1) > *delay, "{host} at {delay:?} answers after {rtt:?}");
+            // At most a millisecond less, by rounding and the error of the clock.
+            assert!(rtt + ms(1) > *delay, "{host} with a delay of {delay:?}: {rtt:?}");
             let unit = if rtt < ms(3) { " usec)" } else { " ms)" };
             assert!(outcome.verdict_of(host).ends_with(unit), "{}", outcome.verdict_of(host));
         }
@@ -36,13 +36,14 @@ fn rtts_are_those_of_the_wire_at_any_distance_in_both_families() {
 }
 
 #[test]
-fn every_kind_of_host_is_told_right_in_one_run() {
+fn every_kind_of_host_has_the_right_verdict() {
     lab::play(|lab| {
         let from = |from: &str| Some(from.parse::<IpAddr>().expect("an address"));
         let first = |n| Behaviour { lose: Lose::First(n), ..Behaviour::default() };
         let answering = Behaviour::answering;
-        let zeros = |kind| Answer::Icmp { msg_type: kind, code: 0, rest: vec![0; 60] };
-        // How a host behaves, whether it is alive, and how many probes that takes with two retries.
+        let zeros = |msg_type| Answer::Icmp { msg_type, code: 0, rest: vec![0; 60] };
+        // The behaviour of a host, whether it is alive, and how many probes it gets with two
+        // retries.
         let mut kinds = vec![
             (Behaviour::default(), true, 1),
             (Behaviour::after(ms(100)), true, 1),
@@ -56,7 +57,7 @@ fn every_kind_of_host_is_told_right_in_one_run() {
             (answering(Answer::FlippedByte(0)), false, 3),
             (answering(Answer::FlippedByte(7)), false, 3),
             (answering(Answer::FlippedByte(15)), false, 3),
-            (answering(Answer::FlippedByte(16)), true, 1), // beyond the token nothing is looked at
+            (answering(Answer::FlippedByte(16)), true, 1), // only the token is checked
             (answering(Answer::ZeroedData), false, 3),
             (answering(Answer::TruncatedTo(0)), false, 3),
             (answering(Answer::TruncatedTo(15)), false, 3),
@@ -64,7 +65,7 @@ fn every_kind_of_host_is_told_right_in_one_run() {
             (answering(Answer::Extended(b"more".to_vec())), true, 1),
             (answering(Answer::Extended(vec![0; 1000])), true, 1),
             (answering(Answer::OtherIdent(1)), false, 3),
-            (answering(Answer::OtherSeq(1)), true, 1), // the token says whose it is
+            (answering(Answer::OtherSeq(1)), true, 1), // the token identifies the probe
             (answering(Answer::Data(b"not what was sent, but long enough".to_vec())), false, 3),
             (answering(Answer::Request), false, 3),
             (answering(zeros(14)), false, 3),
@@ -76,7 +77,7 @@ fn every_kind_of_host_is_told_right_in_one_run() {
             IcmpError::AdminProhibited,
             IcmpError::TimeExceeded,
         ] {
-            // Batch mode waits for an answer all the same: errors come from routers, and routes heal.
+            // An error does not end a target, because a route can recover.
             kinds.push((answering(Answer::Error(error)), false, 3));
         }
         let mut expected = Vec::new();
@@ -95,7 +96,7 @@ fn every_kind_of_host_is_told_right_in_one_run() {
         // 12 bytes of IPv4 options: record route, padded.
         let options = vec![7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         special("10.8.0.2", Behaviour { ip_options: options, ..Behaviour::default() }, true, 1);
-        // The answer to one comes from the address of another, which is silent: that one stays silent.
+        // The reply of one host comes from the address of another, which is silent.
         special("10.8.0.3", Behaviour { from: from("10.8.0.4"), ..Behaviour::default() }, true, 1);
         special("10.8.0.4", Behaviour::silent(), false, 3);
         if lab.has_ipv6() {
@@ -110,16 +111,16 @@ fn every_kind_of_host_is_told_right_in_one_run() {
         let order: Vec<&str> = outcome.lines().iter().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(order, hosts, "one line for each, in the order of the list");
         for (host, is_alive, probes, behaviour) in &expected {
-            let said = outcome.verdict_of(host);
-            assert_eq!(outcome.is_alive(host), *is_alive, "{host} {said}: {behaviour}");
-            assert!(*is_alive || said == "unreachable", "{host} {said}: {behaviour}");
+            let verdict = outcome.verdict_of(host);
+            assert_eq!(outcome.is_alive(host), *is_alive, "{host} {verdict}: {behaviour}");
+            assert!(*is_alive || verdict == "unreachable", "{host} {verdict}: {behaviour}");
             assert_eq!(lab.seen_of(host).len(), *probes, "probes to {host}: {behaviour}");
         }
     });
 }
 
 #[test]
-fn a_foreign_source_counts_unless_the_source_is_checked() {
+fn replies_from_other_sources_are_accepted_unless_sources_are_checked() {
     lab::play(|lab| {
         let mut pairs = vec![("10.0.0.7", "10.0.0.66"), ("10.0.0.8", "8.8.8.8")];
         if lab.has_ipv6() {
@@ -140,7 +141,7 @@ fn a_foreign_source_counts_unless_the_source_is_checked() {
 }
 
 #[test]
-fn a_checked_source_may_still_answer_after_a_foreign_one() {
+fn a_reply_is_accepted_after_one_with_a_wrong_source() {
     lab::play(|lab| {
         let foreign = Behaviour { from: Some("10.0.0.66".parse().expect("an address")), ..Behaviour::default() };
         lab.script("10.0.0.7", vec![foreign, Behaviour::default()]);
@@ -151,13 +152,13 @@ fn a_checked_source_may_still_answer_after_a_foreign_one() {
 }
 
 #[test]
-fn only_the_first_answer_to_a_probe_counts() {
+fn only_the_first_reply_to_a_probe_counts() {
     lab::play(|lab| {
         let hosts = hosts(1, 80);
         lab.others(Behaviour { copies: 3, gap: ms(30), ..Behaviour::default() });
         let outcome = lab.run(&["--responses=3", "--max-pps=500"], list(&hosts));
         assert_all(&outcome, &hosts, true);
-        assert_eq!(lab.seen().len(), 3 * hosts.len(), "three answers are answers to three probes");
+        assert_eq!(lab.seen().len(), 3 * hosts.len(), "three responses are replies to three probes");
         for host in &hosts {
             assert!(outcome.rtt_of(host).is_some_and(|rtt| rtt < ms(30)), "{host} {}", outcome.verdict_of(host));
         }
@@ -175,31 +176,34 @@ fn the_rtt_of_several_responses_is_their_mean() {
         let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"];
         let outcome = lab.run(&["--responses=3", "--retries=1", "--timeout=0.5"], list(&hosts));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-        // By the wire: from each probe to its answer, the mean of those that there are.
+        // The mean of the RTTs on the wire.
         let (seen, answered) = (lab.seen(), lab.answered());
         for (host, mean, probes) in [(hosts[0], 60, 3), (hosts[1], 60, 4), (hosts[2], 50, 3)] {
             let ip: IpAddr = host.parse().expect("an address");
             let of_host: Vec<_> = answered.iter().filter(|answer| answer.host == ip).collect();
             let rtts = of_host.iter().map(|answer| {
                 let probe = seen.iter().find(|seen| seen.dst == ip && seen.number == answer.number);
-                answer.time.end - probe.expect("it was asked").time
+                answer.time.end - probe.expect("it was probed").time
             });
             let of_wire = rtts.sum::<std::time::Duration>() / of_host.len() as u32;
-            let shown = outcome.rtt_of(host).unwrap_or_else(|| panic!("{host}: {outcome:?}"));
-            assert!(shown.abs_diff(of_wire) < ms(50) && shown + ms(1) > ms(mean), "{host} {shown:?}, not {of_wire:?}");
+            let printed = outcome.rtt_of(host).unwrap_or_else(|| panic!("{host}: {outcome:?}"));
+            assert!(
+                printed.abs_diff(of_wire) < ms(50) && printed + ms(1) > ms(mean),
+                "{host} {printed:?}, not {of_wire:?}"
+            );
             assert_eq!(lab.seen_of(host).len(), probes, "at most responses + retries: {host}");
         }
         assert_all(&outcome, &hosts[3..], false);
-        assert_eq!(lab.seen_of(hosts[3]).len(), 2, "silence is counted as retries, not as responses");
+        assert_eq!(lab.seen_of(hosts[3]).len(), 2, "a silent target uses up retries, not responses");
     });
 }
 
 #[test]
-fn an_answer_after_its_timeout_is_too_late() {
+fn a_reply_after_its_timeout_is_too_late() {
     lab::play(|lab| {
         let (late, alive) = (hosts(1, 10), hosts(2, 190));
         lab.host("10.1.0.0/16", Behaviour::after(ms(800)));
-        // The run goes on for two seconds after they were asked: time enough to be mistaken for alive.
+        // The run lasts two seconds longer, so that late replies arrive during it.
         let outcome =
             lab.run(&["--timeout=0.4", "--retries=0", "--max-pps=100"], list(&[late.as_slice(), &alive].concat()));
         assert_all(&outcome, &late, false);
@@ -207,7 +211,7 @@ fn an_answer_after_its_timeout_is_too_late() {
         lab.forget();
         let outcome = lab.run(&["--timeout=0.4", "--retries=3"], list(&late[..1]));
         assert_all(&outcome, &late[..1], false);
-        assert_eq!(lab.seen().len(), 4, "a late answer to one attempt does not answer the next");
+        assert_eq!(lab.seen().len(), 4, "a late reply to one attempt is not a reply to the next");
     });
 }
 
@@ -235,18 +239,18 @@ fn link_local_hosts_are_probed_through_their_zone() {
 }
 
 #[test]
-fn debug_tells_of_every_packet_and_of_no_token() {
+fn the_debug_log_has_every_packet_and_no_token() {
     lab::play(|lab| {
         lab.keep_data();
         lab.host("10.0.0.2", Behaviour { copies: 2, ..Behaviour::default() });
         lab.host("10.0.0.3", Behaviour::answering(Answer::BadChecksum));
         lab.host("10.0.0.4", Behaviour::silent());
-        // Duplicates are heard only while the run lasts, which the silent one sees to.
+        // The silent host makes the run last until the duplicates arrive.
         let outcome = lab.run(&["--debug", "--timeout=0.5", "--retries=1"], "10.0.0.1\n10.0.0.2\n10.0.0.3\n10.0.0.4\n");
         assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 4), "{outcome:?}");
         let of = |what: &str, host: &str| {
-            let words = format!(" {what} {host} ");
-            outcome.stderr.lines().filter(|line| line.contains(&words)).collect::<Vec<_>>()
+            let text = format!(" {what} {host} ");
+            outcome.stderr.lines().filter(|line| line.contains(&text)).collect::<Vec<_>>()
         };
         for (host, sent, received) in [
             ("10.0.0.1", 1, &["answer"][..]),

@@ -1,4 +1,4 @@
-//! Many hosts, strangers' traffic, a stopped process, full buffers, other runs on the same machine.
+//! Many hosts, other traffic, a stopped process, full buffers, other runs on the same machine.
 
 use std::fs;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::lab::caller::{self, Rights};
 use crate::lab::{self, Behaviour, Lab, Running, packet};
 use crate::{assert_all, assert_true_rtts, hosts, list, ms};
 
-/// Feeds a list to the program and leaves it running.
+/// Starts the program with a list.
 fn start(lab: &Lab, args: &[&str], input: &str) -> Running {
     let mut running = lab.start(lab.command().args(args));
     running.feed(input);
@@ -17,7 +17,7 @@ fn start(lab: &Lab, args: &[&str], input: &str) -> Running {
     running
 }
 
-/// Stops it for two seconds.
+/// Stops the program for two seconds.
 fn pause(running: &mut Running) {
     running.signal(Signal::SIGSTOP);
     std::thread::sleep(ms(2000));
@@ -28,18 +28,19 @@ fn pause(running: &mut Running) {
 fn seventy_thousand_hosts_are_all_alive() {
     lab::play(|lab| {
         let all = [hosts(1, 60_000), hosts(2, 10_000)].concat();
-        // In a user namespace buffers are small, the program's own as well as the lab's: some need several attempts.
+        // In a user namespace buffers are small, the program's and the lab's: some hosts need
+        // several attempts.
         let outcome = lab.run(&["--max-pps=unlimited", "--timeout=2", "--retries=10"], list(&all));
         assert_eq!((outcome.code, outcome.lines().len()), (Some(0), all.len()), "{}", outcome.stderr);
         let dead = outcome.lines().into_iter().filter(|line| !line.contains(" is alive (")).count();
         assert_eq!(dead, 0, "{} {:?}", outcome.stderr, lab.counts());
         let order = outcome.stdout.lines().zip(&all).all(|(line, host)| line.starts_with(&format!("{host} is ")));
-        assert!(order, "the lines stand in the order of the list");
+        assert!(order, "the lines are in the order of the list");
     });
 }
 
 #[test]
-fn a_flood_of_foreign_replies_costs_nobody_his_life_and_the_run_ends() {
+fn a_flood_of_foreign_replies_does_not_change_the_results() {
     lab::play(|lab| {
         let (alive, silent) = (hosts(1, 300), hosts(2, 150));
         lab.host("10.2.0.0/16", Behaviour::silent());
@@ -49,19 +50,20 @@ fn a_flood_of_foreign_replies_costs_nobody_his_life_and_the_run_ends() {
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""));
         assert_all(&outcome, &alive, true);
         assert_all(&outcome, &silent, false);
-        assert_eq!(lab.seen().len(), 600, "nothing was lost, and so nothing sent again");
+        assert_eq!(lab.seen().len(), 600, "nothing was lost, so nothing was sent again");
     });
 }
 
 #[test]
-fn a_process_stopped_for_two_seconds_reports_the_same() {
+fn a_stop_of_two_seconds_does_not_change_the_results() {
     lab::play(|lab| {
         let (alive, silent) = (hosts(1, 30), hosts(2, 5));
         lab.host("10.1.0.0/16", Behaviour::after(ms(300)));
         lab.host("10.2.0.0/16", Behaviour::silent());
         let args = ["--max-pps=20", "--timeout=1", "--retries=1"];
         let mut running = start(lab, &args, &list(&[silent.as_slice(), &alive].concat()));
-        // Just after a probe has left, and 50 ms before the next: half a dozen are in flight, and half have not been sent.
+        // Just after a probe was sent, 50 ms before the next: some are in flight, and half have not
+        // been sent.
         running.wait_until(lab::LIMIT, "half of its probes", |_| lab.seen().len() >= 20);
         pause(&mut running);
         let outcome = running.finish(lab::LIMIT);
@@ -70,7 +72,7 @@ fn a_process_stopped_for_two_seconds_reports_the_same() {
         assert_all(&outcome, &silent, false);
         assert_true_rtts(lab, &outcome, &alive);
         for host in &alive {
-            assert_eq!(lab.seen_of(host).len(), 1, "{host} answered in time, if only we had looked");
+            assert_eq!(lab.seen_of(host).len(), 1, "{host} replied in time");
         }
         for host in &silent {
             assert_eq!(lab.seen_of(host).len(), 2, "{host}");
@@ -79,7 +81,7 @@ fn a_process_stopped_for_two_seconds_reports_the_same() {
 }
 
 #[test]
-fn an_answer_that_was_too_late_is_not_excused_by_a_stopped_process() {
+fn a_late_reply_is_late_though_the_process_was_stopped() {
     lab::play(|lab| {
         lab.host("10.0.0.1", Behaviour::after(ms(1500)));
         lab.host("10.0.0.2", Behaviour::after(ms(500)));
@@ -92,25 +94,25 @@ fn an_answer_that_was_too_late_is_not_excused_by_a_stopped_process() {
     });
 }
 
-/// How many bytes a small reply takes of a receive buffer on a veth pair.
+/// How many bytes a small reply takes in a receive buffer on a veth pair.
 const REPLY: u64 = 832;
 
-/// The size of the receive buffer without NET_ADMIN: what the system lets everybody have, which few enough replies fill.
+/// The size of the receive buffer without NET_ADMIN, which few enough replies fill.
 fn ordinary_buffer() -> Option<u64> {
-    let most: u64 = fs::read_to_string("/proc/sys/net/core/rmem_max").ok()?.trim().parse().ok()?;
-    Some(most.min(4 << 20) * 2)
+    let rmem_max: u64 = fs::read_to_string("/proc/sys/net/core/rmem_max").ok()?.trim().parse().ok()?;
+    Some(rmem_max.min(4 << 20) * 2)
 }
 
 #[test]
-fn replies_lost_in_a_full_buffer_are_asked_for_again() {
+fn hosts_whose_replies_were_dropped_are_probed_again() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
         let Some(buffer) = ordinary_buffer() else {
-            return lab::skip("replies_lost_in_a_full_buffer_are_asked_for_again", "no net.core.rmem_max");
+            return lab::skip("hosts_whose_replies_were_dropped_are_probed_again", "no net.core.rmem_max");
         };
         let count = buffer / REPLY * 3 / 2;
         let all = hosts(1, count as u32);
-        // At 10,000 a second all of them are asked before the first one answers.
+        // At 10,000 a second all of them are probed before the first one replies.
         lab.others(Behaviour::after(Duration::from_millis(count / 5) + ms(2000)));
         let args = ["--max-pps=10000", "--timeout=30", "--retries=0"];
         let mut running = lab.start(caller::with_net_raw(&program).args(args));
@@ -119,7 +121,7 @@ fn replies_lost_in_a_full_buffer_are_asked_for_again() {
         running.wait_until(lab::LIMIT, "all probes", |_| lab.counts().requests == count);
         running.signal(Signal::SIGSTOP);
         running.wait_until(lab::LIMIT, "all answers", |_| lab.counts().answers == count);
-        // The hosts are near now, so that the test does not last; what is in flight is not touched by that.
+        // No delay from now on, to shorten the test; probes in flight are not affected.
         lab.others(Behaviour::default());
         running.signal(Signal::SIGCONT);
         let outcome = running.finish(3 * lab::LIMIT);
@@ -130,21 +132,21 @@ fn replies_lost_in_a_full_buffer_are_asked_for_again() {
     });
 }
 
-/// How many bytes wait in the receive buffer of the one raw socket of this network.
+/// How many bytes are in the receive buffer of the only raw socket of this network.
 fn waiting(lab: &Lab) -> u64 {
     let sockets = lab.inside(|| fs::read_to_string("/proc/thread-self/net/raw")).expect("/proc is mounted");
     // sl local_address rem_address st tx_queue:rx_queue ...
-    let queues = sockets.lines().nth(1).and_then(|line| line.split_whitespace().nth(4)).expect("it has a socket");
+    let queues = sockets.lines().nth(1).and_then(|line| line.split_whitespace().nth(4)).expect("a socket");
     let (_, bytes) = queues.split_once(':').expect("two numbers");
     u64::from_str_radix(bytes, 16).expect("a number")
 }
 
 #[test]
-fn replies_lost_while_the_buffer_is_being_read_are_asked_for_again() {
+fn hosts_whose_replies_were_dropped_during_reading_are_probed_again() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
         let Some(buffer) = ordinary_buffer() else {
-            let name = "replies_lost_while_the_buffer_is_being_read_are_asked_for_again";
+            let name = "hosts_whose_replies_were_dropped_during_reading_are_probed_again";
             return lab::skip(name, "no net.core.rmem_max");
         };
         lab.keep_data();
@@ -158,12 +160,12 @@ fn replies_lost_while_the_buffer_is_being_read_are_asked_for_again() {
             let packet = packet::echo_reply(probe.dst, probe.src, probe.ident, 0, &[0; 56]);
             lab.inject_all(&vec![packet; (buffer * share / 100 / REPLY) as usize]);
         };
-        // It finds its buffer nearly full, and nothing lost yet.
+        // Its buffer is nearly full, and nothing is lost yet.
         running.signal(Signal::SIGSTOP);
         forged(90);
         running.signal(Signal::SIGCONT);
         while running.is_running() && waiting(lab) > buffer * 88 / 100 {}
-        // While it reads, the rest fills up, and the answer finds no room.
+        // While it is reading, the buffer becomes full, and the reply is dropped.
         running.signal(Signal::SIGSTOP);
         forged(110);
         lab.inject(&packet::echo_reply(probe.dst, probe.src, probe.ident, probe.seq, &probe.data));
@@ -175,18 +177,18 @@ fn replies_lost_while_the_buffer_is_being_read_are_asked_for_again() {
 }
 
 #[test]
-fn runs_at_the_same_time_never_credit_each_others_replies() {
+fn runs_at_the_same_time_do_not_accept_each_others_replies() {
     lab::play(|lab| {
         let (alive, silent) = (hosts(1, 300), hosts(2, 95));
         lab.host("10.1.0.0/16", Behaviour::after(ms(50)));
         lab.host("10.2.0.0/16", Behaviour::silent());
         let args = ["--timeout=0.5", "--retries=2", "--max-pps=300"];
-        // Children of one parent, started in a row: their process ids are neighbours.
+        // Children of one parent, started one after the other, with adjacent process ids.
         let runs: Vec<_> =
             (0..4).map(|_| (start(lab, &args, &list(&alive)), start(lab, &args, &list(&silent)))).collect();
-        for (living, dead) in runs {
-            assert_all(&living.finish(lab::LIMIT), &alive, true);
-            assert_all(&dead.finish(lab::LIMIT), &silent, false);
+        for (with_alive, with_silent) in runs {
+            assert_all(&with_alive.finish(lab::LIMIT), &alive, true);
+            assert_all(&with_silent.finish(lab::LIMIT), &silent, false);
         }
         let idents: std::collections::BTreeSet<u16> = lab.seen().iter().map(|seen| seen.ident).collect();
         assert!(idents.len() > 4, "idents are random: {idents:x?}");

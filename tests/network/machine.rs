@@ -1,4 +1,4 @@
-//! This machine's own troubles and manners: routes, devices, source addresses, sockets without privilege.
+//! This machine: routes, devices, source addresses, sockets without privilege.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ fn add_route(lab: &Lab) {
 }
 
 #[test]
-fn a_source_address_is_where_probes_come_from() {
+fn probes_come_from_the_requested_source() {
     lab::play(|lab| {
         let mut cases = vec![("10.0.0.1", IpAddr::from(HOST4)), ("10.0.0.1", HOST4_OTHER.into())];
         if lab.has_ipv6() {
@@ -37,7 +37,7 @@ fn a_source_address_is_where_probes_come_from() {
 }
 
 #[test]
-fn an_address_that_is_not_ours_alone_is_no_source() {
+fn an_address_of_another_machine_or_of_several_is_refused_as_a_source() {
     lab::play(|lab| {
         let wrong = [
             "10.0.0.1",
@@ -68,7 +68,7 @@ fn an_address_that_is_not_ours_alone_is_no_source() {
 }
 
 #[test]
-fn a_network_that_is_down_is_no_verdict_on_hosts() {
+fn with_the_network_down_no_host_is_unreachable() {
     lab::play(|lab| {
         lab.ip(&["link", "set", lab::DEVICE, "down"]);
         let both = lab.run(&FAST, "10.0.0.1\n10.0.0.2\nfd00::1\n");
@@ -81,7 +81,7 @@ fn a_network_that_is_down_is_no_verdict_on_hosts() {
 }
 
 #[test]
-fn a_cable_that_is_out_is_no_verdict_on_hosts() {
+fn without_carrier_no_host_is_unreachable() {
     lab::play(|lab| {
         lab.ip(&["link", "set", lab::FAR_DEVICE, "down"]);
         lab.wait_for_no_carrier();
@@ -90,18 +90,18 @@ fn a_cable_that_is_out_is_no_verdict_on_hosts() {
         {
             let outcome = lab.run(&FAST, far);
             assert_eq!(outcome.code, Some(4), "{outcome:?}");
-            let told = "xymonping: no probe could leave this machine: Network is down";
-            assert!(outcome.first_stderr_line().starts_with(told), "{outcome:?}");
+            let message = "xymonping: no probe could leave this machine: Network is down";
+            assert!(outcome.first_stderr_line().starts_with(message), "{outcome:?}");
             assert!(outcome.lines().iter().all(|line| line.contains(" is alive (")), "{outcome:?}");
         }
-        // On this machine nothing is out.
+        // Addresses of this machine need no carrier.
         let outcome = lab.run(&FAST, "127.0.0.1\n192.0.2.1\n");
         assert_all(&outcome, &["127.0.0.1", "192.0.2.1"], true);
     });
 }
 
 #[test]
-fn a_missing_route_is_no_verdict_on_hosts() {
+fn without_a_route_no_host_is_unreachable() {
     lab::play(|lab| {
         lab.ip(&["route", "del", "10.0.0.0/8"]);
         let outcome = lab.run(&FAST, list(&hosts(1, 20)));
@@ -111,30 +111,30 @@ fn a_missing_route_is_no_verdict_on_hosts() {
 }
 
 #[test]
-fn a_network_that_breaks_in_mid_run_takes_nobody_down() {
+fn a_network_that_fails_in_mid_run_makes_no_host_unreachable() {
     lab::play(|lab| {
         let all = hosts(1, 100);
         let mut running = lab.start(lab.command().args(FAST).arg("--max-pps=50"));
         running.feed(list(&all));
         running.close_stdin();
         running.wait_until(lab::LIMIT, "some answers", |_| lab.counts().answers >= 20);
-        // These have left the wire before the link goes down, and whoever was asked later may be caught in between.
-        let settled: Vec<String> = lab.answered().iter().map(|answer| answer.host.to_string()).collect();
+        // These were sent before the link goes down. Other replies may still be on their way.
+        let answered: Vec<String> = lab.answered().iter().map(|answer| answer.host.to_string()).collect();
         lab.ip(&["link", "set", lab::DEVICE, "down"]);
-        let asked: Vec<String> = lab.seen().iter().map(|seen| seen.dst.to_string()).collect();
+        let probed: Vec<String> = lab.seen().iter().map(|seen| seen.dst.to_string()).collect();
         let outcome = running.finish(lab::LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
-        assert!(asked.len() < all.len(), "the run was over before the link went down");
-        assert_all(&outcome, &settled, true);
-        for host in all.iter().filter(|host| !asked.contains(host)) {
-            assert_eq!(outcome.verdict_of(host), "", "{host} was never asked");
+        assert!(probed.len() < all.len(), "the run was over before the link went down");
+        assert_all(&outcome, &answered, true);
+        for host in all.iter().filter(|host| !probed.contains(host)) {
+            assert_eq!(outcome.verdict_of(host), "", "{host} was never probed");
         }
         assert!(outcome.first_stderr_line().contains("IPv4 sending failed"), "{outcome:?}");
     });
 }
 
 #[test]
-fn an_ipv6_line_does_not_void_the_run_of_an_ipv4_machine() {
+fn an_ipv6_line_does_not_fail_the_run_of_an_ipv4_machine() {
     lab::play(|lab| {
         if lab.has_ipv6() {
             lab.set_sysctl("net.ipv6.conf.all.disable_ipv6", "1");
@@ -143,14 +143,15 @@ fn an_ipv6_line_does_not_void_the_run_of_an_ipv4_machine() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert_all(&outcome, &["10.0.0.1", "10.0.0.2"], true);
         assert_all(&outcome, &["fd00::1"], false);
-        assert!(outcome.stderr.contains("fd00::1"), "the reason is told: {outcome:?}");
+        assert!(outcome.stderr.contains("fd00::1"), "the reason is reported: {outcome:?}");
     });
 }
 
 #[test]
-fn hosts_without_a_route_are_unreachable_beside_others() {
+fn hosts_without_a_route_are_unreachable_if_others_have_one() {
     lab::play(|lab| {
-        // 11.0.0.0/8 has no route here. Their retries come last, when there is nobody else left to be sent to.
+        // 11.0.0.0/8 has no route here. Their retries are last, when there is no other host to send
+        // to.
         let routed = hosts(1, 10);
         let outcome = lab.run(&FAST, "11.0.0.1\n".to_owned() + &list(&routed) + "11.0.0.2\n10.0.0.1\n");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
@@ -162,7 +163,7 @@ fn hosts_without_a_route_are_unreachable_beside_others() {
 }
 
 #[test]
-fn a_route_that_is_missing_for_a_while_costs_an_attempt_and_no_host() {
+fn a_route_that_is_missing_for_a_while_makes_no_host_unreachable() {
     lab::play(|lab| {
         let all = hosts(1, 10);
         lab.ip(&["route", "del", "10.0.0.0/8"]);
@@ -179,7 +180,7 @@ fn a_route_that_is_missing_for_a_while_costs_an_attempt_and_no_host() {
 }
 
 #[test]
-fn ordinary_users_ping_without_privilege_where_the_system_lets_them() {
+fn ordinary_users_ping_without_privilege_where_ping_group_range_allows_it() {
     caller::play(&["setpriv"], |lab, place| {
         let program = place.install(Rights::None);
         lab.host("10.0.0.2", Behaviour::silent());

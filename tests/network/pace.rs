@@ -1,16 +1,16 @@
-//! What leaves when, by the kernel's stamps at the far end of the wire.
+//! When probes are sent, by the kernel's stamps at the far end of the wire.
 
 use crate::lab::{self, Behaviour, Lab, Lose};
 use crate::{assert_all, hosts, list, ms};
 
-/// A list with a fifth of silent hosts, so that retries and first attempts mix.
+/// Hosts of which a fifth is silent, so that retries and first attempts mix.
 fn mixed(lab: &Lab, count: u32) -> (Vec<String>, Vec<String>) {
     lab.host("10.2.0.0/16", Behaviour::silent());
     (hosts(1, count - count / 5), hosts(2, count / 5))
 }
 
 #[test]
-fn fifty_a_second_are_never_more() {
+fn a_rate_of_50_is_kept() {
     lab::play(|lab| {
         let (alive, silent) = mixed(lab, 50);
         let input = list(&[silent.as_slice(), &alive].concat());
@@ -23,7 +23,7 @@ fn fifty_a_second_are_never_more() {
 }
 
 #[test]
-fn a_thousand_a_second_are_never_more() {
+fn a_rate_of_1_000_is_kept() {
     lab::play(|lab| {
         let (alive, silent) = mixed(lab, 2000);
         let input = list(&[silent.as_slice(), &alive].concat());
@@ -36,7 +36,7 @@ fn a_thousand_a_second_are_never_more() {
 }
 
 #[test]
-fn twenty_thousand_a_second_are_never_more() {
+fn a_rate_of_20_000_is_kept() {
     lab::play(|lab| {
         let alive = hosts(1, 20_000);
         let outcome = lab.run(&["--max-pps=20000"], list(&alive));
@@ -46,7 +46,7 @@ fn twenty_thousand_a_second_are_never_more() {
 }
 
 #[test]
-fn follow_ups_of_answers_keep_the_pace_as_well() {
+fn follow_ups_keep_the_rate() {
     lab::play(|lab| {
         let alive = hosts(1, 20);
         let outcome = lab.run(&["--max-pps=100", "--responses=5"], list(&alive));
@@ -57,7 +57,7 @@ fn follow_ups_of_answers_keep_the_pace_as_well() {
 }
 
 #[test]
-fn a_stall_is_not_made_good() {
+fn a_stop_is_not_caught_up_with() {
     lab::play(|lab| {
         let alive = hosts(1, 100);
         let mut running = lab.start(lab.command().arg("--max-pps=100"));
@@ -73,7 +73,7 @@ fn a_stall_is_not_made_good() {
 }
 
 #[test]
-fn unlimited_is_as_fast_as_the_kernel_takes_it_and_asks_nobody_twice() {
+fn unlimited_probes_no_live_host_twice() {
     lab::play(|lab| {
         let alive = hosts(1, 5000);
         let outcome = lab.run(&["--max-pps=unlimited", "--timeout=20"], list(&alive));
@@ -83,11 +83,11 @@ fn unlimited_is_as_fast_as_the_kernel_takes_it_and_asks_nobody_twice() {
 }
 
 #[test]
-fn first_attempts_go_first() {
+fn first_attempts_are_sent_first() {
     lab::play(|lab| {
         let all = hosts(1, 60);
         lab.others(Behaviour { lose: Lose::First(1), ..Behaviour::default() });
-        // By the time the sixtieth is asked, a dozen others have fallen due again.
+        // When the sixtieth is probed, a dozen others are due again.
         let outcome = lab.run(&["--max-pps=100", "--timeout=0.1", "--retries=1"], list(&all));
         assert_all(&outcome, &all, true);
         let numbers: Vec<u32> = lab.seen().iter().map(|seen| seen.number).collect();
