@@ -23,6 +23,16 @@ use crate::sandbox::Seccomp;
 /// The program file that is running, even if it has been renamed since.
 const PROGRAM: &str = "/proc/self/exe";
 
+/// How a run would end here as far as its sockets are concerned.
+pub fn result(sockets: Result<PerFamily<io::Result<SocketStatus>>, Error>) -> Result<(), Error> {
+    for (family, status) in sockets? {
+        if let Ok(SocketStatus { loopback: Err(error), .. }) = status {
+            return Err(Error::ReceivingFailed(family.name(), error, None));
+        }
+    }
+    Ok(())
+}
+
 /// The report: a title, then a label and a text for each line.
 pub struct Checklist {
     title: String,
@@ -41,7 +51,7 @@ impl Checklist {
         sockets: &Result<PerFamily<io::Result<SocketStatus>>, Error>,
     ) -> Self {
         let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        let title = format!("{name} {version}, started by uid {}; nothing is sent", getuid());
+        let title = format!("{name} {version}, started by uid {}; nothing leaves this machine", getuid());
         let mut checklist = Checklist { title, right, lines: Vec::new(), suggestions: Vec::new() };
         match sockets {
             Ok(sockets) => {
@@ -156,6 +166,16 @@ impl Checklist {
         self.add("  buffer", format!("{size} of {wanted} bytes"));
         if size < wanted {
             self.suggest(format!("sysctl -w net.core.rmem_max={wanted}"));
+        }
+        let loopback = if family == Family::V4 { "127.0.0.1" } else { "::1" };
+        match &status.loopback {
+            Ok(true) => self.add("  receive", format!("a reply from {loopback}")),
+            Ok(false) => self.add("  receive", format!("works, but {loopback} was not pinged or did not reply")),
+            Err(error) => {
+                self.add("  receive", format!("none: {}", Reason(error)));
+                self.add("  why", "a seccomp filter or a security module forbids recvmmsg(2)");
+                self.suggest("recvmmsg in the SystemCallFilter= of the unit or the seccomp profile of the container");
+            }
         }
     }
 

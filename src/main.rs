@@ -17,7 +17,7 @@ use std::time::Duration;
 use multiping::net::{Link, Missing};
 use multiping::prober::{Diagnosis, Prober};
 use multiping::token::Key;
-use xymonping::check::Checklist;
+use xymonping::check::{self, Checklist};
 use xymonping::cli::{self, Input, Request};
 use xymonping::inherited;
 use xymonping::input;
@@ -109,7 +109,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         let entered = sandbox::enter(&dropped);
         checklist.add_sandbox(&entered);
         checklist.add_limits(limits);
-        let result = sockets.map(drop).and(entered.map(drop));
+        let result = check::result(sockets).and(entered.map(drop));
         checklist.add_verdict(&result);
         print(&checklist.to_string(), &signals)?;
         return result.map(|()| Exit::Success);

@@ -3,6 +3,8 @@
 //! Xymon logs the first line of stderr and nothing else, so that line says everything that matters,
 //! in one form: `xymonping: what: why (hint)`. The prefix is added where the line is written.
 
+mod reject;
+
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use multiping::SocketOption;
 use multiping::address::Address;
 use multiping::alloc::OutOfMemory;
 use multiping::prober::Answered;
+
+pub use crate::message::reject::Reject;
 
 /// What the parent process is told. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
 /// with a reason for the others, and uses 98 and 99 itself.
@@ -110,6 +114,9 @@ pub enum Error {
         /// The kernel's reason.
         why: io::Error,
     },
+    /// The socket of one family cannot be read. In a run: how many targets have no line, of how
+    /// many.
+    ReceivingFailed(&'static str, io::Error, Option<(usize, usize)>),
     /// Probes or replies were lost on this machine, and these targets stayed undecided.
     Undecided(usize),
     /// No reference ever answered; how many targets have no line for that.
@@ -149,6 +156,7 @@ impl Error {
             | Error::Deadline { .. }
             | Error::NothingSent(_)
             | Error::SendingFailed { .. }
+            | Error::ReceivingFailed(..)
             | Error::Undecided(_)
             | Error::NoReference(_)
             | Error::Panic(_) => Exit::Failure,
@@ -254,6 +262,15 @@ impl Display for Error {
                 Reason(why),
                 Count(*targets, "target"),
                 remedy(why)
+            ),
+            Error::ReceivingFailed(family, why, None) => {
+                write!(f, "{family} receiving failed: {} (a seccomp filter or a security module?)", Reason(why))
+            }
+            Error::ReceivingFailed(family, why, Some((without_line, targets))) => write!(
+                f,
+                "{family} receiving failed: {} (no line for {without_line} of {}; run --check for details)",
+                Reason(why),
+                Count(*targets, "target")
             ),
             Error::Undecided(targets) => {
                 let targets = Count(*targets, "target");
@@ -404,57 +421,6 @@ fn remedy(why: &io::Error) -> &'static str {
         }
         io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => "check --source and --interface",
         _ => "check this machine's network, and --size",
-    }
-}
-
-/// Why a line or an operand is rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reject {
-    /// Neither a dotted quad nor an IPv6 address.
-    NotAnAddress,
-    /// An IPv6 address with a dotted quad inside: as a rule, two lines that ran together.
-    DottedTail,
-    /// IPv4-mapped (::ffff:0:0/96).
-    Mapped,
-    /// 0.0.0.0 or ::, which the kernel sends to itself.
-    Unspecified,
-    /// A multicast address, which ordinary users may not probe.
-    Multicast,
-    /// A broadcast address, which ordinary users may not probe.
-    Broadcast,
-    /// Link-local without a zone.
-    NeedsZone,
-    /// A zone on an address that has none.
-    UnwantedZone,
-    /// A zone that names no interface of this machine.
-    NoSuchZone,
-    /// The family was excluded by `--ipv4` or `--ipv6`.
-    ExcludedFamily(&'static str),
-    /// More bytes than a line may have.
-    TooLong,
-    /// A NUL byte.
-    Nul,
-    /// An empty operand.
-    Empty,
-}
-
-impl Display for Reject {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Reject::NotAnAddress => f.write_str("not an IP address"),
-            Reject::DottedTail => f.write_str("not an IP address; two lines run together, or a port?"),
-            Reject::Mapped => f.write_str("an IPv4-mapped address; write it as IPv4"),
-            Reject::Unspecified => f.write_str("the unspecified address"),
-            Reject::Multicast => f.write_str("a multicast address, for root only"),
-            Reject::Broadcast => f.write_str("a broadcast address, for root only"),
-            Reject::NeedsZone => f.write_str("a link-local address needs its interface, as in fe80::1%eth0"),
-            Reject::UnwantedZone => f.write_str("only link-local addresses have an interface"),
-            Reject::NoSuchZone => f.write_str("no such interface"),
-            Reject::ExcludedFamily(family) => write!(f, "an {family} address, excluded by the options"),
-            Reject::TooLong => f.write_str("line too long"),
-            Reject::Nul => f.write_str("a NUL byte"),
-            Reject::Empty => f.write_str("empty"),
-        }
     }
 }
 

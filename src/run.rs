@@ -101,6 +101,9 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober<Sweep>, context: &
         if prober.is_done() {
             return End::Complete;
         }
+        if let Some((family, errno)) = prober.receive_failure(now) {
+            return End::ReceivingFailed(family, errno);
+        }
         if let ControlFlow::Break(event) = turned {
             signal.get_or_insert(event);
         }

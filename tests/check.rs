@@ -1,4 +1,4 @@
-//! `--check`: its report is true, the commands it suggests help, and it sends nothing.
+//! `--check`: its report is true, the commands it suggests help, and it pings no other machine.
 //!
 //! The program is installed and started in every way. Where it suggests a command, the test runs
 //! that command and checks again. These tests need real root; without it they are skipped.
@@ -172,7 +172,8 @@ fn dropped_privileges_and_the_sandbox_are_reported() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         let outcome = check(lab, &mut ordinary(&program));
-        let first = format!("xymonping {}, started by uid {ORDINARY}; nothing is sent", env!("CARGO_PKG_VERSION"));
+        let first =
+            format!("xymonping {}, started by uid {ORDINARY}; nothing leaves this machine", env!("CARGO_PKG_VERSION"));
         assert_eq!(outcome.lines()[0], first);
         assert_eq!(
             lines(&outcome, "privileges"),
@@ -413,18 +414,22 @@ fn number(text: &str) -> u64 {
 }
 
 #[test]
-fn nothing_is_sent() {
+fn only_this_machine_is_pinged() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         let hosts = ["127.0.0.1", "10.0.0.1", "fd00::1", "::1"];
         let before = requests_sent(lab);
         works(&check(lab, ordinary(&program).args(hosts)));
         works(&check(lab, &mut ordinary(&program)));
-        assert_eq!((requests_sent(lab) - before, lab.seen().len()), (0, 0));
+        // One ping over each family, whatever the targets are.
+        assert_eq!((requests_sent(lab) - before, lab.seen().len()), (4, 0));
+        // With --interface the ping would leave this machine.
+        works(&check(lab, ordinary(&program).arg("--interface=lab0")));
+        assert_eq!((requests_sent(lab) - before, lab.seen().len()), (4, 0));
         // A run is counted.
         let outcome = lab.start(ordinary(&program).args(hosts)).finish(LIMIT);
         assert_eq!(outcome.lines().len(), hosts.len());
-        assert_eq!((requests_sent(lab) - before, lab.seen().len()), (hosts.len() as u64, 2));
+        assert_eq!((requests_sent(lab) - before, lab.seen().len()), (4 + hosts.len() as u64, 2));
     });
 }
 

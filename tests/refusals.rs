@@ -1,4 +1,5 @@
-//! What a kernel lacks, or a filter of the caller's forbids, and how a run goes on all the same or ends.
+//! System calls that the kernel lacks or a filter refuses, and how a run goes on without them or
+//! ends.
 //!
 //! gVisor and WSL 1 have neither all packet filters nor time stamps of receipt; seccomp profiles and security modules
 //! forbid whatever they like. Here seccomp plays all of them.
@@ -31,6 +32,8 @@ const TIMESTAMPS: Call = setsockopt(&[(1, libc::SOL_SOCKET), (2, libc::SO_TIMEST
 const BY_IDENT: Call = setsockopt(&[(1, libc::SOL_SOCKET), (2, libc::SO_ATTACH_FILTER)]);
 const BY_TYPE: [Call; 2] =
     [setsockopt(&[(1, libc::SOL_RAW), (2, ICMP_FILTER)]), setsockopt(&[(1, libc::IPPROTO_ICMPV6), (2, ICMP6_FILTER)])];
+
+const RECVMMSG: Call = (libc::SYS_recvmmsg, &[]);
 
 fn run_without(lab: &Lab, calls: &[Call], errno: Errno, args: &[&str], input: &str) -> Finished {
     let running = lab.start_under(|| refuse(calls, errno), lab.command().args(args));
@@ -121,5 +124,81 @@ fn time_stamps_are_on_before_the_list_is_read() {
         }
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.signal, Some(Signal::SIGSYS as i32), "{outcome:?}");
+    });
+}
+
+#[test]
+fn refused_reads_are_this_machines_failure() {
+    lab::play(|lab| {
+        let hosts = if lab.has_ipv6() { vec![ALIVE, SILENT, "fd00::1"] } else { vec![ALIVE, SILENT] };
+        lab.host(SILENT, Behaviour::silent());
+        for errno in [Errno::EPERM, Errno::EACCES, Errno::ENOSYS] {
+            // Also if all timeouts of the run are shorter than the second that it takes.
+            for args in [&[][..], &["--timeout=50ms", "--retries=0"], &["--max-pps=unlimited", "--timeout=100"]] {
+                lab.forget();
+                let outcome = run_without(lab, &[RECVMMSG], errno, args, &list(&hosts));
+                let (why, count) = (errno.desc(), hosts.len());
+                let words = format!(
+                    "xymonping: IPv4 receiving failed: {why} (no line for {count} of {count} targets; run --check for details)\n"
+                );
+                assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{args:?}: {outcome:?}");
+                assert_eq!(outcome.stderr, words, "{args:?}");
+                assert!(lab.seen().is_empty(), "nothing is sent while replies cannot be received");
+            }
+        }
+    });
+}
+
+#[test]
+fn refused_reads_of_ipv6_are_this_machines_failure() {
+    lab::play(|lab| {
+        if !lab.has_ipv6() {
+            return;
+        }
+        let outcome = run_without(lab, &[RECVMMSG], Errno::EPERM, &["--ipv6"], "fd00::1\n");
+        let words = "xymonping: IPv6 receiving failed: Operation not permitted (no line for 1 of 1 target; run --check for \
+                     details)";
+        assert_eq!((outcome.code, outcome.first_stderr_line()), (Some(4), words), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_check_receives_a_reply_from_this_machine() {
+    lab::play(|lab| {
+        let checked = |calls: &[Call], errno, args: &[&str]| {
+            lab.start_under(|| refuse(calls, errno), lab.command().arg("--check").args(args)).finish(LIMIT)
+        };
+        let receive = |outcome: &Finished| -> Vec<String> {
+            outcome.lines().iter().filter_map(|line| Some(line.strip_prefix("  receive    ")?.to_owned())).collect()
+        };
+        let outcome = checked(&[], Errno::EPERM, &[]);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        let replies = ["a reply from 127.0.0.1", "a reply from ::1"];
+        assert_eq!(receive(&outcome), replies[..if lab.has_ipv6() { 2 } else { 1 }], "{outcome:?}");
+        // The same without filters and time stamps, and with options that change the probes.
+        let all = [&BY_TYPE[..], &[BY_IDENT, TIMESTAMPS]].concat();
+        let outcome = checked(&all, Errno::ENOPROTOOPT, &["--ipv4", "--size=1000", "--source=192.0.2.1"]);
+        assert_eq!((outcome.code, receive(&outcome)), (Some(0), vec![replies[0].to_owned()]), "{outcome:?}");
+        assert!(
+            outcome.stdout.contains("  kernel     no packet filter, no time stamps, drop counter\n"),
+            "{outcome:?}"
+        );
+
+        for errno in [Errno::EPERM, Errno::EACCES, Errno::ENOSYS] {
+            let outcome = checked(&[RECVMMSG], errno, &["--ipv4"]);
+            let why = errno.desc();
+            let words = format!("xymonping: IPv4 receiving failed: {why} (a seccomp filter or a security module?)\n");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(4), words.as_str()), "{outcome:?}");
+            assert_eq!(receive(&outcome), [format!("none: {why}")]);
+            assert!(outcome.stdout.ends_with("verdict      a run would fail with status 4\n"), "{outcome:?}");
+        }
+        // With --interface nothing is sent; a missing reply is no failure.
+        let quiet = "works, but 127.0.0.1 was not pinged or did not reply";
+        let outcome = checked(&[], Errno::EPERM, &["--ipv4", "--interface=lab0"]);
+        assert_eq!((outcome.code, receive(&outcome)), (Some(0), vec![quiet.to_owned()]), "{outcome:?}");
+        lab.set_sysctl("net.ipv4.icmp_echo_ignore_all", "1");
+        let outcome = checked(&[], Errno::EPERM, &["--ipv4"]);
+        assert_eq!((outcome.code, receive(&outcome)), (Some(0), vec![quiet.to_owned()]), "{outcome:?}");
+        assert!(lab.seen().is_empty());
     });
 }

@@ -15,6 +15,7 @@
 #![expect(clippy::disallowed_methods, reason = "an edge: packets are timed here")]
 
 mod filter;
+mod loopback;
 mod netlink;
 mod route;
 mod socket;
@@ -69,6 +70,15 @@ pub struct Arrival<'a> {
     pub at: Instant,
     /// Whether it came from another machine.
     pub is_remote: bool,
+}
+
+/// How reading a family's socket went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received {
+    /// Whether replies were lost since the last time because the buffer was full.
+    pub overflowed: bool,
+    /// The errno of the last read, if every read failed. (That nothing had arrived is no failure.)
+    pub error: Option<i32>,
 }
 
 /// What the sockets have to do without, and the kernel's reason. Neither keeps a run from being right.
@@ -168,10 +178,11 @@ impl Link {
         }
     }
 
-    /// What the kernel granted for each family, or why it granted nothing. The sockets are of no
-    /// more use afterwards.
+    /// What the kernel granted for each family, or why it granted nothing. Pings this machine's
+    /// loopback address. The sockets are of no more use afterwards.
     pub fn status(self) -> PerFamily<io::Result<SocketStatus>> {
-        self.sockets.map(|socket| Ok(socket?.status()))
+        let interface = self.config.interface.as_deref();
+        self.sockets.map(|socket| Ok(socket?.status(interface)))
     }
 
     /// Looks at the interfaces and opens the sockets that ask for routes. Call before a
@@ -259,15 +270,16 @@ impl Link {
     }
 
     /// Hands every packet that has arrived so far to `on_arrival`, family by family, in the order of
-    /// arrival. Returns for each family whether replies were lost since the last call because the
-    /// buffer was full.
-    pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<bool> {
+    /// arrival.
+    pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
         let (slots, routes) = (&mut self.receive_slots, &self.routes);
         let mut on_packet = |from, message: Result<Message<'_>, Malformed>, at| {
             on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from) });
         };
-        let sockets = self.sockets.as_mut();
-        sockets.map(|socket| socket.as_mut().is_ok_and(|socket| socket.receive(slots, &mut on_packet)))
+        self.sockets.as_mut().map(|socket| match socket {
+            Ok(socket) => socket.receive(slots, &mut on_packet),
+            Err(_) => Received::default(),
+        })
     }
 
     /// Whether this machine has a global IPv6 address. Unknown before [`Self::look_for_routes`].

@@ -17,6 +17,7 @@ mod order;
 mod pacer;
 mod paths;
 mod queue;
+mod receiving;
 mod references;
 mod replies;
 mod slow_start;
@@ -31,6 +32,7 @@ pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL,
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
 pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
+pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;
 pub use crate::prober::references::MAX_REFERENCES;
 pub use crate::prober::slow_start::{MAX_SLOW_START, SLOW_START};
 pub use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
@@ -42,6 +44,7 @@ use crate::plan::{Plan, Rate};
 use crate::prober::backpressure::Backpressure;
 use crate::prober::pacer::Pacer;
 use crate::prober::paths::{Excuse, Paths};
+use crate::prober::receiving::ReceiveErrors;
 use crate::prober::references::References;
 use crate::prober::slow_start::SlowStart;
 use crate::token::{Key, Token};
@@ -103,6 +106,7 @@ pub struct Prober<S> {
     references: References,
     /// When replies were last seen to be lost in this machine's receive buffers.
     overflow: PerFamily<Option<Instant>>,
+    receive_errors: PerFamily<ReceiveErrors>,
     /// When losses last lowered the rate, and when it recovers.
     slowed: Option<(Instant, Instant)>,
     /// While our own queue drains, nothing is sent, but not longer than this.
@@ -162,6 +166,7 @@ impl<S: Strategy> Prober<S> {
             paths: Paths::default(),
             references: References::default(),
             overflow: PerFamily::default(),
+            receive_errors: PerFamily::default(),
             slowed: None,
             drains_until: None,
             sent_outward: false,

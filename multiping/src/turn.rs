@@ -16,6 +16,9 @@ pub fn turn<S: Strategy, B>(
     on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
 ) -> ControlFlow<B, Option<Wait>> {
     receive(link, prober, now, on_event)?;
+    if let Some(wait) = prober.poll_receive_retry(now) {
+        return ControlFlow::Continue(Some(wait));
+    }
     let probes = prober.poll_send(now);
     if probes.is_empty() {
         return ControlFlow::Continue(prober.poll_wait(now));
@@ -40,6 +43,7 @@ pub fn turn<S: Strategy, B>(
 }
 
 /// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is sent.
+/// If reading fails, nothing is ended either.
 pub fn receive<S: Strategy, B>(
     link: &mut Link,
     prober: &mut Prober<S>,
@@ -47,7 +51,7 @@ pub fn receive<S: Strategy, B>(
     on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     let mut flow = ControlFlow::Continue(());
-    let overflowed = link.receive(|arrival| {
+    let received = link.receive(|arrival| {
         let (from, at) = (arrival.from, arrival.at);
         let (reply, kind) = match &arrival.message {
             Ok(Message::Reply(reply)) => (Some(*reply), prober.handle_reply(from, reply, at)),
@@ -61,10 +65,14 @@ pub fn receive<S: Strategy, B>(
             flow = on_event(Event::Received { from, reply, kind, at });
         }
     });
-    for (family, overflowed) in overflowed {
-        if overflowed {
+    for (family, received) in received {
+        if received.overflowed {
             prober.handle_overflow(family, now);
         }
+    }
+    prober.handle_reads(received.map(|received| received.error), now);
+    if prober.poll_receive_retry(now).is_some() {
+        return flow;
     }
     if prober.poll_look(now) {
         link.look(prober, now);

@@ -235,7 +235,7 @@ pub const FLAGS: &[Flag] = &[
         long: Some("check"),
         short: None,
         value: Value::None,
-        help: "report privileges, sockets and limits; send nothing",
+        help: "report privileges, sockets and limits; probe no target",
         default: None,
         apply: Apply::Switch(|options| options.check = true),
     },

@@ -23,6 +23,8 @@ pub enum End {
     Stopped(&'static str),
     /// The deadline was reached, with this many targets unsettled.
     Deadline(usize),
+    /// The socket of this family cannot be read, for this errno.
+    ReceivingFailed(Family, i32),
 }
 
 /// Failures and warnings of a run.
@@ -40,12 +42,14 @@ impl Outcome {
         let mut outcome = Outcome::default();
         let sweep = prober.strategy();
         let targets = sweep.addresses().len();
+        let without_line = targets - sweep.alive() - diagnosis.unreachable;
         outcome.failures.extend(match end {
             End::Complete => None,
             End::Stopped(signal) => Some(Error::Stopped(signal, sweep.settled(), targets)),
-            End::Deadline(unsettled) => {
-                let without_line = targets - sweep.alive() - diagnosis.unreachable;
-                Some(Error::Deadline { unsettled, without_line, targets })
+            End::Deadline(unsettled) => Some(Error::Deadline { unsettled, without_line, targets }),
+            End::ReceivingFailed(family, errno) => {
+                let error = io::Error::from_raw_os_error(errno);
+                Some(Error::ReceivingFailed(family.name(), error, Some((without_line, targets))))
             }
         });
         for family in Family::BOTH {

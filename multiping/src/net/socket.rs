@@ -16,9 +16,9 @@ use socket2::Socket;
 
 use crate::address::{Address, Family};
 use crate::error::{Error, SocketOption};
-use crate::net::filter;
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
+use crate::net::{Received, filter};
 use crate::plan::PacketOptions;
 use crate::prober::MAX_BATCH;
 use crate::wire::{self, HEADER, Malformed, Message};
@@ -110,6 +110,9 @@ pub struct SocketStatus {
     pub filter: bool,
     /// Whether what arrives is time-stamped.
     pub timestamps: bool,
+    /// Whether a reply from the loopback address was received. If not, it was not answered, but the
+    /// socket can be read. An error: the socket cannot be read.
+    pub loopback: io::Result<bool>,
     /// Whether the kernel counts replies that it drops.
     pub drop_counter: bool,
     /// The size of the receive buffer, in bytes.
@@ -234,10 +237,12 @@ impl FamilySocket {
     }
 
     /// Asks the kernel what it granted. The socket is of no more use afterwards.
-    pub(super) fn status(self) -> SocketStatus {
+    pub(super) fn status(mut self, interface: Option<&str>) -> SocketStatus {
+        let loopback = self.ping_loopback(interface);
         let socket = &self.socket;
         SocketStatus {
             datagram: self.datagram,
+            loopback,
             filter: self.datagram || filter::detach(socket, self.family),
             timestamps: getsockopt(socket, sockopt::ReceiveTimestampns) == Ok(true),
             drop_counter: getsockopt(socket, MemInfo).is_ok(),
@@ -308,21 +313,21 @@ impl FamilySocket {
         &mut self,
         slots: &mut [u8],
         on_packet: &mut impl FnMut(Address, Result<Message<'_>, Malformed>, Instant),
-    ) -> bool {
+    ) -> Received {
         let start = Instant::now();
-        let overflowed = self.overflowed();
+        let mut received = Received { overflowed: self.overflowed(), error: None };
         let mut before = start;
         let mut errors = 0;
         let mut packets = 0;
-        loop {
+        let seen_empty = loop {
             match self.receive_batch(slots, on_packet) {
+                Err(Errno::EAGAIN) => break true,
                 // A pending socket error is returned once; packets may be queued behind it.
-                Err(errno) if errno != Errno::EAGAIN && errors < MAX_ERRORS => errors += 1,
-                Err(Errno::EAGAIN) => {
-                    self.empty = before;
-                    return overflowed;
+                Err(_) if errors < MAX_ERRORS => errors += 1,
+                Err(errno) => {
+                    received.error = (packets == 0).then_some(errno as i32);
+                    break false;
                 }
-                Err(_) => return overflowed,
                 Ok(batch) => {
                     errors = 0;
                     packets += batch.count;
@@ -330,17 +335,20 @@ impl FamilySocket {
                         self.no_timestamps = Some(Errno::ENODATA);
                     }
                     if batch.count < READ_BATCH {
-                        self.empty = before;
-                        return overflowed;
+                        break true;
                     }
                     // Without a stamp the number of packets tells.
                     if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start) {
-                        return overflowed;
+                        break false;
                     }
                     before = batch.read_at;
                 }
             }
+        };
+        if seen_empty {
+            self.empty = before;
         }
+        received
     }
 
     fn receive_batch(

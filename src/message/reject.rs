@@ -1,0 +1,54 @@
+//! Why a line of the list, or an operand, is rejected.
+
+use std::fmt::{self, Display, Formatter};
+
+/// Why a line or an operand is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reject {
+    /// Neither a dotted quad nor an IPv6 address.
+    NotAnAddress,
+    /// An IPv6 address with a dotted quad inside: as a rule, two lines that ran together.
+    DottedTail,
+    /// IPv4-mapped (::ffff:0:0/96).
+    Mapped,
+    /// 0.0.0.0 or ::, which the kernel sends to itself.
+    Unspecified,
+    /// A multicast address, which ordinary users may not probe.
+    Multicast,
+    /// A broadcast address, which ordinary users may not probe.
+    Broadcast,
+    /// Link-local without a zone.
+    NeedsZone,
+    /// A zone on an address that has none.
+    UnwantedZone,
+    /// A zone that names no interface of this machine.
+    NoSuchZone,
+    /// The family was excluded by `--ipv4` or `--ipv6`.
+    ExcludedFamily(&'static str),
+    /// More bytes than a line may have.
+    TooLong,
+    /// A NUL byte.
+    Nul,
+    /// An empty operand.
+    Empty,
+}
+
+impl Display for Reject {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Reject::NotAnAddress => f.write_str("not an IP address"),
+            Reject::DottedTail => f.write_str("not an IP address; two lines run together, or a port?"),
+            Reject::Mapped => f.write_str("an IPv4-mapped address; write it as IPv4"),
+            Reject::Unspecified => f.write_str("the unspecified address"),
+            Reject::Multicast => f.write_str("a multicast address, for root only"),
+            Reject::Broadcast => f.write_str("a broadcast address, for root only"),
+            Reject::NeedsZone => f.write_str("a link-local address needs its interface, as in fe80::1%eth0"),
+            Reject::UnwantedZone => f.write_str("only link-local addresses have an interface"),
+            Reject::NoSuchZone => f.write_str("no such interface"),
+            Reject::ExcludedFamily(family) => write!(f, "an {family} address, excluded by the options"),
+            Reject::TooLong => f.write_str("line too long"),
+            Reject::Nul => f.write_str("a NUL byte"),
+            Reject::Empty => f.write_str("empty"),
+        }
+    }
+}
