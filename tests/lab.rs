@@ -38,6 +38,8 @@ mod judge;
 mod namespace;
 #[path = "lab/packet.rs"]
 pub mod packet;
+#[path = "lab/path.rs"]
+mod path;
 #[path = "lab/peer.rs"]
 mod peer;
 #[path = "lab/process.rs"]

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use lab::caller::{self, Rights, ordinary};
-use lab::{Behaviour, DEVICE, Finished, LIMIT, Lab, Seen};
+use lab::{Behaviour, DEVICE, Finished, LIMIT, Lab, Seen, assert_all};
 
 const ALIVE: [&str; 2] = ["10.0.0.1", "fd00::1"];
 
@@ -202,13 +202,19 @@ fn probes_have_the_requested_tos() {
 #[test]
 fn dont_fragment_is_set_on_request() {
     lab::play(|lab| {
-        // On such a machine packets may be fragmented, unless an option forbids it.
-        lab.set_sysctl("net.ipv4.ip_no_pmtu_disc", "1");
         let dont_fragment = |args: &[&str]| seen(lab, args)[0].dont_fragment;
-        assert!(!dont_fragment(&["--size=1000"]));
-        assert!(dont_fragment(&["--size=1000", "--dont-fragment"]));
-        assert!(dont_fragment(&["--size=1000", "-M"]));
-        assert!(dont_fragment(&["-Meb", "1000"]));
+        // Whatever the system's default.
+        for no_discovery in ["0", "1"] {
+            lab.set_sysctl("net.ipv4.ip_no_pmtu_disc", no_discovery);
+            for size in ["57", "400", "508", "1000"] {
+                assert!(!dont_fragment(&[&format!("--size={size}")]), "{size}");
+            }
+            // Small probes fit every link.
+            assert!(dont_fragment(&[]) && dont_fragment(&["--size=56"]) && dont_fragment(&["--size=16"]));
+            assert!(dont_fragment(&["--size=1000", "--dont-fragment"]));
+            assert!(dont_fragment(&["--size=1000", "-M"]));
+            assert!(dont_fragment(&["-Meb", "1000"]));
+        }
     });
 }
 
@@ -300,5 +306,74 @@ fn ordinary_users_may_use_these_options() {
                 assert_eq!((seen.len, seen.ttl, seen.tos, seen.dont_fragment), (100, 9, 0x10, true), "{groups}");
             }
         }
+    });
+}
+
+// Links with a small MTU.
+
+/// Hosts at the far end of a path.
+const BEYOND: [&str; 5] = ["10.202.0.1", "10.202.0.2", "10.202.0.3", "10.202.0.4", "10.202.0.5"];
+const BEYOND_V6: [&str; 5] = ["fd02::1", "fd02::2", "fd02::3", "fd02::4", "fd02::5"];
+const FEW: [&str; 2] = ["--timeout=300ms", "--retries=1"];
+
+fn all_are(lab: &Lab, args: &[&str], hosts: &[&str], is_alive: bool) {
+    let outcome = lab.run(&[&FEW[..], args, hosts].concat(), "");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{args:?}: {outcome:?}");
+    assert_all(&outcome, hosts, is_alive);
+}
+
+#[test]
+fn routers_may_fragment_large_probes() {
+    lab::play(|lab| {
+        let _path = lab.path(1500, 296).expect("a path");
+        for size in ["56", "57", "268", "269", "400", "508", "509", "1400"] {
+            all_are(lab, &[&format!("--size={size}"), "--retries=0"], &BEYOND, true);
+        }
+    });
+}
+
+#[test]
+fn this_machine_may_fragment_large_probes() {
+    lab::play(|lab| {
+        let _path = lab.path(400, 1500).expect("a path");
+        for size in ["372", "373", "400", "1400"] {
+            all_are(lab, &[&format!("--size={size}"), "--retries=0"], &BEYOND, true);
+        }
+        let outcome = lab.run(&[&FEW[..], &["--size=373", "--dont-fragment"], &BEYOND].concat(), "");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+    });
+}
+
+#[test]
+fn dont_fragment_ignores_the_path_mtu_that_the_kernel_knows() {
+    lab::play(|lab| {
+        let _path = lab.path(1500, 1300).expect("a path");
+        let probe = |size: &str, hosts: &[&str], is_alive| {
+            all_are(lab, &["--dont-fragment", &format!("--size={size}")], hosts, is_alive);
+        };
+        for (fits, does_not, hosts) in [("1272", "1273", &BEYOND), ("1252", "1253", &BEYOND_V6)] {
+            if hosts[0].contains(':') && !lab.has_ipv6() {
+                continue;
+            }
+            // What the kernel learns of the path in the first run must not change the others.
+            for _ in 0..3 {
+                probe(does_not, hosts, false);
+                probe(fits, hosts, true);
+            }
+            all_are(lab, &[&format!("--size={does_not}")], hosts, true);
+        }
+    });
+}
+
+#[test]
+fn ipv6_probes_are_fragmented_once_the_path_mtu_is_known() {
+    lab::play(|lab| {
+        if !lab.has_ipv6() {
+            return;
+        }
+        let _path = lab.path(1500, 1300).expect("a path");
+        // The first probe is lost: routers do not fragment IPv6 packets.
+        all_are(lab, &["--size=1400"], &BEYOND_V6, true);
+        all_are(lab, &["--size=1400", "--retries=0"], &BEYOND_V6, true);
     });
 }

@@ -38,10 +38,6 @@ const MIN_TRUESIZE: usize = 256;
 /// The least size of a receive slot: a reply may be longer than its probe, up to a frame.
 const MIN_SLOT: usize = 2048;
 
-/// A probe with this much data fits into the smallest packet that every host must accept, 576 bytes
-/// (RFC 791 §3.1). It is never fragmented, so the kernel need not find it a unique Identification.
-const UNFRAGMENTED: usize = 576 - MAX_HEADER - HEADER;
-
 /// Indices into what SO_MEMINFO returns.
 const RMEM_ALLOC: usize = libc::SK_MEMINFO_RMEM_ALLOC as usize;
 const RCVBUF: usize = libc::SK_MEMINFO_RCVBUF as usize;
@@ -199,13 +195,13 @@ impl FamilySocket {
             };
             set.map_err(failed(SocketOption::Tos))?;
         }
-        let discovery = if options.dont_fragment() {
-            libc::IP_PMTUDISC_DO
-        } else if options.size() <= UNFRAGMENTED {
-            libc::IP_PMTUDISC_PROBE
-        } else {
-            return Ok(());
-        };
+        // IP_PMTUDISC_PROBE sets Don't Fragment and ignores the path MTU that the kernel has learnt
+        // from ICMP errors, so that each probe tries the path; only the interface's MTU limits it.
+        // A probe of the default size fits every link, and with Don't Fragment the kernel need not
+        // find it a unique Identification. Larger ones may be fragmented. (IPv6 packets by their
+        // sender only: with either value the kernel does so once it has learnt the path MTU.)
+        let small = options.size() <= PacketOptions::default().size();
+        let discovery = if small || options.dont_fragment() { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
         let set = match self.family {
             Family::V4 => setsockopt(socket, MtuDiscover, &discovery),
             Family::V6 => setsockopt(socket, MtuDiscoverV6, &discovery),
