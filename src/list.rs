@@ -6,12 +6,13 @@
 //! This file has the syntax of addresses. What depends on the machine and the caller is in
 //! [`Rules`].
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str;
 
 use multiping::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
-use multiping::alloc::try_push;
+use multiping::alloc::{OutOfMemory, try_push};
 use multiping::prober::Sweep;
 
 use crate::limits::Limits;
@@ -158,7 +159,7 @@ pub struct OutputLines {
     /// The lines with a zone, in ascending order, each with an index into `spellings`. Few lines
     /// have one.
     zones: Vec<(u32, u32)>,
-    /// The zones as typed: at most two for each interface, its name and its number.
+    /// The zones as typed: a few for each interface, its names and its number.
     spellings: Vec<String>,
 }
 
@@ -197,6 +198,8 @@ pub struct ListParser<'a> {
     rules: Rules<'a>,
     addresses: AddressList,
     list: List,
+    /// The index of each zone in the spellings of the list.
+    spellings: HashMap<String, u32>,
     /// An incomplete line, up to [`MAX_BUFFERED`] bytes.
     buffered: Vec<u8>,
     line_number: u64,
@@ -213,6 +216,7 @@ impl<'a> ListParser<'a> {
             rules,
             addresses: AddressList::default(),
             list: List::default(),
+            spellings: HashMap::new(),
             buffered: Vec::with_capacity(MAX_BUFFERED),
             line_number: 0,
             available_memory: None,
@@ -323,15 +327,23 @@ impl<'a> ListParser<'a> {
             }
         }
         if let Some(zone) = zone {
-            let OutputLines { zones, spellings, .. } = &mut self.list.lines;
-            let known = spellings.iter().position(|spelling| spelling == zone);
-            let spelling = match known {
-                Some(index) => index as u32,
-                None => try_push(spellings, zone.to_owned())?,
-            };
-            try_push(zones, (lines as u32, spelling))?;
+            let spelling = self.spelling(zone)?;
+            try_push(&mut self.list.lines.zones, (lines as u32, spelling))?;
         }
         Ok(self.addresses.push(address)?)
+    }
+
+    /// The index of `zone` in the spellings of the list. A machine may have thousands of
+    /// interfaces.
+    fn spelling(&mut self, zone: &str) -> Result<u32, OutOfMemory> {
+        if let Some(&index) = self.spellings.get(zone) {
+            return Ok(index);
+        }
+        let spellings = &mut self.list.lines.spellings;
+        self.spellings.try_reserve(1).map_err(|_| OutOfMemory { items: spellings.len() })?;
+        let index = try_push(spellings, zone.to_owned())?;
+        self.spellings.insert(zone.to_owned(), index);
+        Ok(index)
     }
 
     fn remark(&mut self, line: &[u8], reject: Option<Reject>) {

@@ -303,6 +303,18 @@ fn zones_are_compared_by_interface_and_each_line_keeps_its_spelling() {
 }
 
 #[test]
+fn a_list_with_many_zones_is_read_in_linear_time() {
+    // If each line were compared with all zones before it, this would take minutes.
+    let count = trials(50_000);
+    let every = |name: &str| name.parse().ok();
+    let text: String = (1..=count).map(|zone| format!("fe80::1%{zone}\n")).collect();
+    let rules = Rules { family: None, limits: &Limits::ORDINARY, broadcasts: &[], interface: &every };
+    let outcome = read_in_pieces(rules, (text.clone() + &text).as_bytes(), 1 << 16).unwrap();
+    assert_eq!(outcome.shown().join("\n") + "\n", text.clone() + &text);
+    assert_eq!(outcome.addresses.len(), count as usize);
+}
+
+#[test]
 fn zones_stay_with_their_lines_among_lines_that_have_none() {
     let text = "192.0.2.1\nfe80::9%2\n2001:db8::1\n192.0.2.1\nfe80::9%eth0\n2001:db8::1\nfe80::8%lo\n";
     assert_eq!(accepted(text).join("\n") + "\n", text);

@@ -222,16 +222,18 @@ fn link_local_hosts_are_probed_through_their_zone() {
             return;
         }
         lab.host("fe80::98", Behaviour::silent());
-        let input = "fe80::99%lab0\nfe80::98%lab0\nfe80::97\nfe80::96%lab7\nfe80::95%lab0:1\nfd00::1%lab0\n";
+        let wrong =
+            ["fe80::97", "fe80::96%lab7", "fe80::95%lab0:1", "fd00::1%lab0", "fe80::1%0", "fe80::1%999", "fe80::1%"];
+        let input = "fe80::99%lab0\nfe80::98%lab0\n".to_owned() + &list(&wrong);
         for args in [&["--timeout=0.3", "--retries=0"][..], &["--timeout=0.3", "--retries=0", "--check-source"]] {
             lab.forget();
-            let outcome = lab.run(args, input);
+            let outcome = lab.run(args, &input);
             assert_eq!(outcome.code, Some(0), "{outcome:?}");
             assert_all(&outcome, &["fe80::99%lab0"], true);
             assert_all(&outcome, &["fe80::98%lab0"], false);
             assert_eq!((outcome.lines().len(), lab.seen().len()), (2, 2), "{outcome:?}");
-            for rejected in ["fe80::97", "fe80::96%lab7", "fe80::95%lab0:1", "fd00::1%lab0"] {
-                assert!(outcome.stderr.contains(rejected), "{outcome:?}");
+            for rejected in wrong {
+                assert!(outcome.stderr.contains(&format!("\"{rejected}\": ")), "{outcome:?}");
             }
             assert!(lab.seen().iter().all(|seen| seen.src == IpAddr::from(lab::LINK_LOCAL)));
         }

@@ -55,6 +55,8 @@ fn an_address_of_another_machine_or_of_several_is_refused_as_a_source() {
             "::",
             "fe80::1",
             "fe80::1%lab7",
+            "fe80::1%0",
+            "fe80::1%999",
             "lab0",
             "",
         ];

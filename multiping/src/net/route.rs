@@ -168,7 +168,9 @@ pub fn interface(zone: &str) -> Option<u32> {
     }
     if_nametoindex(zone).ok().or_else(|| {
         let index = zone.parse().ok().filter(|index: &u32| index.to_string() == zone)?;
-        if_indextoname(index).ok().map(|_| index)
+        // nix 0.31's if_indextoname never fails: without such an interface the name is empty.
+        let name = if_indextoname(index).ok()?;
+        (if_nametoindex(&*name) == Ok(index)).then_some(index)
     })
 }
 
@@ -180,4 +182,28 @@ fn ip_of(interface: &InterfaceAddress) -> Option<IpAddr> {
 
 fn interfaces() -> impl Iterator<Item = InterfaceAddress> {
     getifaddrs().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::net::if_::if_nameindex;
+
+    use super::*;
+
+    #[test]
+    fn only_existing_interfaces_have_an_index() {
+        let names = if_nameindex().expect("the kernel lists them");
+        let known: Vec<(u32, String)> =
+            names.iter().map(|it| (it.index(), it.name().to_string_lossy().into_owned())).collect();
+        for (index, name) in &known {
+            assert_eq!((interface(name), interface(&index.to_string())), (Some(*index), Some(*index)), "{name}");
+            assert_eq!((interface(&format!("{name}:1")), interface(&format!("0{index}"))), (None, None), "{name}");
+        }
+        let free = (1..).find(|index| known.iter().all(|(used, _)| used != index)).map(|index: u32| index.to_string());
+        for zone in ["", "0", "999999", "2147483647", "4294967295", "4294967296", "-1", "+1", " 1", "no-such-one", "%"]
+        {
+            assert_eq!(interface(zone), None, "{zone:?}");
+        }
+        assert_eq!(free.as_deref().and_then(interface), None, "{free:?}");
+    }
 }
