@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
+use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str;
 
@@ -24,7 +25,10 @@ pub const MAX_LINE: usize = 1024;
 /// The byte order mark of UTF-8, which some editors put at the start of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// As much of a line as shows that it is too long, even after a byte order mark.
+/// The byte order marks of UTF-16.
+const UTF16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
+/// As much of a line as is parsed: a byte order mark, the longest line, and one more byte.
 const MAX_BUFFERED: usize = BYTE_ORDER_MARK.len() + MAX_LINE + 1;
 
 /// How many lines are accepted between two checks of the available memory.
@@ -200,9 +204,14 @@ pub struct ListParser<'a> {
     list: List,
     /// The index of each zone in the spellings of the list.
     spellings: HashMap<String, u32>,
-    /// An incomplete line, up to [`MAX_BUFFERED`] bytes.
+    /// An incomplete line, up to [`MAX_BUFFERED`] bytes, without all but the last of the blanks at
+    /// its start.
     buffered: Vec<u8>,
+    /// The length of that line so far, in bytes.
+    line_len: usize,
     line_number: u64,
+    /// Whether a line looked like UTF-16.
+    utf16: bool,
     /// Returns how many bytes of memory are available.
     available_memory: Option<&'a dyn Fn() -> u64>,
     /// The number of accepted lines at which memory is checked next.
@@ -218,7 +227,9 @@ impl<'a> ListParser<'a> {
             list: List::default(),
             spellings: HashMap::new(),
             buffered: Vec::with_capacity(MAX_BUFFERED),
+            line_len: 0,
             line_number: 0,
+            utf16: false,
             available_memory: None,
             next_memory_check: MEMORY_CHECK_LINES,
         }
@@ -234,8 +245,8 @@ impl<'a> ListParser<'a> {
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
             let (line, after) = (&rest[..end], &rest[end + 1..]);
-            if self.buffered.is_empty() {
-                self.line(line)?;
+            if self.line_len == 0 && end <= MAX_LINE {
+                self.line(without_indent(line), end)?;
             } else {
                 self.buffer(line);
                 self.buffered_line()?;
@@ -263,39 +274,57 @@ impl<'a> ListParser<'a> {
 
     /// Ends the list.
     pub fn finish(mut self) -> Result<List, Error> {
-        if !self.buffered.is_empty() {
+        if self.line_len > 0 {
             self.buffered_line()?;
+        }
+        if self.utf16 && self.addresses.is_empty() {
+            return Err(Error::Utf16List);
         }
         let (addresses, targets) = self.addresses.dedup()?;
         let lines = OutputLines { targets, ..self.list.lines };
         Ok(List { addresses, lines, ..self.list })
     }
 
-    /// Buffers part of a line, but no more than shows that the line is too long.
-    fn buffer(&mut self, part: &[u8]) {
+    /// Buffers part of a line, but no more than is parsed.
+    fn buffer(&mut self, mut part: &[u8]) {
+        self.line_len = self.line_len.saturating_add(part.len());
+        if self.buffered.iter().all(u8::is_ascii_whitespace) && part.first().is_some_and(u8::is_ascii_whitespace) {
+            self.buffered.clear();
+            part = without_indent(part);
+        }
         let free = MAX_BUFFERED - self.buffered.len();
         self.buffered.extend_from_slice(&part[..part.len().min(free)]);
     }
 
     fn buffered_line(&mut self) -> Result<(), Error> {
-        let mut line = std::mem::take(&mut self.buffered);
-        let result = self.line(&line);
+        let mut line = mem::take(&mut self.buffered);
+        let len = mem::take(&mut self.line_len);
+        let result = self.line(&line, len);
         line.clear();
         self.buffered = line;
         result
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), Error> {
+    /// Parses a line of `len` bytes, of which `line` is the part that was buffered.
+    fn line(&mut self, mut line: &[u8], mut len: usize) -> Result<(), Error> {
         self.line_number += 1;
-        let without_mark = if self.line_number == 1 { line.strip_prefix(BYTE_ORDER_MARK) } else { None };
-        let line = without_mark.unwrap_or(line);
+        let is_cut = line.len() == MAX_BUFFERED;
+        if self.line_number == 1 {
+            self.utf16 = UTF16_MARKS.iter().any(|mark| line.starts_with(mark));
+            if let Some(without_mark) = line.strip_prefix(BYTE_ORDER_MARK) {
+                (line, len) = (without_mark, len - BYTE_ORDER_MARK.len());
+            }
+        }
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let first = match words.next() {
-            _ if line.len() > MAX_LINE => Err(Reject::TooLong),
-            _ if line.contains(&0) => Err(Reject::Nul),
-            None => return Ok(()),
+            None if !is_cut => return Ok(()),
             Some(word) if word.starts_with(b"#") => return Ok(()),
-            Some(word) => self.rules.address(word),
+            _ if len > MAX_LINE => Err(Reject::TooLong),
+            Some(word) if !line.contains(&0) => self.rules.address(word),
+            _ => {
+                self.utf16 |= is_utf16(line);
+                Err(Reject::Nul)
+            }
         };
         match first {
             Ok((address, zone)) => {
@@ -352,4 +381,20 @@ impl<'a> ListParser<'a> {
             self.list.remarks.push(Remark { line: line_number, text: line.into(), reject });
         }
     }
+}
+
+/// A line without the blanks at its start except the last one, which keeps what follows from being
+/// taken for a byte order mark.
+fn without_indent(line: &[u8]) -> &[u8] {
+    let blanks = line.len() - line.trim_ascii_start().len();
+    &line[blanks.saturating_sub(1)..]
+}
+
+/// Whether a line begins with ASCII text in UTF-16: every second byte is NUL. In little endian, the
+/// NUL of a newline is the first byte of the next line.
+fn is_utf16(line: &[u8]) -> bool {
+    // The shortest address: `::1`.
+    let Some(start) = line.first_chunk::<6>() else { return false };
+    let nuls = start.map(|byte| byte == 0);
+    nuls == [true, false, true, false, true, false] || nuls == [false, true, false, true, false, true]
 }

@@ -84,6 +84,8 @@ pub enum Error {
     Memory(usize),
     /// More lines than the caller may have.
     TooMany(usize),
+    /// The list is UTF-16 text, so that none of its lines is an address.
+    Utf16List,
     /// The list could not be read to its end.
     ReadList(io::Error),
     /// The results could not be written.
@@ -143,6 +145,7 @@ impl Error {
             | Error::BadReference(..)
             | Error::OpenList(..)
             | Error::ClosedList(_)
+            | Error::Utf16List
             | Error::OpenDebug(..)
             | Error::NoPermission(_) => Exit::Usage,
             Error::Privilege(..)
@@ -240,6 +243,9 @@ impl Display for Error {
                 )
             }
             Error::TooMany(limit) => write!(f, "list: more than {limit} lines (split the list)"),
+            Error::Utf16List => {
+                f.write_str("list: UTF-16 text (nothing was probed; convert it first: iconv -f UTF-16 -t UTF-8)")
+            }
             Error::ReadList(why) => write!(f, "reading the list: {} (nothing was probed)", Reason(why)),
             Error::WriteResults(why) => write!(f, "writing results: {} (the output is incomplete)", Reason(why)),
             Error::Stopped(signal, settled, targets) => {

@@ -395,6 +395,25 @@ fn a_directory_is_not_a_list_and_dev_null_is_an_empty_one() {
 }
 
 #[test]
+fn a_list_in_utf16_is_refused() {
+    lab::play(|lab| {
+        let text = "\u{feff}10.0.0.1\r\n10.0.0.2 label\r\n";
+        let list: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let path = scratch("utf16-list");
+        std::fs::write(&path, &list).expect("our file");
+        for outcome in [lab.run(&[], &list), lab.run(&[&format!("--file={}", path.display())], "")] {
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(3), ""), "{outcome:?}");
+            let words = "list: UTF-16 text (nothing was probed; convert it first: iconv -f UTF-16 -t UTF-8)";
+            assert_eq!(outcome.stderr, format!("xymonping: {words}\n"));
+        }
+        assert!(lab.seen().is_empty());
+        let script = format!("iconv -f UTF-16 -t UTF-8 '{}' | \"$0\" \"$@\"", path.display());
+        let outcome = run(lab, &script, &[], "");
+        assert_eq!((outcome.code, outcome.verdicts()), (Some(0), vec!["10.0.0.1 is alive", "10.0.0.2 is alive"]));
+    });
+}
+
+#[test]
 fn a_non_blocking_stdin_is_waited_for() {
     lab::play(|lab| {
         let (reader, writer) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
