@@ -31,7 +31,7 @@ use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
 use xymonping::run::{self, Context, Log, Status};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
-use xymonping::stdio::{Stream, Timeout};
+use xymonping::stdio::{self, Stream, Timeout};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| {
@@ -151,6 +151,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         let _ = out.into_parts();
         return Err(Error::WriteResults(error));
     }
+    stdio::close_stdout().map_err(Error::WriteResults)?;
     if options.summary {
         notes.warn([Summary::new(results, link.drops(), run::now() - start, reserved)]);
     }
@@ -167,5 +168,6 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
 /// Writes text other than results to stdout.
 fn print(text: &str, signals: &Signals) -> Result<Exit, Error> {
     let mut out = Stream::new(io::stdout(), Timeout::Signal(signals));
-    out.write_all(text.as_bytes()).map(|()| Exit::Success).map_err(Error::WriteResults)
+    out.write_all(text.as_bytes()).and_then(|()| stdio::close_stdout()).map_err(Error::WriteResults)?;
+    Ok(Exit::Success)
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc::STDOUT_FILENO;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd;
@@ -194,6 +195,12 @@ impl<D: AsFd> Write for Stream<'_, D> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Closes stdout: NFS may report only then that the disk is full. Nothing may be opened afterwards,
+/// because it would get stdout's number.
+pub fn close_stdout() -> io::Result<()> {
+    Ok(unistd::close(STDOUT_FILENO)?)
 }
 
 /// The event that ended a wait, inside an [`io::Error`].

@@ -33,6 +33,7 @@ const BY_IDENT: Call = setsockopt(&[(1, libc::SOL_SOCKET), (2, libc::SO_ATTACH_F
 const BY_TYPE: [Call; 2] =
     [setsockopt(&[(1, libc::SOL_RAW), (2, ICMP_FILTER)]), setsockopt(&[(1, libc::IPPROTO_ICMPV6), (2, ICMP6_FILTER)])];
 
+const CLOSE_STDOUT: Call = (libc::SYS_close, &[(0, 1)]);
 const RECVMMSG: Call = (libc::SYS_recvmmsg, &[]);
 
 fn run_without(lab: &Lab, calls: &[Call], errno: Errno, args: &[&str], input: &str) -> Finished {
@@ -200,5 +201,26 @@ fn a_check_receives_a_reply_from_this_machine() {
         let outcome = checked(&[], Errno::EPERM, &["--ipv4"]);
         assert_eq!((outcome.code, receive(&outcome)), (Some(0), vec![quiet.to_owned()]), "{outcome:?}");
         assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn output_that_is_lost_on_close_is_a_failure() {
+    lab::play(|lab| {
+        // As NFS reports a full disk. Here stdout is a pipe, so the output arrives.
+        for (errno, why) in [(Errno::ENOSPC, "No space left on device"), (Errno::EIO, "Input/output error")] {
+            for args in
+                [&[ALIVE][..], &["--exit-status", "--summary", ALIVE], &["--help"], &["--version"], &["--check"]]
+            {
+                let outcome = run_without(lab, &[CLOSE_STDOUT], errno, args, "");
+                let words = format!("xymonping: writing results: {why} (the output is incomplete)");
+                assert_eq!(
+                    (outcome.code, outcome.first_stderr_line()),
+                    (Some(4), words.as_str()),
+                    "{args:?}: {outcome:?}"
+                );
+                assert!(!outcome.stdout.is_empty(), "{args:?}");
+            }
+        }
     });
 }
