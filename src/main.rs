@@ -115,7 +115,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         return result.map(|()| Exit::Success);
     }
     let mut link = link?;
-    let log = Log::open(&options.debug, &signals)?;
+    let log = Log::open(&options.debug, options.packet.size(), &signals)?;
     let List { addresses, lines, rejected, .. } = input::read(&options, limits, &signals, notes)?;
     notes.awaits_list = false;
     let references = input::references(&options, limits)?;
@@ -130,7 +130,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
     let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Timeout::Signal(&signals)));
-    let mut prober = Prober::sweep(&options.plan, addresses, Key::new(secret), link.idents(), run::now())?;
+    let prober = Prober::sweep(&options.plan, addresses, Key::new(secret), link.idents(), run::now())?;
+    let mut prober = prober.with_data(&options.packet.data());
     let references = references.iter().map(|(_, address)| address);
     prober.set_references(references, options.plan.timeout(), run::now());
     let status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), io::stderr().is_terminal());

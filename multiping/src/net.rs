@@ -143,16 +143,13 @@ impl Link {
             });
         }
         let size = options.size();
-        let mut data: Vec<u8> = (0..size).map(|index| index as u8).collect();
-        let pattern = options.pattern().iter().cycle();
-        data[Token::LEN..].iter_mut().zip(pattern).for_each(|(byte, filler)| *byte = *filler);
         Ok(Link {
             config,
             sockets,
             routes: Routes::default(),
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             receive_slots: receive_slots(size),
-            data,
+            data: options.data(),
         })
     }
 

@@ -287,6 +287,15 @@ impl PacketOptions {
         &self.pattern
     }
 
+    /// The data of a probe, with zeros in the place of its token.
+    pub fn data(&self) -> Vec<u8> {
+        let mut data: Vec<u8> = (0..self.size).map(|index| index as u8).collect();
+        let (token, filler) = data.split_at_mut(*Self::SIZE.start());
+        token.fill(0);
+        filler.iter_mut().zip(self.pattern.iter().cycle()).for_each(|(byte, pattern)| *byte = *pattern);
+        data
+    }
+
     /// See [`PacketOptions::set_ttl`].
     pub fn ttl(&self) -> Option<u8> {
         self.ttl

@@ -94,6 +94,8 @@ pub struct Wait {
 pub struct Prober<S> {
     strategy: S,
     check_source: bool,
+    /// What a probe carries after its token.
+    filler: Vec<u8>,
     key: Key,
     idents: PerFamily<u16>,
     pacer: Pacer,
@@ -156,6 +158,7 @@ impl<S: Strategy> Prober<S> {
         Prober {
             strategy,
             check_source,
+            filler: Vec::new(),
             key,
             idents,
             pacer: Pacer::new(rate, now),
@@ -173,6 +176,15 @@ impl<S: Strategy> Prober<S> {
             damaged_from: Vec::with_capacity(MAX_DAMAGED),
             counts: Counts::default(),
         }
+    }
+
+    /// With `data` as that of its probes (see [`PacketOptions::data`]). A reply with other data is
+    /// damaged; one that is cut short after the token, or has more after the data, is not. Without
+    /// this, only the token is compared.
+    ///
+    /// [`PacketOptions::data`]: crate::plan::PacketOptions::data
+    pub fn with_data(self, data: &[u8]) -> Self {
+        Prober { filler: data.iter().skip(Token::LEN).copied().collect(), ..self }
     }
 
     /// Probes these addresses beside the targets, from `now` on. While none of them answers within

@@ -1,6 +1,7 @@
 //! `--debug`: a line for every packet: time, direction, address, ident, seq, attempt, what it was,
 //! RTT. Never a token or a key.
 
+use std::cmp::Ordering;
 use std::fmt::Arguments;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -24,23 +25,26 @@ use crate::stdio::{Interrupted, Stream, Timeout};
 pub struct Log<'a> {
     out: Box<dyn Write + 'a>,
     start: Instant,
+    /// How many bytes of data a probe carries.
+    size: usize,
 }
 
 impl<'a> Log<'a> {
-    /// Opens the log that the command line asks for, if it does.
-    pub fn open(debug: &Debug, signals: &'a Signals) -> Result<Option<Self>, Error> {
+    /// Opens the log that the command line asks for, if it does, of probes with `size` bytes of
+    /// data.
+    pub fn open(debug: &Debug, size: usize, signals: &'a Signals) -> Result<Option<Self>, Error> {
         Ok(match debug {
             Debug::Off => None,
-            Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Timeout::Signal(signals)))),
+            Debug::Stderr => Some(Log::new(Stream::new(io::stderr(), Timeout::Signal(signals)), size)),
             Debug::File(path) => {
                 let file = Stream::open_log(Path::new(path), signals);
-                Some(Log::new(file.map_err(|error| Error::OpenDebug(path.as_bytes().into(), error))?))
+                Some(Log::new(file.map_err(|error| Error::OpenDebug(path.as_bytes().into(), error))?, size))
             }
         })
     }
 
-    fn new(out: impl Write + 'a) -> Self {
-        Log { out: Box::new(out), start: now() }
+    fn new(out: impl Write + 'a, size: usize) -> Self {
+        Log { out: Box::new(out), start: now(), size }
     }
 
     /// Writes the line of an event, if it has one. Breaks with the signal that interrupts the writing.
@@ -59,7 +63,14 @@ impl<'a> Log<'a> {
                 let valid = matches!(kind, ReplyKind::Reply { .. } | ReplyKind::Duplicate | ReplyKind::Late);
                 match Token::parse(data).filter(|_| valid) {
                     Some(Token { attempt, .. }) => {
-                        self.line(*at, format_args!("recv {from} ident {ident} seq {seq} attempt {attempt} {kind}"))
+                        let received = data.len();
+                        let length = match received.cmp(&self.size) {
+                            Ordering::Less => format!(" cut to {received} bytes"),
+                            Ordering::Equal => String::new(),
+                            Ordering::Greater => format!(" grown to {received} bytes"),
+                        };
+                        let what = format_args!("ident {ident} seq {seq} attempt {attempt} {kind}{length}");
+                        self.line(*at, format_args!("recv {from} {what}"))
                     }
                     None => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {kind}")),
                 }

@@ -111,7 +111,7 @@ const FORGERIES: [Forgery; 15] = [
     Forgery {
         what: "a valid token with other data after it",
         packets: |probe, _| vec![reply(probe, &altered(probe, 16, &[0xff; 40]))],
-        logged: ANSWER,
+        logged: DAMAGED,
     },
     Forgery {
         what: "a valid token without data after it",

@@ -57,11 +57,13 @@ fn every_kind_of_host_has_the_right_verdict() {
             (answering(Answer::FlippedByte(0)), false, 3),
             (answering(Answer::FlippedByte(7)), false, 3),
             (answering(Answer::FlippedByte(15)), false, 3),
-            (answering(Answer::FlippedByte(16)), true, 1), // only the token is checked
+            (answering(Answer::FlippedByte(16)), false, 3),
+            (answering(Answer::FlippedByte(55)), false, 3),
             (answering(Answer::ZeroedData), false, 3),
             (answering(Answer::TruncatedTo(0)), false, 3),
             (answering(Answer::TruncatedTo(15)), false, 3),
             (answering(Answer::TruncatedTo(16)), true, 1),
+            (answering(Answer::TruncatedTo(55)), true, 1),
             (answering(Answer::Extended(b"more".to_vec())), true, 1),
             (answering(Answer::Extended(vec![0; 1000])), true, 1),
             (answering(Answer::OtherIdent(1)), false, 3),
@@ -278,6 +280,42 @@ fn the_debug_log_has_every_packet_and_no_token() {
             let number = u64::from_be_bytes(seal);
             for secret in [format!("{number}"), format!("{number:x}"), format!("{seal:?}"), format!("{seal:02x?}")] {
                 assert!(!outcome.stderr.to_lowercase().contains(&secret), "{secret}: {}", outcome.stderr);
+            }
+        }
+    });
+}
+
+#[test]
+fn data_that_comes_back_changed_is_damage_and_a_cut_reply_is_one() {
+    lab::play(|lab| {
+        let kinds = [
+            (Answer::Reply, "answer", ""),
+            (Answer::FlippedByte(999), "damaged", ""),
+            (Answer::FlippedByte(64), "damaged", ""),
+            (Answer::TruncatedTo(64), "answer", " cut to 64 bytes"),
+            (Answer::TruncatedTo(16), "answer", " cut to 16 bytes"),
+            (Answer::Extended(vec![0; 24]), "answer", " grown to 1024 bytes"),
+        ];
+        let mut expected = Vec::new();
+        for family in families(lab) {
+            for (n, (answer, kind, length)) in kinds.iter().enumerate() {
+                let host = format!("{family}{}", n + 1);
+                lab.host(&host, Behaviour::answering(answer.clone()));
+                expected.push((host, *kind, *length));
+            }
+        }
+        let hosts: Vec<&str> = expected.iter().map(|(host, ..)| host.as_str()).collect();
+        for pattern in [&["--pattern=0f1e2d"][..], &[]] {
+            let args = [&["--debug", "--size=1000", "--timeout=300ms", "--retries=0", "--max-pps=500"][..], pattern];
+            let outcome = lab.run(&args.concat(), list(&hosts));
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            for (host, kind, length) in &expected {
+                let received: Vec<&str> =
+                    outcome.stderr.lines().filter(|line| line.contains(&format!(" recv {host} "))).collect();
+                let [line] = received[..] else { panic!("{host}: {received:?}, {outcome:?}") };
+                let told = if *kind == "answer" { format!(" usec{length}") } else { format!(" {kind}") };
+                assert!(line.contains(kind) && line.ends_with(&told), "{line}: {told}");
+                assert_eq!(outcome.is_alive(host), *kind == "answer", "{line}");
             }
         }
     });

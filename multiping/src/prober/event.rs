@@ -79,7 +79,7 @@ pub enum ReplyKind {
     Duplicate,
     /// A reply to a probe that had timed out.
     Late,
-    /// The checksum or the token is wrong.
+    /// The checksum, the token or the data behind it is wrong.
     Damaged,
     /// Not ours, or refused because of its source address.
     Stray,

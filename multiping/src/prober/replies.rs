@@ -1,4 +1,4 @@
-//! What a reply is worth: by its ident, token, source and time.
+//! What a reply is worth: by its ident, data, source and time.
 
 use std::time::Instant;
 
@@ -52,7 +52,14 @@ impl<S: Strategy> Prober<S> {
         ReplyKind::Stray
     }
 
-    /// What a reply is, by its ident, token, source and time.
+    /// Whether the data of a reply is what was sent, as far as both go.
+    fn is_unchanged(&self, data: &[u8]) -> bool {
+        let received = data.get(Token::LEN..).unwrap_or_default();
+        let common = received.len().min(self.filler.len());
+        received[..common] == self.filler[..common]
+    }
+
+    /// What a reply is, by its ident, data, source and time.
     fn kind(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
         if reply.ident != self.idents[from.family()] {
             return ReplyKind::Stray;
@@ -60,7 +67,7 @@ impl<S: Strategy> Prober<S> {
         let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
         let (target, attempt) = (TargetId(token.target), token.attempt);
         let Some(address) = self.address(target) else { return ReplyKind::Damaged };
-        if self.token(target, attempt, address) != token {
+        if self.token(target, attempt, address) != token || !self.is_unchanged(reply.data) {
             return ReplyKind::Damaged;
         }
         if self.check_source && !address.is_source(from) {

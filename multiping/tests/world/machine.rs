@@ -18,7 +18,7 @@ use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
 
 use crate::log::{Arrival, Departure, Log, Reception};
-use crate::network::{Host, Packet, emitted};
+use crate::network::{FILLER, Host, Packet, emitted};
 use crate::rng::Rng;
 
 /// Everything that determines a run, except the key.
@@ -154,6 +154,7 @@ impl World {
         let origin = Instant::now();
         let key = Key::new(RandomState::new());
         let prober = Prober::sweep(&self.plan, targets, key, self.idents, origin).expect("there is memory");
+        let prober = prober.with_data(&vec![FILLER; self.machine.size]);
         let mut run = Run {
             world: self,
             hosts: self.list.iter().map(|(address, host)| (*address, host)).collect(),
@@ -353,7 +354,7 @@ impl Run<'_> {
         let cost = self.rng.duration(&self.world.machine.cost);
         self.pass(cost / 2);
         let at = self.now;
-        let mut data = vec![0x5a; self.world.machine.size];
+        let mut data = vec![FILLER; self.world.machine.size];
         data[..Token::LEN].copy_from_slice(&token.emit());
         let ident = self.world.idents[address.family()];
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));

@@ -18,6 +18,9 @@ use multiping::wire::{self, Echo, HEADER, IcmpError, Message};
 
 use crate::rng::Rng;
 
+/// What a probe carries after its token.
+pub const FILLER: u8 = 0x5a;
+
 /// An ICMP message on its way to the machine.
 #[derive(Clone, Debug)]
 pub struct Packet {
@@ -108,7 +111,7 @@ impl Host {
 
 /// An Echo Reply with `token` and data like a probe's.
 pub fn reply(family: Family, ident: u16, token: Token) -> Vec<u8> {
-    let mut data = [0x5a; 56];
+    let mut data = [FILLER; 56];
     data[..Token::LEN].copy_from_slice(&token.emit());
     emitted(family, &Message::Reply(Echo { ident, seq: 0, data: &data }))
 }

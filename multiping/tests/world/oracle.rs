@@ -16,9 +16,12 @@ use multiping::address::Address;
 use multiping::address::Family;
 use multiping::prober::{COALESCED_RATE, MIN_SLEEP, ReplyKind};
 use multiping::tally::{TICK, Verdict};
+use multiping::token::Token;
+use multiping::wire::HEADER;
 
 use crate::log::{Arrival, Departure, Log, Reception};
 use crate::machine::{ENOBUFS, World};
+use crate::network::FILLER;
 
 /// How often an attempt of a target is refunded at most (xymonping(1), LIMITS).
 const MAX_REFUNDS: u32 = 5;
@@ -49,7 +52,10 @@ enum Parsed {
     Foreign,
     /// An Echo Reply to this run, too short for a token.
     Short,
-    /// An Echo Reply to this run with this token.
+    /// An Echo Reply to this run, with other data after the token than was sent.
+    Altered,
+    /// An Echo Reply to this run with this token and the data that was sent, or part of it, or
+    /// more.
     Reply([u8; 16]),
 }
 
@@ -96,7 +102,14 @@ impl<'a> Oracle<'a> {
         let [mut replies, mut other_source, mut again, mut damaged, mut stray] = [0; 5];
         for arrival in self.log.arrivals.iter().filter(|arrival| arrival.reception != Reception::Dropped) {
             let from = arrival.packet.from;
-            let parsed = parse(from.family(), self.world.idents[from.family()], &arrival.packet.bytes);
+            let mut parsed = parse(from.family(), self.world.idents[from.family()], &arrival.packet.bytes);
+            let sent = self.world.machine.size - Token::LEN;
+            let is_altered = |data: &[u8]| data.iter().take(sent).any(|&byte| byte != FILLER);
+            if matches!(parsed, Parsed::Reply(_))
+                && arrival.packet.bytes.get(HEADER + Token::LEN..).is_some_and(is_altered)
+            {
+                parsed = Parsed::Altered;
+            }
             let probe = match parsed {
                 Parsed::Reply(token) => probes.get(&token),
                 _ => None,
@@ -106,6 +119,7 @@ impl<'a> Oracle<'a> {
                 (Parsed::Malformed, _, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
                 (Parsed::Other, _, Reception::Handled(ReplyKind::Stray)) => stray += 1,
                 (Parsed::Foreign, _, Reception::Handled(ReplyKind::Stray)) => stray += 1,
+                (Parsed::Altered, _, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
                 (Parsed::Short | Parsed::Reply(_), None, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
                 (Parsed::Reply(_), Some(probe), Reception::Handled(ReplyKind::Stray)) if is_refused(probe) => {
                     stray += 1
