@@ -1,21 +1,26 @@
-//! The test bed of the benchmarks: two network namespaces with a wire between them, and a stopwatch.
+//! The test bed of the benchmarks: two network namespaces with a wire between them, and a
+//! stopwatch.
 //!
-//! The far end answers for half a world: 10.0.0.0/9 and fd00::/17 are alive to the last address, the other halves,
-//! 10.128.0.0/9 and fd00:8000::/17, take every packet and stay silent. Nothing leaves this machine, and nothing is left
-//! behind: the namespaces end with the process, however it ends.
+//! At the far end all addresses of 10.0.0.0/9 and fd00::/17 are alive; those of 10.128.0.0/9 and
+//! fd00:8000::/17 receive every packet and stay silent. Nothing leaves this machine, and the
+//! namespaces end with the process.
 //!
-//! A program runs in the near namespace, with a list for its stdin and a file for its stdout. It is started by a small
-//! process of its own (the benchmark itself, called with a role), because the kernel tells the peak memory of children
-//! only for all of them together. What is measured: from before the start to after the end, the processor times and the
-//! peak memory that the kernel accounts.
+//! A program runs in the near namespace, with a list as its stdin and a file as its stdout. It is
+//! started by a small process of its own (the benchmark itself, called with a role), because the
+//! kernel reports the peak memory of child processes only for all of them together. Measured are
+//! the time from before the start to after the end, and the processor times and peak memory that
+//! the kernel accounts.
 //!
-//! Programs to compare with are given by the environment: `FPING=/path` and `XYMONPING_ORIGINAL=/path`.
+//! Programs to compare with are named in the environment: `FPING=/path` and
+//! `XYMONPING_ORIGINAL=/path`.
 
-// Every benchmark uses its own part of this.
+// Each benchmark uses a part of this.
 #![allow(dead_code, unused_imports, clippy::exit, clippy::print_stdout)]
 
 #[path = "bed/bare.rs"]
 mod bare;
+#[path = "bed/bpf.rs"]
+pub mod bpf;
 #[path = "../tests/lab/namespace.rs"]
 mod namespace;
 #[path = "bed/report.rs"]
@@ -58,8 +63,8 @@ pub const LIMIT: Duration = Duration::from_secs(170);
 
 const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// The first thing that a benchmark calls: plays the role that it was started in, if it was started in one. Ends the
-/// process if there is nothing to measure with.
+/// The first call of a benchmark: performs the role that it was started in, if any. Ends the
+/// process if it cannot measure.
 pub fn begin() {
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     match args.first().and_then(|role| role.to_str()) {
@@ -77,13 +82,13 @@ pub fn begin() {
     }
 }
 
-/// The `n`th of the hosts that answer.
+/// The `n`th of the hosts that reply.
 pub fn alive4(n: u32) -> IpAddr {
     assert!(n < 1 << 23);
     Ipv4Addr::from_bits(0x0a00_0000 + n).into()
 }
 
-/// The `n`th of the hosts that answer.
+/// The `n`th of the hosts that reply.
 pub fn alive6(n: u32) -> IpAddr {
     Ipv6Addr::from_bits((0xfd00 << 112) + u128::from(n)).into()
 }
@@ -99,7 +104,7 @@ pub fn silent6(n: u32) -> IpAddr {
     Ipv6Addr::from_bits((0xfd00_8000 << 96) + u128::from(n)).into()
 }
 
-/// A program to be run, with what it is called in tables.
+/// A program to run, with its name in tables.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub name: String,
@@ -117,7 +122,7 @@ impl Program {
         Program::new("xymonping", env!("CARGO_BIN_EXE_xymonping"), args)
     }
 
-    /// The static build, made here if it is not there yet. Only where that target is installed.
+    /// The static build, built here if needed and if that target is installed.
     pub fn ours_static(args: &[&str]) -> Option<Program> {
         match build_static() {
             Ok(path) => Some(Program::new("xymonping, static", path, args)),
@@ -128,18 +133,18 @@ impl Program {
         }
     }
 
-    /// fping, where the environment names one.
+    /// fping, if the environment names one.
     pub fn fping(args: &[&str]) -> Option<Program> {
         Some(Program::new("fping", peer("FPING")?, args))
     }
 
-    /// Xymon's own xymonping, where the environment names one.
+    /// Xymon's own xymonping, if the environment names one.
     pub fn original(args: &[&str]) -> Option<Program> {
         Some(Program::new("the original xymonping", peer("XYMONPING_ORIGINAL")?, args))
     }
 
-    /// The bare system calls: `count` probes to [`alive4`] or [`alive6`] hosts, and their answers. `like_ours` sets the
-    /// socket options that the program sets.
+    /// The bare system calls: `count` probes to [`alive4`] or [`alive6`] hosts, and their replies.
+    /// `like_ours` sets the socket options that the program sets.
     pub fn bare(ipv6: bool, count: usize, like_ours: bool) -> Program {
         let this = env::current_exe().expect("a benchmark knows its own binary");
         let name = if like_ours { "bare loop, same socket options" } else { "bare loop" };
@@ -161,7 +166,7 @@ impl Program {
 fn peer(variable: &str) -> Option<PathBuf> {
     let path = env::var_os(variable).map(PathBuf::from);
     match &path {
-        None => println!("SKIPPED a peer: {variable}=/path names none"),
+        None => println!("SKIPPED a peer: {variable}=/path is not set"),
         Some(path) => assert!(path.is_file(), "{variable}={} is no file", path.display()),
     }
     path
@@ -182,18 +187,18 @@ fn build_static() -> Result<PathBuf, String> {
         .status()
         .map_err(|e| format!("cargo: {e}"))?;
     if !status.success() {
-        return Err("it cannot be built".to_owned());
+        return Err("the build failed".to_owned());
     }
     Ok(target_dir().join(STATIC_TARGET).join("release/xymonping"))
 }
 
-/// Where cargo puts everything.
+/// Cargo's target directory.
 pub fn target_dir() -> PathBuf {
     let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    tmp.parent().expect("it is a folder of the target directory").to_owned()
+    tmp.parent().expect("a directory in the target directory").to_owned()
 }
 
-/// A file with addresses, one a line. It goes when this goes.
+/// A file with addresses, one per line. It is removed when this is dropped.
 pub struct List {
     path: PathBuf,
     pub len: usize,
@@ -203,7 +208,7 @@ impl List {
     pub fn new(addresses: impl IntoIterator<Item = IpAddr>) -> List {
         let (mut text, mut len) = (String::new(), 0);
         for address in addresses {
-            writeln!(text, "{address}").expect("a string takes everything");
+            writeln!(text, "{address}").expect("writing to a string cannot fail");
             len += 1;
         }
         let path = scratch("list");
@@ -222,7 +227,7 @@ impl Drop for List {
     }
 }
 
-/// A name for a file of this process, in memory where possible: the disk is not what is measured.
+/// A path for a temporary file, in memory if possible, so that no disk is measured.
 pub fn scratch(what: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -231,7 +236,7 @@ pub fn scratch(what: &str) -> PathBuf {
     folder.join(format!("xymonping-bench-{}-{}-{what}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Runs a program from start to end in the namespace of the calling thread, which may be another one than a bed's.
+/// Runs a program from start to end in the namespace of the calling thread.
 pub fn run_here(program: &Program, list: Option<&List>) -> Run {
     let out = scratch("out");
     let run = stopwatch::run(program, list.map(List::path), &out);
@@ -253,7 +258,8 @@ impl Bed {
     fn try_open() -> Result<Bed, String> {
         let (near, far) = (Namespace::new()?, Namespace::new()?);
         for end in [&near, &far] {
-            // Kernels without IPv6 have none of the second kind; older ones keep the first kind for the whole machine.
+            // Fails for IPv6 on kernels without it, and for IPv4 on older kernels, which have it
+            // once per machine.
             for (name, value) in [
                 ("net.ipv4.icmp_ratelimit", "0"),
                 ("net.ipv4.icmp_msgs_per_sec", "1000000000"),
@@ -324,11 +330,11 @@ impl Bed {
         self.near.inside(|| run_here(program, list))
     }
 
-    /// Runs programs in turn, A B C A B C ...: a list of runs for each. So whatever else goes on on this machine meets
-    /// them all alike, and ratios are taken within a round.
-    pub fn in_turn(&self, rounds: usize, programs: &[(&Program, Option<&List>)]) -> Vec<Vec<Run>> {
+    /// Runs programs in turn, A B C A B C ..., and returns a list of runs for each. So other load
+    /// on this machine affects them alike, and ratios are taken within a turn.
+    pub fn in_turn(&self, turns: usize, programs: &[(&Program, Option<&List>)]) -> Vec<Vec<Run>> {
         let mut runs = vec![Vec::new(); programs.len()];
-        for _ in 0..rounds {
+        for _ in 0..turns {
             for ((program, list), runs) in programs.iter().zip(&mut runs) {
                 runs.push(self.run(program, *list));
             }

@@ -1,13 +1,13 @@
-//! The wire side's own opinion: when each probe left and when its answer came, by the kernel's stamps.
+//! A capture on the wire: when each probe was sent and its reply arrived, by the kernel's stamps.
 //!
-//! A packet socket on the near end of the veth pair sees what the program under test sends, on its way into the device,
-//! and what comes back, on its way out of it. So the difference of the two stamps is the RTT as the wire had it, and
-//! everything that a program prints beyond it is the program's own.
+//! A packet socket on the near end of the veth pair sees what the program sends into the device,
+//! and what it receives from it. The difference of the two stamps is the true RTT; what a program
+//! prints beyond it is an error of the program.
 //!
-//! The capture is not to slow down what it watches: a filter in the kernel keeps the 42 bytes that are needed, nothing
-//! is awaited (the buffer is looked into every few milliseconds), and the buffer is so large that it need not be.
+//! To affect the program little, a filter in the kernel keeps only the 42 bytes that are needed,
+//! and a large buffer is read only every few milliseconds.
 
-// Every benchmark uses its own part of this.
+// Each benchmark uses a part of this.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -28,8 +28,10 @@ use nix::sys::time::TimeSpec;
 use nix::{cmsg_space, getsockopt_impl, libc, sockopt_impl};
 use socket2::{SockFilter, SockRef};
 
+use crate::bed::bpf;
+
 sockopt_impl!(
-    /// `struct tpacket_stats`: packets, drops. Reading sets both back to zero.
+    /// `struct tpacket_stats`: packets, drops. Reading resets both.
     PacketStatistics,
     GetOnly,
     libc::SOL_PACKET,
@@ -37,17 +39,26 @@ sockopt_impl!(
     [u32; 2]
 );
 
-/// Ethernet, IPv4 without options, the head of an Echo message.
+/// The headers of Ethernet, IPv4 without options, and an Echo message.
 const KEPT: usize = 14 + 20 + 8;
-/// Asked for; the kernel doubles it. A small packet counts 832 bytes on a veth pair: room for 1,200,000.
+/// Offsets in an Ethernet frame, and their values.
+const ETHER_TYPE: u32 = 12;
+const ETHER_TYPE_IPV4: u32 = 0x0800;
+const PROTOCOL: u32 = 14 + 9;
+const PROTOCOL_ICMP: u32 = 1;
+const ICMP_TYPE: u32 = 14 + 20;
+const ECHO_REPLY: u32 = 0;
+const ECHO_REQUEST: u32 = 8;
+/// Holds 1,200,000 packets: the kernel doubles it, and a small packet takes 832 bytes on a veth
+/// pair.
 const BUFFER: usize = 500 << 20;
 const BATCH: usize = 256;
-/// How long the buffer is left alone.
-const NAP: Duration = Duration::from_millis(5);
-/// How long packets may be on their way through the kernel after the program has ended.
+/// How often the buffer is read.
+const PERIOD: Duration = Duration::from_millis(5);
+/// How long packets may take through the kernel after the program has ended.
 const LAST_PACKETS: Duration = Duration::from_millis(30);
 
-/// What to keep.
+/// What to capture.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// Echo Requests.
@@ -59,18 +70,18 @@ pub enum Keep {
 /// An Echo message on the wire.
 #[derive(Clone, Copy)]
 pub struct Packet {
-    /// Since the epoch of the wall clock, which is the kernel's for stamps.
+    /// By the wall clock, since the epoch.
     pub at: Duration,
     pub is_request: bool,
-    /// The host: who is asked, or who answers.
+    /// The host: the destination of a request, the source of a reply.
     pub host: Ipv4Addr,
     pub ident: u16,
     pub seq: u16,
 }
 
-/// What passed by.
+/// The captured packets.
 pub struct Captured {
-    /// In the order of their stamps.
+    /// In order of their stamps.
     pub packets: Vec<Packet>,
 }
 
@@ -90,16 +101,16 @@ impl Capture {
             let mut packets = Vec::new();
             let mut buffers = vec![[0; KEPT]; BATCH];
             loop {
-                // Asked before the last look, so that nothing is left behind.
+                // Checked before the last read, so that no packet is missed.
                 let is_last = stopped.load(Ordering::Acquire);
                 while read(&socket, &mut buffers, &mut packets) {}
                 if is_last {
                     break;
                 }
-                thread::sleep(NAP);
+                thread::sleep(PERIOD);
             }
             let [_, drops] = getsockopt(&socket, PacketStatistics).expect("PACKET_STATISTICS");
-            assert_eq!(drops, 0, "the capture lost packets: what it says is not worth saying");
+            assert_eq!(drops, 0, "the capture lost packets, so its figures are wrong");
             packets.sort_by_key(|packet: &Packet| packet.at);
             Captured { packets }
         });
@@ -110,39 +121,40 @@ impl Capture {
     pub fn finish(self) -> Captured {
         thread::sleep(LAST_PACKETS);
         self.stop.store(true, Ordering::Release);
-        self.thread.join().expect("the capture is well")
+        self.thread.join().expect("the capture does not panic")
     }
 }
 
 impl Captured {
-    /// When requests left, in their order.
+    /// When requests were sent, in order.
     pub fn departures(&self) -> Vec<Duration> {
         self.packets.iter().filter(|packet| packet.is_request).map(|packet| packet.at).collect()
     }
 
-    /// The RTT of every request that was answered: by host, Identifier and Sequence Number. The first answer counts.
+    /// The RTT of every request with a reply, by host, Identifier and Sequence Number. The first
+    /// reply counts.
     pub fn rtts(&self) -> HashMap<(Ipv4Addr, u16, u16), Duration> {
-        let mut asked = HashMap::new();
+        let mut requests = HashMap::new();
         let mut rtts = HashMap::new();
         for &Packet { at, is_request, host, ident, seq } in &self.packets {
             let key = (host, ident, seq);
             if is_request {
-                asked.insert(key, at);
-            } else if let Some(sent) = asked.get(&key) {
+                requests.insert(key, at);
+            } else if let Some(sent) = requests.get(&key) {
                 rtts.entry(key).or_insert(at - *sent);
             }
         }
         rtts
     }
 
-    /// The RTT of the first answer of every host that answered.
+    /// The RTT of the first reply of every host that replied.
     pub fn rtts_by_host(&self) -> HashMap<Ipv4Addr, Duration> {
-        let mut asked = HashMap::new();
+        let mut requests = HashMap::new();
         let mut rtts = HashMap::new();
         for &Packet { at, is_request, host, ident, seq } in &self.packets {
             if is_request {
-                asked.insert((host, ident, seq), at);
-            } else if let Some(sent) = asked.get(&(host, ident, seq)) {
+                requests.insert((host, ident, seq), at);
+            } else if let Some(sent) = requests.get(&(host, ident, seq)) {
                 rtts.entry(host).or_insert(at - *sent);
             }
         }
@@ -151,7 +163,7 @@ impl Captured {
 }
 
 fn open(device: &str, keep: Keep) -> Result<OwnedFd, Box<dyn std::error::Error>> {
-    // nix has no constructor for link-layer addresses, but the list of interfaces holds the one we need.
+    // nix has no constructor for link-layer addresses, but the list of interfaces has this one.
     let address = getifaddrs()?
         .filter(|interface| interface.interface_name == device)
         .find_map(|interface| interface.address?.as_link_addr().copied())
@@ -161,38 +173,34 @@ fn open(device: &str, keep: Keep) -> Result<OwnedFd, Box<dyn std::error::Error>>
     setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(&fd, sockopt::RcvBufForce, &BUFFER)?;
     bind(fd.as_raw_fd(), &address)?;
-    // What came from other devices before it was bound.
+    // Discards what was received from other devices before it was bound.
     let mut buffers = vec![[0; KEPT]; BATCH];
     while read(&fd, &mut buffers, &mut Vec::new()) {}
     Ok(fd)
 }
 
-/// IPv4, ICMP, Echo Request (and Echo Reply); the first bytes of it (linux/bpf_common.h).
+/// Keeps the first bytes of Echo Requests, and of Echo Replies if wanted.
 fn filter(keep: Keep) -> [SockFilter; 9] {
-    const LOAD_HALF: u16 = 0x28;
-    const LOAD_BYTE: u16 = 0x30;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    let other = match keep {
-        Keep::Requests => 8,
-        Keep::Both => 0,
+    let other_type = match keep {
+        Keep::Requests => ECHO_REQUEST,
+        Keep::Both => ECHO_REPLY,
     };
     [
-        SockFilter::new(LOAD_HALF, 0, 0, 12),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 5, 0x0800),
-        SockFilter::new(LOAD_BYTE, 0, 0, 23),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 3, 1),
-        SockFilter::new(LOAD_BYTE, 0, 0, 34),
-        SockFilter::new(JUMP_IF_EQUAL, 2, 0, 8),
-        SockFilter::new(JUMP_IF_EQUAL, 1, 0, other),
-        SockFilter::new(RETURN, 0, 0, 0),
-        SockFilter::new(RETURN, 0, 0, KEPT as u32),
+        bpf::load_half(ETHER_TYPE),
+        bpf::jump_if_equal(ETHER_TYPE_IPV4, 0, 5),
+        bpf::load_byte(PROTOCOL),
+        bpf::jump_if_equal(PROTOCOL_ICMP, 0, 3),
+        bpf::load_byte(ICMP_TYPE),
+        bpf::jump_if_equal(ECHO_REQUEST, 2, 0),
+        bpf::jump_if_equal(other_type, 1, 0),
+        bpf::keep(0),
+        bpf::keep(KEPT as u32),
     ]
 }
 
-/// Reads a batch; whether there may be more.
+/// Reads a batch. Returns whether there may be more.
 fn read(socket: &OwnedFd, buffers: &mut [[u8; KEPT]], packets: &mut Vec<Packet>) -> bool {
-    // Made anew for each call: nix 0.31 does not restore the room for stamps when headers are used again.
+    // New for each call: nix 0.31 does not restore the space for stamps when headers are reused.
     let mut headers = MultiHeaders::<()>::preallocate(buffers.len(), Some(cmsg_space!(TimeSpec)));
     let mut arrived = Vec::with_capacity(buffers.len());
     {
@@ -215,7 +223,7 @@ fn read(socket: &OwnedFd, buffers: &mut [[u8; KEPT]], packets: &mut Vec<Packet>)
         }
         let address = |at: usize| Ipv4Addr::new(frame[at], frame[at + 1], frame[at + 2], frame[at + 3]);
         let half = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
-        let is_request = frame[34] == 8;
+        let is_request = u32::from(frame[ICMP_TYPE as usize]) == ECHO_REQUEST;
         let host = if is_request { address(30) } else { address(26) };
         packets.push(Packet { at, is_request, host, ident: half(38), seq: half(40) });
     }

@@ -1,9 +1,10 @@
-//! In company: other programs on the same machine ping as well, and nobody may suffer from it or answer for another.
+//! Other programs on the same machine ping as well, which must not change the results.
 //!
-//! First a stranger gets 200,000 echo replies a second while 40 live hosts are probed. Every raw socket on the machine is
-//! offered a copy of each; a program without a filter in the kernel reads them all. The kernel's work of receiving the
-//! flood is not the program's, and is not in its processor time. Then four runs at once share hosts and the wire: a host
-//! that stays silent in one list stands where another list has a live one.
+//! First another program gets 200,000 Echo Replies a second while 40 live hosts are probed. Every
+//! raw socket on the machine gets a copy of each; a program without a filter in the kernel reads
+//! them all. The kernel's work for receiving the flood is not in the processor time of the program.
+//! Then four runs at the same time share the wire: where one list has a silent host, the others
+//! have a live one.
 
 mod bed;
 mod figures;
@@ -22,14 +23,13 @@ use nix::sys::socket::{
 };
 
 use bed::{Bed, List, NEAR4, Program, Report, Run, alive4, begin, number, silent4};
-use figures::verdicts;
 
 const FLOOD: u32 = 200_000;
 const HOSTS: u32 = 40;
 const AT_ONCE: u32 = 4;
 const HOSTS_EACH: u32 = 2000;
-/// Seconds after which a program is given up.
-const PATIENCE: &str = "30";
+/// Seconds after which a program is stopped.
+const TIME_LIMIT: &str = "30";
 
 fn main() {
     begin();
@@ -42,11 +42,10 @@ fn main() {
 
 fn flooded(bed: &Bed, report: &mut Report) {
     let list = List::new((0..HOSTS).map(alive4));
-    let heads =
-        ["program", "strangers' replies/s", "alive", "unreachable", "no line", "wall s", "user ms", "system ms"];
+    let heads = ["program", "foreign replies/s", "alive", "unreachable", "no line", "wall s", "user ms", "system ms"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     let programs = [Some(Program::ours(&[])), Program::original(&[]), Program::fping(&["-e", "-i", "20"])];
-    for program in programs.into_iter().flatten().map(patient) {
+    for program in programs.into_iter().flatten().map(limited) {
         for flood in [0, FLOOD] {
             let flood = (flood > 0).then(|| bed.far().inside(|| Flood::start(flood)));
             let (before, since) = (bed.near().inside(replies_received), Instant::now());
@@ -64,17 +63,17 @@ fn flooded(bed: &Bed, report: &mut Report) {
                 number(run.user.as_secs_f64() * 1e3, 1),
                 number(run.system.as_secs_f64() * 1e3, 1),
             ]);
-            report.raw(&format!("{foreign:.0} replies/s to a stranger"), &program, &[run]);
+            report.raw(&format!("{foreign:.0} foreign replies/s"), &program, &[run]);
         }
     }
-    report.say(&format!("{HOSTS} live hosts at 50 packets a second; given up after {PATIENCE} s.\n"));
+    report.add(&format!("{HOSTS} live hosts at 50 packets a second; stopped after {TIME_LIMIT} s.\n"));
     report.table(&rows);
 }
 
-/// A program that is stopped when it takes too long.
-fn patient(mut program: Program) -> Program {
+/// The program, with a time limit.
+fn limited(mut program: Program) -> Program {
     let path = std::mem::replace(&mut program.path, "timeout".into());
-    program.args.splice(0..0, [PATIENCE.to_owned(), path.display().to_string()]);
+    program.args.splice(0..0, [TIME_LIMIT.to_owned(), path.display().to_string()]);
     program
 }
 
@@ -84,31 +83,31 @@ fn at_once(bed: &Bed, report: &mut Report) {
     let ours = Program::ours(&["--max-pps=2000", "--timeout=1", "--retries=1"]);
     let original = Program::original(&["--max-pps=2000", "--timeout=1", "--retries=1"]);
     let fping = Program::fping(&["-e", "-i", "0.5", "-t", "1000", "-r", "1"]);
-    for program in [Some(ours), original, fping].into_iter().flatten().map(patient) {
+    for program in [Some(ours), original, fping].into_iter().flatten().map(limited) {
         let runs: Vec<Run> = thread::scope(|scope| {
             let start = |which| {
                 let program = &program;
-                // Every fourth place is silent, in each list another fourth.
+                // Every fourth host is silent, a different fourth in each list.
                 let host = move |n| if n % AT_ONCE == which { silent4(n) } else { alive4(n) };
                 scope.spawn(move || bed.run(program, Some(&List::new((0..HOSTS_EACH).map(host)))))
             };
             let running: Vec<_> = (0..AT_ONCE).map(start).collect();
-            running.into_iter().map(|run| run.join().expect("a run ends well")).collect()
+            running.into_iter().map(|run| run.join().expect("a run does not panic")).collect()
         });
         let is_silent = |host: &std::net::Ipv4Addr| host.octets()[1] >= 128;
-        let said: Vec<_> = runs.iter().flat_map(|run| verdicts(&run.stdout)).collect();
-        let wrongly_alive = said.iter().filter(|(host, rtt)| is_silent(host) && rtt.is_some()).count();
-        let wrongly_unreachable = said.iter().filter(|(host, rtt)| !is_silent(host) && rtt.is_none()).count();
-        let missing = (AT_ONCE * HOSTS_EACH) as usize - said.len();
-        let figures = [said.len(), wrongly_alive, wrongly_unreachable, missing].map(|figure| figure.to_string());
+        let verdicts: Vec<_> = runs.iter().flat_map(|run| figures::verdicts(&run.stdout)).collect();
+        let wrongly_alive = verdicts.iter().filter(|(host, rtt)| is_silent(host) && rtt.is_some()).count();
+        let wrongly_unreachable = verdicts.iter().filter(|(host, rtt)| !is_silent(host) && rtt.is_none()).count();
+        let missing = (AT_ONCE * HOSTS_EACH) as usize - verdicts.len();
+        let figures = [verdicts.len(), wrongly_alive, wrongly_unreachable, missing].map(|figure| figure.to_string());
         rows.push([vec![program.name.clone()], figures.to_vec()].concat());
         report.raw("four at once", &program, &runs);
     }
-    report.say(&format!("{AT_ONCE} runs at once, {HOSTS_EACH} hosts each, every fourth of them silent.\n"));
+    report.add(&format!("{AT_ONCE} runs at once, {HOSTS_EACH} hosts each, every fourth of them silent.\n"));
     report.table(&rows);
 }
 
-/// Echo replies that nobody asked for, from the far end.
+/// Unsolicited Echo Replies from the far end.
 struct Flood {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -116,7 +115,7 @@ struct Flood {
 
 impl Flood {
     const BATCH: usize = 64;
-    const TICK: Duration = Duration::from_micros(500);
+    const PERIOD: Duration = Duration::from_micros(500);
 
     /// Starts it in the namespace of the calling thread.
     fn start(per_second: u32) -> Flood {
@@ -125,22 +124,22 @@ impl Flood {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::spawn(move || {
-            let packet = stranger();
+            let packet = foreign_reply();
             let slices: [[IoSlice; 1]; Self::BATCH] = std::array::from_fn(|_| [IoSlice::new(&packet)]);
             let to = [Some(SockaddrIn::from(SocketAddrV4::new(NEAR4, 0))); Self::BATCH];
             let mut headers = MultiHeaders::preallocate(Self::BATCH, None);
             let (start, mut sent) = (Instant::now(), 0.0);
             while !stopped.load(Ordering::Relaxed) {
                 let due = start.elapsed().as_secs_f64() * f64::from(per_second);
-                // What a busy machine kept us from sending is made good.
+                // Catches up with what a busy machine prevented.
                 while sent < due && !stopped.load(Ordering::Relaxed) {
                     let _ = sendmmsg(socket.as_raw_fd(), &mut headers, &slices, to, [], MsgFlags::empty());
                     sent += Self::BATCH as f64;
                 }
-                thread::sleep(Self::TICK);
+                thread::sleep(Self::PERIOD);
             }
         });
-        // Let it get under way.
+        // Until the flood is at its rate.
         thread::sleep(Duration::from_millis(200));
         Flood { stop, thread: Some(thread) }
     }
@@ -155,8 +154,8 @@ impl Drop for Flood {
     }
 }
 
-/// An Echo Reply with an Identifier that is nobody's, and a right checksum.
-fn stranger() -> Vec<u8> {
+/// An Echo Reply with an Identifier of no program, and a valid checksum.
+fn foreign_reply() -> Vec<u8> {
     let mut packet = vec![0, 0, 0, 0, 0x5a, 0x5a, 0, 1];
     packet.extend([0x5a; 56]);
     let sum: u32 = packet.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
@@ -172,5 +171,8 @@ fn replies_received() -> u64 {
     let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Icmp: "));
     let (heads, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let mut columns = heads.split(' ').zip(values.split(' '));
-    columns.find(|(head, _)| *head == "InEchoReps").and_then(|(_, value)| value.parse().ok()).expect("it is counted")
+    columns
+        .find(|(head, _)| *head == "InEchoReps")
+        .and_then(|(_, value)| value.parse().ok())
+        .expect("the kernel counts them")
 }

@@ -1,6 +1,6 @@
-//! What programs print, turned into numbers, and numbers turned into the few that a table shows.
+//! Parses what programs print, and computes the figures of tables.
 
-// Every benchmark uses its own part of this.
+// Each benchmark uses a part of this.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -10,29 +10,31 @@ use std::time::Duration;
 
 use crate::bed::target_dir;
 
-/// What a program said of each host: its RTT, or None for "unreachable". All three programs write these lines.
+/// The verdict on each host: its RTT, or `None` for "unreachable". All three programs print these
+/// lines.
 pub fn verdicts(stdout: &str) -> HashMap<Ipv4Addr, Option<Duration>> {
     stdout.lines().filter_map(verdict).collect()
 }
 
 fn verdict(line: &str) -> Option<(Ipv4Addr, Option<Duration>)> {
-    let (host, said) = line.split_once(" is ")?;
+    let (host, verdict) = line.split_once(" is ")?;
     let host = host.trim().parse().ok()?;
-    if said == "unreachable" {
+    if verdict == "unreachable" {
         return Some((host, None));
     }
-    let (number, unit) = said.strip_prefix("alive (")?.split_once(')')?.0.split_once(' ')?;
+    let (number, unit) = verdict.strip_prefix("alive (")?.split_once(')')?.0.split_once(' ')?;
     let number: f64 = number.parse().ok()?;
     let seconds = match unit {
         "usec" => number / 1e6,
         "ms" => number / 1e3,
         _ => return None,
     };
-    // A program may well print a negative one.
+    // A program may print a negative one.
     Some((host, Some(Duration::try_from_secs_f64(seconds).unwrap_or_default())))
 }
 
-/// The answers in a `--debug` file: (host, Identifier, Sequence Number) and the RTT, to a tenth of a microsecond.
+/// The replies in a debug log: (host, Identifier, Sequence Number) and the RTT, to a tenth of a
+/// microsecond.
 pub fn answers(debug: &str) -> Vec<((Ipv4Addr, u16, u16), Duration)> {
     // 0.123456 recv 10.0.0.1 ident 1 seq 2 attempt 0 answer 12.3 usec
     let answer = |line: &str| {
@@ -46,7 +48,7 @@ pub fn answers(debug: &str) -> Vec<((Ipv4Addr, u16, u16), Duration)> {
     debug.lines().filter_map(answer).collect()
 }
 
-/// The value that this share of the values does not exceed (the nearest rank). The values are sorted.
+/// The value that this share of the values does not exceed (nearest rank). The values are sorted.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
@@ -68,17 +70,17 @@ pub fn msec(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// How far a printed RTT is from the true one, in microseconds, whichever is longer.
+/// The error of a printed RTT, in microseconds.
 pub fn error(printed: Duration, truth: Duration) -> f64 {
     (usec(printed) - usec(truth)).abs()
 }
 
-/// The largest number of moments in any window of this length, the moments being sorted.
-pub fn fullest_window(moments: &[Duration], length: Duration) -> usize {
+/// The largest number of times in any window of this length. The times are sorted.
+pub fn fullest_window(times: &[Duration], length: Duration) -> usize {
     let mut first = 0;
     let mut fullest = 0;
-    for (last, &moment) in moments.iter().enumerate() {
-        while moment - moments[first] >= length {
+    for (last, &time) in times.iter().enumerate() {
+        while time - times[first] >= length {
             first += 1;
         }
         fullest = fullest.max(last + 1 - first);
@@ -86,16 +88,16 @@ pub fn fullest_window(moments: &[Duration], length: Duration) -> usize {
     fullest
 }
 
-/// Moments a second, from the first to the last.
-pub fn rate(moments: &[Duration]) -> f64 {
-    match moments {
-        [first, .., last] => (moments.len() - 1) as f64 / (*last - *first).as_secs_f64(),
+/// The average number of times per second, from the first to the last.
+pub fn rate(times: &[Duration]) -> f64 {
+    match times {
+        [first, .., last] => (times.len() - 1) as f64 / (*last - *first).as_secs_f64(),
         _ => 0.0,
     }
 }
 
-/// Keeps what a table was made of: `target/bench/NAME.data.tsv`, a head and lines.
-pub fn keep(name: &str, head: &str, lines: &str) {
+/// Saves the data of a table as `target/bench/NAME.data.tsv`, a head and lines.
+pub fn save_data(name: &str, head: &str, lines: &str) {
     let folder = target_dir().join("bench");
     fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let path = folder.join(format!("{name}.data.tsv"));

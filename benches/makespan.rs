@@ -1,8 +1,9 @@
-//! How long a run takes where a tenth of the hosts is silent, against what it must take.
+//! How long a run takes with a tenth of the hosts silent, compared with the lower bound.
 //!
-//! No run can be shorter than its packets at the rate, nor than the time until the last silent target has had all its
-//! chances: max(packets / rate, first send of the last silent target + (1 + retries) x timeout). These runs wait nearly
-//! all of their time, so they are made side by side, each on a bed of its own.
+//! No run can be shorter than its packets at the rate, nor than the time until the last silent
+//! target has had all its attempts: max(packets / rate, first send of the last silent target + (1 +
+//! retries) x timeout). These runs are idle most of the time, so they run at the same time, each on
+//! its own bed.
 
 mod bed;
 
@@ -11,14 +12,14 @@ use std::thread;
 use bed::{Bed, List, Program, Report, Run, alive4, begin, number, silent4};
 
 const TIMEOUT: f64 = 5.0;
-const CHANCES: u32 = 3;
+const ATTEMPTS: u32 = 3;
 
-/// A list of `hosts` of which every tenth is silent, and so is the last, probed at `rate`.
+/// A list of `hosts`, of which every tenth and the last are silent, probed at `rate`.
 #[derive(Clone, Copy)]
 struct Scene {
     hosts: u32,
     rate: u32,
-    /// Whether the peers play it too.
+    /// Whether the other programs run it too.
     peers: bool,
 }
 
@@ -37,19 +38,19 @@ impl Scene {
         self.hosts / 10
     }
 
-    /// The shortest time in which it can be done.
+    /// The lower bound of the time.
     fn bound(self) -> f64 {
         let rate = f64::from(self.rate);
-        let packets = self.hosts + (CHANCES - 1) * self.silent();
+        let packets = self.hosts + (ATTEMPTS - 1) * self.silent();
         let last_first = f64::from(self.hosts - 1) / rate;
-        (f64::from(packets) / rate).max(last_first + f64::from(CHANCES) * TIMEOUT)
+        (f64::from(packets) / rate).max(last_first + f64::from(ATTEMPTS) * TIMEOUT)
     }
 
     /// All with the same rate, timeout and retries.
     fn programs(self) -> Vec<Program> {
         let rate = format!("--max-pps={}", self.rate);
         let interval = (1000 / self.rate).to_string();
-        // For fping timeouts grow by half from try to try, unless told otherwise.
+        // fping makes each timeout half as long again as the one before, unless -B is set.
         let fping = ["-Ae", "-r", "2", "-t", "5000", "-B", "1", "-i", &interval];
         let mut programs = vec![Program::ours(&[&rate])];
         if self.peers {
@@ -72,7 +73,7 @@ fn main() {
             .iter()
             .map(|(scene, program)| scope.spawn(move || Bed::open().run(program, Some(&scene.list()))))
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("a run that panics has said why")).collect()
+        threads.into_iter().map(|thread| thread.join().expect("a run does not panic")).collect()
     });
     let heads = ["program", "hosts", "silent", "packets per s", "bound, s", "time, s", "over it, s", "over it, %"];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
@@ -92,9 +93,9 @@ fn main() {
             number(100.0 * over / scene.bound(), 1),
         ]);
     }
-    report.say(
-        "Every tenth host is silent, and so is the last. Timeout 5 s, 3 tries. Wanted: within 5 % of the bound with 10,000 \
-         hosts, within 0.3 s with 1,500 at 1,000 packets a second.\n",
+    report.add(
+        "Every tenth host is silent, and so is the last. Timeout 5 s, 3 attempts. Wanted: within 5 % of the bound with \
+         10,000 hosts, within 0.3 s with 1,500 at 1,000 packets a second.\n",
     );
     report.table(&rows);
     report.save();

@@ -1,10 +1,12 @@
-//! Pacing: whether the packets on the wire keep to the rate that was asked for, and what keeping it costs.
+//! Pacing: whether the packets on the wire keep to the requested rate, and how much processor time
+//! it takes.
 //!
-//! A capture on the wire stamps every Echo Request. From the stamps come the average rate, and the largest number of
-//! packets in any 10 ms: what may be there is 10 ms worth at the rate, a burst of as much (one packet at least), and one
-//! more for the edges of the window. A machine that is busy otherwise lets a program wait for a processor. Ours makes good
-//! a burst of it and no more: what goes beyond is in the column "stalled", for all programs alike. Processor time is all that the program used from start to end, by packet; it holds
-//! the far end's part, because the answer is made within the system call that sends.
+//! A capture on the wire stamps every Echo Request. From the stamps follow the average rate and the
+//! largest number of packets in any 10 ms: allowed are 10 ms worth at the rate, a burst of as much
+//! (at least one packet), and one more for the edges of the window. On a busy machine a program
+//! waits for a processor. xymonping catches up with a burst of that and no more; the rest is in the
+//! column "stalled", for all programs alike. Processor time is that of the whole run, per packet,
+//! with the far end's part, because the reply is made within the system call that sends.
 
 mod bed;
 mod capture;
@@ -15,14 +17,14 @@ use std::time::Duration;
 
 use bed::{Bed, List, NEAR, Program, Report, Run, alive4, begin, number, silent4};
 use capture::{Capture, Captured, Keep};
-use figures::{fullest_window, keep, rate};
+use figures::{fullest_window, rate, save_data};
 
 const WINDOW: Duration = Duration::from_millis(10);
 
-/// One program at one rate, and what the wire saw of it.
+/// A run of one program at one rate, and its packets on the wire.
 struct Course {
     program: Program,
-    asked: f64,
+    requested: f64,
     run: Run,
     departures: Vec<Duration>,
 }
@@ -49,13 +51,13 @@ fn main() {
             courses.push(field.course(program, "alive", pps.into(), &list));
         }
     }
-    // More than it can pace, and less than "as fast as possible".
+    // A rate above what is possible, but not unlimited.
     let list = List::new((0..50_000).map(alive4));
     let programs = [Program::original(&["--max-pps=1000000"]), Some(Program::ours(&["--max-pps=1000000"]))];
     for program in programs.into_iter().flatten() {
         courses.push(field.course(program, "alive", 1e6, &list));
     }
-    field.report.say("Alive hosts.\n");
+    field.report.add("Alive hosts.\n");
     field.table(&courses);
 
     let list = List::new((0..60).map(silent4));
@@ -66,32 +68,33 @@ fn main() {
     ];
     let courses: Vec<_> =
         programs.into_iter().flatten().map(|program| field.course(program, "silent", 50.0, &list)).collect();
-    field.report.say("60 silent hosts, each asked four times, 20 ms between any two packets.\n");
+    field.report.add("60 silent hosts, each probed four times, 20 ms between any two packets.\n");
     field.gaps(&courses);
 
-    keep("pacing", "program\thosts\tasked_pps\tdeparture_s", &field.raw);
+    save_data("pacing", "program\thosts\trequested_pps\tdeparture_s", &field.raw);
     field.report.save();
 }
 
 impl Field {
-    fn course(&mut self, program: Program, what: &str, asked: f64, list: &List) -> Course {
+    fn course(&mut self, program: Program, what: &str, requested: f64, list: &List) -> Course {
         let capture = self.bed.near().inside(|| Capture::start(NEAR, Keep::Requests));
         let run = self.bed.run(&program, Some(list));
         let departures = Captured::departures(&capture.finish());
-        self.report.raw(&format!("{what} {asked} pps"), &program, std::slice::from_ref(&run));
-        // A sample is enough to see the pattern, and a file of a million lines is not read.
+        self.report.raw(&format!("{what} {requested} pps"), &program, std::slice::from_ref(&run));
+        // A sample is enough.
         let first = departures.first().copied().unwrap_or_default();
         for departure in departures.iter().take(2000) {
             let since = (*departure - first).as_secs_f64();
-            writeln!(self.raw, "{}\t{what}\t{asked}\t{since:.7}", program.name).expect("a string takes everything");
+            writeln!(self.raw, "{}\t{what}\t{requested}\t{since:.7}", program.name)
+                .expect("writing to a string cannot fail");
         }
-        Course { program, asked, run, departures }
+        Course { program, requested, run, departures }
     }
 
     fn table(&mut self, courses: &[Course]) {
         let heads = [
             "program",
-            "asked pps",
+            "requested pps",
             "packets",
             "pps",
             "off by %",
@@ -101,17 +104,17 @@ impl Field {
             "CPU us a packet",
         ];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
-        for Course { program, asked, run, departures } in courses {
-            let worth = asked * WINDOW.as_secs_f64();
+        for Course { program, requested, run, departures } in courses {
+            let worth = requested * WINDOW.as_secs_f64();
             let cpu = (run.user + run.system).as_secs_f64() * 1e6 / departures.len() as f64;
             let average = rate(departures);
             rows.push(vec![
                 program.name.clone(),
-                number(*asked, 0),
+                number(*requested, 0),
                 departures.len().to_string(),
                 number(average, 1),
-                number((average / asked - 1.0) * 100.0, 3),
-                number(stalled(departures, *asked), 1),
+                number((average / requested - 1.0) * 100.0, 3),
+                number(stalled(departures, *requested), 1),
                 fullest_window(departures, WINDOW).to_string(),
                 number((worth + worth.max(1.0) + 1.0).floor(), 0),
                 number(cpu, 2),
@@ -141,9 +144,10 @@ fn gaps(departures: &[Duration]) -> impl Iterator<Item = f64> {
     departures.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3)
 }
 
-/// How long the program was late beyond what ours would make good: 10 ms worth, 2 ms at least. In milliseconds.
-fn stalled(departures: &[Duration], asked: f64) -> f64 {
-    let interval = 1000.0 / asked;
+/// How long the program was late beyond what xymonping catches up with (10 ms worth, at least 2
+/// ms), in milliseconds.
+fn stalled(departures: &[Duration], requested: f64) -> f64 {
+    let interval = 1000.0 / requested;
     let slack = (10.0 - interval).max(2.0);
     gaps(departures).map(|gap| (gap - interval - slack).max(0.0)).sum()
 }

@@ -1,11 +1,12 @@
-//! Side by side: this program, the one that it stands in for, and fping, on the same hosts.
+//! This program, Xymon's own xymonping and fping on the same hosts.
 //!
-//! The everyday list has 1,500 hosts, a tenth of them silent, the others 10 ms away, at Xymon's defaults (50 packets a
-//! second, 5 s, 2 retries) and at 1,000 packets a second; fping has the same interval and its own timeout and retries, which
-//! are shorter: its wall time is another task's. The long list has 70,000 live hosts, asked as fast as each program can, as
-//! root. This one takes about three minutes, most of it waiting for silent hosts.
+//! The everyday list has 1,500 hosts, a tenth of them silent, the others 10 ms away, at Xymon's
+//! defaults (50 packets a second, 5 s, 2 retries) and at 1,000 packets a second; fping has the same
+//! interval, but its own shorter timeout and retries, so its wall time is not comparable. The long
+//! list has 70,000 live hosts, probed as fast as each program can, as root. It takes about three
+//! minutes, most of them waiting.
 
-// The bed and the lab are made from the same namespaces.
+// The bed and the lab both include namespace.rs.
 #![allow(clippy::duplicate_mod)]
 
 mod bed;
@@ -17,7 +18,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use bed::{Bed, List, Program, Report, Run, alive4, begin, number, run_here, silent4};
-use figures::{keep, median_p99_max, msec, verdicts};
+use figures::{median_p99_max, msec, save_data, verdicts};
 use lab::{Behaviour, Lab};
 
 const HOSTS: u32 = 1500;
@@ -30,7 +31,7 @@ fn main() {
     let mut raw = String::new();
     everyday(&mut report, &mut raw);
     long(&mut report);
-    keep("peers", "pps\tprogram\trtt_ms", &raw);
+    save_data("peers", "pps\tprogram\trtt_ms", &raw);
     report.save();
 }
 
@@ -50,17 +51,17 @@ fn everyday(report: &mut Report, raw: &mut String) {
             let run = lab.inside(|| run_here(&program, Some(&list)));
             let rtts: Vec<f64> = verdicts(&run.stdout).into_values().flatten().map(msec).collect();
             for rtt in &rtts {
-                writeln!(raw, "{pps}\t{}\t{rtt:.3}", program.name).expect("a string takes everything");
+                writeln!(raw, "{pps}\t{}\t{rtt:.3}", program.name).expect("writing to a string cannot fail");
             }
             let figures = median_p99_max(rtts).map(|figure| number(figure, 1));
             let [wall, cpu] = [run.wall, run.user + run.system].map(|time| time.as_secs_f64());
             let head = [pps.to_string(), program.name.clone(), number(wall, 1)];
-            let found = [run.alive().to_string(), run.unreachable().to_string()];
-            rows.push([&head[..], &found, &figures, &[number(cpu * 1e3, 0)]].concat());
+            let verdicts = [run.alive().to_string(), run.unreachable().to_string()];
+            rows.push([&head[..], &verdicts, &figures, &[number(cpu * 1e3, 0)]].concat());
             report.raw(&format!("{HOSTS} hosts, {pps} pps"), &program, &[run]);
         }
     }
-    report.say(&format!("{HOSTS} hosts, every tenth silent, the others {} ms away.\n", DISTANCE.as_millis()));
+    report.add(&format!("{HOSTS} hosts, every tenth silent, the others {} ms away.\n", DISTANCE.as_millis()));
     report.table(&rows);
 }
 
@@ -69,7 +70,7 @@ fn long(report: &mut Report) {
     let list = List::new((0..LONG).map(alive4));
     let programs = [
         Some(Program::ours(&["--max-pps=unlimited"])),
-        // Above 1,000,000 it does not pace at all.
+        // Above 1,000,000 it does not pace.
         Program::original(&["--max-pps=2000000"]),
         Program::fping(&["-e", "-i", "0"]),
     ];
@@ -80,7 +81,7 @@ fn long(report: &mut Report) {
         rows.push(row(&program, &run));
         report.raw(&format!("{LONG} hosts"), &program, &[run]);
     }
-    report.say(&format!("{LONG} live hosts, as fast as possible.\n"));
+    report.add(&format!("{LONG} live hosts, as fast as possible.\n"));
     report.table(&rows);
 }
 

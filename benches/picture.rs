@@ -1,9 +1,10 @@
-//! A picture: the RTT that each program reports against the RTT that the wire had.
+//! A picture: the RTT that each program reports against the true RTT on the wire.
 //!
-//! 1,500 hosts answer after 0.1 to 50 ms, in no order. A program whose points lie on the diagonal reports the network; one
-//! that sleeps in its send path while answers wait reports its own sleep as well. The picture goes to benches/rtt.svg.
+//! 1,500 hosts reply after 0.1 to 50 ms, in random order. The points of a program with true RTTs
+//! are on the diagonal; a program that sleeps between sending and reading adds its sleep. Draws
+//! benches/rtt.svg.
 
-// The bed and the lab are made from the same namespaces.
+// The bed and the lab both include namespace.rs.
 #![allow(clippy::duplicate_mod)]
 
 mod bed;
@@ -23,13 +24,13 @@ use plotters::prelude::*;
 
 use bed::{List, Program, Report, alive4, begin, number, run_here};
 use capture::{Capture, Keep};
-use figures::{error, keep, median_p99_max, msec, verdicts};
+use figures::{error, median_p99_max, msec, save_data, verdicts};
 use lab::{Behaviour, Lab};
 
 const HOSTS: u32 = 1500;
 const SHORTEST: Duration = Duration::from_micros(100);
 const LONGEST: Duration = Duration::from_millis(50);
-/// What the axis shows, in milliseconds. A host that this machine made answer later than it should is off it.
+/// The end of the axis, in milliseconds. A host that a busy machine delayed may be beyond it.
 const AXIS: f64 = 52.0;
 
 struct Run {
@@ -50,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut report = Report::new("picture");
     report
-        .say(&format!("{HOSTS} hosts with RTTs from 0.1 to 50 ms, 50 packets a second. Error: reported - true RTT.\n"));
+        .add(&format!("{HOSTS} hosts with RTTs from 0.1 to 50 ms, 50 packets a second. Error: reported - true RTT.\n"));
     let mut rows = vec![["program", "hosts", "error: median ms", "p99 ms", "max ms"].map(str::to_owned).to_vec()];
     let mut raw = String::new();
     let mut runs = Vec::new();
@@ -58,23 +59,23 @@ fn main() -> Result<(), Box<dyn Error>> {
         let capture = lab.inside(|| Capture::start(lab::DEVICE, Keep::Both));
         let run = lab.inside(|| run_here(&program, Some(&list)));
         let truth = capture.finish().rtts_by_host();
-        let said = verdicts(&run.stdout);
-        let pairs: Vec<_> = truth.iter().filter_map(|(host, truth)| Some((*truth, (*said.get(host)?)?))).collect();
-        let errors = pairs.iter().map(|&(truth, said)| error(said, truth) / 1000.0).collect();
+        let reported = verdicts(&run.stdout);
+        let pairs: Vec<_> = truth.iter().filter_map(|(host, truth)| Some((*truth, (*reported.get(host)?)?))).collect();
+        let errors = pairs.iter().map(|&(truth, reported)| error(reported, truth) / 1000.0).collect();
         let figures = median_p99_max(errors).map(|figure| number(figure, 3));
         rows.push([vec![program.name.clone(), pairs.len().to_string()], figures.to_vec()].concat());
         report.raw("1500 hosts", &program, &[run]);
-        let points: Vec<_> = pairs.iter().map(|&(truth, said)| (msec(truth), msec(said))).collect();
-        points.iter().try_for_each(|(truth, said)| writeln!(raw, "{}\t{truth:.4}\t{said:.4}", program.name))?;
+        let points: Vec<_> = pairs.iter().map(|&(truth, reported)| (msec(truth), msec(reported))).collect();
+        points.iter().try_for_each(|(truth, reported)| writeln!(raw, "{}\t{truth:.4}\t{reported:.4}", program.name))?;
         runs.push(Run { program, points });
     }
     report.table(&rows);
-    keep("picture", "program\ttrue_rtt_ms\treported_rtt_ms", &raw);
+    save_data("picture", "program\ttrue_rtt_ms\treported_rtt_ms", &raw);
     report.save();
     draw(&runs, &Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/rtt.svg"))
 }
 
-/// Even steps from the shortest to the longest, shuffled, always alike.
+/// Even steps from the shortest to the longest, shuffled with a fixed seed.
 fn delays() -> Vec<Duration> {
     let step = (LONGEST - SHORTEST) / (HOSTS - 1);
     let mut delays: Vec<_> = (0..HOSTS).map(|place| SHORTEST + step * place).collect();
@@ -82,18 +83,21 @@ fn delays() -> Vec<Duration> {
     delays
 }
 
-/// Points that would hide each other are drawn once: the file is small enough to be looked at anywhere.
+/// The points without those that would cover each other, to keep the file small.
 fn visible(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     const STEP: f64 = 0.1;
-    let place = |value: f64| (value / STEP).round() as i64;
-    let places: BTreeSet<_> =
-        points.iter().filter(|(truth, _)| *truth <= AXIS).map(|&(truth, said)| (place(truth), place(said))).collect();
-    places.into_iter().map(|(truth, said)| (truth as f64 * STEP, said as f64 * STEP)).collect()
+    let cell = |value: f64| (value / STEP).round() as i64;
+    let cells: BTreeSet<_> = points
+        .iter()
+        .filter(|(truth, _)| *truth <= AXIS)
+        .map(|&(truth, reported)| (cell(truth), cell(reported)))
+        .collect();
+    cells.into_iter().map(|(truth, reported)| (truth as f64 * STEP, reported as f64 * STEP)).collect()
 }
 
 fn draw(runs: &[Run], path: &Path) -> Result<(), Box<dyn Error>> {
     let points: Vec<_> = runs.iter().map(|run| visible(&run.points)).collect();
-    let highest = points.iter().flatten().map(|&(_, said)| said).fold(AXIS, f64::max);
+    let highest = points.iter().flatten().map(|&(_, reported)| reported).fold(AXIS, f64::max);
     let root = SVGBackend::new(path, (900, 620)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -113,7 +117,7 @@ fn draw(runs: &[Run], path: &Path) -> Result<(), Box<dyn Error>> {
         .max_light_lines(0)
         .bold_line_style(BLACK.mix(0.12))
         .draw()?;
-    // To be told apart in grey as well, and by those who do not tell red from green.
+    // Distinct in grey too, and without red and green.
     let colours = [RGBColor(213, 94, 0), RGBColor(86, 180, 233), BLACK];
     for (run, points) in runs.iter().zip(points) {
         let (colour, radius) = match run.program.name.as_str() {

@@ -1,11 +1,12 @@
-//! Under pressure: the program is stopped in the middle of a run at full speed, while answers keep coming.
+//! The program is stopped in the middle of a run at full speed, while replies arrive.
 //!
-//! 200,000 live hosts answer after two seconds, so that more than a hundred thousand answers are on their way when the
-//! program is stopped (SIGSTOP) for three seconds. They do not fit into its receive buffer. No live host may be called
-//! unreachable for that: the program has to notice, ask again, slow down, and say so. Nor may an RTT be shorter than the
-//! way is: a program that was stopped while packets left does not know when they did.
+//! 200,000 live hosts reply after two seconds, so more than 100,000 replies are on their way when
+//! the program is stopped (SIGSTOP) for three seconds. They do not fit into its receive buffer. No
+//! live host may be unreachable because of that: the program must detect the loss, probe again,
+//! slow down, and warn. Nor may an RTT be too short: if it was stopped while packets were sent, the
+//! program does not know when.
 
-// The bed and the lab are made from the same namespaces.
+// The bed and the lab both include namespace.rs.
 #![allow(clippy::duplicate_mod)]
 
 mod bed;
@@ -24,11 +25,11 @@ use lab::{Behaviour, Lab};
 
 const HOSTS: u32 = 200_000;
 const DISTANCE: Duration = Duration::from_secs(2);
-/// How many probes are out when the program is stopped: their answers need more room than it has.
-const OUT: u64 = 120_000;
+/// How many probes are in flight when the program is stopped: more than its buffer holds replies.
+const IN_FLIGHT: u64 = 120_000;
 const STOPPED: Duration = Duration::from_secs(3);
 const LIMIT: Duration = Duration::from_secs(120);
-const ROUNDS: usize = 3;
+const RUNS: usize = 3;
 /// RTTs are printed to a tenth of a millisecond.
 const ROUNDING: Duration = Duration::from_micros(50);
 
@@ -50,14 +51,14 @@ fn main() {
         "exit",
     ];
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
-    let mut said = Vec::new();
-    for stopped in [Duration::ZERO].into_iter().chain([STOPPED; ROUNDS]) {
+    let mut messages = Vec::new();
+    for stopped in [Duration::ZERO].into_iter().chain([STOPPED; RUNS]) {
         let mut command = lab.command();
         let mut running = lab.start(command.args(["--max-pps=unlimited", "--summary"]));
         running.feed(&list);
         running.close_stdin();
         if stopped > Duration::ZERO {
-            while lab.counts().requests < OUT {
+            while lab.counts().requests < IN_FLIGHT {
                 thread::sleep(Duration::from_millis(10));
             }
             running.signal(Signal::SIGSTOP);
@@ -80,10 +81,10 @@ fn main() {
             number(outcome.wall.as_secs_f64(), 2),
             outcome.code.map_or("signal".to_owned(), |code| code.to_string()),
         ]);
-        said.extend(outcome.stderr.lines().map(|line| format!("    {line}")));
+        messages.extend(outcome.stderr.lines().map(|line| format!("    {line}")));
     }
-    report.say(&format!("{HOSTS} live hosts, {} s away, as fast as possible.\n", DISTANCE.as_secs()));
+    report.add(&format!("{HOSTS} live hosts, {} s away, as fast as possible.\n", DISTANCE.as_secs()));
     report.table(&rows);
-    report.say(&format!("What the runs said on stderr:\n\n{}\n", said.join("\n")));
+    report.add(&format!("Standard error of the runs:\n\n{}\n", messages.join("\n")));
     report.save();
 }

@@ -1,15 +1,17 @@
-//! RTTs: what a program reports against what the wire had.
+//! RTTs: what a program reports against the true RTT on the wire.
 //!
-//! The truth is the difference of two kernel stamps on the wire, request and reply matched by host, Identifier and
-//! Sequence Number; the error is how far the reported RTT is from it, in either direction. Hosts are near (the far kernel
-//! answers at once, after a few microseconds) or distant (a responder answers after 2 or 10 ms). Reported RTTs are what
-//! programs print: whole microseconds below 3 ms for both xymonpings, three digits for fping. For 10 ms that is too coarse;
-//! there our own figure is taken from `--debug=FILE`, which has tenths of microseconds (and a system call for each line).
+//! The true RTT is the difference of two kernel stamps on the wire, of request and reply matched by
+//! host, Identifier and Sequence Number; the error is the absolute difference from it. Hosts are
+//! near (the far kernel replies at once, after a few microseconds) or distant (a responder replies
+//! after 2 or 10 ms). Reported RTTs are what programs print: whole microseconds below 3 ms for both
+//! xymonpings, three digits for fping. For 10 ms that is too coarse; there ours is taken from
+//! `--debug=FILE`, which has tenths of microseconds (and takes a system call for each line).
 //!
-//! A near host's answer is made within the system call that sends the probe, so the call ends long after the probe has
-//! left: the harshest case for a program that reads the clock around the call, and one that no real network has.
+//! A near host's reply is made within the system call that sends the probe, so the call ends long
+//! after the probe was sent: the worst case for a program that reads the clock around the call, and
+//! one that no real network has.
 
-// The bed and the lab are made from the same namespaces.
+// The bed and the lab both include namespace.rs.
 #![allow(clippy::duplicate_mod)]
 
 mod bed;
@@ -25,15 +27,15 @@ use std::time::Duration;
 
 use bed::{Bed, List, NEAR, Namespace, Program, Report, Run, alive4, begin, number, run_here, scratch};
 use capture::{Capture, Captured, Keep};
-use figures::{answers, error, keep, median_p99_max, rate, usec, verdicts};
+use figures::{answers, error, median_p99_max, rate, save_data, usec, verdicts};
 use lab::{Behaviour, Lab};
 
 /// Packets a second, and hosts. fping cannot do more than 65,535.
 const RATES: [(Option<u32>, u32); 4] = [(Some(50), 300), (Some(1_000), 3_000), (Some(10_000), 30_000), (None, 60_000)];
-/// Twice as many as most test machines have processors to spare.
+/// Twice as many as most test machines have processors.
 const BURNERS: usize = 4;
 
-struct Sheet {
+struct Bench {
     bed: Bed,
     lab: Lab,
     report: Report,
@@ -44,44 +46,44 @@ struct Sheet {
 fn main() {
     begin();
     let lab = Lab::open().unwrap_or_else(|e| panic!("no lab: {e}"));
-    let mut sheet = Sheet { bed: Bed::open(), lab, report: Report::new("rtt"), rows: Vec::new(), raw: String::new() };
-    sheet.report.say("Errors are in microseconds: |reported - true|.\n");
+    let mut bench = Bench { bed: Bed::open(), lab, report: Report::new("rtt"), rows: Vec::new(), raw: String::new() };
+    bench.report.add("Errors are in microseconds: |reported - true|.\n");
 
     for (pps, hosts) in RATES {
         for program in programs(pps) {
-            sheet.near(program, "near", pps, hosts);
+            bench.near(program, "near", pps, hosts);
         }
     }
-    sheet.table();
+    bench.table();
 
-    sheet.lab.others(Behaviour::after(Duration::from_millis(2)));
-    // At full speed the responder falls behind, and beyond 3 ms what is printed is too coarse.
+    bench.lab.others(Behaviour::after(Duration::from_millis(2)));
+    // At full speed the responder falls behind, and above 3 ms the printed RTTs are too coarse.
     for (pps, hosts) in RATES.into_iter().filter(|(pps, _)| pps.is_some()) {
         for program in programs(pps) {
-            sheet.distant(program, "2 ms away", pps, hosts);
+            bench.distant(program, "2 ms away", pps, hosts);
         }
     }
-    sheet.table();
+    bench.table();
 
-    sheet.lab.others(Behaviour::after(Duration::from_millis(10)));
+    bench.lab.others(Behaviour::after(Duration::from_millis(10)));
     for (pps, hosts) in RATES {
-        sheet.debugged("10 ms away, --debug", pps, hosts);
+        bench.debugged("10 ms away, --debug", pps, hosts);
     }
-    sheet.table();
+    bench.table();
 
-    sheet.report.say(&format!("Beside {BURNERS} processes that never sleep:\n"));
+    bench.report.add(&format!("With {BURNERS} processes that never sleep:\n"));
     let burners: Vec<_> = (0..BURNERS).map(|_| Burner::start()).collect();
     for (pps, hosts) in RATES {
-        sheet.near(ours(pps), "near, busy", pps, hosts);
+        bench.near(ours(pps), "near, busy", pps, hosts);
     }
     for (pps, hosts) in RATES {
-        sheet.debugged("10 ms away, --debug, busy", pps, hosts);
+        bench.debugged("10 ms away, --debug, busy", pps, hosts);
     }
     drop(burners);
-    sheet.table();
+    bench.table();
 
-    keep("rtt", "hosts\tprogram\tasked_pps\ttrue_usec\treported_usec", &sheet.raw);
-    sheet.report.save();
+    save_data("rtt", "hosts\tprogram\trequested_pps\ttrue_usec\treported_usec", &bench.raw);
+    bench.report.save();
 }
 
 fn ours(pps: Option<u32>) -> Program {
@@ -89,14 +91,14 @@ fn ours(pps: Option<u32>) -> Program {
 }
 
 fn programs(pps: Option<u32>) -> impl Iterator<Item = Program> {
-    // Above 1,000,000 the original does not pace at all.
+    // Above 1,000,000 the original does not pace.
     let original = format!("--max-pps={}", pps.unwrap_or(2_000_000));
     let interval = pps.map_or("0".to_owned(), |pps| (1000.0 / f64::from(pps)).to_string());
     let fping = Program::fping(&["-e", "-i", &interval]);
     [Some(ours(pps)), Program::original(&[&original]), fping].into_iter().flatten()
 }
 
-impl Sheet {
+impl Bench {
     fn near(&mut self, program: Program, hosts: &str, pps: Option<u32>, count: u32) {
         let (run, captured) = captured(self.bed.near(), NEAR, &program, count);
         self.row(&program, hosts, pps, &run, &captured, None);
@@ -119,12 +121,12 @@ impl Sheet {
 
     fn in_lab(&self, program: &Program, count: u32) -> (Run, Captured) {
         let result = self.lab.inside(|| captured_here(lab::DEVICE, program, count));
-        // The lab remembers every probe; here nobody asks it.
+        // The lab records every probe, which is not used here.
         self.lab.forget();
         result
     }
 
-    /// Compares what was reported, or noted in the debug file, with the truth.
+    /// Compares the RTTs that were printed, or in the debug log, with the true ones.
     fn row(
         &mut self,
         program: &Program,
@@ -137,29 +139,32 @@ impl Sheet {
         let pairs: Vec<(Duration, Duration)> = match debug {
             Some(debug) => {
                 let truth = truth.rtts();
-                answers(debug).into_iter().filter_map(|(probe, said)| Some((*truth.get(&probe)?, said))).collect()
+                answers(debug)
+                    .into_iter()
+                    .filter_map(|(probe, reported)| Some((*truth.get(&probe)?, reported)))
+                    .collect()
             }
             None => {
-                let said = verdicts(&run.stdout);
-                let pair = |(host, truth)| Some((truth, (*said.get(&host)?)?));
+                let reported = verdicts(&run.stdout);
+                let pair = |(host, truth)| Some((truth, (*reported.get(&host)?)?));
                 truth.rtts_by_host().into_iter().filter_map(pair).collect()
             }
         };
-        let asked = pps.map_or("unlimited".to_owned(), |pps| pps.to_string());
-        // Enough for any picture.
-        for (truth, said) in pairs.iter().take(5000) {
-            let (truth, said) = (usec(*truth), usec(*said));
-            writeln!(self.raw, "{hosts}\t{}\t{asked}\t{truth:.2}\t{said:.2}", program.name)
-                .expect("a string takes everything");
+        let requested = pps.map_or("unlimited".to_owned(), |pps| pps.to_string());
+        // A sample is enough.
+        for (truth, reported) in pairs.iter().take(5000) {
+            let (truth, reported) = (usec(*truth), usec(*reported));
+            writeln!(self.raw, "{hosts}\t{}\t{requested}\t{truth:.2}\t{reported:.2}", program.name)
+                .expect("writing to a string cannot fail");
         }
-        self.report.raw(&format!("{hosts}, {asked} pps"), program, std::slice::from_ref(run));
-        let errors = pairs.iter().map(|&(truth, said)| error(said, truth)).collect();
+        self.report.raw(&format!("{hosts}, {requested} pps"), program, std::slice::from_ref(run));
+        let errors = pairs.iter().map(|&(truth, reported)| error(reported, truth)).collect();
         let [median, p99, max] = median_p99_max(errors);
         let [true_median, ..] = median_p99_max(pairs.iter().map(|(truth, _)| usec(*truth)).collect());
         self.rows.push(vec![
             hosts.to_owned(),
             program.name.clone(),
-            asked,
+            requested,
             number(rate(&truth.departures()), 0),
             pairs.len().to_string(),
             number(true_median, 1),
@@ -170,7 +175,8 @@ impl Sheet {
     }
 
     fn table(&mut self) {
-        let heads = ["hosts", "program", "asked pps", "pps", "answers", "true median", "error median", "p99", "max"];
+        let heads =
+            ["hosts", "program", "requested pps", "pps", "replies", "true median", "error median", "p99", "max"];
         self.rows.insert(0, heads.map(str::to_owned).to_vec());
         self.report.table(&self.rows);
         self.rows.clear();

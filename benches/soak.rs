@@ -1,10 +1,11 @@
-//! A soak: run after run for as long as the environment says (`XYMONPING_SOAK_MINUTES`), each a process of its own, and
-//! every line judged by what the wire saw; beside them one long run after another, looked at while it lasts.
+//! A soak test: short runs for `XYMONPING_SOAK_MINUTES`, each a process of its own, with every line
+//! judged by what the wire saw; and at the same time long runs, one after the other, observed while
+//! they last.
 //!
-//! What is wanted: no false line, and nothing that grows: neither the memory and descriptors of one process over its run,
-//! nor those of the process that starts them all, nor the sockets that the kernel has in their networks.
+//! Wanted: no false line, and no growth: of memory and descriptors of a process during its run, of
+//! those of the process that starts them, or of the sockets in their networks.
 
-// The bed and the lab are made from the same namespaces.
+// The bed and the lab both include namespace.rs.
 #![allow(clippy::duplicate_mod)]
 
 mod bed;
@@ -28,7 +29,7 @@ use lab::caller::{Place, Rights};
 use long::Long;
 use short::Short;
 
-/// How many processes are at work at any time besides the long one. They wait for most of their time.
+/// How many short runs there are at the same time. They are idle most of the time.
 const AT_ONCE: u64 = 4;
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -37,43 +38,44 @@ fn main() {
     let minutes = env::var("XYMONPING_SOAK_MINUTES").map_or(1.0, |minutes| minutes.parse().expect("minutes"));
     let start = Instant::now();
     let end = start + Duration::from_secs_f64(60.0 * minutes);
-    let place = Place::new().unwrap_or_else(|e| panic!("no place for a setuid copy: {e}"));
+    let place = Place::new().unwrap_or_else(|e| panic!("no directory for a setuid copy: {e}"));
     let setuid = place.install(Rights::Setuid);
     let labs: Vec<Lab> = (0..=AT_ONCE).map(|_| Lab::open().unwrap_or_else(|e| panic!("no lab: {e}"))).collect();
     let (mut shorts, mut longs) = (Short::default(), Vec::new());
-    // After the first long run, whatever a first time costs has been spent.
+    // The first long run allocates what later ones reuse.
     play(&labs, &setuid, 1, Instant::now(), &mut shorts, &mut longs);
-    let before = Held::now(&labs);
+    let before = Resources::now(&labs);
     play(&labs, &setuid, 1001, end, &mut shorts, &mut longs);
-    let held = [before, Held::now(&labs)];
+    let resources = [before, Resources::now(&labs)];
     let lasted = start.elapsed();
 
     let mut report = Report::new("soak");
     let lasted = number(lasted.as_secs_f64() / 60.0, 1);
-    report.say(&format!("Short runs, {AT_ONCE} at a time, for {lasted} minutes.\n"));
+    report.add(&format!("Short runs, {AT_ONCE} at a time, for {lasted} minutes.\n"));
     report.table(&shorts.table());
-    report.say("Long runs, one after the other, looked at every 100 ms from the first second on.\n");
+    report.add("Long runs, one after the other, observed every 100 ms from the first second on.\n");
     report.table(&Long::table(&longs));
-    let said: Vec<String> = longs.iter().map(|long| format!("    {}", long.said.trim_end())).collect();
-    report.say(&format!("What the long runs said on stderr:\n\n{}\n", said.join("\n")));
-    report.say("The process that started them, and the sockets in their networks: all/raw+raw IPv6.\n");
-    report.table(&Held::table(&held));
-    shorts.complaints.iter().chain(longs.iter().flat_map(|long| &long.complaints)).for_each(|line| report.say(line));
+    let messages: Vec<String> = longs.iter().map(|long| format!("    {}", long.stderr.trim_end())).collect();
+    report.add(&format!("Standard error of the long runs:\n\n{}\n", messages.join("\n")));
+    report.add("The process that started them, and the sockets in their networks: all/raw+raw IPv6.\n");
+    report.table(&Resources::table(&resources));
+    shorts.errors.iter().chain(longs.iter().flat_map(|long| &long.errors)).for_each(|line| report.add(line));
     report.save();
-    let is_well = shorts.is_well() && longs.iter().all(Long::is_well) && held[0].sockets == held[1].sockets;
-    assert!(is_well, "see above");
+    let passed = shorts.passed() && longs.iter().all(Long::passed) && resources[0].sockets == resources[1].sockets;
+    assert!(passed, "see above");
 }
 
-/// Plays long runs in the first lab until `end`, at least one, and short runs in all others as long as they last.
+/// Plays long runs in the first lab until `end`, at least one, and short runs in all others
+/// meanwhile.
 fn play(labs: &[Lab], setuid: &Path, seed: u64, end: Instant, shorts: &mut Short, longs: &mut Vec<Long>) {
     let over = AtomicBool::new(false);
     let (first, others) = labs.split_first().expect("there are several");
     thread::scope(|scope| {
-        let player = |(seed, lab)| {
+        let start = |(seed, lab)| {
             let over = &over;
             scope.spawn(move || short::runs(lab, setuid, seed, over))
         };
-        let players: Vec<_> = (seed..).zip(others).map(player).collect();
+        let players: Vec<_> = (seed..).zip(others).map(start).collect();
         loop {
             longs.push(long::run(first));
             if Instant::now() >= end {
@@ -81,22 +83,22 @@ fn play(labs: &[Lab], setuid: &Path, seed: u64, end: Instant, shorts: &mut Short
             }
         }
         over.store(true, Ordering::Relaxed);
-        players.into_iter().for_each(|player| shorts.add(player.join().expect("a soak ends well")));
+        players.into_iter().for_each(|player| shorts.add(player.join().expect("a run does not panic")));
     });
 }
 
-/// What the process that starts all others holds, and the kernel for it.
-struct Held {
+/// The resources of the process that starts all others, and the sockets in its networks.
+struct Resources {
     rss_kib: u64,
     descriptors: usize,
     threads: usize,
     sockets: Vec<String>,
 }
 
-impl Held {
-    fn now(labs: &[Lab]) -> Held {
+impl Resources {
+    fn now(labs: &[Lab]) -> Resources {
         let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
-        Held {
+        Resources {
             rss_kib: kib(&status, "VmRSS:"),
             descriptors: count("/proc/self/fd"),
             threads: count("/proc/self/task"),
@@ -104,15 +106,15 @@ impl Held {
         }
     }
 
-    fn table(held: &[Held]) -> Vec<Vec<String>> {
-        let row = |(when, held): (&str, &Held)| {
-            let sockets = held.sockets.join(", ");
-            vec![when.into(), held.rss_kib.to_string(), held.descriptors.to_string(), held.threads.to_string(), sockets]
+    fn table(both: &[Resources]) -> Vec<Vec<String>> {
+        let row = |(when, it): (&str, &Resources)| {
+            let sockets = it.sockets.join(", ");
+            vec![when.into(), it.rss_kib.to_string(), it.descriptors.to_string(), it.threads.to_string(), sockets]
         };
         let heads = ["when", "RSS, KiB", "descriptors", "threads", "sockets in each network"].map(str::to_owned);
         [heads.to_vec()]
             .into_iter()
-            .chain(["after the first long run", "at the end"].into_iter().zip(held).map(row))
+            .chain(["after the first long run", "at the end"].into_iter().zip(both).map(row))
             .collect()
     }
 }

@@ -1,10 +1,10 @@
-//! From exec to exit with one host, 127.0.0.1: what it costs to be started, for those who start it often.
+//! From exec to exit with one host, 127.0.0.1: the time of a start.
 
 mod bed;
 
 use bed::{Bed, List, Program, Report, begin, median_of, number, ratio};
 
-const ROUNDS: usize = 400;
+const TURNS: usize = 400;
 
 fn main() {
     begin();
@@ -17,7 +17,7 @@ fn main() {
         Program::original(&["--max-pps=2000000"]),
         Some(Program::ours(&args)),
         Program::ours_static(&args),
-        // What being started costs at all: a program that does nothing but begin and end.
+        // The time of an empty program.
         Some(Program::new("/bin/true", "/bin/true", &[])),
     ]
     .into_iter()
@@ -25,7 +25,7 @@ fn main() {
     .collect();
     let borrowed: Vec<_> = programs.iter().map(|program| (program, Some(&list))).collect();
     bed.in_turn(10, &borrowed);
-    let runs = bed.in_turn(ROUNDS, &borrowed);
+    let runs = bed.in_turn(TURNS, &borrowed);
     let mut rows =
         vec![["program", "time, us", "user + system, us", "times as long as the first"].map(str::to_owned).into()];
     for (program, runs_of) in programs.iter().zip(&runs) {
@@ -39,7 +39,7 @@ fn main() {
             number(ratio(runs_of, &runs[0]), 2),
         ]);
     }
-    report.say(&format!("Medians of {ROUNDS} rounds. Wanted of fping's time: 1.2, static 0.5.\n"));
+    report.add(&format!("Medians of {TURNS} turns. Wanted of fping's time: 1.2, static 0.5.\n"));
     report.table(&rows);
     report.save();
 }

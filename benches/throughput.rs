@@ -1,21 +1,22 @@
-//! How fast a list of hosts that all answer is done with, from exec to exit, list read and lines written.
+//! How fast a list of live hosts is probed, from exec to exit, list and lines included.
 //!
-//! Against the bare system calls, which read no list and write no lines; against fping and the original on 60,000 hosts,
-//! the most that both can do; and IPv4 against IPv6 against a list that alternates between them.
+//! Compared with the bare system calls, which read no list and write no lines; with fping and the
+//! original on 60,000 hosts, about the most that both can do; and IPv4 with IPv6 and with a list
+//! that alternates.
 
 mod bed;
 
 use bed::{Bed, List, Program, Report, Run, alive4, alive6, begin, median_of, number, ratio};
 
-/// Against the bare loop, and how often.
+/// Compared with the bare loop, and how often.
 const MANY: u32 = 1_000_000;
-const LONG_ROUNDS: usize = 3;
-/// The same by family.
+const LONG_TURNS: usize = 3;
+/// Compared by family, and how often.
 const SOME: u32 = 200_000;
-const ROUNDS: usize = 5;
-/// Against the peers, whose sequence numbers have 16 bits.
+const TURNS: usize = 5;
+/// Compared with the other programs, which have 16-bit sequence numbers, and how often.
 const FEW: u32 = 60_000;
-const SHORT_ROUNDS: usize = 9;
+const SHORT_TURNS: usize = 9;
 
 fn main() {
     begin();
@@ -34,7 +35,7 @@ fn against_the_bare_loop(bed: &Bed, report: &mut Report) {
     let bare = [false, true].map(|like_ours| Program::bare(false, list.len, like_ours));
     let programs: Vec<(Program, Option<&List>)> =
         ours.map(|program| (program, Some(&list))).chain(bare.map(|program| (program, None))).collect();
-    let runs = in_turn(bed, report, "1M", LONG_ROUNDS, &programs);
+    let runs = in_turn(bed, report, "1M", LONG_TURNS, &programs);
     let [bare, like_ours] = [runs.len() - 2, runs.len() - 1];
     let mut rows = vec![heads(&["speed, of the bare loop's", "of the bare loop's with our socket options"])];
     for ((program, _), times) in programs.iter().zip(&runs) {
@@ -43,11 +44,11 @@ fn against_the_bare_loop(bed: &Bed, report: &mut Report) {
         row.push(number(ratio(&runs[like_ours], times), 3));
         rows.push(row);
     }
-    report.say(&format!("### {MANY} IPv4 hosts that answer, `{}`\n", args.join(" ")));
-    report.say(&format!("Medians of {LONG_ROUNDS} rounds. Wanted of the bare loop's speed: 0.92, static 0.88.\n"));
+    report.add(&format!("### {MANY} IPv4 hosts that reply, `{}`\n", args.join(" ")));
+    report.add(&format!("Medians of {LONG_TURNS} turns. Wanted of the bare loop's speed: 0.92, static 0.88.\n"));
     report.table(&rows);
     let share = median_of(&runs[0], |run| run.user.as_secs_f64() / run.system.as_secs_f64());
-    report.say(&format!("User time is {} % of system time (wanted: under 10 %).\n", number(100.0 * share, 1)));
+    report.add(&format!("User time is {} % of system time (wanted: under 10 %).\n", number(100.0 * share, 1)));
 }
 
 fn against_the_peers(bed: &Bed, report: &mut Report) {
@@ -63,7 +64,7 @@ fn against_the_peers(bed: &Bed, report: &mut Report) {
         .map(|program| (program, Some(&list)))
         .collect();
     programs.push((Program::bare(false, list.len, false), None));
-    let runs = in_turn(bed, report, "60k", SHORT_ROUNDS, &programs);
+    let runs = in_turn(bed, report, "60k", SHORT_TURNS, &programs);
     let mut rows = vec![heads(&["times as long as ours", "as the bare loop"])];
     for ((program, _), times) in programs.iter().zip(&runs) {
         let mut row = row(program, list.len, times);
@@ -71,9 +72,8 @@ fn against_the_peers(bed: &Bed, report: &mut Report) {
         row.push(number(ratio(times, &runs[runs.len() - 1]), 2));
         rows.push(row);
     }
-    report.say(&format!("### {FEW} IPv4 hosts that answer, no wait between packets\n"));
-    report
-        .say(&format!("Medians of {SHORT_ROUNDS} rounds. Wanted: fping takes 1.6 times as long, the original 1.3.\n"));
+    report.add(&format!("### {FEW} IPv4 hosts that reply, no wait between packets\n"));
+    report.add(&format!("Medians of {SHORT_TURNS} turns. Wanted: fping takes 1.6 times as long, the original 1.3.\n"));
     report.table(&rows);
 }
 
@@ -89,20 +89,20 @@ fn by_family(bed: &Bed, report: &mut Report) {
         (Program::bare(false, four.len, false).named("IPv4, bare loop"), None),
         (Program::bare(true, six.len, false).named("IPv6, bare loop"), None),
     ];
-    let runs = in_turn(bed, report, "families", ROUNDS, &programs);
+    let runs = in_turn(bed, report, "families", TURNS, &programs);
     let [ours4, ours6, _, bare4, bare6] = &runs[..] else { panic!("as many runs as programs") };
     let mean: Vec<Run> =
         ours4.iter().zip(ours6).map(|(a, b)| Run { wall: (a.wall + b.wall) / 2, ..a.clone() }).collect();
-    let mut rows = vec![heads(&["speed, of what is to be had"])];
+    let mut rows = vec![heads(&["speed, of the maximum"])];
     for (((program, _), times), best) in programs.iter().zip(&runs).zip([bare4, bare6, &mean, bare4, bare6]) {
         let mut row = row(program, four.len, times);
         row.push(number(ratio(best, times), 3));
         rows.push(row);
     }
-    report.say(&format!("### {SOME} hosts that answer, by family\n"));
-    report.say(&format!(
-        "Medians of {ROUNDS} rounds. What is to be had: the bare loop of that family (wanted: 0.92); for the list that \
-         alternates, the mean of ours of both families (wanted: 0.90).\n"
+    report.add(&format!("### {SOME} hosts that reply, by family\n"));
+    report.add(&format!(
+        "Medians of {TURNS} turns. The maximum is the bare loop of that family (wanted: 0.92); for the alternating \
+         list, the mean of ours of both families (wanted: 0.90).\n"
     ));
     report.table(&rows);
 }
@@ -111,11 +111,11 @@ fn in_turn(
     bed: &Bed,
     report: &mut Report,
     what: &str,
-    rounds: usize,
+    turns: usize,
     programs: &[(Program, Option<&List>)],
 ) -> Vec<Vec<Run>> {
     let borrowed: Vec<_> = programs.iter().map(|(program, list)| (program, *list)).collect();
-    let runs = bed.in_turn(rounds, &borrowed);
+    let runs = bed.in_turn(turns, &borrowed);
     for ((program, _), runs) in programs.iter().zip(&runs) {
         report.raw(what, program, runs);
     }
@@ -128,7 +128,7 @@ fn heads(more: &[&str]) -> Vec<String> {
 }
 
 fn row(program: &Program, hosts: usize, runs: &[Run]) -> Vec<String> {
-    // The bare loop says how many came back, and fails if it was not all.
+    // The bare loop fails if it did not receive all replies.
     let alive = |run: &Run| if program.is_bare() && run.code == Some(0) { hosts } else { run.alive() };
     let lost = runs.iter().map(|run| hosts - alive(run)).max().unwrap_or(hosts);
     vec![

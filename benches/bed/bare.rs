@@ -1,7 +1,8 @@
 //! The bare system calls: sendmmsg(64) and recvmmsg(64) in turn, and nothing else.
 //!
-//! No list, no bookkeeping, no times, no output, no look at what comes back: it counts as many answers as it has sent
-//! probes. What the kernel can do on this machine; nothing that tells hosts apart can be faster.
+//! No list, no records, no times, no output, no parsing: it counts as many replies as it has sent
+//! probes. That is the maximum of the kernel on this machine; no program that has verdicts can be
+//! faster.
 
 use std::ffi::OsString;
 use std::io::{IoSlice, IoSliceMut};
@@ -15,6 +16,8 @@ use nix::sys::socket::{
 use nix::{cmsg_space, libc, setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::bpf;
+
 const BATCH: usize = 64;
 const LEN: usize = 64;
 const BUFFER: usize = 32 << 20;
@@ -23,7 +26,15 @@ const IDENT: u16 = 0x1234;
 /// From linux/icmp.h and linux/icmpv6.h.
 const ICMP_FILTER: libc::c_int = 1;
 const ICMP6_FILTER: libc::c_int = 1;
+
+/// ICMP types (RFC 792, RFC 4443).
+const ECHO_REPLY: u32 = 0;
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
 const ECHO_REPLY_V6: usize = 129;
+
+/// The offset of the Identifier in an Echo message.
+const IDENT_OFFSET: u32 = 4;
 
 sockopt_impl!(/// ICMP_FILTER
     IcmpFilter, SetOnly, libc::SOL_RAW, ICMP_FILTER, u32);
@@ -43,12 +54,12 @@ pub(super) fn play(args: &[OsString]) -> i32 {
     let answered = match *family {
         "4" => {
             let to = |n| SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + n), 0));
-            exchange(&open4(like_ours), like_ours, count, 8, to)
+            exchange(&open4(like_ours), like_ours, count, ECHO_REQUEST, to)
         }
         "6" => {
             let first = 0xfd00_u128 << 112;
             let to = |n| SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::from_bits(first + u128::from(n)), 0, 0, 0));
-            exchange(&open6(like_ours), like_ours, count, 128, to)
+            exchange(&open6(like_ours), like_ours, count, ECHO_REQUEST_V6, to)
         }
         _ => return 2,
     };
@@ -56,10 +67,16 @@ pub(super) fn play(args: &[OsString]) -> i32 {
     i32::from(answered != count)
 }
 
-/// Sends `count` probes of type `kind`, and reads as many answers. How many there were.
-fn exchange<A: SockaddrLike + Copy>(fd: &OwnedFd, stamps: bool, count: u32, kind: u8, to: impl Fn(u32) -> A) -> u32 {
+/// Sends `count` probes of this type, and reads as many replies. Returns how many there were.
+fn exchange<A: SockaddrLike + Copy>(
+    fd: &OwnedFd,
+    stamps: bool,
+    count: u32,
+    msg_type: u8,
+    to: impl Fn(u32) -> A,
+) -> u32 {
     let mut packets = [[0; LEN]; BATCH];
-    let mut rooms = [[0; 256]; BATCH];
+    let mut slots = [[0; 256]; BATCH];
     let mut addresses = [None; BATCH];
     let mut send_headers = MultiHeaders::<A>::preallocate(BATCH, None);
     let space = stamps.then(|| cmsg_space!(libc::timespec));
@@ -69,7 +86,7 @@ fn exchange<A: SockaddrLike + Copy>(fd: &OwnedFd, stamps: bool, count: u32, kind
         let batch = BATCH.min((count - sent) as usize);
         if batch > 0 {
             for ((packet, address), n) in packets.iter_mut().zip(&mut addresses).take(batch).zip(sent..) {
-                echo_request(packet, kind, n);
+                echo_request(packet, msg_type, n);
                 *address = Some(to(n));
             }
             let slices = packets.each_ref().map(|packet| [IoSlice::new(packet)]);
@@ -77,13 +94,13 @@ fn exchange<A: SockaddrLike + Copy>(fd: &OwnedFd, stamps: bool, count: u32, kind
             let result = sendmmsg(fd.as_raw_fd(), &mut send_headers, batch.0, batch.1, [], MsgFlags::empty());
             sent += result.map_or(0, |results| results.count() as u32);
         }
-        let mut slices = rooms.each_mut().map(|room| [IoSliceMut::new(room)]);
+        let mut slices = slots.each_mut().map(|slot| [IoSliceMut::new(slot)]);
         match recvmmsg(fd.as_raw_fd(), &mut receive_headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
             Ok(messages) => got += messages.count() as u32,
             Err(_) if sent < count => {}
             Err(_) => {
-                let mut wanted = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-                if poll(&mut wanted, PollTimeout::from(2000_u16)) != Ok(1) {
+                let mut descriptors = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut descriptors, PollTimeout::from(2000_u16)) != Ok(1) {
                     break;
                 }
             }
@@ -93,12 +110,12 @@ fn exchange<A: SockaddrLike + Copy>(fd: &OwnedFd, stamps: bool, count: u32, kind
 }
 
 /// The kernel fills in the checksum of ICMPv6.
-fn echo_request(packet: &mut [u8; LEN], kind: u8, n: u32) {
-    packet[0] = kind;
+fn echo_request(packet: &mut [u8; LEN], msg_type: u8, n: u32) {
+    packet[0] = msg_type;
     packet[2..4].fill(0);
     packet[4..6].copy_from_slice(&IDENT.to_be_bytes());
     packet[6..8].copy_from_slice(&(n as u16).to_be_bytes());
-    if kind == 8 {
+    if msg_type == ECHO_REQUEST {
         let words = packet.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]]));
         let sum: u32 = words.map(u32::from).sum();
         let sum = (sum & 0xffff) + (sum >> 16);
@@ -109,12 +126,9 @@ fn echo_request(packet: &mut [u8; LEN], kind: u8, n: u32) {
 
 fn open4(like_ours: bool) -> OwnedFd {
     let socket = open(Domain::IPV4, Protocol::ICMPV4);
-    setsockopt(&socket, IcmpFilter, &!1).expect("ICMP_FILTER");
+    setsockopt(&socket, IcmpFilter, &!(1 << ECHO_REPLY)).expect("ICMP_FILTER");
     if like_ours {
-        const LOAD_HEADER_LENGTH: u16 = 0xb1;
-        const LOAD_HALF_INDEXED: u16 = 0x48;
-        let load = [SockFilter::new(LOAD_HEADER_LENGTH, 0, 0, 0), SockFilter::new(LOAD_HALF_INDEXED, 0, 0, 4)];
-        filter(&socket, load);
+        filter(&socket, [bpf::load_ipv4_header_length(), bpf::load_half_after_header(IDENT_OFFSET)]);
         setsockopt(&socket, MtuDiscover, &libc::IP_PMTUDISC_PROBE).expect("IP_MTU_DISCOVER");
     }
     socket.into()
@@ -126,8 +140,7 @@ fn open6(like_ours: bool) -> OwnedFd {
     blocked[ECHO_REPLY_V6 / 32] &= !(1 << (ECHO_REPLY_V6 % 32));
     setsockopt(&socket, Icmp6Filter, &blocked).expect("ICMP6_FILTER");
     if like_ours {
-        const LOAD_HALF: u16 = 0x28;
-        filter(&socket, [SockFilter::new(LOAD_HALF, 0, 0, 4)]);
+        filter(&socket, [bpf::load_half(IDENT_OFFSET)]);
         setsockopt(&socket, MtuDiscoverV6, &libc::IP_PMTUDISC_PROBE).expect("IPV6_MTU_DISCOVER");
     }
     socket.into()
@@ -139,14 +152,10 @@ fn open(domain: Domain, protocol: Protocol) -> Socket {
     socket
 }
 
-/// The program's own filter and time stamps.
+/// Sets the filter and the time stamps of the program. `load` loads the Identifier.
 fn filter(socket: &Socket, load: impl IntoIterator<Item = SockFilter>) {
-    let ident = [
-        SockFilter::new(0x15, 0, 1, u32::from(IDENT)),
-        SockFilter::new(0x06, 0, 0, u32::MAX),
-        SockFilter::new(0x06, 0, 0, 0),
-    ];
-    let program: Vec<SockFilter> = load.into_iter().chain(ident).collect();
+    let compare = [bpf::jump_if_equal(u32::from(IDENT), 0, 1), bpf::keep(u32::MAX), bpf::keep(0)];
+    let program: Vec<SockFilter> = load.into_iter().chain(compare).collect();
     socket.attach_filter(&program).expect("SO_ATTACH_FILTER");
     setsockopt(socket, sockopt::ReceiveTimestampns, &true).expect("SO_TIMESTAMPNS");
 }

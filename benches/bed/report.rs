@@ -1,4 +1,4 @@
-//! Tables: what is printed, and what is kept under `target/bench`.
+//! Tables: printed, and saved under `target/bench`.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,7 +8,7 @@ use nix::sys::utsname::uname;
 
 use super::{Program, Run, target_dir};
 
-/// A Markdown page in the making, and the raw figures beside it.
+/// A Markdown page, and the raw figures of its runs.
 pub struct Report {
     name: String,
     page: String,
@@ -20,38 +20,38 @@ impl Report {
         let mut report = Report {
             name: name.to_owned(),
             page: String::new(),
-            raw: "what\tprogram\tround\twall_s\tuser_s\tsystem_s\tpeak_rss_bytes\texit\n".to_owned(),
+            raw: "what\tprogram\tturn\twall_s\tuser_s\tsystem_s\tpeak_rss_bytes\texit\n".to_owned(),
         };
-        report.say(&format!("## {name}\n\n{}\n", machine()));
+        report.add(&format!("## {name}\n\n{}\n", machine()));
         report
     }
 
-    /// Adds text to the page, and shows it at once.
-    pub fn say(&mut self, text: &str) {
+    /// Adds text to the page, and prints it.
+    pub fn add(&mut self, text: &str) {
         println!("{text}");
         self.page.push_str(text);
         self.page.push('\n');
     }
 
-    /// Adds a table: the first row holds the heads, the first column is text and the others are figures.
+    /// Adds a table. The first row has the heads; the first column is text, the others are figures.
     pub fn table(&mut self, rows: &[Vec<String>]) {
         let mut text = String::new();
         for (number, row) in rows.iter().enumerate() {
-            writeln!(text, "| {} |", row.join(" | ")).expect("a string takes everything");
+            writeln!(text, "| {} |", row.join(" | ")).expect("writing to a string cannot fail");
             if number == 0 {
                 let columns = row.len() - 1;
-                writeln!(text, "|---|{}", "---:|".repeat(columns)).expect("a string takes everything");
+                writeln!(text, "|---|{}", "---:|".repeat(columns)).expect("writing to a string cannot fail");
             }
         }
-        self.say(&text);
+        self.add(&text);
     }
 
-    /// Keeps the figures of single runs.
+    /// Adds the figures of single runs.
     pub fn raw(&mut self, what: &str, program: &Program, runs: &[Run]) {
-        for (round, run) in runs.iter().enumerate() {
+        for (turn, run) in runs.iter().enumerate() {
             writeln!(
                 self.raw,
-                "{what}\t{}\t{round}\t{:.6}\t{:.6}\t{:.6}\t{}\t{}",
+                "{what}\t{}\t{turn}\t{:.6}\t{:.6}\t{:.6}\t{}\t{}",
                 program.name,
                 run.wall.as_secs_f64(),
                 run.user.as_secs_f64(),
@@ -59,7 +59,7 @@ impl Report {
                 run.peak_rss,
                 run.code.map_or("signal".to_owned(), |code| code.to_string()),
             )
-            .expect("a string takes everything");
+            .expect("writing to a string cannot fail");
         }
     }
 
@@ -85,7 +85,7 @@ fn machine() -> String {
     format!("Linux {kernel}, {cpus} CPUs ({model})")
 }
 
-/// The middle one; the mean of the two in the middle.
+/// The median.
 pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
@@ -100,12 +100,12 @@ pub fn median_of(runs: &[Run], figure: impl FnMut(&Run) -> f64) -> f64 {
     median(runs.iter().map(figure))
 }
 
-/// The median over the rounds of how many times as long `slow` took as `fast`.
+/// The median over the turns of how many times as long `slow` took as `fast`.
 pub fn ratio(slow: &[Run], fast: &[Run]) -> f64 {
     median(slow.iter().zip(fast).map(|(slow, fast)| slow.wall.as_secs_f64() / fast.wall.as_secs_f64()))
 }
 
-/// A figure with so many decimals.
+/// A figure with this many decimals.
 pub fn number(figure: f64, decimals: usize) -> String {
     format!("{figure:.decimals$}")
 }

@@ -1,4 +1,4 @@
-//! Runs one program and says what it cost.
+//! Runs a program, and measures its time and memory.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use nix::unistd::{Pid, close};
 
 use super::{LIMIT, Program};
 
-/// What a run cost, and what it said.
+/// The time, memory and output of a run.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// From before the start to after the end.
@@ -24,27 +24,28 @@ pub struct Run {
     /// Processor time in user space and in the kernel.
     pub user: Duration,
     pub system: Duration,
-    /// Peak resident memory, in bytes; never less than that of the small process that starts it (see `begin`).
+    /// Peak resident memory, in bytes; at least that of the small process that starts it (see
+    /// `begin`).
     pub peak_rss: u64,
-    /// The exit code; none if it died by a signal.
+    /// The exit code; `None` after death by a signal.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Run {
-    /// How many lines of stdout say that a host is alive. fping and both xymonpings use the same words.
+    /// How many lines of stdout are of alive hosts. fping and both xymonpings print the same words.
     pub fn alive(&self) -> usize {
         self.stdout.lines().filter(|line| line.contains(" is alive")).count()
     }
 
-    /// How many lines of stdout say that a host is unreachable.
+    /// How many lines of stdout are of unreachable hosts.
     pub fn unreachable(&self) -> usize {
         self.stdout.lines().filter(|line| line.contains(" is unreachable")).count()
     }
 }
 
-/// Runs a program on the calling thread's side of the network, by way of [`play`].
+/// Runs a program in the namespace of the calling thread, through [`play`].
 pub(super) fn run(program: &Program, list: Option<&Path>, out: &Path) -> io::Result<Run> {
     let output = Command::new(std::env::current_exe()?)
         .args(["--role=run".as_ref(), list.unwrap_or("/dev/null".as_ref()).as_os_str(), out.as_os_str()])
@@ -52,11 +53,11 @@ pub(super) fn run(program: &Program, list: Option<&Path>, out: &Path) -> io::Res
         .args(&program.args)
         .stdin(Stdio::null())
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let text = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let figures: Vec<i64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let figures: Vec<i64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let &[wall, user, system, peak_rss, code] = figures.as_slice() else {
-        return Err(io::Error::other(format!("no figures: {said}{stderr}")));
+        return Err(io::Error::other(format!("no figures: {text}{stderr}")));
     };
     if wall >= LIMIT.as_nanos() as i64 {
         return Err(io::Error::other(format!("killed after {LIMIT:?}")));
@@ -72,8 +73,8 @@ pub(super) fn run(program: &Program, list: Option<&Path>, out: &Path) -> io::Res
     })
 }
 
-/// The role of the small process: `LIST OUT PROGRAM ARGS...`. Its one child is the program, so that what the kernel says
-/// of its children is what it says of the program.
+/// The role of the small process: `LIST OUT PROGRAM ARGS...`. The program is its only child
+/// process, so the figures that the kernel has for its children are those of the program.
 pub(super) fn play(args: &[OsString]) -> i32 {
     let [list, out, program, args @ ..] = args else { return 2 };
     close_inherited();
@@ -108,7 +109,7 @@ pub(super) fn play(args: &[OsString]) -> i32 {
     0
 }
 
-/// Closes what a shell or a terminal may have left open: a program that closes it itself would be charged for it.
+/// Closes inherited descriptors, so that a program that closes them itself is not slower.
 fn close_inherited() {
     let names = fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.file_name()));
     let numbers: Vec<i32> = names.filter_map(|name| name.to_str()?.parse().ok()).collect();

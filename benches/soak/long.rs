@@ -1,4 +1,5 @@
-//! Long runs, each a minute of 255 responses, in bad company: copies, late answers, strangers' replies and forged ones.
+//! Long runs, each a minute of 255 responses, with copies, late replies, foreign replies and forged
+//! ones.
 
 use std::fs;
 use std::thread;
@@ -9,35 +10,35 @@ use crate::lab::{Behaviour, HOST4, Lab, hosts, list, packet};
 use crate::{LIMIT, count, kib};
 
 const HOSTS: u32 = 400;
-/// A fifth is alive and answers twice, a tenth answers too late, and another is silent.
+/// 80 % of the hosts reply twice, 10 % reply too late, and 10 % are silent.
 const ARGS: [&str; 5] = ["--responses=255", "--retries=5", "--timeout=1", "--max-pps=1600", "--summary"];
 const LATE: Duration = Duration::from_millis(1500);
 const PERIOD: Duration = Duration::from_millis(100);
-/// What it costs to begin is not what may grow.
-const BEGIN: Duration = Duration::from_secs(1);
-/// What is set aside for replies, and costs nothing before many come at once.
-const ROOM_KIB: u64 = 32;
-/// Forged replies and strangers' ones a second.
+/// When observation begins: memory grows while a process starts.
+const START: Duration = Duration::from_secs(1);
+/// The receive slots, which take no memory before many replies arrive at once.
+const SLOTS_KIB: u64 = 32;
+/// Forged replies per second, and foreign ones.
 const FLOOD: u32 = 2000;
 
-/// What became of one run.
+/// The results of one run.
 pub struct Long {
     wall: Duration,
-    /// After [`BEGIN`]: in KiB, and in number.
+    /// Observed after [`START`].
     rss_kib: Vec<u64>,
     descriptors: Vec<usize>,
-    /// What it said on stderr: its summary.
-    pub said: String,
-    pub complaints: Vec<String>,
+    /// The summary.
+    pub stderr: String,
+    pub errors: Vec<String>,
 }
 
 impl Long {
-    /// No line was wrong, and nothing grew.
-    pub fn is_well(&self) -> bool {
+    /// Whether no line was wrong, and nothing grew.
+    pub fn passed(&self) -> bool {
         let first_and_last = [self.rss_kib.first(), self.rss_kib.last()];
         let [Some(first), Some(last)] = first_and_last else { return false };
         let descriptors = self.descriptors.iter().all(|count| Some(count) == self.descriptors.first());
-        self.complaints.is_empty() && last.saturating_sub(*first) <= ROOM_KIB && descriptors
+        self.errors.is_empty() && last.saturating_sub(*first) <= SLOTS_KIB && descriptors
     }
 
     pub fn table(longs: &[Long]) -> Vec<Vec<String>> {
@@ -57,7 +58,7 @@ impl Long {
                 figure(rss.iter().min()),
                 figure(rss.iter().max()),
                 range(&long.descriptors),
-                long.complaints.len().to_string(),
+                long.errors.len().to_string(),
             ]
         };
         [heads.map(str::to_owned).to_vec()].into_iter().chain(longs.iter().enumerate().map(row)).collect()
@@ -70,7 +71,7 @@ pub fn run(lab: &Lab) -> Long {
     lab.host("10.2.0.0/16", Behaviour::after(LATE));
     lab.host("10.3.0.0/16", Behaviour::silent());
     let (alive, late, silent) = (hosts(1, HOSTS * 8 / 10), hosts(2, HOSTS / 10), hosts(3, HOSTS / 10));
-    let _strangers = lab.foreign_replies(FLOOD, 0x4242);
+    let _foreign = lab.foreign_replies(FLOOD, 0x4242);
     let mut running = lab.start(lab.command().args(ARGS));
     running.feed(list(&[alive.as_slice(), &late, &silent].concat()));
     running.close_stdin();
@@ -83,8 +84,8 @@ pub fn run(lab: &Lab) -> Long {
     while running.is_running() {
         let status = fs::read_to_string(format!("/proc/{}/status", running.pid())).unwrap_or_default();
         let (rss, open) = (kib(&status, "VmRSS:"), count(format!("/proc/{}/fd", running.pid())));
-        // A process that has ended has neither.
-        if start.elapsed() > BEGIN && rss > 0 && open > 0 {
+        // 0 if the process has ended.
+        if start.elapsed() > START && rss > 0 && open > 0 {
             rss_kib.push(rss);
             descriptors.push(open);
         }
@@ -92,16 +93,16 @@ pub fn run(lab: &Lab) -> Long {
     }
     let outcome = running.finish(LIMIT);
     lab.forget();
-    let mut complaints = Vec::new();
+    let mut errors = Vec::new();
     for (hosts, is_alive) in [(&alive, true), (&late, false), (&silent, false)] {
         for host in
             hosts.iter().filter(|host| outcome.is_alive(host) != is_alive || outcome.verdict_of(host).is_empty())
         {
-            complaints.push(format!("{host} {}: {}", outcome.verdict_of(host), outcome.stderr));
+            errors.push(format!("{host} {}: {}", outcome.verdict_of(host), outcome.stderr));
         }
     }
     if outcome.code != Some(0) {
-        complaints.push(format!("exit {:?}: {}", outcome.code, outcome.stderr));
+        errors.push(format!("exit {:?}: {}", outcome.code, outcome.stderr));
     }
-    Long { wall: outcome.wall, rss_kib, descriptors, said: outcome.stderr, complaints }
+    Long { wall: outcome.wall, rss_kib, descriptors, stderr: outcome.stderr, errors }
 }

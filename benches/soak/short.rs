@@ -1,8 +1,8 @@
-//! Short runs with options, hosts and callers drawn by lot, each judged line by line.
+//! Short runs with random options, hosts and callers, each judged line by line.
 //!
-//! The judge knows what hosts were told to do, and when the wire had probes and answers: on a busy machine an answer may
-//! leave later than it was told to, and then it is the wire that is right. Where an answer came within 20 ms of the
-//! timeout, either line will do.
+//! A line is judged by the behaviour of the host and by when the wire had probes and replies,
+//! because on a busy machine a reply may be sent later than set. If a reply came within 20 ms of
+//! the timeout, either line is right.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,13 +15,13 @@ use fastrand::Rng;
 use crate::LIMIT;
 use crate::lab::{Answer, Answered, Behaviour, Finished, IcmpError, Lab, Lose, Seen, caller, list};
 
-const DOUBT: Duration = Duration::from_millis(20);
-/// A run has other hosts than the ones before: what these still answer is not for it.
+const MARGIN: Duration = Duration::from_millis(20);
+/// Each run has other hosts than the one before, whose late replies must not reach it.
 const NETWORKS: usize = 100;
-const MOST_HOSTS: usize = 200;
-const MOST_COMPLAINTS: usize = 20;
+const MAX_HOSTS: usize = 200;
+const MAX_ERRORS: usize = 20;
 
-/// What became of all short runs.
+/// The results of all short runs.
 #[derive(Default)]
 pub struct Short {
     runs: [usize; 2],
@@ -35,7 +35,7 @@ pub struct Short {
     other_ends: usize,
     lost: u64,
     peak_rss_kib: u64,
-    pub complaints: Vec<String>,
+    pub errors: Vec<String>,
 }
 
 impl Short {
@@ -53,10 +53,10 @@ impl Short {
         self.other_ends += other.other_ends;
         self.lost += other.lost;
         self.peak_rss_kib = self.peak_rss_kib.max(other.peak_rss_kib);
-        self.complaints.extend(other.complaints);
+        self.errors.extend(other.errors);
     }
 
-    pub fn is_well(&self) -> bool {
+    pub fn passed(&self) -> bool {
         self.wrong + self.missing + self.other_ends == 0
     }
 
@@ -68,10 +68,10 @@ impl Short {
             ("probes on the wire".to_owned(), self.probes.to_string()),
             ("lines: alive".to_owned(), self.alive.to_string()),
             ("lines: unreachable".to_owned(), self.unreachable.to_string()),
-            (format!("of these, within {DOUBT:?} of the timeout"), self.either.to_string()),
+            (format!("of these, within {MARGIN:?} of the timeout"), self.either.to_string()),
             ("wrong lines".to_owned(), self.wrong.to_string()),
             ("missing lines".to_owned(), self.missing.to_string()),
-            ("unexpected exit code or words".to_owned(), self.other_ends.to_string()),
+            ("unexpected exit code or stderr".to_owned(), self.other_ends.to_string()),
             ("packets lost by the lab".to_owned(), self.lost.to_string()),
             ("largest peak RSS, KiB".to_owned(), self.peak_rss_kib.to_string()),
         ];
@@ -79,9 +79,9 @@ impl Short {
         [heads].into_iter().chain(rows).map(|(what, figure)| vec![what, figure]).collect()
     }
 
-    fn complain(&mut self, what: String) {
-        if self.complaints.len() < MOST_COMPLAINTS {
-            self.complaints.push(what);
+    fn add_error(&mut self, what: String) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(what);
         }
     }
 }
@@ -91,21 +91,22 @@ fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
     choices[rng.usize(..choices.len())]
 }
 
-/// What is asked of one run.
+/// The options and hosts of one run.
 struct Task {
     args: Vec<String>,
     by_root: bool,
     timeout: Duration,
     exit_status: bool,
-    /// Each host, and whether its answers count if they come in time.
+    /// Each host, and whether its replies are accepted if they arrive in time.
     hosts: Vec<(String, bool)>,
 }
 
-/// Plays runs until all is over.
+/// Plays runs until `over` is set.
 pub fn runs(lab: &Lab, setuid: &Path, seed: u64, over: &AtomicBool) -> Short {
     let (mut rng, mut short) = (Rng::with_seed(seed), Short::default());
-    // The lab remembers every host that it has been told of, so all of them are told of now.
-    for (network, n) in (1..=NETWORKS).flat_map(|network| (1..=MOST_HOSTS).map(move |n| (network, n))) {
+    // The lab keeps the behaviour of every host, so all are set once here to keep its memory
+    // constant.
+    for (network, n) in (1..=NETWORKS).flat_map(|network| (1..=MAX_HOSTS).map(move |n| (network, n))) {
         addresses(network, n).iter().for_each(|host| lab.host(host, Behaviour::default()));
     }
     for number in 0.. {
@@ -123,7 +124,7 @@ pub fn runs(lab: &Lab, setuid: &Path, seed: u64, over: &AtomicBool) -> Short {
     short
 }
 
-/// A host's addresses, by family.
+/// The addresses of a host, by family.
 fn addresses(network: usize, n: usize) -> [String; 2] {
     [format!("10.9.{network}.{n}"), format!("fd00:9:{network:x}::{n:x}")]
 }
@@ -143,14 +144,14 @@ fn task(lab: &Lab, network: usize, rng: &mut Rng) -> Task {
         4 => "--max-pps=unlimited".to_owned(),
         n => format!("--max-pps={}", [100, 500, 2000, 10_000][usize::from(n)]),
     });
-    let drawn = [("--check-source", check_source), ("--exit-status", exit_status), ("--shuffle", rng.u8(..3) == 0)];
-    args.extend(drawn.iter().filter(|(_, is_drawn)| *is_drawn).map(|(arg, _)| (*arg).to_owned()));
+    let switches = [("--check-source", check_source), ("--exit-status", exit_status), ("--shuffle", rng.u8(..3) == 0)];
+    args.extend(switches.iter().filter(|(_, is_set)| *is_set).map(|(arg, _)| (*arg).to_owned()));
     let families = one_of(rng, &[&[0][..], &[1], &[0, 1]]);
     let families = if lab.has_ipv6() { families } else { &[0] };
     if let [family] = families {
         args.push(["--ipv4", "--ipv6"][*family].to_owned());
     }
-    let count = one_of(rng, &[1, 2, 10, 50, MOST_HOSTS]);
+    let count = one_of(rng, &[1, 2, 10, 50, MAX_HOSTS]);
     let hosts = (1..=count).map(|n| {
         let family = families[n % families.len()];
         let host = addresses(network, n)[family].clone();
@@ -161,10 +162,10 @@ fn task(lab: &Lab, network: usize, rng: &mut Rng) -> Task {
     Task { hosts: hosts.collect(), args, by_root, timeout, exit_status }
 }
 
-/// What a host does, and whether its answers count if they come in time.
+/// A random behaviour, and whether its replies are accepted if they arrive in time.
 fn behaviour(rng: &mut Rng, family: usize, timeout: Duration, check_source: bool) -> (Behaviour, bool) {
     let near = Behaviour::default();
-    let elsewhere: IpAddr = ["10.200.0.1", "fd00:200::1"][family].parse().expect("an address");
+    let other: IpAddr = ["10.200.0.1", "fd00:200::1"][family].parse().expect("an address");
     match rng.u8(..16) {
         0..=5 => (near, true),
         6 | 7 => (Behaviour::after(timeout * rng.u32(..7) / 10), true),
@@ -172,7 +173,7 @@ fn behaviour(rng: &mut Rng, family: usize, timeout: Duration, check_source: bool
         9 => (Behaviour::after(timeout * 3 / 2), true),
         10 => (Behaviour { lose: Lose::First(1 + rng.u32(..3)), ..near }, true),
         11 => (Behaviour { copies: 4, gap: timeout / 10, ..near }, true),
-        12 => (Behaviour { from: Some(elsewhere), ..near }, !check_source),
+        12 => (Behaviour { from: Some(other), ..near }, !check_source),
         13 => (Behaviour::answering(Answer::BadChecksum), false),
         14 => (Behaviour::answering(Answer::FlippedByte(rng.usize(..16))), false),
         _ => (Behaviour::answering(Answer::Error(IcmpError::HostUnreachable)), false),
@@ -199,26 +200,26 @@ fn judge(short: &mut Short, lab: &Lab, task: &Task, outcome: &Finished) {
             answer.time.start - probe.time..answer.time.end - probe.time
         };
         let ages = || answers.iter().map(age);
-        let alive = ages().any(|age| age.end + DOUBT <= task.timeout);
-        let silent = ages().all(|age| age.start >= task.timeout + DOUBT);
-        let said = lines.get(place).and_then(|line| line.strip_prefix(host.as_str())).unwrap_or("");
-        let says_alive = said.starts_with(" is alive (");
-        match (says_alive, said == " is unreachable") {
+        let alive = ages().any(|age| age.end + MARGIN <= task.timeout);
+        let silent = ages().all(|age| age.start >= task.timeout + MARGIN);
+        let verdict = lines.get(place).and_then(|line| line.strip_prefix(host.as_str())).unwrap_or("");
+        let is_alive = verdict.starts_with(" is alive (");
+        match (is_alive, verdict == " is unreachable") {
             (true, _) => short.alive += 1,
             (_, true) => short.unreachable += 1,
             _ => short.missing += 1,
         }
-        unreachable += usize::from(said == " is unreachable");
+        unreachable += usize::from(verdict == " is unreachable");
         short.either += usize::from(!alive && !silent);
-        if (says_alive && silent) || (!says_alive && alive) {
+        if (is_alive && silent) || (!is_alive && alive) {
             short.wrong += 1;
             let ages: Vec<_> = ages().collect();
-            short.complain(format!("{host}{said}, answers after {ages:?}: {:?} {}", task.args, outcome.stderr));
+            short.add_error(format!("{host}{verdict}, replies after {ages:?}: {:?} {}", task.args, outcome.stderr));
         }
     }
     let code = if task.exit_status && unreachable > 0 { 1 } else { 0 };
     if outcome.code != Some(code) || !outcome.stderr.is_empty() || lines.len() != task.hosts.len() {
         short.other_ends += 1;
-        short.complain(format!("exit {:?}, not {code}: {:?} {}", outcome.code, task.args, outcome.stderr));
+        short.add_error(format!("exit {:?}, not {code}: {:?} {}", outcome.code, task.args, outcome.stderr));
     }
 }

@@ -227,7 +227,8 @@ impl Run<'_> {
             self.look();
             self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
             if self.rng.percent(5) {
-                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {}); // an extra call is harmless
+                // An extra call is harmless.
+                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
             }
             if self.prober.is_done() {
                 return self.finish();
