@@ -322,7 +322,8 @@ impl<S: Strategy> Prober<S> {
     /// [`Self::handle_interface`], [`Self::handle_queue`] and [`Self::handle_looked`].
     pub fn poll_look(&self, now: Instant) -> bool {
         let expiring = self.strategy.next_timeout().is_some_and(|timeout| timeout <= now);
-        self.sent_outward && self.paths.wants_look(expiring, now)
+        // What was refused may have been refused for a link that is back since.
+        (self.sent_outward || self.counts.refused > 0) && self.paths.wants_look(expiring, now)
     }
 
     /// The kernel reported a change of links or routes.

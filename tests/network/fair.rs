@@ -105,6 +105,24 @@ fn a_cable_that_is_out_is_no_verdict_on_hosts_though_another_interface_is_up() {
 }
 
 #[test]
+fn a_cable_that_is_out_at_the_start_and_comes_back_in_time_costs_no_host_its_line() {
+    lab::play(|lab| {
+        another_interface(lab);
+        lab.ip(&["link", "set", FAR_DEVICE, "down"]);
+        lab.wait_for_no_carrier();
+        let all = hosts(1, 20);
+        let mut running = lab.start(lab.command().args(["--max-pps=100", "--timeout=1", "--retries=2"]));
+        running.feed(list(&all));
+        running.close_stdin();
+        std::thread::sleep(Duration::from_millis(500));
+        lab.ip(&["link", "set", FAR_DEVICE, "up"]);
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 20), "{outcome:?}");
+        assert_all(&outcome, &all, true);
+    });
+}
+
+#[test]
 fn a_cable_that_goes_in_mid_run_is_no_verdict_on_hosts_and_one_that_comes_back_costs_none() {
     lab::play(|lab| {
         another_interface(lab);
