@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use multiping::net::{Link, Missing};
-use multiping::prober::{Diagnosis, Prober};
+use multiping::prober::Prober;
 use multiping::token::Key;
 use xymonping::check::{self, Checklist};
 use xymonping::cli::{self, Input, Request};
@@ -140,7 +140,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 6. Enter the sandbox, with seccomp or without; probe; report.
     sandbox::enter(&dropped)?;
     let end = run::probe(&mut link, &mut prober, &mut context, &dropped);
-    let diagnosis = Diagnosis::new(&prober, |address| link.is_remote(address), link.has_global_ipv6());
+    let diagnosis = run::diagnose(&mut link, &prober);
     let outcome = Outcome::new(&prober, &diagnosis, end);
     notes.fail(&outcome.failures);
     let Missing { timestamps, filter } = link.missing();

@@ -425,7 +425,9 @@ fn remedy(why: &io::Error) -> &'static str {
         io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
             "check this machine's interfaces and routes"
         }
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => "check --source and --interface",
+        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => {
+            "check --source and --interface, and for blackhole routes: ip route get ADDRESS"
+        }
         _ => "check this machine's network, and --size",
     }
 }

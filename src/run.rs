@@ -8,9 +8,10 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use multiping::address::Family;
 use multiping::net::Link;
 use multiping::plan::Plan;
-use multiping::prober::{Event, Prober, Sweep, Wait};
+use multiping::prober::{Diagnosis, Event, Prober, Sweep, Wait};
 use multiping::turn;
 use nix::libc::c_ulong;
 use nix::sys::prctl;
@@ -66,6 +67,20 @@ pub struct Context<'a, W> {
     pub status: Status<W>,
     /// When to stop, whatever is settled.
     pub deadline: Option<Instant>,
+}
+
+/// Judges a run that has ended.
+pub fn diagnose(link: &mut Link, prober: &Prober<Sweep>) -> Diagnosis {
+    let mut diagnosis = Diagnosis::new(prober, |address| link.is_remote(address), link.has_global_ipv6());
+    for family in Family::BOTH {
+        let witnesses = diagnosis.witnesses(prober, family, |address| link.is_remote(address));
+        // Whether there is a route can be asked; whether a firewall refuses packets only one can tell.
+        let with_packet = diagnosis.refusals_of(family).any(|refusals| !refusals.is_no_way_out());
+        if !witnesses.is_empty() && !link.can_send_to(&witnesses, with_packet) {
+            diagnosis.mark_lost(family);
+        }
+    }
+    diagnosis
 }
 
 /// Probes until every target is settled, a signal comes, or the deadline is reached.

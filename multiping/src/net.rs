@@ -38,7 +38,7 @@ pub use crate::net::route::{broadcasts, interface, is_broadcast};
 pub use crate::net::socket::SocketStatus;
 pub use crate::net::sockets::{Config, RawSockets};
 
-use crate::address::{Address, Family, PerFamily};
+use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
 use crate::net::route::{Routes, socket_address};
 use crate::net::socket::{FamilySocket, Sent, errno_of, receive_slots};
@@ -238,6 +238,22 @@ impl Link {
             *address = Some(SockaddrStorage::from(socket_address(probe.address, 0)));
         }
         socket.send(&self.packets[..probes.len()], &addresses)
+    }
+
+    /// Whether this machine can still send to all of `addresses`, which are of one family: there are
+    /// routes, over links with a carrier; and, `with_packet`, the last one can be sent an Echo Request,
+    /// to which no reply is awaited.
+    pub fn can_send_to(&mut self, addresses: &[Address], with_packet: bool) -> bool {
+        self.routes.changed(); // reads the interfaces
+        let has_route = |&address: &Address| self.routes.route(address).is_some() && !self.routes.is_cut_off(address);
+        if !addresses.iter().all(has_route) {
+            return false;
+        }
+        let Some(&address) = addresses.last().filter(|_| with_packet) else { return true };
+        let target = TargetId(u32::MAX);
+        let token = Token { target: target.0, attempt: 0, seal: 0 };
+        let departure = self.send(&[Probe { target, address, token, seq: 0 }]);
+        !matches!(departure.error, Some(SendError::Refused { .. }))
     }
 
     /// What an errno says of this machine.

@@ -239,14 +239,9 @@ impl<S: Strategy> Prober<S> {
         self.counts.sent.saturating_sub(self.counts.replies + self.counts.timeouts)
     }
 
-    /// Whether a reply from another machine would be news: see [`Self::handle_remote_reply`].
-    pub fn awaits_remote_reply(&self) -> bool {
-        self.slow_start.is_on()
-    }
-
-    /// A valid reply came from another machine: the number of probes in flight is no longer limited.
+    /// A valid reply came from another machine: more probes may be in flight at the start.
     pub fn handle_remote_reply(&mut self) {
-        self.slow_start = SlowStart::Over;
+        self.slow_start.grow();
     }
 
     /// The probes that may be sent now: of one family, in the order of the strategy. Until

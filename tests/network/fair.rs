@@ -69,6 +69,26 @@ fn a_route_that_goes_and_comes_back_in_mid_run_costs_no_host_its_life() {
 }
 
 #[test]
+fn a_route_that_goes_near_the_end_of_the_list_is_no_verdict_on_the_rest() {
+    lab::play(|lab| {
+        for gone in [&["route", "del", "10.0.0.0/8"][..], &["route", "change", "prohibit", "10.0.0.0/8"]] {
+            let before = lab.counts().answers;
+            let all = hosts(1, 100);
+            let mut running = lab.start(lab.command().args(["--max-pps=50", "--timeout=1", "--retries=0"]));
+            running.feed(list(&all));
+            running.close_stdin();
+            running.wait_until(LIMIT, "most answers", |_| lab.counts().answers >= before + 80);
+            lab.ip(gone);
+            let outcome = running.finish(LIMIT);
+            let lines = outcome.lines().len();
+            assert!(outcome.code == Some(4) && (80..100).contains(&lines), "{outcome:?}");
+            assert_all(&outcome, &all[..lines], true);
+            lab.ip(&["route", "replace", "10.0.0.0/8", "via", "192.0.2.254", "dev", DEVICE]);
+        }
+    });
+}
+
+#[test]
 fn two_forbidden_hosts_are_particular_wherever_they_stand() {
     lab::play(|lab| {
         for host in ["10.9.0.1", "10.9.0.2"] {

@@ -11,7 +11,7 @@ pub enum Fault {
     Most,
     /// Several targets had no way out: no route, or a link that is down.
     NoWayOut,
-    /// Targets were refused that had been sent to before.
+    /// Targets were refused that had been sent to before, or that had answered.
     Lost,
     /// Buffers were full for so long that waiting was given up.
     NoBuffers,
@@ -26,6 +26,13 @@ pub struct Refusals {
     pub first: Address,
     /// How many there are.
     pub targets: usize,
+}
+
+impl Refusals {
+    /// Whether there was no route, or only over a link that is down.
+    pub fn is_no_way_out(&self) -> bool {
+        matches!(self.errno, ENETDOWN | ENETUNREACH)
+    }
 }
 
 /// Unreachable targets from which replies came that did not count.
@@ -60,6 +67,9 @@ pub struct Diagnosis {
     /// No reference ever answered, so that no target is called unreachable.
     pub no_reference: bool,
 }
+
+/// The most targets that are tried once more: see [`Diagnosis::witnesses`].
+const MAX_WITNESSES: usize = 8;
 
 /// Error numbers of Linux.
 const ENETDOWN: i32 = 100;
@@ -114,6 +124,34 @@ impl Diagnosis {
             }
         }
         diagnosis
+    }
+
+    /// Where refusals look particular to targets of `family`: targets of it that are alive, from all
+    /// parts of the list. If one of these cannot be sent to any more either, the refusals are this
+    /// machine's fault, however few targets were left when it began: see [`Self::mark_lost`].
+    pub fn witnesses(
+        &self,
+        prober: &Prober<Sweep>,
+        family: Family,
+        is_remote: impl Fn(Address) -> bool,
+    ) -> Vec<Address> {
+        if self.fault[family].is_some() || self.no_reference || self.refusals_of(family).next().is_none() {
+            return Vec::new();
+        }
+        let sweep = prober.strategy();
+        let is_alive = |target| matches!(sweep.verdict(target), Verdict::Alive(_));
+        let alive = || {
+            let of_family = sweep.addresses().iter().filter(|(_, address)| address.family() == family);
+            of_family.filter(|&(target, address)| is_alive(target) && is_remote(address)).map(|(_, address)| address)
+        };
+        let step = alive().count().div_ceil(MAX_WITNESSES).max(1);
+        alive().step_by(step).collect()
+    }
+
+    /// Takes the refusals of `family`, which looked particular, for this machine's fault.
+    pub fn mark_lost(&mut self, family: Family) {
+        self.unreachable -= self.refusals_of(family).map(|refusals| refusals.targets).sum::<usize>();
+        self.fault[family] = Some(Fault::Lost);
     }
 
     /// Why targets of `family` were refused.

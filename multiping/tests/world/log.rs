@@ -59,6 +59,8 @@ pub struct Log {
     pub verdicts: Vec<Verdict>,
     /// What the prober holds this machine to blame for.
     pub faults: PerFamily<Option<Fault>>,
+    /// Whether a witness could not be sent to at the end.
+    pub refused_witnesses: PerFamily<bool>,
     /// Unreachable targets that did answer.
     pub answered: Answered,
     pub counts: Counts,

@@ -178,6 +178,7 @@ impl World {
                 end: Duration::ZERO,
                 verdicts: Vec::new(),
                 faults: PerFamily::default(),
+                refused_witnesses: PerFamily::default(),
                 answered: Answered::default(),
                 counts: Counts::default(),
             },
@@ -412,7 +413,14 @@ impl Run<'_> {
         self.log.end = self.now;
         let ids = (0..self.log.targets.len() as u32).map(TargetId);
         self.log.verdicts = ids.map(|target| prober.strategy().verdict(target)).collect();
-        let diagnosis = Diagnosis::new(prober, |_| true, true);
+        let mut diagnosis = Diagnosis::new(prober, |_| true, true);
+        for family in Family::BOTH {
+            let is_refused = |&address: &Address| matches!(self.error(address), Some(SendError::Refused { .. }));
+            self.log.refused_witnesses[family] = diagnosis.witnesses(prober, family, |_| true).iter().any(is_refused);
+            if self.log.refused_witnesses[family] {
+                diagnosis.mark_lost(family);
+            }
+        }
         self.log.faults = diagnosis.fault;
         self.log.answered = diagnosis.answered;
         self.log.counts = *prober.counts();

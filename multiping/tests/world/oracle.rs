@@ -315,7 +315,8 @@ impl<'a> Oracle<'a> {
     }
 
     /// Targets that were refused until the end are this machine's fault if they are most of the list or of their
-    /// family, if a quarter of the family had no way out, if two had been sent to before, or for lack of buffers.
+    /// family, if a quarter of the family had no way out, if two had been sent to before, for lack of buffers, or if
+    /// one that is alive is refused as well at the end.
     fn judge_faults(&self) {
         let refused = |wanted: &dyn Fn(Family, i32, bool, bool) -> bool| {
             let verdicts = self.log.targets.iter().zip(&self.log.verdicts);
@@ -338,7 +339,8 @@ impl<'a> Oracle<'a> {
                     || refused(&|_, _, _, was_sent| was_sent) > 1
                     || refused(&|_, _, _, _| true) * 2 > all
                     || of_family > 1 && here * 2 > of_family
-                    || no_way_out > 1 && no_way_out * 4 >= of_family);
+                    || no_way_out > 1 && no_way_out * 4 >= of_family
+                    || self.log.refused_witnesses[family]);
             assert_eq!(self.log.faults[family].is_some(), fault, "{family:?}: {here} of {of_family} refused");
         }
     }

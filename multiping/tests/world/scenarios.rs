@@ -433,6 +433,23 @@ fn a_full_neighbour_table_that_stays_full_is_this_machines_fault() {
 }
 
 #[test]
+fn an_outage_of_ours_near_the_end_of_the_list_is_no_verdict_on_the_rest() {
+    for errno in [ENETUNREACH, EPERM] {
+        let mut late = world(at_rate(50.0).with_timeout(SECOND).unwrap(), hosts(100, &Host::alive(MILLI)));
+        late.outages = vec![Outage { time: 1701 * MILLI..1000 * SECOND, family: None, errno }];
+        let log = run(&late);
+        assert_eq!(count(&log, refused(errno)), 14);
+        assert_eq!(log.faults, PerFamily { v4: Some(Fault::Lost), v6: None });
+        // Two whom alone this machine does not send to are particular, the last of the list too.
+        late.outages.clear();
+        late.list[98..].iter_mut().for_each(|(_, host)| host.refusal = Some(errno));
+        let log = run(&late);
+        assert_eq!(count(&log, refused(errno)), 2);
+        assert!(no_fault(&log));
+    }
+}
+
+#[test]
 fn a_full_socket_is_waited_for_and_uses_up_nothing() {
     let mut full = world(at_rate(1000.0).with_retries(0), hosts(100, &Host::alive(MILLI)));
     full.outages = vec![Outage { time: 20 * MILLI..40 * SECOND + 20 * MILLI, family: None, errno: EAGAIN }];
@@ -469,13 +486,17 @@ fn probes_that_wait_in_our_own_queue_prove_nothing_and_slow_us_down() {
 }
 
 #[test]
-fn the_start_is_slow_until_something_comes_back() {
+fn the_start_is_slow_and_grows_with_the_replies() {
     // A cold gateway: what is sent within 200 ms is queued for its ARP answer, and little of it kept.
     let plan = at_rate(10_000.0).with_retries(0);
-    let log = run(&world(plan, hosts(5000, &Host::alive(200 * MILLI))));
-    let within = |time: Duration| log.departures.iter().filter(|probe| probe.at < time).count() as u64;
-    assert_eq!(within(200 * MILLI), SLOW_START);
-    assert!(within(400 * MILLI) > 1000, "then the full rate");
+    let mut cold = world(plan, hosts(5000, &Host::alive(200 * MILLI)));
+    let log = run(&cold);
+    let sent = [200, 400, 600, 800].map(|time| within_of(&log, time * MILLI));
+    assert_eq!(sent, [1, 4, 13, 40].map(|times| times * SLOW_START), "threefold with each RTT");
+    assert!(within_of(&log, 1200 * MILLI) >= 4000, "after a second at full rate");
+    // A host of the local network says nothing of the gateway.
+    cold.list[0].1 = Host::alive(MILLI);
+    assert_eq!(within_of(&run(&cold), 200 * MILLI), SLOW_START + 3);
     // Nothing comes back: after a second it goes on.
     let log = run(&world(plan, hosts(200, &Host::SILENT)));
     assert_eq!((within_of(&log, 990 * MILLI), within_of(&log, 1100 * MILLI)), (SLOW_START, 200));

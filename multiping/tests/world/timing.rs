@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::Duration;
 
-use multiping::prober::{MAX_SLEEP, MAX_SLOW_START, MIN_SLEEP, REFUSAL_INTERVAL, ReplyKind, SLOW_START};
+use multiping::prober::{MAX_SLEEP, MAX_SLOW_START, MIN_SLEEP, REFUSAL_INTERVAL, SLOW_START};
 
-use crate::log::{Arrival, Reception};
 use crate::oracle::{Attempt, Oracle};
 
 /// How long after an overflow the rate is restored.
@@ -79,18 +78,14 @@ impl Oracle<'_> {
         }
     }
 
-    /// For how much of `time` the number of probes in flight was limited: until the first reply, and for a second at
-    /// most.
+    /// For how much of `time` the number of probes in flight may have been limited.
     fn slow_start(&self, time: &Range<Duration>) -> Duration {
         let sent = self.log.departures.iter().filter(|probe| probe.refused.is_none());
         let Some(begin) = sent.clone().map(|probe| probe.call.end).next() else { return Duration::ZERO };
         if (sent.count() as u64) < SLOW_START {
             return Duration::ZERO;
         }
-        let is_reply = |arrival: &&Arrival| matches!(arrival.reception, Reception::Handled(ReplyKind::Reply { .. }));
-        let first_reply = self.log.arrivals.iter().filter(is_reply).map(|arrival| arrival.read_at).min();
-        let end = first_reply.map_or(begin + MAX_SLOW_START, |seen| seen.min(begin + MAX_SLOW_START));
-        end.min(time.end).saturating_sub(begin.max(time.start))
+        (begin + MAX_SLOW_START).min(time.end).saturating_sub(begin.max(time.start))
     }
 
     /// For how much of `time` the rate was lowered because of overflow.
