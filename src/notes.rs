@@ -1,5 +1,5 @@
-//! What the program writes to stderr: failures first, then warnings, then remarks on lines, since Xymon
-//! logs the first line and nothing else.
+//! What the program writes to stderr: failures first, then warnings, then remarks on lines, since
+//! Xymon logs the first line and nothing else.
 
 #![expect(clippy::disallowed_methods, reason = "an edge: the last writes have a time limit")]
 
@@ -74,8 +74,8 @@ impl Notes {
     }
 }
 
-/// Writes lines to stderr, each with the program's name, and blocks no longer than `deadline` allows.
-/// After the first line that cannot be written the others are not tried.
+/// Writes lines to stderr, each with the program's name, and blocks no longer than `deadline`
+/// allows. After the first line that cannot be written the others are not tried.
 pub fn write_stderr(lines: &[impl Display], deadline: Option<Instant>) {
     let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let timeout = remaining.map_or(EXIT_IO_TIMEOUT, |remaining| remaining.min(EXIT_IO_TIMEOUT));
@@ -83,7 +83,8 @@ pub fn write_stderr(lines: &[impl Display], deadline: Option<Instant>) {
     let _ = lines.iter().try_for_each(|line| out.write_all(format!("xymonping: {line}\n").as_bytes()));
 }
 
-/// Reports that there is not enough memory to start, without allocating. Root's ids are given up first.
+/// Reports that there is not enough memory to start, without allocating. Root's ids are given up
+/// first.
 pub fn fail_without_memory(error: &Error) {
     let mut line = Cursor::new([0; 256]);
     if privilege::drop_ids().is_ok() && writeln!(line, "xymonping: {error}").is_ok() {

@@ -1,5 +1,5 @@
-//! What a run prints: its lines in a [`Format`], a [`Summary`], and its [`Outcome`] in words. A format
-//! is a file below this one.
+//! What a run prints: its lines in a [`Format`], a [`Summary`], and its [`Outcome`] in words. A
+//! format is a file below this one.
 
 mod outcome;
 mod summary;

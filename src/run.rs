@@ -43,14 +43,14 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// How long before the deadline probing has to end so that the lines are out by then: ample for a file,
-/// and for a pipe that is read.
+/// How long before the deadline probing has to end so that the lines are out by then: ample for a
+/// file, and for a pipe that is read.
 pub fn time_to_report(targets: usize) -> Duration {
     Duration::from_millis(20) + Duration::from_micros(targets as u64)
 }
 
-/// The warning that a list cannot be probed by the deadline. It is worth giving before the run, while
-/// there is time to interrupt it.
+/// The warning that a list cannot be probed by the deadline. It is worth giving before the run,
+/// while there is time to interrupt it.
 pub fn too_slow(plan: &Plan, targets: usize, deadline: Option<Instant>) -> Option<Warning> {
     let needed = targets.saturating_sub(1) as f64 / plan.rate().pps()?; // the first is sent at once
     let available = deadline?.saturating_duration_since(now());

@@ -1,9 +1,9 @@
 //! Memory that is asked for and may be refused.
 //!
-//! What grows with the number of targets is allocated with `try_reserve`, and a refusal is an error.
-//! What is small (buffers, arguments, messages) is allocated as usual: if that fails, the process
-//! dies by SIGABRT, which Xymon takes for a success. So headroom for it is checked at the start and
-//! with each large allocation.
+//! What grows with the number of targets is allocated with `try_reserve`, and a refusal is an
+//! error. What is small (buffers, arguments, messages) is allocated as usual: if that fails, the
+//! process dies by SIGABRT, which Xymon takes for a success. So headroom for it is checked at the
+//! start and with each large allocation.
 
 use std::fmt::{self, Display, Formatter};
 use std::hint::black_box;

@@ -1,18 +1,18 @@
 //! A ping engine for many hosts at once.
 //!
-//! *No false alarms.* A target is called unreachable only after its fair chances, all of them unanswered
-//! in time by the kernel's time stamps. What fails on this machine (a refused send, a full buffer) is
-//! told apart from the target's silence.
+//! *No false alarms.* A target is called unreachable only after its fair chances, all of them
+//! unanswered in time by the kernel's time stamps. What fails on this machine (a refused send, a
+//! full buffer) is told apart from the target's silence.
 //!
-//! *A pure core.* [`prober::Prober`] decides everything and does no IO: packets and times are handed to
-//! it, and it returns probes and the time to come back. It runs in a virtual world as it runs on the
-//! wire. What differs between kinds of runs is a [`prober::Strategy`]. Below it are the formats
-//! ([`wire`], [`token`]), the [`plan`], the state of a target ([`tally`]), [`address`]es and memory
-//! ([`alloc`]).
+//! *A pure core.* [`prober::Prober`] decides everything and does no IO: packets and times are
+//! handed to it, and it returns probes and the time to come back. It runs in a virtual world as it
+//! runs on the wire. What differs between kinds of runs is a [`prober::Strategy`]. Below it are the
+//! formats ([`wire`], [`token`]), the [`plan`], the state of a target ([`tally`]), [`address`]es
+//! and memory ([`alloc`]).
 //!
-//! *Your own loop.* [`net::Link`] is the sockets; [`turn::turn`] does all that is to be done between two
-//! waits. Opening raw sockets needs CAP_NET_RAW; nothing else does. The engine has no process-wide
-//! effect: it changes no signal handler, prints nothing and starts no thread.
+//! *Your own loop.* [`net::Link`] is the sockets; [`turn::turn`] does all that is to be done
+//! between two waits. Opening raw sockets needs CAP_NET_RAW; nothing else does. The engine has no
+//! process-wide effect: it changes no signal handler, prints nothing and starts no thread.
 //!
 //! A file uses only files of a lower layer, or of its own layer listed before it:
 //! `alloc address plan wire token tally`, then `prober`, then `error net turn`.

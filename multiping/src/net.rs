@@ -4,13 +4,14 @@
 //! datagram socket (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose
 //! packets have no IP header.
 //!
-//! An RTT must not depend on the scheduler. Arrivals are stamped by the kernel (`timestamp`). It could
-//! stamp departures as well, but that costs a second message a probe and 19 % of the throughput;
-//! instead the clock is read before and after each system call, and the send times of a batch are
-//! interpolated. Against a packet capture this is right within 2.5 us in the median and 17 us at the
-//! 99th percentile (benches/README.md, "rtt"); receive times taken in user space are wrong by
-//! milliseconds beside busy processors. They are used only where the kernel has no stamps (gVisor,
-//! WSL 1). Nor does a run depend on the packet filters: what arrives is checked in any case.
+//! An RTT must not depend on the scheduler. Arrivals are stamped by the kernel (`timestamp`). It
+//! could stamp departures as well, but that costs a second message a probe and 19 % of the
+//! throughput; instead the clock is read before and after each system call, and the send times of a
+//! batch are interpolated. Against a packet capture this is right within 2.5 us in the median and
+//! 17 us at the 99th percentile (benches/README.md, "rtt"); receive times taken in user space are
+//! wrong by milliseconds beside busy processors. They are used only where the kernel has no stamps
+//! (gVisor, WSL 1). Nor does a run depend on the packet filters: what arrives is checked in any
+//! case.
 
 #![expect(clippy::disallowed_methods, reason = "an edge: packets are timed here")]
 
@@ -81,7 +82,8 @@ pub struct Received {
     pub error: Option<i32>,
 }
 
-/// What the sockets have to do without, and the kernel's reason. Neither keeps a run from being right.
+/// What the sockets have to do without, and the kernel's reason. Neither keeps a run from being
+/// right.
 #[derive(Debug)]
 pub struct Missing {
     /// Time stamps of receipt: replies are timed when they are read.
@@ -104,8 +106,8 @@ pub struct Departure {
 
 impl Link {
     /// Prepares the sockets for sending, with a filter that drops all packets so that none queue up
-    /// while a list is read (where the kernel has one: see [`Link::missing`]). For a family without a raw socket an ICMP datagram socket is tried; it is
-    /// an error if no family has either.
+    /// while a list is read (where the kernel has one: see [`Link::missing`]). For a family without
+    /// a raw socket an ICMP datagram socket is tried; it is an error if no family has either.
     pub fn new(raw: RawSockets, ident: u16, options: &PacketOptions) -> Result<Self, Error> {
         let RawSockets { opened, config } = raw;
         let mut refusal = None;
@@ -153,8 +155,8 @@ impl Link {
         })
     }
 
-    /// Accepts replies, of families that have targets. The socket of one that has none is closed: it
-    /// would only cost a system call in each turn.
+    /// Accepts replies, of families that have targets. The socket of one that has none is closed:
+    /// it would only cost a system call in each turn.
     pub fn listen(&mut self, has_targets: impl Fn(Family) -> bool) -> Result<(), Error> {
         for (family, socket) in self.sockets.as_mut() {
             match socket {
@@ -240,9 +242,9 @@ impl Link {
         socket.send(&self.packets[..probes.len()], &addresses)
     }
 
-    /// Whether this machine can still send to all of `addresses`, which are of one family: there are
-    /// routes, over links with a carrier; and, `with_packet`, the last one can be sent an Echo Request,
-    /// to which no reply is awaited.
+    /// Whether this machine can still send to all of `addresses`, which are of one family: there
+    /// are routes, over links with a carrier; and, `with_packet`, the last one can be sent an
+    /// Echo Request, to which no reply is awaited.
     pub fn can_send_to(&mut self, addresses: &[Address], with_packet: bool) -> bool {
         self.routes.changed(); // reads the interfaces
         let has_route = |&address: &Address| self.routes.route(address).is_some() && !self.routes.is_cut_off(address);
@@ -269,7 +271,8 @@ impl Link {
         }
     }
 
-    /// Waits as long as `wait` says, or until `wake` can be read, or until a signal handler has run.
+    /// Waits as long as `wait` says, or until `wake` can be read, or until a signal handler has
+    /// run.
     pub fn wait(&self, wait: Wait, wake: BorrowedFd) {
         let timeout = wait.until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
         // A reply that is timed when it is read must not wait for the next turn.
@@ -282,8 +285,8 @@ impl Link {
         let _ = ppoll(&mut awaited, timeout, None);
     }
 
-    /// Hands every packet that has arrived so far to `on_arrival`, family by family, in the order of
-    /// arrival.
+    /// Hands every packet that has arrived so far to `on_arrival`, family by family, in the order
+    /// of arrival.
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
         let (slots, routes) = (&mut self.receive_slots, &self.routes);
         let mut on_packet = |from, message: Result<Message<'_>, Malformed>, at| {

@@ -1,7 +1,8 @@
 //! What each target is sent, and when it is settled: policy as data.
 //!
-//! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping, and
-//! this is their only home: the flag table, the help text and the test of the man page all read them here.
+//! A mode of the program is a value of [`Plan`]. The defaults are those of the original xymonping,
+//! and this is their only home: the flag table, the help text and the test of the man page all read
+//! them here.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -272,7 +273,8 @@ impl PacketOptions {
         self.tos = Some(tos);
     }
 
-    /// Whether Don't Fragment is set in any case. Default: only on probes that are never fragmented.
+    /// Whether Don't Fragment is set in any case. Default: only on probes that are never
+    /// fragmented.
     pub fn set_dont_fragment(&mut self, dont_fragment: bool) {
         self.dont_fragment = dont_fragment;
     }

@@ -1,8 +1,8 @@
 //! The state machine that decides what is sent when, and what a reply is worth.
 //!
 //! It is pure: no sockets, no clock, no randomness. Its caller reports what happened (`handle_*`)
-//! and asks what to do (`poll_*`); time is an argument, and extra calls do no harm. So all of it runs
-//! in a virtual world, thousands of times in a second.
+//! and asks what to do (`poll_*`); time is an argument, and extra calls do no harm. So all of it
+//! runs in a virtual world, thousands of times in a second.
 //!
 //! The caller has one obligation: all packets that had arrived at some time are handed over before
 //! [`Prober::handle_timeouts`] is called with that time. Then it does not matter how late it looks:
@@ -50,19 +50,20 @@ use crate::prober::slow_start::SlowStart;
 use crate::token::{Key, Token};
 
 /// The most probes that are sent in one system call at an unlimited rate. Their send times are
-/// interpolated, so larger batches make RTTs less exact: beside busy processors, 16 made the error's
-/// 99th percentile fifty times that of 8, for 0.7 % of the time. At any other rate each probe has a
-/// call of its own: the scheduler may take the processor away between two packets of one call, and
-/// then the RTTs of those before it are too short, of those after it too long, by milliseconds.
+/// interpolated, so larger batches make RTTs less exact: beside busy processors, 16 made the
+/// error's 99th percentile fifty times that of 8, for 0.7 % of the time. At any other rate each
+/// probe has a call of its own: the scheduler may take the processor away between two packets of
+/// one call, and then the RTTs of those before it are too short, of those after it too long, by
+/// milliseconds.
 pub const MAX_BATCH: usize = 8;
 
 /// How long to sleep without looking for replies. At 50 packets a second there is a packet to send
 /// before that.
 pub const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// How long to sleep at least above [`COALESCED_RATE`]: each wake-up then sends several packets, for
-/// a tenth of the cost. It is well within the 10 ms worth of packets that may leave together; 1 ms
-/// costs 9 % more processor time at 10,000 a second.
+/// How long to sleep at least above [`COALESCED_RATE`]: each wake-up then sends several packets,
+/// for a tenth of the cost. It is well within the 10 ms worth of packets that may leave together; 1
+/// ms costs 9 % more processor time at 10,000 a second.
 pub const MIN_SLEEP: Duration = Duration::from_millis(2);
 
 /// In packets a second; see [`MIN_SLEEP`].
@@ -85,8 +86,8 @@ const MAX_DRAIN: Duration = Duration::from_secs(10);
 pub struct Wait {
     /// Until when; `None`: without end.
     pub until: Option<Instant>,
-    /// Whether a reply ends it. While packets wait for their turn the sockets are not polled: replies
-    /// are stamped by the kernel and lose nothing by being read a little later.
+    /// Whether a reply ends it. While packets wait for their turn the sockets are not polled:
+    /// replies are stamped by the kernel and lose nothing by being read a little later.
     pub for_replies: bool,
 }
 
@@ -152,8 +153,9 @@ impl Prober<Sweep> {
 }
 
 impl<S: Strategy> Prober<S> {
-    /// A prober that sends what `strategy` says, from `now` on and at `rate` at most. `idents` are the
-    /// Identifiers of its probes. With `check_source` only replies from the probed address count.
+    /// A prober that sends what `strategy` says, from `now` on and at `rate` at most. `idents` are
+    /// the Identifiers of its probes. With `check_source` only replies from the probed address
+    /// count.
     pub fn new(strategy: S, rate: Rate, check_source: bool, key: Key, idents: PerFamily<u16>, now: Instant) -> Self {
         Prober {
             strategy,
@@ -293,9 +295,9 @@ impl<S: Strategy> Prober<S> {
         self.batch.drain(..count);
     }
 
-    /// The kernel did not accept the first unsent probe of the last batch. A full socket is waited for.
-    /// Anything else is a refusal, and so is a socket that stays full. Returns whether the probe was
-    /// refused.
+    /// The kernel did not accept the first unsent probe of the last batch. A full socket is waited
+    /// for. Anything else is a refusal, and so is a socket that stays full. Returns whether the
+    /// probe was refused.
     pub fn handle_send_error(&mut self, error: SendError, now: Instant) -> bool {
         let Some(&Probe { target, .. }) = self.batch.first() else { return false };
         if error == SendError::SocketFull && self.backpressure.wait_for_socket(now) {
@@ -347,8 +349,9 @@ impl<S: Strategy> Prober<S> {
         self.slow_down(now, RECOVERY_TIME);
     }
 
-    /// Lowers the rate. One loss is seen again at each look while it lasts; the rate is lowered only as
-    /// often as that can have shown an effect, and recovers a while after the last loss.
+    /// Lowers the rate. One loss is seen again at each look while it lasts; the rate is lowered
+    /// only as often as that can have shown an effect, and recovers a while after the last
+    /// loss.
     fn slow_down(&mut self, now: Instant, recovery: Duration) {
         let slowed_for = self.slowed.map(|(since, _)| now.saturating_duration_since(since));
         if slowed_for.is_none_or(|time| time >= RECOVERY_TIME / 4) {
@@ -363,8 +366,9 @@ impl<S: Strategy> Prober<S> {
         Some(end.min(now + LOOK_INTERVAL))
     }
 
-    /// Ends every attempt that has timed out by `now`. `route` returns the interface that the route to an
-    /// address leads over now, or `None` if there is no route; `on_timeout` is called for each attempt.
+    /// Ends every attempt that has timed out by `now`. `route` returns the interface that the route
+    /// to an address leads over now, or `None` if there is no route; `on_timeout` is called for
+    /// each attempt.
     pub fn handle_timeouts(
         &mut self,
         now: Instant,

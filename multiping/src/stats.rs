@@ -196,9 +196,9 @@ impl Stats {
     }
 
     /// The duration of the longest row of lost probes, in steps of 0.1 ms: from the send time of
-    /// its first probe to that of the next probe that was not lost, or to `end`, which is the end of
-    /// the run, or now, counted from the start of the run. `None` if no probe was sent and has
-    /// ended.
+    /// its first probe to that of the next probe that was not lost, or to `end`, which is the end
+    /// of the run, or now, counted from the start of the run. `None` if no probe was sent and
+    /// has ended.
     pub fn longest_outage(&self, end: Duration) -> Option<Duration> {
         (self.counts.sent() > 0).then(|| self.sequence.losses(end).outage())
     }

@@ -1,11 +1,12 @@
-//! The state of one target in a sweep, in eight bytes: with a million targets every byte is a megabyte.
+//! The state of one target in a sweep, in eight bytes: with a million targets every byte is a
+//! megabyte.
 //!
-//! A tally holds counts and one time. What the time is depends on the phase: when the probe in flight
-//! was sent; since when the kernel has refused to send to the target, and when it did so last; or the
-//! mean RTT once the target is settled. They are never needed together. (Where several RTTs are
-//! averaged, their sums are kept elsewhere until then.) Times are in ticks of 100 ns, kept in 32 bits: a
-//! point in time wraps after 429 s, which is more than twice the longest timeout; an RTT is at most a
-//! timeout and never wraps.
+//! A tally holds counts and one time. What the time is depends on the phase: when the probe in
+//! flight was sent; since when the kernel has refused to send to the target, and when it did so
+//! last; or the mean RTT once the target is settled. They are never needed together. (Where several
+//! RTTs are averaged, their sums are kept elsewhere until then.) Times are in ticks of 100 ns, kept
+//! in 32 bits: a point in time wraps after 429 s, which is more than twice the longest timeout; an
+//! RTT is at most a timeout and never wraps.
 
 use std::time::Duration;
 
@@ -63,7 +64,8 @@ pub enum Verdict {
         /// Probes to it had been sent before.
         was_sent: bool,
     },
-    /// It was silent, but this machine kept so many of its probes or replies that this means nothing.
+    /// It was silent, but this machine kept so many of its probes or replies that this means
+    /// nothing.
     Undecided,
     /// The run ended before the target was settled.
     Unsettled,
@@ -122,8 +124,8 @@ impl Tally {
         };
     }
 
-    /// Since when the target has been refused, and when it was refused last: the low 16 bits of times
-    /// in the unit of the caller.
+    /// Since when the target has been refused, and when it was refused last: the low 16 bits of
+    /// times in the unit of the caller.
     pub(crate) fn refused_since(&self) -> (u16, u16) {
         ((self.ticks >> 16) as u16, self.ticks as u16)
     }
@@ -136,8 +138,8 @@ impl Tally {
         (self.flags & REFUNDS) / ONE_REFUND
     }
 
-    /// Takes back an attempt for whose silence this machine may be to blame. Returns whether it may be
-    /// repeated.
+    /// Takes back an attempt for whose silence this machine may be to blame. Returns whether it may
+    /// be repeated.
     pub(crate) fn refund(&mut self) -> bool {
         if self.refunds() <= Self::MAX_REFUNDS {
             self.flags += ONE_REFUND;

@@ -45,7 +45,8 @@ impl Key {
         Key(secret)
     }
 
-    /// The token of an attempt at a target, which `address` stands for: whatever else the seal covers.
+    /// The token of an attempt at a target, which `address` stands for: whatever else the seal
+    /// covers.
     pub fn token(&self, target: u32, attempt: u32, address: impl Hash) -> Token {
         Token { target, attempt, seal: self.0.hash_one((target, attempt, address)) }
     }

@@ -8,7 +8,8 @@ use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_time};
 use crate::wire::Message;
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
-/// wait for the next turn (`None`: not at all). `on_event` is told of everything; when it breaks, the turn ends early.
+/// wait for the next turn (`None`: not at all). `on_event` is told of everything; when it breaks,
+/// the turn ends early.
 pub fn turn<S: Strategy, B>(
     link: &mut Link,
     prober: &mut Prober<S>,
@@ -42,8 +43,8 @@ pub fn turn<S: Strategy, B>(
     ControlFlow::Continue(prober.poll_wait(at))
 }
 
-/// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is sent.
-/// If reading fails, nothing is ended either.
+/// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is
+/// sent. If reading fails, nothing is ended either.
 pub fn receive<S: Strategy, B>(
     link: &mut Link,
     prober: &mut Prober<S>,

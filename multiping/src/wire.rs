@@ -1,12 +1,14 @@
-//! Bytes <-> ICMP messages: Echo and Echo Reply of both families, and the errors that quote our probes.
+//! Bytes <-> ICMP messages: Echo and Echo Reply of both families, and the errors that quote our
+//! probes.
 //!
 //! This file knows the formats of RFC 791, 792, 8200 and 4443 and nothing else: no clock, no
 //! addresses, no sockets. A message parsed here borrows its data from the packet; a message emitted
 //! here parses back to itself.
 //!
-//! The ICMPv6 checksum covers the addresses of the IP header (RFC 4443 §2.3), which a raw socket does
-//! not see: the kernel fills it in and checks it, so this file leaves it zero and unread. The ICMPv4
-//! checksum is computed and checked here: raw IPv4 sockets get packets that nothing has verified.
+//! The ICMPv6 checksum covers the addresses of the IP header (RFC 4443 §2.3), which a raw socket
+//! does not see: the kernel fills it in and checks it, so this file leaves it zero and unread. The
+//! ICMPv4 checksum is computed and checked here: raw IPv4 sockets get packets that nothing has
+//! verified.
 
 use crate::address::{Family, PerFamily};
 
@@ -91,14 +93,16 @@ mod ipv6 {
     pub(super) const ICMPV6: u8 = 58;
 }
 
-/// The ICMP message inside the IPv4 packet that a raw socket delivers, whatever options its header carries.
+/// The ICMP message inside the IPv4 packet that a raw socket delivers, whatever options its header
+/// carries.
 pub fn ipv4_payload(packet: &[u8]) -> Result<&[u8], Malformed> {
     let header = ipv4_header_len(packet)?;
     let total = usize::from(u16_at(packet, ipv4::TOTAL_LENGTH)?);
     packet.get(header..total).ok_or(Malformed)
 }
 
-/// The length of the IPv4 header at the start of `packet`, options included, if what follows it is ICMP.
+/// The length of the IPv4 header at the start of `packet`, options included, if what follows it is
+/// ICMP.
 fn ipv4_header_len(packet: &[u8]) -> Result<usize, Malformed> {
     let first = *packet.first().ok_or(Malformed)?;
     let header = usize::from(first & 0x0f) * 4;
@@ -142,7 +146,8 @@ impl<'a> Message<'a> {
     }
 
     /// Writes the message to the start of `out`, checksum included, and returns its length.
-    /// `None`: `out` is too short. An error quotes its probe behind a minimal IP header without addresses.
+    /// `None`: `out` is too short. An error quotes its probe behind a minimal IP header without
+    /// addresses.
     pub fn emit(&self, family: Family, out: &mut [u8]) -> Option<usize> {
         let (msg_type, code, body_len) = match self {
             Message::Request(echo) => (ECHO_REQUEST[family], 0, Echo::FIELDS + echo.data.len()),

@@ -1,6 +1,6 @@
-//! The promise about a reply's data: what a probe carried comes back unchanged, or it is no reply.
+//! The data of a reply: it must be that of the probe, or the reply is damaged.
 //!
-//! It may be cut short after the token, as some hosts do, and it may have more after it.
+//! It may end anywhere after the token, because some hosts truncate it, and more may follow it.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -17,8 +17,7 @@ use multiping::wire::Echo;
 const ADDRESS: Address = Address::V4(Ipv4Addr::new(192, 0, 2, 1));
 const IDENT: u16 = 0x1234;
 
-/// Probes one target with these options, changes the data of the reply, and gives what the reply is
-/// then.
+/// What a reply to a probe with these options is taken for if its data was changed like this.
 fn kind(options: &PacketOptions, change: impl FnOnce(&mut Vec<u8>)) -> ReplyKind {
     let (start, mut list) = (Instant::now(), AddressList::default());
     list.push(ADDRESS).unwrap();

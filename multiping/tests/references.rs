@@ -1,4 +1,4 @@
-//! The promise of references: while none of them answers, the silence of a target proves nothing.
+//! References: while none of them replies, the silence of a target proves nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -18,8 +18,8 @@ const TARGET: Address = Address::V4(Ipv4Addr::new(192, 0, 2, 1));
 const REFERENCE: Address = Address::V4(Ipv4Addr::new(192, 0, 2, 254));
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Plays a run over one silent target, with one attempt of 5 s. The reference answers at once what is
-/// sent at times for which `answers` is true.
+/// Simulates a run over one silent target, with one attempt of 5 s. The reference replies at once
+/// to what is sent at times for which `answers` is true.
 fn play(answers: impl Fn(Duration) -> bool) -> (Prober<Sweep>, Duration) {
     let start = Instant::now(); // all other times are made up
     let mut list = AddressList::default();

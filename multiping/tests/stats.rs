@@ -1,7 +1,7 @@
-//! The promise of `stats`: every figure is the one that plain arithmetic on all probes gives, in bounded memory.
+//! `stats`: every figure equals that of plain arithmetic on all probes, in bounded memory.
 //!
-//! Here all probes and all RTTs are kept, and each figure is computed from its definition. Random samples and random
-//! runs are drawn from seeds, so that a failure comes again.
+//! The oracle keeps all probes and all RTTs, and computes each figure from its definition. Random
+//! samples and runs follow from seeds, so a failure can be repeated.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -18,14 +18,15 @@ use multiping::stats::{Counter, Keep, Percent, Percentile, Stats, Totals, Values
 
 const TICK: Duration = Duration::from_nanos(100);
 
-/// 0, 100, and what lies between them in several ways.
+/// In thousandths.
 const PERCENTS: [u32; 12] = [0, 1, 1000, 7000, 10_000, 25_000, 50_000, 75_000, 90_000, 99_000, 99_900, 100_000];
 
 fn percents() -> impl Iterator<Item = Percent> {
     PERCENTS.into_iter().map(|thousandths| Percent::from_thousandths(thousandths).unwrap())
 }
 
-/// The nearest rank, by its definition: the smallest value with at least this percentage of the values at or below it.
+/// The nearest rank, by its definition: the smallest value with at least this percentage of the
+/// values at or below it.
 fn nearest_rank(sorted: &[u32], percent: Percent) -> u32 {
     let n = sorted.len() as u64;
     let reaches = |at_or_below: usize| at_or_below as u64 * 100_000 >= n * u64::from(percent.thousandths());
@@ -73,8 +74,8 @@ fn lost_probes_are_infinite_in_percentiles_of_those_sent() {
     }
 }
 
-/// Feeds a line of probes, one a second: a digit is answered after so many ms, `.` lost, `l` late, `-` not sent, `?` in
-/// flight.
+/// Feeds a line of probes, one a second: a digit is answered after so many ms, `.` lost, `l` late,
+/// `-` not sent, `?` in flight.
 fn feed(line: &str) -> Stats {
     let mut stats = Stats::new(Keep::Any, 11).unwrap();
     for (attempt, what) in (0..).zip(line.chars()) {

@@ -11,7 +11,8 @@ use crate::message::{Error, Warning};
 /// From this time on, full buffers explain why a run took so long.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
-/// If not one of this many targets answers, it is likely that the fault is this machine's or its network's.
+/// If not one of this many targets answers, it is likely that the fault is this machine's or its
+/// network's.
 const MANY: usize = 10;
 
 /// Why a run ended.

@@ -34,8 +34,8 @@ pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io
     Ok(())
 }
 
-/// An RTT as Xymon reads it: whole microseconds below 3 ms, but at least 1; tenths of milliseconds from
-/// there on; halves rounded up.
+/// An RTT as Xymon reads it: whole microseconds below 3 ms, but at least 1; tenths of milliseconds
+/// from there on; halves rounded up.
 struct Rtt(Duration);
 
 impl Display for Rtt {

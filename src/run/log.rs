@@ -47,7 +47,8 @@ impl<'a> Log<'a> {
         Log { out: Box::new(out), start: now(), size }
     }
 
-    /// Writes the line of an event, if it has one. Breaks with the signal that interrupts the writing.
+    /// Writes the line of an event, if it has one. Breaks with the signal that interrupts the
+    /// writing.
     pub fn write(&mut self, event: &Event, idents: PerFamily<u16>) -> ControlFlow<signal::Event> {
         match event {
             Event::Sent { probe: Probe { address, token, seq, .. }, at } => {

@@ -57,7 +57,8 @@ const ALLOWED: &[(c_long, ArgCheck)] = &[
     (libc::SYS_close, Any),
     (libc::SYS_timer_delete, Any),
     (libc::SYS_sigaltstack, Any), // std removes its own when main returns
-    (libc::SYS_futex, Equals(1, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG)), // pthread_once, in a panic
+    // pthread_once, in a panic.
+    (libc::SYS_futex, Equals(1, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG)),
     (libc::SYS_rt_sigaction, Any), // std's fault handler removes itself, and returns
     (libc::SYS_rt_sigreturn, Any),
     (libc::SYS_exit_group, Any),

@@ -1,4 +1,4 @@
-//! Fair chances: whatever half of this machine's network is broken, no verdict that its own side made.
+//! Half-broken networks: faults of this machine make no host unreachable.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::{assert_all, hosts, list};
 
 const FAST: [&str; 3] = ["--timeout=0.5", "--retries=1", "--max-pps=1000"];
 
-/// A host on the LAN, which is reached whatever becomes of the routes.
+/// A host on the LAN, which needs no route.
 const NEAR: &str = "192.0.2.77";
 
-/// An interface that is up beside the one that leads to the hosts, as a container's bridge or a VPN is.
+/// Adds an interface that is up but does not lead to the hosts, like a container's bridge or a VPN.
 fn another_interface(lab: &Lab) {
     lab.ip(&["link", "add", "docker0", "type", "veth", "peer", "name", "container0"]);
     lab.ip(&["addr", "add", "172.17.0.1/16", "dev", "docker0"]);
@@ -20,15 +20,15 @@ fn another_interface(lab: &Lab) {
 }
 
 #[test]
-fn a_default_route_that_has_gone_is_no_verdict_on_hosts_though_something_still_answers() {
+fn a_lost_default_route_makes_no_host_unreachable_though_another_replies() {
     lab::play(|lab| {
         lab.ip(&["route", "del", "10.0.0.0/8"]);
         let remote = hosts(1, 99);
         let outcome = lab.run(&FAST, format!("{NEAR}\n{}", list(&remote)));
         assert_eq!((outcome.code, outcome.lines().len()), (Some(4), 1), "{outcome:?}");
         assert_all(&outcome, &[NEAR], true);
-        let told = "xymonping: IPv4 sending failed: Network is unreachable (no line for 99 targets, first 10.1.0.1;";
-        assert!(outcome.stderr.starts_with(told), "{outcome:?}");
+        let message = "xymonping: IPv4 sending failed: Network is unreachable (no line for 99 targets, first 10.1.0.1;";
+        assert!(outcome.stderr.starts_with(message), "{outcome:?}");
         // Of 70, 30 have no way out: not most, but a quarter.
         let near: Vec<String> = (100..140).map(|n| format!("192.0.2.{n}")).collect();
         let outcome = lab.run(&FAST, list(&near) + &list(&remote[..30]));
@@ -38,10 +38,10 @@ fn a_default_route_that_has_gone_is_no_verdict_on_hosts_though_something_still_a
 }
 
 #[test]
-fn ipv4_routes_that_have_gone_say_nothing_of_ipv6() {
+fn lost_ipv4_routes_do_not_affect_ipv6() {
     lab::play(|lab| {
         if !lab.has_ipv6() {
-            return lab::skip("ipv4_routes_that_have_gone_say_nothing_of_ipv6", "no IPv6");
+            return lab::skip("lost_ipv4_routes_do_not_affect_ipv6", "no IPv6");
         }
         lab.ip(&["route", "del", "10.0.0.0/8"]);
         let outcome = lab.run(&FAST, list(&hosts(1, 20)) + "fd00::1\n");
@@ -51,7 +51,7 @@ fn ipv4_routes_that_have_gone_say_nothing_of_ipv6() {
 }
 
 #[test]
-fn a_route_that_goes_and_comes_back_in_mid_run_costs_no_host_its_life() {
+fn a_route_that_is_lost_for_a_while_makes_no_host_unreachable() {
     lab::play(|lab| {
         let all = hosts(1, 60);
         let mut running = lab.start(lab.command().args(["--max-pps=50", "--timeout=1", "--retries=2"]));
@@ -69,7 +69,7 @@ fn a_route_that_goes_and_comes_back_in_mid_run_costs_no_host_its_life() {
 }
 
 #[test]
-fn a_route_that_goes_near_the_end_of_the_list_is_no_verdict_on_the_rest() {
+fn a_route_lost_near_the_end_of_the_list_makes_no_host_unreachable() {
     lab::play(|lab| {
         for gone in [&["route", "del", "10.0.0.0/8"][..], &["route", "change", "prohibit", "10.0.0.0/8"]] {
             let before = lab.counts().answers;
@@ -89,7 +89,7 @@ fn a_route_that_goes_near_the_end_of_the_list_is_no_verdict_on_the_rest() {
 }
 
 #[test]
-fn two_forbidden_hosts_are_particular_wherever_they_stand() {
+fn two_forbidden_hosts_are_unreachable_anywhere_in_the_list() {
     lab::play(|lab| {
         for host in ["10.9.0.1", "10.9.0.2"] {
             lab.ip(&["route", "add", "prohibit", host]);
@@ -102,14 +102,14 @@ fn two_forbidden_hosts_are_particular_wherever_they_stand() {
             assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 42), "{place}: {outcome:?}");
             assert_all(&outcome, &others, true);
             assert_all(&outcome, &forbidden, false);
-            let told = "xymonping: could not send to 2 targets, first 10.9.0.1: Permission denied";
-            assert!(outcome.stderr.starts_with(told), "{outcome:?}");
+            let message = "xymonping: could not send to 2 targets, first 10.9.0.1: Permission denied";
+            assert!(outcome.stderr.starts_with(message), "{outcome:?}");
         }
     });
 }
 
 #[test]
-fn a_cable_that_is_out_is_no_verdict_on_hosts_though_another_interface_is_up() {
+fn without_a_carrier_no_host_is_unreachable_though_another_interface_is_up() {
     lab::play(|lab| {
         another_interface(lab);
         lab.ip(&["link", "set", FAR_DEVICE, "down"]);
@@ -125,7 +125,7 @@ fn a_cable_that_is_out_is_no_verdict_on_hosts_though_another_interface_is_up() {
 }
 
 #[test]
-fn a_cable_that_is_out_at_the_start_and_comes_back_in_time_costs_no_host_its_line() {
+fn a_carrier_that_comes_back_in_time_makes_no_host_unreachable() {
     lab::play(|lab| {
         another_interface(lab);
         lab.ip(&["link", "set", FAR_DEVICE, "down"]);
@@ -143,10 +143,10 @@ fn a_cable_that_is_out_at_the_start_and_comes_back_in_time_costs_no_host_its_lin
 }
 
 #[test]
-fn a_cable_that_goes_in_mid_run_is_no_verdict_on_hosts_and_one_that_comes_back_costs_none() {
+fn a_carrier_lost_in_mid_run_makes_no_host_unreachable() {
     lab::play(|lab| {
         another_interface(lab);
-        // 300 ms away: the first probes are in flight when the cable goes.
+        // 300 ms away: the first probes are in flight when the carrier is lost.
         lab.host("10.0.0.0/8", Behaviour::after(lab::ms(300)));
         let all = hosts(1, 40);
         for comes_back in [true, false] {
@@ -172,11 +172,11 @@ fn a_cable_that_goes_in_mid_run_is_no_verdict_on_hosts_and_one_that_comes_back_c
 }
 
 #[test]
-fn probes_that_wait_in_our_own_queue_are_no_silence_of_hosts() {
+fn probes_in_our_own_queue_make_no_host_unreachable() {
     lab::play(|lab| {
         // 98 bytes a packet: 40 of them in a second, and 200 may wait.
         if let Err(refusal) = lab.shape("32kbit", "19600") {
-            return lab::skip("probes_that_wait_in_our_own_queue_are_no_silence_of_hosts", &refusal);
+            return lab::skip("probes_in_our_own_queue_make_no_host_unreachable", &refusal);
         }
         let all = hosts(1, 120);
         let outcome = lab.run(&["--max-pps=1000", "--timeout=0.5", "--retries=1"], list(&all));
@@ -187,7 +187,7 @@ fn probes_that_wait_in_our_own_queue_are_no_silence_of_hosts() {
 }
 
 #[test]
-fn ten_silent_targets_are_a_reason_to_look_at_this_machine() {
+fn ten_silent_targets_and_no_other_cause_a_warning() {
     lab::play(|lab| {
         lab.host("10.0.0.0/8", Behaviour::silent());
         let outcome = lab.run(&FAST, list(&hosts(1, 10)));
@@ -199,7 +199,7 @@ fn ten_silent_targets_are_a_reason_to_look_at_this_machine() {
 }
 
 #[test]
-fn without_an_answer_of_a_reference_no_host_is_called_unreachable() {
+fn without_a_reply_from_a_reference_no_host_is_unreachable() {
     lab::play(|lab| {
         lab.host("10.0.0.0/8", Behaviour::silent());
         lab.host("10.5.0.1", Behaviour::default());
@@ -215,7 +215,7 @@ fn without_an_answer_of_a_reference_no_host_is_called_unreachable() {
             "{outcome:?}"
         );
         let outcome = lab.run(&["--reference=router"], &silent);
-        let told = "xymonping: --reference=\"router\": not an IP address (give one IP address)\n";
-        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), told), "{outcome:?}");
+        let message = "xymonping: --reference=\"router\": not an IP address (give one IP address)\n";
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(3), message), "{outcome:?}");
     });
 }

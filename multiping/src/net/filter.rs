@@ -35,7 +35,8 @@ sockopt_impl!(
     [u32; 8]
 );
 
-/// Opcodes of linux/bpf_common.h, as far as they are used: half words, the IPv4 header's length, compare, return.
+/// Opcodes of linux/bpf_common.h, as far as they are used: half words, the IPv4 header's length,
+/// compare, return.
 const LOAD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
 const LOAD_HALF_INDEXED: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
 const LOAD_HEADER_LENGTH: u16 = (libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH) as u16;
@@ -61,8 +62,8 @@ pub(super) fn drop_all(socket: &Socket, family: Family) -> io::Result<()> {
     }?)
 }
 
-/// Accepts only Echo Replies with `ident`: by the Identifier, and by the type. The two results are those
-/// of the two filters; what arrives is checked in any case.
+/// Accepts only Echo Replies with `ident`: by the Identifier, and by the type. The two results are
+/// those of the two filters; what arrives is checked in any case.
 pub(super) fn accept_replies(socket: &Socket, family: Family, ident: u16) -> (io::Result<()>, io::Result<()>) {
     let compare = SockFilter::new(JUMP_IF_EQUAL, 0, 1, u32::from(ident));
     let accept = SockFilter::new(RETURN, 0, 0, u32::MAX);

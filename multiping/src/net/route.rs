@@ -17,7 +17,8 @@ use crate::prober::Interface;
 /// A port for questions about an address: nothing is sent to it (RFC 863).
 const DISCARD: u16 = 9;
 
-/// What is known of the ways out of this machine. Without netlink nothing is, and nothing excuses silence.
+/// What is known of the ways out of this machine. Without netlink nothing is, and nothing excuses
+/// silence.
 #[derive(Default)]
 pub(super) struct Routes {
     /// The addresses of this machine, sorted.
@@ -75,8 +76,8 @@ impl Routes {
         self.local_addresses.iter().any(v6)
     }
 
-    /// Whether a change of links or routes was reported since the last call. The interfaces are read again
-    /// in any case: that one has lost its carrier may be reported a second late.
+    /// Whether a change of links or routes was reported since the last call. The interfaces are
+    /// read again in any case: that one has lost its carrier may be reported a second late.
     pub(super) fn changed(&mut self) -> bool {
         self.read_interfaces();
         self.netlink.as_mut().is_some_and(Netlink::changed)
@@ -100,15 +101,15 @@ impl Routes {
         &self.queues
     }
 
-    /// The interface that the route to `address` leads over now; `None`: there is no route. Where that
-    /// cannot be asked, the answer is an interface that does not exist.
+    /// The interface that the route to `address` leads over now; `None`: there is no route. Where
+    /// that cannot be asked, the answer is an interface that does not exist.
     pub(super) fn route(&self, address: Address) -> Option<u32> {
         let Some(netlink) = &self.netlink else { return Some(0) };
         netlink.route(address, self.sources[address.family()], self.only).unwrap_or(Some(0))
     }
 
-    /// Whether packets to `address` would be dropped on this machine, for lack of a carrier. The kernel
-    /// accepts them all the same.
+    /// Whether packets to `address` would be dropped on this machine, for lack of a carrier. The
+    /// kernel accepts them all the same.
     pub(super) fn is_cut_off(&self, address: Address) -> bool {
         let mut down = self.interfaces().filter(|interface| !interface.carrier).peekable();
         if down.peek().is_none() || !self.is_remote(address) {

@@ -32,7 +32,8 @@ const READ_BATCH: usize = 16;
 /// The longest header of an IPv4 packet (RFC 791 §3.1), in bytes.
 const MAX_HEADER: usize = 60;
 
-/// The least that the kernel accounts for a queued packet, in bytes: a `struct sk_buff` and its data.
+/// The least that the kernel accounts for a queued packet, in bytes: a `struct sk_buff` and its
+/// data.
 const MIN_TRUESIZE: usize = 256;
 
 /// The least size of a receive slot: a reply may be longer than its probe, up to a frame.
@@ -212,7 +213,8 @@ impl FamilySocket {
         }
     }
 
-    /// Prepares for replies: buffer and filter. Without a filter other programs' packets are read as well.
+    /// Prepares for replies: buffer and filter. Without a filter other programs' packets are read
+    /// as well.
     pub(super) fn listen(&mut self) -> Result<(), Error> {
         // The kernel doubles what it is asked for, and returns the double.
         if self.socket.recv_buffer_size().is_ok_and(|size| size < 2 * self.receive_buffer) {
@@ -263,9 +265,9 @@ impl FamilySocket {
     }
 
     /// Calls `send` with IP_RECVERR set. Without it the kernel returns success for raw IPv4 packets
-    /// that it drops for lack of buffers (raw_sendmsg in net/ipv4/raw.c). With it, ICMP errors about
-    /// any target fail the next send to every target and fill the receive buffer, so it is set only
-    /// while a batch is sent.
+    /// that it drops for lack of buffers (raw_sendmsg in net/ipv4/raw.c). With it, ICMP errors
+    /// about any target fail the next send to every target and fill the receive buffer, so it
+    /// is set only while a batch is sent.
     fn with_recverr(&self, mut send: impl FnMut() -> Sent) -> Sent {
         if self.datagram || self.family == Family::V6 {
             return send();

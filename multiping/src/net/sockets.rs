@@ -20,7 +20,8 @@ pub struct Config {
     /// The only interface to send and receive on, by name.
     pub interface: Option<String>,
     /// The size of each receive buffer, in bytes. The kernel accounts for more than a reply's own
-    /// length (832 bytes for a small one on a virtual device), and doubles the size to make up for it.
+    /// length (832 bytes for a small one on a virtual device), and doubles the size to make up for
+    /// it.
     pub receive_buffer: usize,
     /// Whether broadcast addresses may be probed.
     pub broadcast: bool,

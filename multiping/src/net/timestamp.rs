@@ -3,12 +3,13 @@
 //! A stamp is converted by its age: wall clock now minus stamp, subtracted from the monotonic clock
 //! now. An age that is negative or older than the last empty queue means that the wall clock was
 //! stepped. Then the time of reading has to do: it is too late by the time since the last read at
-//! most. So a step affects only the few packets that were queued across it, and those only a little.
+//! most. So a step affects only the few packets that were queued across it, and those only a
+//! little.
 
 use std::time::{Duration, Instant};
 
-/// How far before the time at which a queue was seen empty a packet in it may be stamped: the kernel
-/// stamps it a little before it queues it.
+/// How far before the time at which a queue was seen empty a packet in it may be stamped: the
+/// kernel stamps it a little before it queues it.
 const TOLERANCE: Duration = Duration::from_millis(1);
 
 /// The current time on both clocks, and when the queue was last seen empty.

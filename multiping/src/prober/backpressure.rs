@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 /// Why the kernel did not accept a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// The socket's send buffer is full. That is how the kernel slows sending down, and it is waited
-    /// for. (Some 500 neighbours that do not answer ARP fill it.)
+    /// The socket's send buffer is full. That is how the kernel slows sending down, and it is
+    /// waited for. (Some 500 neighbours that do not answer ARP fill it.)
     SocketFull,
     /// The neighbour table is full. Targets that need no new entry can be sent to all the same.
     TableFull,
@@ -40,8 +40,8 @@ impl SendError {
 /// How long to wait before the next try while the socket is full.
 pub const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long to wait for buffers while no packet at all is accepted. (An entry of a full neighbour table is
-/// freed after 45 s at most, by the kernel's default of base_reachable_time_ms.)
+/// How long to wait for buffers while no packet at all is accepted. (An entry of a full neighbour
+/// table is freed after 45 s at most, by the kernel's default of base_reachable_time_ms.)
 pub const MAX_JAM: Duration = Duration::from_secs(50);
 
 /// The least time between two refused sends at an unlimited rate: each costs a system call.

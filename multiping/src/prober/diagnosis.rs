@@ -1,4 +1,5 @@
-//! Whose fault it is that a target was silent or could not be sent to: the target's, or this machine's.
+//! Whose fault it is that a target was silent or could not be sent to: the target's, or this
+//! machine's.
 
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::prober::{Prober, Sweep};
@@ -59,8 +60,8 @@ pub struct Diagnosis {
     pub undecided: usize,
     /// The targets that were refused until the end, by reason.
     pub refusals: Vec<Refusals>,
-    /// By family, the fault of this machine that this shows. `None`: each refusal is particular to its
-    /// target, which is unreachable.
+    /// By family, the fault of this machine that this shows. `None`: each refusal is particular to
+    /// its target, which is unreachable.
     pub fault: PerFamily<Option<Fault>>,
     /// Unreachable targets that did answer.
     pub answered: Answered,
@@ -86,8 +87,8 @@ struct Refused {
 
 impl Diagnosis {
     /// Judges a run that has ended. `is_remote` says whether an address is another machine's: what
-    /// reaches this one says nothing of its network. `has_global_ipv6`: this machine has a global IPv6
-    /// address; without one, IPv6 targets without a route are no fault of it.
+    /// reaches this one says nothing of its network. `has_global_ipv6`: this machine has a global
+    /// IPv6 address; without one, IPv6 targets without a route are no fault of it.
     pub fn new(prober: &Prober<Sweep>, is_remote: impl Fn(Address) -> bool, has_global_ipv6: bool) -> Self {
         let mut diagnosis = Diagnosis { no_reference: prober.no_reference_answered(), ..Diagnosis::default() };
         let mut refused: PerFamily<Refused> = PerFamily::default();
@@ -126,9 +127,10 @@ impl Diagnosis {
         diagnosis
     }
 
-    /// Where refusals look particular to targets of `family`: targets of it that are alive, from all
-    /// parts of the list. If one of these cannot be sent to any more either, the refusals are this
-    /// machine's fault, however few targets were left when it began: see [`Self::mark_lost`].
+    /// Where refusals look particular to targets of `family`: targets of it that are alive, from
+    /// all parts of the list. If one of these cannot be sent to any more either, the refusals
+    /// are this machine's fault, however few targets were left when it began: see
+    /// [`Self::mark_lost`].
     pub fn witnesses(
         &self,
         prober: &Prober<Sweep>,

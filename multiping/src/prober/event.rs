@@ -126,7 +126,8 @@ pub struct Counts {
     pub queue_refunds: u64,
     /// Attempts repeated because no reference answered.
     pub reference_refunds: u64,
-    /// Replies whose probes may have waited in a queue of this machine, and the longest of their RTTs.
+    /// Replies whose probes may have waited in a queue of this machine, and the longest of their
+    /// RTTs.
     pub queued: u64,
     /// See `queued`.
     pub longest_queued: Duration,

@@ -2,7 +2,8 @@
 //!
 //! A random order must not cost memory for each target, so it is computed: a keyed Feistel network
 //! over the next power of four, walked on until it yields a target (the cycle walking of
-//! format-preserving encryption). Each family is shuffled by itself, because a batch is of one family.
+//! format-preserving encryption). Each family is shuffled by itself, because a batch is of one
+//! family.
 
 use crate::address::TargetId;
 use crate::token::Key;
@@ -42,7 +43,8 @@ impl Order {
     }
 }
 
-/// `number` under a permutation of all numbers below the power of four that is not less than `count`.
+/// `number` under a permutation of all numbers below the power of four that is not less than
+/// `count`.
 fn permuted(number: u32, count: u32, key: &Key) -> u32 {
     let half = (count.saturating_sub(1).checked_ilog2().map_or(0, |log| log + 1)).div_ceil(2);
     let mask = (1_u64 << half) - 1;

@@ -1,18 +1,22 @@
-//! When may the next packet leave? Answers with an `Instant`; never sleeps, never counts anything but packets.
+//! When may the next packet leave? Answers with an `Instant`; never sleeps, never counts anything
+//! but packets.
 //!
-//! The schedule is absolute: packet after packet is due one interval after the one before, so that an average rate comes
-//! out exactly however late each wake-up is. What a late wake-up left unsent may be made good, but only a little of it:
-//! credit beyond a burst is lost, and after a stall the schedule moves on from the present. (The generic cell rate
-//! algorithm of ITU-T I.371, with its "theoretical arrival time" as our `due`.)
+//! The schedule is absolute: packet after packet is due one interval after the one before, so that
+//! an average rate comes out exactly however late each wake-up is. What a late wake-up left unsent
+//! may be made good, but only a little of it: credit beyond a burst is lost, and after a stall the
+//! schedule moves on from the present. (The generic cell rate algorithm of ITU-T I.371, with its
+//! "theoretical arrival time" as our `due`.)
 
 use std::time::{Duration, Instant};
 
 use crate::plan::Rate;
 
-/// As much of the schedule as may be made good at once: 10 ms worth of packets leave together at the most.
+/// As much of the schedule as may be made good at once: 10 ms worth of packets leave together at
+/// the most.
 const BURST: Duration = Duration::from_millis(10);
 
-/// At low rates a burst is one packet, and this much of its interval may be made good: a late wake-up's worth.
+/// At low rates a burst is one packet, and this much of its interval may be made good: a late
+/// wake-up's worth.
 const LATENESS: Duration = Duration::from_millis(2);
 
 /// Picoseconds, in which the interval at the highest rate is still a number of six digits.
@@ -75,8 +79,8 @@ impl Pacer {
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
-    /// Halves the rate, but never below a thirty-second of it. A rate that is unlimited is first taken to be what it
-    /// was so far: `sent` packets since the start.
+    /// Halves the rate, but never below a thirty-second of it. A rate that is unlimited is first
+    /// taken to be what it was so far: `sent` packets since the start.
     pub(super) fn slow_down(&mut self, sent: u64, now: Instant) {
         if self.interval == 0 {
             self.full = self.elapsed(now) / u128::from(sent.max(1));
@@ -86,13 +90,15 @@ impl Pacer {
         self.interval = (self.interval * 2).min((self.full << Self::MAX_HALVINGS).max(1));
     }
 
-    /// Goes back to the rate that was asked for. The next packet does not wait for what is left of a longer interval.
+    /// Goes back to the rate that was asked for. The next packet does not wait for what is left of
+    /// a longer interval.
     pub(super) fn recover(&mut self, now: Instant) {
         self.interval = self.asked;
         self.due = self.due.min(self.elapsed(now) + self.asked);
     }
 
-    /// When the next packet is due, as of `now`: what the schedule lags behind by more than a burst is lost.
+    /// When the next packet is due, as of `now`: what the schedule lags behind by more than a burst
+    /// is lost.
     fn due_at(&self, now: Instant) -> u128 {
         let burst = (BURST.as_nanos() * PER_NANOSECOND).saturating_sub(self.interval);
         let slack = burst.max(LATENESS.as_nanos() * PER_NANOSECOND);
@@ -112,7 +118,8 @@ mod tests {
 
     use super::*;
 
-    /// The rates that are tried: the ends of the range, the default, the borders of the burst, and one that divides badly.
+    /// The rates that are tried: the ends of the range, the default, the borders of the burst, and
+    /// one that divides badly.
     const RATES: [f64; 8] = [0.01, 1.0, 50.0, 100.0, 110.0, 1000.0, 33_333.3, 1e7];
 
     /// More than is ever sent at once, and more than a burst at 1,000 packets a second.
@@ -149,8 +156,8 @@ mod tests {
         }
     }
 
-    /// Runs a schedule whose every wake-up is late by up to `lateness`, until `packets` have left. Returns when and how
-    /// many left each time.
+    /// Runs a schedule whose every wake-up is late by up to `lateness`, until `packets` have left.
+    /// Returns when and how many left each time.
     fn run(pacer: &mut Pacer, start: Instant, packets: usize, lateness: Duration) -> Vec<(Instant, usize)> {
         let mut rng = 1_u64;
         let mut departures = Vec::new();
@@ -167,8 +174,8 @@ mod tests {
         departures
     }
 
-    /// Fails if more than the rate allows left in any window. (Windows that begin and end with a departure are the
-    /// fullest.)
+    /// Fails if more than the rate allows left in any window. (Windows that begin and end with a
+    /// departure are the fullest.)
     fn check_windows(departures: &[(Instant, usize)], pps: f64) {
         let mut before = Vec::with_capacity(departures.len() + 1);
         before.push(0);
@@ -200,8 +207,8 @@ mod tests {
         assert_eq!((pacer.next(due), pacer.allows(due, BATCH)), (due, 1));
     }
 
-    /// Fails unless the last packet left when it was due, or late by no more than its wake-up: then nothing was lost on
-    /// the way and nothing made good twice.
+    /// Fails unless the last packet left when it was due, or late by no more than its wake-up: then
+    /// nothing was lost on the way and nothing made good twice.
     fn check_exact(departures: &[(Instant, usize)], start: Instant, pps: f64, lateness: Duration) {
         let sent: usize = departures.iter().map(|&(_, count)| count).sum();
         let ideal = (sent - 1) as f64 / pps;

@@ -1,5 +1,6 @@
-//! What is known of the ways out of this machine, over time: links without a carrier, routes that have
-//! gone, and packets that wait in a queue of ours. Probes that went that way prove nothing by silence.
+//! What is known of the ways out of this machine, over time: links without a carrier, routes that
+//! have gone, and packets that wait in a queue of ours. Probes that went that way prove nothing by
+//! silence.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ const MIN_LOOK_PAUSE: u32 = 20;
 pub struct Interface {
     /// The kernel's index of it.
     pub index: u32,
-    /// Whether it is up and has a carrier. What the kernel accepts for one that has none is dropped.
+    /// Whether it is up and has a carrier. What the kernel accepts for one that has none is
+    /// dropped.
     pub carrier: bool,
     /// How often it has lost the carrier.
     pub carrier_losses: u32,
@@ -113,15 +115,16 @@ impl Paths {
         self.look_cost = cost;
     }
 
-    /// Whether the silence of a probe sent at `sent` may be excused, so that its route has to be asked for.
+    /// Whether the silence of a probe sent at `sent` may be excused, so that its route has to be
+    /// asked for.
     fn may_excuse(&self, sent: Instant) -> bool {
         self.changed_at.is_some_and(|changed| changed >= sent)
             || self.was_lost
             || self.interfaces.iter().any(|history| history.was_queued(sent))
     }
 
-    /// Why the silence of a probe sent at `sent` proves nothing, if so. `route` returns the interface that
-    /// its route leads over now, or `None` if it has no route.
+    /// Why the silence of a probe sent at `sent` proves nothing, if so. `route` returns the
+    /// interface that its route leads over now, or `None` if it has no route.
     pub(super) fn excuse(&self, sent: Instant, route: impl FnOnce() -> Option<u32>) -> Option<Excuse> {
         if !self.may_excuse(sent) {
             return None;

@@ -1,6 +1,6 @@
-//! The queues that a target can be in: in flight, in the order of timeouts, and due, in the order in
-//! which the next probe fell due. All are first in, first out: probes with equal timeouts time out
-//! in the order in which they were sent, so there is no heap and no timer wheel.
+//! The queues that a target can be in: in flight, in the order of timeouts, and due, in the order
+//! in which the next probe fell due. All are first in, first out: probes with equal timeouts time
+//! out in the order in which they were sent, so there is no heap and no timer wheel.
 //!
 //! A target is in one queue at most, so all are threaded through one table of nodes, made once:
 //! appending and removing write a few words, and nothing is allocated while probing.

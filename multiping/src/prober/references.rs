@@ -1,5 +1,5 @@
-//! References: hosts that are known to answer, probed beside the targets. While none of them does, the
-//! silence of a target proves nothing.
+//! References: hosts that are known to answer, probed beside the targets. While none of them does,
+//! the silence of a target proves nothing.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -37,8 +37,8 @@ pub(super) struct References {
 }
 
 impl References {
-    /// References that are probed from `now` on. Within each `timeout` of a target, each is probed at
-    /// least once.
+    /// References that are probed from `now` on. Within each `timeout` of a target, each is probed
+    /// at least once.
     pub(super) fn new(addresses: impl IntoIterator<Item = Address>, timeout: Duration, now: Instant) -> Self {
         let reference =
             |address| Reference { address, next_due: now, next_attempt: 0, in_flight: VecDeque::new(), answered: None };

@@ -1,10 +1,10 @@
-//! The slow start: few probes in flight until it is known that the first hop forwards them, and more
-//! with each reply.
+//! The slow start: few probes in flight until it is known that the first hop forwards them, and
+//! more with each reply.
 
 use std::time::{Duration, Instant};
 
-/// How many probes may be in flight at the start: what is sent before the first router's ARP answer has
-/// come is queued for it, and only as much as a few hundred packets.
+/// How many probes may be in flight at the start: what is sent before the first router's ARP answer
+/// has come is queued for it, and only as much as a few hundred packets.
 pub const SLOW_START: u64 = 64;
 
 /// How many more may be in flight with each reply from another machine. That one host of the local

@@ -6,8 +6,9 @@ use crate::address::{Address, TargetId};
 
 /// The order and the times of probes, and the state of each target.
 ///
-/// A [`Prober`](super::Prober) asks it what to send and reports what happened. It owns the addresses
-/// of its targets, and knows nothing of packets, pace or the network. Time is an argument.
+/// A [`Prober`](super::Prober) asks it what to send and reports what happened. It owns the
+/// addresses of its targets, and knows nothing of packets, pace or the network. Time is an
+/// argument.
 pub trait Strategy {
     /// The address of a target; `None`: there is no such target, or no longer.
     fn address(&self, target: TargetId) -> Option<Address>;
@@ -30,8 +31,8 @@ pub trait Strategy {
     /// The next probe to `target` was sent at `at`.
     fn mark_sent(&mut self, target: TargetId, at: Instant);
 
-    /// The kernel refused to send the next probe to `target`. `no_buffers`: for lack of buffers, which is
-    /// never particular to a target.
+    /// The kernel refused to send the next probe to `target`. `no_buffers`: for lack of buffers,
+    /// which is never particular to a target.
     fn mark_refused(&mut self, target: TargetId, errno: i32, no_buffers: bool, at: Instant);
 
     /// The state of an attempt.
@@ -40,12 +41,13 @@ pub trait Strategy {
     /// An attempt in flight was answered.
     fn record_reply(&mut self, target: TargetId, attempt: u32, rtt: Duration);
 
-    /// A valid reply came from `target` that did not count: after its timeout, or from another source
-    /// where that is checked.
+    /// A valid reply came from `target` that did not count: after its timeout, or from another
+    /// source where that is checked.
     fn record_invalid(&mut self, _target: TargetId, _why: Invalid) {}
 
-    /// Ends every attempt that has timed out by `now`. `excused` says whether this machine may be to
-    /// blame for the silence of a probe that was sent then; `on_timeout` is called for each attempt.
+    /// Ends every attempt that has timed out by `now`. `excused` says whether this machine may be
+    /// to blame for the silence of a probe that was sent then; `on_timeout` is called for each
+    /// attempt.
     fn expire(
         &mut self,
         now: Instant,

@@ -70,7 +70,8 @@ pub struct Sweep {
     given_up: usize,
     alive: usize,
     epoch: Instant,
-    /// When the last probe was sent, in ticks from the epoch: 32-bit times are counted back from it.
+    /// When the last probe was sent, in ticks from the epoch: 32-bit times are counted back from
+    /// it.
     last_ticks: u64,
     /// When the last send was refused, in coarse ticks from the epoch: likewise.
     last_refusal: u64,
@@ -160,7 +161,8 @@ impl Sweep {
         self.last_first_attempt
     }
 
-    /// How long a target that never replies is probed from its first attempt on, if each is sent at once.
+    /// How long a target that never replies is probed from its first attempt on, if each is sent at
+    /// once.
     pub(super) fn total_timeout(&self) -> Duration {
         (0..=self.retries).map(|timeouts| self.timeout(timeouts)).sum()
     }
@@ -254,7 +256,8 @@ impl Sweep {
         self.round.as_ref().is_none_or(|round| round.number < MIN_ROUNDS || round.progress)
     }
 
-    /// When the next round begins, or at once if there is none. `None`: not before all else is settled.
+    /// When the next round begins, or at once if there is none. `None`: not before all else is
+    /// settled.
     fn next_round(&self) -> Option<Instant> {
         let last = self.round.as_ref().filter(|_| self.has_next_round());
         self.only_set_aside().then(|| last.map_or(self.epoch, |round| round.start + ROUND_INTERVAL))
@@ -297,8 +300,8 @@ impl Sweep {
         }
     }
 
-    /// When the last probe to `target` was sent. Its 32 bits are counted back from the last probe of
-    /// all: no probe is in flight for longer than they reach.
+    /// When the last probe to `target` was sent. Its 32 bits are counted back from the last probe
+    /// of all: no probe is in flight for longer than they reach.
     fn sent_at(&self, target: TargetId) -> Instant {
         let back = (self.last_ticks as u32).wrapping_sub(self.tallies[target.index()].ticks);
         let ticks = self.last_ticks - u64::from(back);
@@ -311,9 +314,9 @@ impl Sweep {
         oldest.filter_map(|(target, &timeout)| Some((target?, timeout)))
     }
 
-    /// The latest tick that does not wrap past the oldest probe in flight. It is reached only if the
-    /// process was stopped for minutes in a send call; that batch then gets an earlier send time and
-    /// times out early.
+    /// The latest tick that does not wrap past the oldest probe in flight. It is reached only if
+    /// the process was stopped for minutes in a send call; that batch then gets an earlier send
+    /// time and times out early.
     fn latest(&self) -> u64 {
         let oldest = self.oldest_in_flight().map(|(target, _)| self.ticks(self.sent_at(target))).min();
         oldest.map_or(u64::MAX, |oldest| oldest + u64::from(u32::MAX))

@@ -3,28 +3,26 @@
 /// The longest RTT that is told from longer ones, in ticks.
 pub const LONGEST: u32 = (1 << 31) - 1;
 
-/// SplitMix64.
-pub struct Rng(pub u64);
+/// A stream of random numbers.
+pub struct Rng(fastrand::Rng);
 
 impl Rng {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    /// The stream of this seed.
+    pub fn new(seed: u64) -> Self {
+        Rng(fastrand::Rng::with_seed(seed))
     }
 
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
+        self.0.u64(..end)
     }
 
     pub fn pick<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
-        choices[self.below(N as u64) as usize]
+        choices[self.0.usize(..N)]
     }
 
     /// Above 0, at most 1.
     pub fn share(&mut self) -> f64 {
-        (self.below(1 << 53) + 1) as f64 / (1u64 << 53) as f64
+        1.0 - self.0.f64()
     }
 
     /// An RTT in ticks, from one of several distributions.

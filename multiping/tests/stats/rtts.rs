@@ -42,7 +42,7 @@ pub fn check_rtts<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>, sample: &[u32]
 }
 
 fn check_sample<W: Word, const BITS: u32>(keep: Keep, n: usize, distribution: usize, exact: bool) {
-    let mut rng = Rng(n as u64 * 10 + distribution as u64);
+    let mut rng = Rng::new(n as u64 * 10 + distribution as u64);
     let sample: Vec<u32> = (0..n).map(|_| rng.rtt(distribution)).collect();
     let mut rtts = Rtts::<W, BITS>::new(keep).unwrap();
     for &ticks in &sample {

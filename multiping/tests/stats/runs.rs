@@ -274,7 +274,7 @@ fn play(run: &Run, rng: &mut Rng, stats: &mut Stats, totals: &mut Totals, what: 
             oracle.check(stats, at, &format!("{what} at {at}"));
         }
     }
-    // Nobody waits for what comes after the last event.
+    // Long after the last event.
     oracle.check(stats, events[last].0 + 12_345_678, what);
     oracle
 }
@@ -284,7 +284,7 @@ fn figures_of_random_runs_are_those_of_plain_arithmetic_at_every_moment() {
     let mut totals = Totals::new().unwrap();
     let mut targets = Vec::new();
     for seed in 0..1000 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let run = Run::draw(rng);
         let mut stats = run.stats();
         play(&run, rng, &mut stats, &mut totals, &format!("seed {seed}"));
@@ -301,7 +301,7 @@ fn totals_are_the_sums_over_the_targets_and_all_their_rtts() {
     let mut totals = Totals::new().unwrap();
     let (mut targets, mut sample, mut lost) = (Vec::new(), Vec::new(), 0);
     for seed in 10_000..10_200 {
-        let rng = &mut Rng(seed);
+        let rng = &mut Rng::new(seed);
         let run = Run::draw(rng);
         let mut stats = run.stats();
         let oracle = play(&run, rng, &mut stats, &mut totals, &format!("seed {seed}"));

@@ -139,8 +139,8 @@ fn other_address(rng: &mut Rng, address: Address) -> Address {
 fn damage(rng: &mut Rng, family: Family, bytes: &mut Vec<u8>) -> bool {
     let bits = bytes.len() as u64 * 8;
     match rng.below(7) {
-        // Bits flipped on the wire, anywhere in the message. (In one byte: in two words they might leave the checksum
-        // as it was, depending on what the words hold, and so on the key.)
+        // Bits flipped on the wire, anywhere in the message. (In one byte: in two words they might
+        // leave the checksum as it was, depending on what the words hold, and so on the key.)
         0 | 1 => {
             let place = rng.below(bytes.len() as u64) as usize;
             bytes[place] ^= 1 + rng.below(255) as u8;

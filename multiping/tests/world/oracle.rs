@@ -266,7 +266,8 @@ impl<'a> Oracle<'a> {
         assert!(refused.len() >= 2, "{name} was given up after {} refusals", refused.len());
     }
 
-    /// Whether replies may have been lost on this machine while an attempt was in flight: no, yes, or either.
+    /// Whether replies may have been lost on this machine while an attempt was in flight: no, yes,
+    /// or either.
     fn overflow(&self, attempt: &Attempt) -> &'static [bool] {
         if self.is_hampered() {
             return &[true, false];
@@ -314,9 +315,9 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// Targets that were refused until the end are this machine's fault if they are most of the list or of their
-    /// family, if a quarter of the family had no way out, if two had been sent to before, for lack of buffers, or if
-    /// one that is alive is refused as well at the end.
+    /// Targets that were refused until the end are this machine's fault if they are most of the
+    /// list or of their family, if a quarter of the family had no way out, if two had been sent
+    /// to before, for lack of buffers, or if one that is alive is refused as well at the end.
     fn judge_faults(&self) {
         let refused = |wanted: &dyn Fn(Family, i32, bool, bool) -> bool| {
             let verdicts = self.log.targets.iter().zip(&self.log.verdicts);

@@ -13,8 +13,8 @@ use crate::oracle::{Attempt, Oracle};
 const RECOVERY_TIME: Duration = Duration::from_secs(1);
 
 impl Oracle<'_> {
-    /// All first attempts were sent first; then the others, in the order in which they fell due. (What was
-    /// refused before fell due a while after that.)
+    /// All first attempts were sent first; then the others, in the order in which they fell due.
+    /// (What was refused before fell due a while after that.)
     pub fn judge_order(&self, courses: &[Vec<Attempt>]) {
         let mut places = vec![0; courses.len()];
         let mut was_refused = vec![false; courses.len()];
@@ -152,7 +152,8 @@ impl Oracle<'_> {
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
         let each = self.world.plan.timeout() + self.world.plan.spacing() + interval + MIN_SLEEP + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
-        // A target is refused for a minute at most, between its attempts and after them, and tried again in rounds.
+        // A target is refused for a minute at most, between its attempts and after them, and tried
+        // again in rounds.
         let refused = self.log.departures.iter().filter(|probe| probe.refused.is_some()).count();
         let minutes = if refused > 0 { Duration::from_secs(130) * (attempts + 2) } else { Duration::ZERO };
         let outages: Duration = self.world.outages.iter().map(|outage| outage.time.end - outage.time.start).sum();
