@@ -70,8 +70,10 @@ impl<'a> Log<'a> {
                             Ordering::Equal => String::new(),
                             Ordering::Greater => format!(" grown to {received} bytes"),
                         };
-                        let what = format_args!("ident {ident} seq {seq} attempt {attempt} {kind}{length}");
-                        self.line(*at, format_args!("recv {from} {what}"))
+                        self.line(
+                            *at,
+                            format_args!("recv {from} ident {ident} seq {seq} attempt {attempt} {kind}{length}"),
+                        )
                     }
                     None => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {kind}")),
                 }
