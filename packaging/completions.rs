@@ -198,7 +198,7 @@ mod tests {
             run(NAME, "bash", &["--norc"], &script)
         };
         let Some(long) = complete("--re") else { return };
-        assert_eq!(long, "--retries=\n--responses=\n");
+        assert_eq!(long, "--retries=\n--responses=\n--reference=\n");
         assert_eq!(complete("--summ").expect("bash"), "--summary\n");
         assert_eq!(complete("--file Cargo.t").expect("bash"), "Cargo.toml\n");
         assert_eq!(complete("--file = Cargo.t").expect("bash"), "Cargo.toml\n");

@@ -5,6 +5,7 @@
 //! process dies by SIGABRT, which Xymon takes for a success. So headroom for it is checked at the
 //! start and with each large allocation.
 
+use std::collections::TryReserveError;
 use std::fmt::{self, Display, Formatter};
 use std::hint::black_box;
 
@@ -54,6 +55,13 @@ pub fn try_push<T>(list: &mut Vec<T>, item: T) -> Result<u32, OutOfMemory> {
     }
     list.push(item);
     Ok(list.len() as u32 - 1)
+}
+
+/// Makes a collection of this many items larger by `reserve`, and checks that there is headroom
+/// after it.
+pub fn try_grow(items: usize, reserve: impl FnOnce() -> Result<(), TryReserveError>) -> Result<(), OutOfMemory> {
+    reserve().map_err(|_| OutOfMemory { items })?;
+    check_headroom(items)
 }
 
 /// `count` times `item`.

@@ -6,9 +6,11 @@
 //!
 //! *A pure core.* [`prober::Prober`] decides everything and does no IO: packets and times are
 //! handed to it, and it returns probes and the time to come back. It runs in a virtual world as it
-//! runs on the wire. What differs between kinds of runs is a [`prober::Strategy`]. Below it are the
-//! formats ([`wire`], [`token`]), the [`plan`], the state of a target ([`tally`]), [`address`]es
-//! and memory ([`alloc`]).
+//! runs on the wire. What differs between kinds of runs is a [`prober::Strategy`]: a
+//! [`prober::Sweep`] asks each target of a list until it has answered, and a [`prober::Roster`]
+//! probes targets that come and go, each by its own schedule. Below it are the formats ([`wire`],
+//! [`token`]), the [`plan`], the state of a target ([`tally`]), [`address`]es and memory
+//! ([`alloc`]).
 //!
 //! *Your own loop.* [`net::Link`] is the sockets; [`turn::turn`] does all that is to be done
 //! between two waits. Opening raw sockets needs CAP_NET_RAW; nothing else does. The engine has no

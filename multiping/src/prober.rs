@@ -20,6 +20,7 @@ mod queue;
 mod receiving;
 mod references;
 mod replies;
+mod roster;
 mod slow_start;
 mod strategy;
 mod sweep;
@@ -34,8 +35,9 @@ pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
 pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
 pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;
 pub use crate::prober::references::MAX_REFERENCES;
+pub use crate::prober::roster::{Phase, Roster, RosterId, Schedule, Slips};
 pub use crate::prober::slow_start::{MAX_SLOW_START, SLOW_START};
-pub use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
+pub use crate::prober::strategy::{Attempt, Invalid, Strategy, TimedOut, Timeout};
 pub use crate::prober::sweep::Sweep;
 
 use crate::address::{Address, Addresses, Family, PerFamily, TargetId};
@@ -66,7 +68,8 @@ pub const MAX_SLEEP: Duration = Duration::from_millis(20);
 /// ms costs 9 % more processor time at 10,000 a second.
 pub const MIN_SLEEP: Duration = Duration::from_millis(2);
 
-/// In packets a second; see [`MIN_SLEEP`].
+/// In packets a second, of the rate and of the strategy's load; see [`MIN_SLEEP`]. Below it each
+/// probe has a wake-up of its own, and where the load is known, each reply as well.
 pub const COALESCED_RATE: f64 = 1000.0;
 
 /// How many sources of damaged replies are kept.
@@ -99,6 +102,7 @@ pub struct Prober<S> {
     filler: Vec<u8>,
     key: Key,
     idents: PerFamily<u16>,
+    start: Instant,
     pacer: Pacer,
     /// The least sleep between packets.
     min_sleep: Duration,
@@ -163,6 +167,7 @@ impl<S: Strategy> Prober<S> {
             filler: Vec::new(),
             key,
             idents,
+            start: now,
             pacer: Pacer::new(rate, now),
             min_sleep: if rate.exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO },
             batch: Vec::with_capacity(MAX_BATCH),
@@ -258,6 +263,9 @@ impl<S: Strategy> Prober<S> {
         let window = usize::try_from(window).unwrap_or(usize::MAX);
         let batch = if self.pacer.is_unlimited() { MAX_BATCH } else { 1 };
         let max = self.pacer.allows(now, batch).min(window);
+        if max > 0 {
+            self.strategy.make_ready(now);
+        }
         for (target, attempt) in self.references.ready(now).chain(self.strategy.ready(now)).take(max) {
             let Some(address) = self.address(target) else { break };
             if self.batch.first().is_some_and(|first| first.address.family() != address.family()) {
@@ -356,7 +364,12 @@ impl<S: Strategy> Prober<S> {
         let slowed_for = self.slowed.map(|(since, _)| now.saturating_duration_since(since));
         if slowed_for.is_none_or(|time| time >= RECOVERY_TIME / 4) {
             self.slowed = Some((now, now + recovery));
-            self.pacer.slow_down(self.counts.sent, now);
+            // An unlimited rate is halved from what it was on average; where the load is known, that
+            // is what it is now.
+            let load = self.strategy.load().filter(|&load| load > 0.0);
+            let time = now.saturating_duration_since(self.start);
+            let sent = load.map_or(self.counts.sent, |load| (load * time.as_secs_f64()) as u64);
+            self.pacer.slow_down(sent, now);
         }
     }
 
@@ -373,7 +386,7 @@ impl<S: Strategy> Prober<S> {
         &mut self,
         now: Instant,
         mut route: impl FnMut(Address) -> Option<u32>,
-        mut on_timeout: impl FnMut(TargetId, u32, Timeout),
+        mut on_timeout: impl FnMut(TimedOut),
     ) {
         if self.slowed.is_some_and(|(_, recovery)| now >= recovery) {
             self.slowed = None;
@@ -388,7 +401,7 @@ impl<S: Strategy> Prober<S> {
         };
         let queue_refunds = self.counts.queue_refunds;
         let counts = &mut self.counts;
-        self.strategy.expire(now, excused, |target, attempt, timeout| {
+        self.strategy.expire(now, excused, |timed_out| {
             counts.timeouts += 1;
             let refunds = match last_excuse.get() {
                 None => &mut counts.overflow_refunds,
@@ -396,8 +409,8 @@ impl<S: Strategy> Prober<S> {
                 Some(Excuse::Queue) => &mut counts.queue_refunds,
                 Some(Excuse::Reference) => &mut counts.reference_refunds,
             };
-            *refunds += u64::from(timeout == Timeout::Refunded);
-            on_timeout(target, attempt, timeout);
+            *refunds += u64::from(timed_out.timeout != Timeout::Counted);
+            on_timeout(timed_out);
         });
         if self.counts.timeouts > 0 {
             self.slow_start = SlowStart::Over;
@@ -407,6 +420,11 @@ impl<S: Strategy> Prober<S> {
             self.drains_until = Some(now + MAX_DRAIN);
             self.slow_down(now, QUEUE_RECOVERY_TIME);
         }
+    }
+
+    /// The next target to report as done; see [`Strategy::poll_done`].
+    pub fn poll_done(&mut self) -> Option<TargetId> {
+        self.strategy.poll_done()
     }
 
     /// When to come back: when there may be something to send or to time out. `None`: never.
@@ -427,9 +445,11 @@ impl<S: Strategy> Prober<S> {
             return Some(Wait { until: Some(until), for_replies: false });
         }
         let is_full = self.slow_start.full_until(self.in_flight(), now).is_some();
+        // Where little is sent, a wake-up for each probe and each reply costs little.
+        let coalesces = self.strategy.load().is_none_or(|load| load > COALESCED_RATE && !self.min_sleep.is_zero());
         match self.poll_wakeup(now) {
             Some(wakeup) if wakeup <= now => None,
-            Some(wakeup) if self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
+            Some(wakeup) if coalesces && self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
                 Some(Wait { until: Some(wakeup.max(now + self.min_sleep)), for_replies: false })
             }
             until => Some(Wait { until, for_replies: true }),

@@ -39,6 +39,7 @@ pub fn turn<S: Strategy, B>(
         if prober.handle_send_error(error, at) {
             on_event(Event::SendError { probe, error, at })?;
         }
+        report_done(prober, on_event)?;
     }
     ControlFlow::Continue(prober.poll_wait(at))
 }
@@ -79,10 +80,21 @@ pub fn receive<S: Strategy, B>(
         link.look(prober, now);
     }
     let route = |address| link.route(address);
-    prober.handle_timeouts(now, route, |target, attempt, timeout| {
+    prober.handle_timeouts(now, route, |timed_out| {
         if flow.is_continue() {
-            flow = on_event(Event::TimedOut { target, attempt, timeout });
+            flow = on_event(Event::TimedOut(timed_out));
         }
     });
-    flow
+    flow?;
+    report_done(prober, on_event)
+}
+
+fn report_done<S: Strategy, B>(
+    prober: &mut Prober<S>,
+    on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
+) -> ControlFlow<B> {
+    while let Some(target) = prober.poll_done() {
+        on_event(Event::Done { target })?;
+    }
+    ControlFlow::Continue(())
 }

@@ -38,7 +38,7 @@ fn play(answers: impl Fn(Duration) -> bool) -> (Prober<Sweep>, Duration) {
             }
         }
         now = prober.poll_wakeup(now).unwrap();
-        prober.handle_timeouts(now, |_| Some(1), |_, _, _| {});
+        prober.handle_timeouts(now, |_| Some(1), |_| {});
     }
     (prober, now - start)
 }

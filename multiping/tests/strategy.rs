@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, PerFamily, TargetId};
 use multiping::plan::Rate;
-use multiping::prober::{Attempt, Probe, Prober, ReplyKind, SendError, Strategy, Timeout};
+use multiping::prober::{Attempt, Probe, Prober, ReplyKind, SendError, Strategy, TimedOut, Timeout};
 use multiping::token::Key;
 use multiping::wire::Echo;
 
@@ -132,18 +132,14 @@ impl Strategy for Periodic {
         slot.rtts.push(rtt);
     }
 
-    fn expire(
-        &mut self,
-        now: Instant,
-        _: impl FnMut(Address, Instant) -> bool,
-        mut on_timeout: impl FnMut(TargetId, u32, Timeout),
-    ) {
+    fn expire(&mut self, now: Instant, _: impl FnMut(Address, Instant) -> bool, mut on_timeout: impl FnMut(TimedOut)) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let timeout = slot.timeout;
             slot.in_flight.retain(|&attempt, &mut sent| {
                 let over = sent + timeout <= now;
                 if over {
-                    on_timeout(TargetId(index as u32), attempt, Timeout::Counted);
+                    let target = TargetId(index as u32);
+                    on_timeout(TimedOut { target, attempt, sent, timeout: Timeout::Counted });
                 }
                 !over
             });
@@ -181,7 +177,7 @@ fn reply(prober: &mut Prober<Periodic>, probe: &Probe, at: Instant) -> ReplyKind
 
 fn timed_out(prober: &mut Prober<Periodic>, now: Instant) -> Vec<(u32, u32)> {
     let mut timeouts = Vec::new();
-    prober.handle_timeouts(now, |_| None, |target, attempt, _| timeouts.push((target.0, attempt)));
+    prober.handle_timeouts(now, |_| None, |timed_out| timeouts.push((timed_out.target.0, timed_out.attempt)));
     timeouts
 }
 
@@ -197,10 +193,12 @@ fn several_probes_to_one_target_can_be_in_flight() {
         let kind = reply(&mut prober, &probes[nth as usize], sent + 50 * MILLI);
         assert_eq!(kind, ReplyKind::Reply { target, attempt: nth, rtt: 50 * MILLI });
     }
-    assert_eq!(reply(&mut prober, &probes[3], start + 95 * MILLI), ReplyKind::Duplicate);
+    let duplicate = ReplyKind::Duplicate { target, attempt: 3, rtt: None };
+    assert_eq!(reply(&mut prober, &probes[3], start + 95 * MILLI), duplicate);
     assert_eq!(timed_out(&mut prober, start + 99 * MILLI), []);
     assert_eq!(timed_out(&mut prober, start + 100 * MILLI), [(0, 0)]);
-    assert_eq!(reply(&mut prober, &probes[0], start + 101 * MILLI), ReplyKind::Late);
+    let late = ReplyKind::Late { target, attempt: 0, rtt: None, timeout: None };
+    assert_eq!(reply(&mut prober, &probes[0], start + 101 * MILLI), late);
     assert_eq!(prober.strategy().slots[0].rtts, [50 * MILLI; 4]);
 }
 

@@ -61,7 +61,8 @@ impl<'a> Log<'a> {
             }
             Event::Received { from, reply: None, kind, at } => self.line(*at, format_args!("recv {from} {kind}")),
             Event::Received { from, reply: Some(Echo { ident, seq, data }), kind, at } => {
-                let valid = matches!(kind, ReplyKind::Reply { .. } | ReplyKind::Duplicate | ReplyKind::Late);
+                let valid =
+                    matches!(kind, ReplyKind::Reply { .. } | ReplyKind::Duplicate { .. } | ReplyKind::Late { .. });
                 match Token::parse(data).filter(|_| valid) {
                     Some(Token { attempt, .. }) => {
                         let received = data.len();
@@ -78,7 +79,7 @@ impl<'a> Log<'a> {
                     None => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {kind}")),
                 }
             }
-            Event::TimedOut { .. } => ControlFlow::Continue(()),
+            Event::TimedOut(_) | Event::Done { .. } => ControlFlow::Continue(()),
         }
     }
 

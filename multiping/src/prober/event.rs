@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::address::{Address, TargetId};
 use crate::prober::backpressure::SendError;
-use crate::prober::strategy::Timeout;
+use crate::prober::strategy::{TimedOut, Timeout};
 use crate::token::Token;
 use crate::wire::Echo;
 
@@ -53,13 +53,11 @@ pub enum Event<'a> {
         at: Instant,
     },
     /// A probe was not answered in time.
-    TimedOut {
+    TimedOut(TimedOut),
+    /// Nothing more will be sent to a target, and nothing is in flight.
+    Done {
         /// The target.
         target: TargetId,
-        /// Which attempt at it.
-        attempt: u32,
-        /// What it counts for.
-        timeout: Timeout,
     },
 }
 
@@ -76,9 +74,26 @@ pub enum ReplyKind {
         rtt: Duration,
     },
     /// A further reply to an answered probe.
-    Duplicate,
+    Duplicate {
+        /// The target that was probed.
+        target: TargetId,
+        /// Which attempt at it was answered before.
+        attempt: u32,
+        /// The round-trip delay of this reply; `None`: the strategy does not know it.
+        rtt: Option<Duration>,
+    },
     /// A reply to a probe that had timed out.
-    Late,
+    Late {
+        /// The target that was probed.
+        target: TargetId,
+        /// Which attempt at it is answered too late.
+        attempt: u32,
+        /// The round-trip delay; `None`: the strategy does not know it, and the attempt stays timed
+        /// out.
+        rtt: Option<Duration>,
+        /// What the timeout was reported as, if it was reported before the reply was read.
+        timeout: Option<Timeout>,
+    },
     /// The checksum, the token or the data behind it is wrong.
     Damaged,
     /// Not ours, or refused because of its source address.
@@ -89,8 +104,8 @@ impl fmt::Display for ReplyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReplyKind::Reply { rtt, .. } => write!(f, "answer {:.1} usec", rtt.as_secs_f64() * 1e6),
-            ReplyKind::Duplicate => f.write_str("duplicate"),
-            ReplyKind::Late => f.write_str("late"),
+            ReplyKind::Duplicate { .. } => f.write_str("duplicate"),
+            ReplyKind::Late { .. } => f.write_str("late"),
             ReplyKind::Damaged => f.write_str("damaged"),
             ReplyKind::Stray => f.write_str("stray"),
         }
@@ -118,13 +133,13 @@ pub struct Counts {
     pub damaged: u64,
     /// See [`ReplyKind::Stray`].
     pub stray: u64,
-    /// Attempts repeated because this machine may have lost their replies.
+    /// Attempts repeated, or doubtful, because this machine may have lost their replies.
     pub overflow_refunds: u64,
-    /// Attempts repeated because a link lost its carrier or a route went.
+    /// Attempts repeated, or doubtful, because a link lost its carrier or a route went.
     pub link_refunds: u64,
-    /// Attempts repeated because packets waited in a queue of this machine.
+    /// Attempts repeated, or doubtful, because packets waited in a queue of this machine.
     pub queue_refunds: u64,
-    /// Attempts repeated because no reference answered.
+    /// Attempts repeated, or doubtful, because no reference answered.
     pub reference_refunds: u64,
     /// Replies whose probes may have waited in a queue of this machine, and the longest of their
     /// RTTs.

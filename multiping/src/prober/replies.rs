@@ -13,7 +13,7 @@ use crate::wire::Echo;
 impl<S: Strategy> Prober<S> {
     /// An Echo Reply arrived from `from` at `at`.
     pub fn handle_reply(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
-        let kind = self.kind(from, reply, at);
+        let mut kind = self.kind(from, reply, at);
         match kind {
             ReplyKind::Reply { target, attempt, rtt } => {
                 self.counts.replies += 1;
@@ -29,8 +29,14 @@ impl<S: Strategy> Prober<S> {
                     self.strategy.record_reply(target, attempt, rtt);
                 }
             }
-            ReplyKind::Duplicate => self.counts.duplicates += 1,
-            ReplyKind::Late => self.counts.late += 1,
+            ReplyKind::Duplicate { .. } => self.counts.duplicates += 1,
+            ReplyKind::Late { target, attempt, rtt, ref mut timeout } => {
+                self.counts.late += 1;
+                if rtt.is_some() {
+                    *timeout = self.strategy.record_late(target, attempt);
+                    self.counts.timeouts += u64::from(timeout.is_none());
+                }
+            }
             ReplyKind::Damaged => return self.handle_damaged(from),
             ReplyKind::Stray => self.counts.stray += 1,
         }
@@ -78,14 +84,15 @@ impl<S: Strategy> Prober<S> {
             true => self.references.attempt(target, attempt),
             false => self.strategy.attempt(target, attempt),
         };
+        let rtt = if References::is_reference(target) { None } else { self.strategy.rtt(target, attempt, at) };
         match state {
-            Attempt::Answered => ReplyKind::Duplicate,
+            Attempt::Answered => ReplyKind::Duplicate { target, attempt, rtt },
             Attempt::InFlight { sent, timeout } if at.saturating_duration_since(sent) <= timeout => {
                 ReplyKind::Reply { target, attempt, rtt: at.saturating_duration_since(sent) }
             }
             Attempt::InFlight { .. } | Attempt::Over => {
                 self.record_invalid(target, Invalid::Late);
-                ReplyKind::Late
+                ReplyKind::Late { target, attempt, rtt, timeout: None }
             }
         }
     }

@@ -19,6 +19,15 @@ pub trait Strategy {
         0
     }
 
+    /// How many probes a second will be due on average, where that is known: it says whether
+    /// wake-ups are worth coalescing. `None`: as many as the pace allows.
+    fn load(&self) -> Option<f64> {
+        None
+    }
+
+    /// Prepares what [`Self::ready`] returns for `now`.
+    fn make_ready(&mut self, _now: Instant) {}
+
     /// The probes that are due at `now`, first things first: the target and the attempt of each.
     fn ready(&self, now: Instant) -> impl Iterator<Item = (TargetId, u32)>;
 
@@ -41,6 +50,18 @@ pub trait Strategy {
     /// An attempt in flight was answered.
     fn record_reply(&mut self, target: TargetId, attempt: u32, rtt: Duration);
 
+    /// The round-trip delay of a reply that arrived at `at`, be it late or a duplicate; `None`: it
+    /// is not known, or no longer, when the attempt was sent.
+    fn rtt(&self, _target: TargetId, _attempt: u32, _at: Instant) -> Option<Duration> {
+        None
+    }
+
+    /// An attempt was answered after its timeout, with a delay that [`Self::rtt`] knows. Returns
+    /// what its timeout was reported as, if it was; if not, it will not be.
+    fn record_late(&mut self, _target: TargetId, _attempt: u32) -> Option<Timeout> {
+        None
+    }
+
     /// A valid reply came from `target` that did not count: after its timeout, or from another
     /// source where that is checked.
     fn record_invalid(&mut self, _target: TargetId, _why: Invalid) {}
@@ -48,14 +69,15 @@ pub trait Strategy {
     /// Ends every attempt that has timed out by `now`. `excused` says whether this machine may be
     /// to blame for the silence of a probe that was sent then; `on_timeout` is called for each
     /// attempt.
-    fn expire(
-        &mut self,
-        now: Instant,
-        excused: impl FnMut(Address, Instant) -> bool,
-        on_timeout: impl FnMut(TargetId, u32, Timeout),
-    );
+    fn expire(&mut self, now: Instant, excused: impl FnMut(Address, Instant) -> bool, on_timeout: impl FnMut(TimedOut));
 
-    /// Whether there is nothing more to send or to wait for.
+    /// The next target to report as done: nothing more will be sent to it, and nothing is in
+    /// flight.
+    fn poll_done(&mut self) -> Option<TargetId> {
+        None
+    }
+
+    /// Whether there is nothing more to send, to wait for or to report.
     fn is_done(&self) -> bool;
 }
 
@@ -75,6 +97,19 @@ pub enum Attempt {
     Over,
 }
 
+/// An attempt that was not answered in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut {
+    /// The target.
+    pub target: TargetId,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// When it was sent.
+    pub sent: Instant,
+    /// What it counts for.
+    pub timeout: Timeout,
+}
+
 /// Why a valid reply does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
@@ -91,4 +126,7 @@ pub enum Timeout {
     Counted,
     /// The attempt is repeated, because this machine may be to blame.
     Refunded,
+    /// This machine may be to blame, and the attempt is not repeated: the silence says nothing of
+    /// the target.
+    Doubtful,
 }

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::prober::backpressure::MAX_JAM;
 use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
-use crate::prober::strategy::{Attempt, Invalid, Strategy, Timeout};
+use crate::prober::strategy::{Attempt, Invalid, Strategy, TimedOut, Timeout};
 use crate::tally::{Phase, TICK, Tally, Verdict};
 use crate::token::Key;
 
@@ -435,7 +435,7 @@ impl Strategy for Sweep {
         &mut self,
         now: Instant,
         mut excused: impl FnMut(Address, Instant) -> bool,
-        mut on_timeout: impl FnMut(TargetId, u32, Timeout),
+        mut on_timeout: impl FnMut(TimedOut),
     ) {
         while let Some((target, sent, _)) = self.first_to_time_out().filter(|&(.., deadline)| deadline <= now) {
             self.remove_from_flight(target);
@@ -452,7 +452,7 @@ impl Strategy for Sweep {
             } else {
                 self.settle(target);
             }
-            on_timeout(target, attempt, timeout);
+            on_timeout(TimedOut { target, attempt, sent, timeout });
         }
         while let Some(target) = self.refused.first().filter(|_| self.next_retry().is_some_and(|due| due <= now)) {
             self.nodes.remove(&mut self.refused, target);

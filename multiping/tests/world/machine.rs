@@ -226,10 +226,10 @@ impl Run<'_> {
             }
             self.log.timeout_checks.push(self.now);
             self.look();
-            self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
+            self.prober.handle_timeouts(self.instant(), |_| Some(1), |_| {});
             if self.rng.percent(5) {
                 // An extra call is harmless.
-                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_, _, _| {});
+                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_| {});
             }
             if self.prober.is_done() {
                 return self.finish();
