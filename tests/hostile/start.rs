@@ -52,7 +52,7 @@ fn arguments_may_be_long_and_many() {
         };
         // The longest argument is 128 KiB (execve(2)).
         let long = |byte: u8| vec![byte; (128 << 10) - 1];
-        for byte in [b'1', b'-', b'\n', b'%', b'\x1b', b'\xff'] {
+        for byte in *b"1-\n%\x1b\xff" {
             let long = long(byte);
             let long = OsStr::from_bytes(&long);
             refused(&[long], "a long argument");
