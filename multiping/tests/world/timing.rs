@@ -152,10 +152,11 @@ impl Oracle<'_> {
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
         let each = self.world.plan.timeout() + self.world.plan.spacing() + interval + MIN_SLEEP + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
-        // A target is refused for a minute at most, between its attempts and after them, and tried
-        // again in rounds.
-        let refused = self.log.departures.iter().filter(|probe| probe.refused.is_some()).count();
-        let minutes = if refused > 0 { Duration::from_secs(130) * (attempts + 2) } else { Duration::ZERO };
+        // A target is refused for a minute at most, between its attempts and after them. Then it is
+        // set aside until all others are done, and has its own attempts after that.
+        let was_refused = self.log.departures.iter().any(|probe| probe.refused.is_some());
+        let minutes = if was_refused { Duration::from_secs(130) * (attempts + 2) } else { Duration::ZERO };
+        let attempts = if was_refused { 2 * attempts } else { attempts };
         let outages: Duration = self.world.outages.iter().map(|outage| outage.time.end - outage.time.start).sum();
         let slow_start = self.slow_start(&run);
         let bound = packets
