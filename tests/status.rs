@@ -86,7 +86,7 @@ fn a_summary_has_the_figures_of_the_wire() {
         );
         let [counts @ .., elapsed, min, median, mean, p99, max] = &figures[..] else { panic!("{figures:?}") };
         let sent = lab.seen().len() as f64;
-        // In the order of the words above. How often the kernel is asked once more is a matter of time.
+        // In the order of the words above. How often the kernel is asked again depends on time.
         let refused = counts[11];
         assert!(refused >= 3.0, "{}", outcome.stderr);
         let expected = [11.0, 8.0, 3.0, 0.0, sent, 8.0, 1.0, 2.0, 1.0, 2.0, 0.0, refused, 0.0];
