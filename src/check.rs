@@ -2,7 +2,7 @@
 //! commands that would help where something is missing.
 //!
 //! It is made at the point where a run would read its list, after the same steps, and asks the
-//! kernel rather than the program. It knows nothing of targets.
+//! kernel rather than the program. No target is probed.
 
 use std::env;
 use std::fmt::{self, Display, Formatter};

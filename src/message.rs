@@ -16,7 +16,7 @@ use multiping::prober::Answered;
 
 pub use crate::message::reject::Reject;
 
-/// What the parent process is told. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
+/// The exit code. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
 /// with a reason for the others, and uses 98 and 99 itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -53,7 +53,7 @@ pub enum Error {
         /// The value as typed.
         value: Quoted,
         /// What the option takes.
-        wanted: &'static str,
+        expected: &'static str,
     },
     /// More data in a probe than ordinary users may send: the size, the limit, and the family that
     /// it is for.
@@ -200,7 +200,7 @@ impl Display for Error {
         match self {
             Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
-            Error::BadValue { option, value, wanted } => write!(f, "{option}: bad value {value} (give {wanted})"),
+            Error::BadValue { option, value, expected } => write!(f, "{option}: bad value {value} (give {expected})"),
             Error::TooMuchData(size, limit, family) => {
                 write!(f, "--size={size}: more than {limit} bytes over {family} (the limit for ordinary users)")
             }

@@ -27,7 +27,7 @@ const POLLED: rlim_t = 3;
 pub enum Seccomp {
     /// It does, with EPERM.
     On,
-    /// It did not accept the filter: built without seccomp, or forbidden by whatever started us.
+    /// It did not accept the filter: built without seccomp, or an outer filter forbids it.
     Refused(io::Error),
     /// There is no filter for this architecture.
     Unsupported,

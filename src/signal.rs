@@ -68,7 +68,7 @@ impl Signals {
         Ok(Signals { descriptor, ignored, pid: process::id(), alarm: None })
     }
 
-    /// Makes [`Event::Alarm`] arrive after `time`, whatever is being waited for then.
+    /// Makes [`Event::Alarm`] arrive after `time`, also during a blocking wait.
     pub fn set_alarm(&mut self, time: Duration) -> Result<(), Error> {
         let set = || {
             let notify = SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 };

@@ -237,7 +237,7 @@ fn results_without_a_reader_do_not_delay_the_end() {
 fn a_terminal_without_a_reader_does_not_delay_the_end() {
     lab::play(|lab| {
         let Ok(pty) = openpty(None, None) else {
-            return lab::skip("a_terminal_without_a_reader_does_not_delay_the_end", "no pseudo-terminal can be had");
+            return lab::skip("a_terminal_without_a_reader_does_not_delay_the_end", "no pseudo-terminal");
         };
         let mut command = lab.command();
         command.args(["--deadline=3", "--max-pps=unlimited"]);

@@ -1,7 +1,7 @@
 //! System calls that the kernel lacks or a filter refuses: a run works without them, or fails.
 //!
 //! gVisor and WSL 1 have neither all packet filters nor time stamps of receipt; seccomp profiles
-//! and security modules forbid whatever they like. Here seccomp plays all of them.
+//! and security modules may forbid any call. Here a seccomp filter simulates all of them.
 
 #![cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 

@@ -186,24 +186,17 @@ const HAS_FILTER: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod where_filters_are_refused {
-    use std::env::consts::ARCH;
-
     use nix::libc;
-    use seccompiler::{SeccompAction, SeccompFilter, apply_filter};
 
     use super::*;
+    use crate::lab::seccomp::refuse;
 
     const ALIVE: &str = "10.0.0.1";
     const REFUSALS: [Errno; 3] = [Errno::ENOSYS, Errno::EPERM, Errno::EINVAL];
 
-    /// From now on, this thread and what it starts get this error for every filter that they
-    /// install.
+    /// Makes the installation of a filter fail with this error.
     fn refuse_filters(errno: Errno) {
-        let rules = [(libc::SYS_seccomp, vec![])].into();
-        let refuse = SeccompAction::Errno(errno as i32 as u32);
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCH.try_into().expect("it is known"));
-        let program: Vec<_> = filter.and_then(TryInto::try_into).expect("a filter");
-        apply_filter(&program).expect("the kernel takes filters");
+        refuse(&[(libc::SYS_seccomp, &[])], errno);
     }
 
     #[test]
@@ -227,10 +220,7 @@ mod where_filters_are_refused {
             lab.host(SILENT, Behaviour::silent());
             for errno in REFUSALS {
                 let run = |args: &[&str]| {
-                    let running = lab.inside(|| {
-                        refuse_filters(errno);
-                        Running::start(lab.command().args(args)).expect("the program can be started")
-                    });
+                    let running = lab.start_under(|| refuse_filters(errno), lab.command().args(args));
                     running.finish(LIMIT)
                 };
                 let report = run(&["--check"]).stdout;

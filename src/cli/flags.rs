@@ -41,8 +41,8 @@ pub const FLAGS: &[Flag] = &[
         help: "wait this long for each reply: seconds, or with a unit (1.5s, 500ms)",
         default: Some(|| Plan::default().timeout().as_secs_f64().to_string()),
         apply: Apply::Set(|options, value| {
-            const WANTED: &str = "0.001 to 200 seconds, as in 5, 1.5s or 500ms";
-            options.plan = checked(parse_time(value), |time| options.plan.with_timeout(time), WANTED)?;
+            const EXPECTED: &str = "0.001 to 200 seconds, as in 5, 1.5s or 500ms";
+            options.plan = checked(parse_time(value), |time| options.plan.with_timeout(time), EXPECTED)?;
             Ok(())
         }),
     },
@@ -53,8 +53,8 @@ pub const FLAGS: &[Flag] = &[
         help: "send until N replies per target; print their mean RTT",
         default: Some(|| Plan::default().responses().to_string()),
         apply: Apply::Set(|options, value| {
-            const WANTED: &str = "a whole number from 1 to 255";
-            options.plan = checked(parse_unsigned(value), |number| options.plan.with_responses(number), WANTED)?;
+            const EXPECTED: &str = "a whole number from 1 to 255";
+            options.plan = checked(parse_unsigned(value), |number| options.plan.with_responses(number), EXPECTED)?;
             Ok(())
         }),
     },
@@ -65,10 +65,10 @@ pub const FLAGS: &[Flag] = &[
         help: "packets per second, retries included, or `unlimited`",
         default: Some(|| Plan::default().rate().to_string()),
         apply: Apply::Set(|options, value| {
-            const WANTED: &str = "0.01 to 10000000 packets a second, or unlimited";
+            const EXPECTED: &str = "0.01 to 10000000 packets a second, or unlimited";
             let rate = match value.to_str() {
                 Some("unlimited") => Rate::UNLIMITED,
-                _ => checked(parse_decimal(value), Rate::per_second, WANTED)?,
+                _ => checked(parse_decimal(value), Rate::per_second, EXPECTED)?,
             };
             options.plan = options.plan.with_rate(rate);
             Ok(())
@@ -81,9 +81,9 @@ pub const FLAGS: &[Flag] = &[
         help: "exit within TIME of the start, finished or not",
         default: None,
         apply: Apply::Set(|options, value| {
-            const WANTED: &str = "0.001 to 1000000 seconds, as in 60, 1.5s or 500ms";
+            const EXPECTED: &str = "0.001 to 1000000 seconds, as in 60, 1.5s or 500ms";
             let range = Duration::from_millis(1)..=Duration::from_secs(1_000_000);
-            options.deadline = Some(in_range(parse_time(value), range, WANTED)?);
+            options.deadline = Some(in_range(parse_time(value), range, EXPECTED)?);
             Ok(())
         }),
     },
@@ -152,8 +152,8 @@ pub const FLAGS: &[Flag] = &[
         help: "fill the data, after its first 16 bytes, with these bytes (up to 16)",
         default: None,
         apply: Apply::Set(|options, value| {
-            const WANTED: &str = "1 to 16 bytes in hexadecimal, as in ff00";
-            checked(parse_hex(value), |pattern| options.packet.set_pattern(pattern), WANTED)
+            const EXPECTED: &str = "1 to 16 bytes in hexadecimal, as in ff00";
+            checked(parse_hex(value), |pattern| options.packet.set_pattern(pattern), EXPECTED)
         }),
     },
     Flag {
@@ -324,13 +324,13 @@ const fn ignored(short: char, value: Value) -> Flag {
 }
 
 fn set_source(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
-    const WANTED: ValueError = ValueError::Invalid("one address of this machine");
-    let text = value.to_str().ok_or(WANTED)?;
+    const EXPECTED: ValueError = ValueError::Invalid("one address of this machine");
+    let text = value.to_str().ok_or(EXPECTED)?;
     let (address, zone) = match text.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
         None => (text, None),
     };
-    let ip: IpAddr = address.parse().map_err(|_| WANTED)?;
+    let ip: IpAddr = address.parse().map_err(|_| EXPECTED)?;
     let why = if ip.is_unspecified() {
         Some("the unspecified address")
     } else if ip.is_multicast() {
@@ -357,12 +357,12 @@ fn set_source(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
 }
 
 fn set_tos(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
-    const WANTED: &str = "0 to 255, or 0x00 to 0xff";
+    const EXPECTED: &str = "0 to 255, or 0x00 to 0xff";
     options.packet.set_tos(match value.as_bytes().strip_prefix(b"0x") {
-        None => parse_u8(value, 0..=255, WANTED)?,
+        None => parse_u8(value, 0..=255, EXPECTED)?,
         Some(digits) => match parse_hex(OsStr::from_bytes(digits)).as_deref() {
             Some(&[tos]) => tos,
-            _ => return Err(ValueError::Invalid(WANTED)),
+            _ => return Err(ValueError::Invalid(EXPECTED)),
         },
     });
     Ok(())
@@ -385,9 +385,9 @@ fn set_lines(options: &mut Options, lines: Lines) -> Result<(), ValueError> {
 }
 
 fn set_interval(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
-    const WANTED: &str = "milliseconds from 0.0001 to 100000, or 0 for unlimited";
-    let ms = parse_decimal(value).ok_or(ValueError::Invalid(WANTED))?;
-    let rate = if ms == 0.0 { Rate::UNLIMITED } else { checked(Some(1000.0 / ms), Rate::per_second, WANTED)? };
+    const EXPECTED: &str = "milliseconds from 0.0001 to 100000, or 0 for unlimited";
+    let ms = parse_decimal(value).ok_or(ValueError::Invalid(EXPECTED))?;
+    let rate = if ms == 0.0 { Rate::UNLIMITED } else { checked(Some(1000.0 / ms), Rate::per_second, EXPECTED)? };
     options.plan = options.plan.with_rate(rate);
     Ok(())
 }

@@ -23,7 +23,7 @@ impl ValueError {
     /// The error to report about `option`.
     pub(super) fn about(self, option: String, value: &OsStr) -> Error {
         match self {
-            ValueError::Invalid(wanted) => Error::BadValue { option, value: value.as_bytes().into(), wanted },
+            ValueError::Invalid(expected) => Error::BadValue { option, value: value.as_bytes().into(), expected },
             ValueError::Unusable(error) => error,
         }
     }
@@ -54,8 +54,8 @@ pub(super) fn parse_decimal(value: &OsStr) -> Option<f64> {
 }
 
 /// A whole number in `range`.
-pub(super) fn parse_u8(value: &OsStr, range: RangeInclusive<u8>, wanted: &'static str) -> Result<u8, ValueError> {
-    in_range(parse_unsigned(value), range, wanted)
+pub(super) fn parse_u8(value: &OsStr, range: RangeInclusive<u8>, expected: &'static str) -> Result<u8, ValueError> {
+    in_range(parse_unsigned(value), range, expected)
 }
 
 /// A whole number without a sign.
@@ -77,16 +77,16 @@ pub(super) fn parse_hex(value: &OsStr) -> Option<Vec<u8>> {
 pub(super) fn checked<T, U>(
     value: Option<T>,
     check: impl FnOnce(T) -> Result<U, OutOfRange>,
-    wanted: &'static str,
+    expected: &'static str,
 ) -> Result<U, ValueError> {
-    value.and_then(|value| check(value).ok()).ok_or(ValueError::Invalid(wanted))
+    value.and_then(|value| check(value).ok()).ok_or(ValueError::Invalid(expected))
 }
 
 /// The value, if there is one and it is in `range`.
 pub(super) fn in_range<T: PartialOrd>(
     value: Option<T>,
     range: RangeInclusive<T>,
-    wanted: &'static str,
+    expected: &'static str,
 ) -> Result<T, ValueError> {
-    value.filter(|value| range.contains(value)).ok_or(ValueError::Invalid(wanted))
+    value.filter(|value| range.contains(value)).ok_or(ValueError::Invalid(expected))
 }
