@@ -81,7 +81,7 @@ impl Run {
 
     /// What is done while reads work, apart from reading.
     fn turn(&mut self) -> Option<Wait> {
-        self.prober.handle_timeouts(self.now, |_| Some(1), |_, _, _| {});
+        self.prober.handle_timeouts(self.now, |_| Some(1), |_| {});
         let probes = self.prober.poll_send(self.now).to_vec();
         for probe in &probes {
             self.sent.push(self.now - self.start);
