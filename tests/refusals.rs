@@ -53,16 +53,16 @@ fn without_time_stamps_replies_are_timed_when_they_are_read() {
         }
         // Packets leave every 20 ms: a reply that waited for its turn until then would be as late.
         let input = list(&far) + &list(&alive) + &list(&v6) + SILENT;
-        let args = ["--timeout=500ms", "--retries=1"];
+        let args = ["--timeout=2s", "--retries=1"];
         let outcome = run_without(lab, &[TIMESTAMPS], Errno::ENOPROTOOPT, &args, &input);
         let message = "xymonping: receive time stamps: Protocol not available (RTTs are taken when replies are read, and \
                      too long by the wait for that)\n";
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), message), "{outcome:?}");
         assert_eq!(outcome.verdict_of(SILENT), "unreachable");
         let near = [alive, v6].concat();
-        let mut rtts: Vec<_> = near.iter().filter_map(|host| outcome.rtt_of(host)).collect();
-        rtts.sort();
-        assert!(rtts[rtts.len() / 2] < ms(10), "{outcome:?}");
+        // The shortest, because on a busy machine any of them may be read late.
+        let shortest = near.iter().filter_map(|host| outcome.rtt_of(host)).min();
+        assert!(shortest.is_some_and(|rtt| rtt < ms(10)), "{outcome:?}");
         assert!(far.iter().all(|host| outcome.rtt_of(host).is_some_and(|rtt| rtt >= ms(150))), "{outcome:?}");
         let all = [far, near].concat();
         assert_all(&outcome, &all, true);
