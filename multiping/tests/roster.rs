@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+#[path = "roster/endless.rs"]
+mod endless;
 #[path = "roster/machine.rs"]
 mod machine;
 #[path = "roster/model.rs"]

@@ -162,11 +162,8 @@ impl Roster {
     pub fn remove(&mut self, id: RosterId) -> bool {
         let Some(index) = self.find(id) else { return false };
         self.retire(index);
+        self.forget_flights(index);
         let slot = &mut self.slots[index as usize];
-        while slot.oldest_attempt != slot.next_attempt {
-            self.flights.remove(index, slot.oldest_attempt);
-            slot.oldest_attempt = slot.oldest_attempt.wrapping_add(1);
-        }
         if slot.end == End::Done {
             self.done.retain(|&done| done != index);
         } else {
@@ -179,21 +176,43 @@ impl Roster {
     }
 
     /// Sends no more to a target; what is in flight may still be answered, and then the target is
-    /// done. Returns whether the target is there.
+    /// done. What has no timeout has timed out. Returns whether the target is there.
     pub fn finish(&mut self, id: RosterId) -> bool {
         let Some(index) = self.find(id) else { return false };
         self.retire(index);
+        self.end_endless(index, None);
         self.end_if_idle(index);
         true
     }
 
+    /// Probes a target at another address from now on, as when a name has got another one. Nothing
+    /// more is reported of the probes in flight. Returns whether the target is there.
+    pub fn set_address(&mut self, id: RosterId, address: Address) -> bool {
+        let Some(index) = self.find(id) else { return false };
+        if self.slots[index as usize].address != Some(address) {
+            self.forget_flights(index);
+            let slot = &mut self.slots[index as usize];
+            (slot.address, slot.in_flight) = (Some(address), 0);
+            if slot.place == Place::Blocked {
+                let due = slot.due(self.handed_over);
+                self.enqueue(index, due);
+            }
+            self.end_if_idle(index);
+        }
+        true
+    }
+
     /// Probes a target by another schedule from `now` on, as if it were new. What is in flight
-    /// keeps its timeout. Returns whether the target is there and not finished.
+    /// keeps its timeout; what has none gets the new one. Returns whether the target is there and not finished.
     pub fn reschedule(&mut self, id: RosterId, schedule: &Schedule, now: Instant) -> bool {
         let Some(index) = self.find_open(id) else { return false };
         self.withdraw(index);
         self.load -= load_of(self.slots[index as usize].period);
-        self.follow(index, schedule, self.nanos(now));
+        let now = self.nanos(now);
+        self.follow(index, schedule, now);
+        if let Some(timeout) = schedule.timeout() {
+            self.end_endless(index, Some(timeout.as_nanos() as u64));
+        }
         true
     }
 
@@ -330,6 +349,15 @@ impl Roster {
             Place::Queued => self.due.mark_stale(|entry| is_queued(&self.slots, entry)),
             Place::Ready => self.ready.retain(|entry| entry.slot != index),
             Place::Blocked | Place::Nowhere => {}
+        }
+    }
+
+    /// Forgets all probes to a target. Replies to them are nobody's.
+    fn forget_flights(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        while slot.oldest_attempt != slot.next_attempt {
+            self.flights.remove(index, slot.oldest_attempt);
+            slot.oldest_attempt = slot.oldest_attempt.wrapping_add(1);
         }
     }
 

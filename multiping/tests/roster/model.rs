@@ -195,7 +195,11 @@ impl Model {
         assert_eq!(number, target.probes.len(), "probes of a target are numbered one by one");
         assert!(target.due().is_some_and(|due| due <= at), "{target:?} has no probe at {at:?}");
         assert!(!target.is_full(), "too many in flight: {target:?}");
-        target.probes.push(Probe { sent: at, timeout: target.schedule.timeout(), end: None });
+        target.probes.push(Probe {
+            sent: at,
+            timeout: target.schedule.timeout().expect("the model knows only timeouts"),
+            end: None,
+        });
         if refused {
             target.probes[number].end = Some(End::Refused);
         } else {

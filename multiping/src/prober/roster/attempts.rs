@@ -6,7 +6,7 @@ use crate::address::{Address, TargetId};
 use crate::alloc::OutOfMemory;
 use crate::prober::MAX_BATCH;
 use crate::prober::roster::flights::{Flight, State};
-use crate::prober::roster::slot::Place;
+use crate::prober::roster::slot::{End, NEVER, Place};
 use crate::prober::roster::{Roster, is_queued};
 use crate::prober::strategy::{Attempt, Strategy, TimedOut, Timeout};
 
@@ -59,6 +59,7 @@ impl Strategy for Roster {
         self.flights.insert(target.0, attempt, at, slot.timeout);
         slot.in_flight += 1;
         self.skip_forgotten(target.0);
+        self.give_up_oldest(target.0, at);
         if is_last {
             self.retire(target.0);
         }
@@ -86,8 +87,11 @@ impl Strategy for Roster {
         }
     }
 
-    fn record_reply(&mut self, target: TargetId, attempt: u32, _rtt: Duration) {
-        self.flights.set(target.0, attempt, State::Answered);
+    fn record_reply(&mut self, target: TargetId, attempt: u32, rtt: Duration) {
+        let sent = self.flights.get(target.0, attempt).map_or(0, |flight| flight.sent);
+        let at = sent.saturating_add(rtt.as_nanos() as u64);
+        self.flights.set(target.0, attempt, State::Answered, at);
+        self.hasten_turn(target.0, at);
         self.slots[target.index()].mark_answered(attempt);
         self.land(target.0);
     }
@@ -102,7 +106,7 @@ impl Strategy for Roster {
 
     fn record_late(&mut self, target: TargetId, attempt: u32) -> Option<Timeout> {
         let state = self.flights.get(target.0, attempt)?.state;
-        self.flights.set(target.0, attempt, State::Answered);
+        self.flights.set(target.0, attempt, State::Answered, self.handed_over);
         self.slots[target.index()].mark_answered(attempt);
         match state {
             State::InFlight => {
@@ -127,7 +131,7 @@ impl Strategy for Roster {
             let address = self.slots[index as usize].address;
             let is_excused = address.is_some_and(|address| excused(address, sent));
             let timeout = if is_excused { Timeout::Doubtful } else { Timeout::Counted };
-            self.flights.set(index, attempt, State::TimedOut(timeout));
+            self.flights.set(index, attempt, State::TimedOut(timeout), now);
             self.land(index);
             on_timeout(TimedOut { target: TargetId(index), attempt, sent, timeout });
         }
@@ -179,11 +183,60 @@ impl Roster {
         while self.ready.len() < MAX_BATCH {
             let Some(entry) = self.due.pop(now, |entry| is_queued(&self.slots, entry)) else { return };
             let slot = &mut self.slots[entry.slot as usize];
-            if slot.in_flight < slot.max_in_flight {
+            if slot.has_room() {
                 slot.place = Place::Ready;
                 self.ready.push(entry);
             } else {
                 slot.place = Place::Blocked;
+            }
+        }
+    }
+
+    /// Where a target without a timeout has one probe more in flight than it may, the oldest one
+    /// has timed out at `at`.
+    fn give_up_oldest(&mut self, index: u32, at: u64) {
+        let slot = &self.slots[index as usize];
+        if slot.timeout != NEVER || slot.in_flight <= slot.max_in_flight {
+            return;
+        }
+        let (mut attempt, end) = (slot.oldest_attempt, slot.next_attempt);
+        while attempt != end && !self.give_up(index, attempt, at) {
+            attempt = attempt.wrapping_add(1);
+        }
+    }
+
+    /// Has a probe in flight without a timeout time out at `at`. Returns whether there was such a
+    /// one.
+    fn give_up(&mut self, index: u32, attempt: u32, at: u64) -> bool {
+        let sent = self.flights.get(index, attempt).map_or(0, |flight| flight.sent);
+        self.flights.set_timeout(index, attempt, at.saturating_sub(sent))
+    }
+
+    /// Gives a target's probes in flight that have no timeout this one, if there are any; `None`:
+    /// they have timed out.
+    pub(super) fn end_endless(&mut self, index: u32, timeout: Option<u64>) {
+        if !self.flights.has_endless() {
+            return;
+        }
+        let slot = &self.slots[index as usize];
+        let (mut attempt, end) = (slot.oldest_attempt, slot.next_attempt);
+        while attempt != end {
+            match timeout {
+                Some(timeout) => self.flights.set_timeout(index, attempt, timeout),
+                None => self.give_up(index, attempt, self.handed_over),
+            };
+            attempt = attempt.wrapping_add(1);
+        }
+    }
+
+    /// A reply that arrived at `at` makes the next turn due, where the schedule says so.
+    fn hasten_turn(&mut self, index: u32, at: u64) {
+        let slot = &mut self.slots[index as usize];
+        if slot.after_reply && slot.end == End::Open && slot.turn != NEVER && at < slot.turn {
+            slot.turn = at;
+            if slot.place == Place::Queued {
+                self.withdraw(index);
+                self.enqueue(index, at);
             }
         }
     }

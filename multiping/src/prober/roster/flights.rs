@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::alloc::{OutOfMemory, try_grow};
 use crate::prober::roster::lazy_heap::{Entry, LazyHeap};
+use crate::prober::roster::slot::NEVER;
 use crate::prober::strategy::Timeout;
 
 /// What became of a probe that was sent.
@@ -24,8 +25,15 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
     pub(super) sent: u64,
+    /// [`NEVER`]: none so far.
     pub(super) timeout: u64,
     pub(super) state: State,
+}
+
+impl Flight {
+    fn timeout_at(&self) -> u64 {
+        self.sent.saturating_add(self.timeout)
+    }
 }
 
 /// How many queues there are: 2^18 ms is more than half of the longest timeout and late time.
@@ -43,6 +51,8 @@ pub(super) struct Flights {
     /// that are known for more than twice as long are in another queue. What was removed is still
     /// there.
     ends: [VecDeque<(u32, u32)>; CLASSES],
+    /// How many are in none of these queues, because they have no timeout yet.
+    endless: usize,
 }
 
 impl Flights {
@@ -55,8 +65,9 @@ impl Flights {
     pub(super) fn reserve(&mut self, probes: usize) -> Result<(), OutOfMemory> {
         self.timeouts.reserve(self.timeouts.live() + probes)?;
         for queue in &mut self.ends {
-            if queue.capacity() < queue.len() + probes {
-                try_grow(queue.len(), || queue.try_reserve(probes))?;
+            let more = probes + self.endless;
+            if queue.capacity() < queue.len() + more {
+                try_grow(queue.len(), || queue.try_reserve(more))?;
             }
         }
         if self.map.len() + probes <= self.map.capacity() {
@@ -67,8 +78,29 @@ impl Flights {
 
     /// Adds a probe in flight, for which there is room.
     pub(super) fn insert(&mut self, slot: u32, attempt: u32, sent: u64, timeout: u64) {
-        self.map.insert(key(slot, attempt), Flight { sent, timeout, state: State::InFlight });
-        self.timeouts.push(Entry { at: sent.saturating_add(timeout), number: attempt, slot });
+        let flight = Flight { sent, timeout, state: State::InFlight };
+        self.map.insert(key(slot, attempt), flight);
+        self.timeouts.push(Entry { at: flight.timeout_at(), number: attempt, slot });
+        match timeout {
+            NEVER => self.endless += 1,
+            _ => self.push_end(slot, attempt, timeout),
+        }
+    }
+
+    /// Gives a probe in flight that has no timeout this one. Returns whether there was such a one.
+    pub(super) fn set_timeout(&mut self, slot: u32, attempt: u32, timeout: u64) -> bool {
+        let flight = self.map.get_mut(&key(slot, attempt));
+        let Some(flight) = flight.filter(|flight| flight.timeout == NEVER) else { return false };
+        flight.timeout = timeout;
+        let at = flight.timeout_at();
+        self.endless -= 1;
+        self.push_end(slot, attempt, timeout);
+        self.timeouts.mark_stale(|entry| in_flight(&self.map, entry));
+        self.timeouts.push(Entry { at, number: attempt, slot });
+        true
+    }
+
+    fn push_end(&mut self, slot: u32, attempt: u32, timeout: u64) {
         let class = (self.known_for(timeout) / 1_000_000).checked_ilog2().unwrap_or(0);
         self.ends[(class as usize).min(CLASSES - 1)].push_back((slot, attempt));
     }
@@ -78,8 +110,12 @@ impl Flights {
         self.map.get(&key(slot, attempt))
     }
 
-    /// Changes the state of a probe that is not in flight, or no longer.
-    pub(super) fn set(&mut self, slot: u32, attempt: u32, state: State) {
+    /// Changes the state of a probe that is not in flight, or no longer. One that had no timeout
+    /// is known for as long again as its reply took.
+    pub(super) fn set(&mut self, slot: u32, attempt: u32, state: State, at: u64) {
+        if let Some(flight) = self.get(slot, attempt).filter(|flight| flight.timeout == NEVER) {
+            self.set_timeout(slot, attempt, at.saturating_sub(flight.sent).min(NEVER - 1));
+        }
         if let Some(flight) = self.map.get_mut(&key(slot, attempt)) {
             let was_in_flight = flight.state == State::InFlight;
             flight.state = state;
@@ -92,6 +128,7 @@ impl Flights {
     /// Removes a probe, if it is known.
     pub(super) fn remove(&mut self, slot: u32, attempt: u32) {
         let Some(removed) = self.map.remove(&key(slot, attempt)) else { return };
+        self.endless -= usize::from(removed.timeout == NEVER);
         if removed.state == State::InFlight {
             self.timeouts.mark_stale(|entry| in_flight(&self.map, entry));
         }
@@ -120,9 +157,14 @@ impl Flights {
         }
     }
 
+    /// Whether any probe in flight has no timeout.
+    pub(super) fn has_endless(&self) -> bool {
+        self.endless > 0
+    }
+
     /// When the next probe in flight times out.
     pub(super) fn next_timeout(&self) -> Option<u64> {
-        self.timeouts.first().map(|entry| entry.at)
+        self.timeouts.first().map(|entry| entry.at).filter(|&at| at != NEVER)
     }
 
     /// Ends the flight of the next probe that has timed out by `now`: its slot, its attempt, and
@@ -146,7 +188,8 @@ impl Flights {
 }
 
 fn in_flight(map: &HashMap<u64, Flight, BuildHasherDefault<KeyHasher>>, entry: Entry) -> bool {
-    map.get(&key(entry.slot, entry.number)).is_some_and(|flight| flight.state == State::InFlight)
+    map.get(&key(entry.slot, entry.number))
+        .is_some_and(|flight| flight.state == State::InFlight && flight.timeout_at() == entry.at)
 }
 
 fn key(slot: u32, attempt: u32) -> u64 {

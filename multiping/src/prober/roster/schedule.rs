@@ -10,8 +10,9 @@ use crate::plan::{OutOfRange, Plan};
 pub struct Schedule {
     count: u32,
     period: Option<Duration>,
-    timeout: Duration,
+    timeout: Option<Duration>,
     max_in_flight: u16,
+    after_reply: bool,
     phase: Phase,
 }
 
@@ -33,8 +34,9 @@ impl Default for Schedule {
         Schedule {
             count: 0,
             period: Some(Duration::from_secs(1)),
-            timeout: Duration::from_secs(1),
+            timeout: Some(Duration::from_secs(1)),
             max_in_flight: u16::MAX,
+            after_reply: false,
             phase: Phase::Spread,
         }
     }
@@ -83,11 +85,24 @@ impl Schedule {
         if !Self::TIMEOUT.contains(&timeout) {
             return Err(OutOfRange);
         }
-        Ok(Schedule { timeout, ..self })
+        Ok(Schedule { timeout: Some(timeout), ..self })
     }
 
-    /// How many probes may be in flight at once; a further one waits until one of them has ended.
-    /// Default: 65,535, which is the most.
+    /// A probe may stay unanswered without end. It is given up, and has timed out, when one more is
+    /// sent than may be in flight, when its target is finished, or by the timeout of the next
+    /// schedule.
+    pub fn without_timeout(self) -> Self {
+        Schedule { timeout: None, ..self }
+    }
+
+    /// Whether a reply makes the next turn due at once; those after it follow a period later each.
+    /// Default: no.
+    pub fn with_after_reply(self, after_reply: bool) -> Self {
+        Schedule { after_reply, ..self }
+    }
+
+    /// How many probes may be in flight at once; a further one waits until one of them has ended,
+    /// or, without a timeout, is sent in the place of the oldest one. Default: 65,535, which is the most.
     ///
     /// # Errors
     ///
@@ -114,9 +129,14 @@ impl Schedule {
         self.period
     }
 
-    /// See [`Schedule::with_timeout`].
-    pub fn timeout(&self) -> Duration {
+    /// See [`Schedule::with_timeout`]; `None`: without end.
+    pub fn timeout(&self) -> Option<Duration> {
         self.timeout
+    }
+
+    /// See [`Schedule::with_after_reply`].
+    pub fn after_reply(&self) -> bool {
+        self.after_reply
     }
 
     /// See [`Schedule::with_max_in_flight`].

@@ -15,6 +15,7 @@ pub(super) struct Slot {
     pub(super) turn: u64,
     /// Between two turns; 0: there are none.
     pub(super) period: u64,
+    /// [`NEVER`]: there is none.
     pub(super) timeout: u64,
     /// Which of the last 64 attempts were answered, the last one in the lowest bit.
     answered: u64,
@@ -34,6 +35,8 @@ pub(super) struct Slot {
     pub(super) max_in_flight: u16,
     /// How many probes out of turn are to be sent.
     pub(super) extras: u16,
+    /// Whether a reply makes the next turn due at once.
+    pub(super) after_reply: bool,
     pub(super) place: Place,
     pub(super) end: End,
 }
@@ -98,9 +101,16 @@ impl Slot {
     pub(super) fn follow(&mut self, schedule: &Schedule, turn: u64) {
         self.turn = turn;
         self.period = schedule.period().map_or(0, |period| period.as_nanos() as u64);
-        self.timeout = schedule.timeout().as_nanos() as u64;
+        self.timeout = schedule.timeout().map_or(NEVER, |timeout| timeout.as_nanos() as u64);
+        self.after_reply = schedule.after_reply();
         self.turns = schedule.count();
         self.max_in_flight = schedule.max_in_flight();
+    }
+
+    /// Whether one more probe may be sent now. Without a timeout it may, in the place of another.
+    pub(super) fn has_room(&self) -> bool {
+        let max = if self.timeout == NEVER { u16::MAX } else { self.max_in_flight };
+        self.in_flight < max
     }
 
     /// When the next probe is due, if a probe out of turn is due at `extra`.
