@@ -28,6 +28,7 @@ use xymonping::message::{Error, Exit, Warning};
 use xymonping::notes::{self, Notes};
 use xymonping::privilege::Suspended;
 use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
+use xymonping::run::batch::{self, Batch};
 use xymonping::run::{self, Context, Log, Status};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
@@ -125,7 +126,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     let targets = addresses.len();
     let deadline = options.deadline.map(|time| start + time - run::time_to_report(targets).min(time / 2));
-    if let Some(warning) = run::too_slow(&options.plan, targets, deadline) {
+    if let Some(warning) = batch::too_slow(&options.plan, targets, deadline) {
         notes.say(warning);
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
@@ -139,8 +140,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
 
     // 6. Enter the sandbox, with seccomp or without; probe; report.
     sandbox::enter(&dropped)?;
-    let end = run::probe(&mut link, &mut prober, &mut context, &dropped);
-    let diagnosis = run::diagnose(&mut link, &prober);
+    let end = run::probe(&mut Batch, &mut link, &mut prober, &mut context, &dropped);
+    let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
     let outcome = Outcome::new(&prober, &diagnosis, end);
     notes.fail(&outcome.failures);
     let Missing { timestamps, filter } = link.missing();

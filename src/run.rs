@@ -1,8 +1,13 @@
 //! The program's loop around the engine: signals, deadline, status line and log.
+//!
+//! What a kind of run adds to it is a [`Mode`]: [`batch`] asks each target until it has answered,
+//! and [`statistics`] probes each of them again and again.
 
+pub mod batch;
 mod log;
 mod status;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
@@ -10,8 +15,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::Family;
 use multiping::net::Link;
-use multiping::plan::Plan;
-use multiping::prober::{Diagnosis, Event, Prober, Sweep, Wait};
+use multiping::prober::{Diagnosis, Event, Prober, Strategy, Verdicts, Wait};
 use multiping::turn;
 use nix::libc::c_ulong;
 use nix::sys::prctl;
@@ -19,7 +23,6 @@ use nix::sys::prctl;
 pub use crate::run::log::Log;
 pub use crate::run::status::Status;
 
-use crate::message::Warning;
 use crate::privilege::Dropped;
 use crate::report::End;
 use crate::signal::{self, Signals};
@@ -49,12 +52,39 @@ pub fn time_to_report(targets: usize) -> Duration {
     Duration::from_millis(20) + Duration::from_micros(targets as u64)
 }
 
-/// The warning that a list cannot be probed by the deadline. It is worth giving before the run,
-/// while there is time to interrupt it.
-pub fn too_slow(plan: &Plan, targets: usize, deadline: Option<Instant>) -> Option<Warning> {
-    let needed = targets.saturating_sub(1) as f64 / plan.rate().pps()?; // the first is sent at once
-    let available = deadline?.saturating_duration_since(now());
-    (needed > available.as_secs_f64()).then_some(Warning::TooSlow(targets, needed))
+/// What a kind of run adds to the loop.
+pub trait Mode {
+    /// What is probed when.
+    type Strategy: Strategy;
+
+    /// Something happened. Breaks with the signal that interrupts the writing of it.
+    fn handle(&mut self, _event: &Event) -> ControlFlow<signal::Event> {
+        ControlFlow::Continue(())
+    }
+
+    /// A turn is over. Breaks with a signal that came, as [`Mode::handle`].
+    fn handle_turn(&mut self, _prober: &mut Prober<Self::Strategy>, _now: Instant) -> ControlFlow<signal::Event> {
+        ControlFlow::Continue(())
+    }
+
+    /// When there has to be a turn for its own sake.
+    fn next_turn(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The signal of this name came. Returns how the run ends, if it ends now.
+    fn handle_stop(&mut self, prober: &mut Prober<Self::Strategy>, signal: &'static str, now: Instant) -> Option<End>;
+
+    /// The deadline is reached. Returns how the run ends.
+    fn handle_deadline(&mut self, prober: &mut Prober<Self::Strategy>) -> End;
+
+    /// Whether the run is over.
+    fn is_over(&self, prober: &Prober<Self::Strategy>, _now: Instant) -> bool {
+        prober.is_done()
+    }
+
+    /// The state of the run, for the status line.
+    fn progress(&self, prober: &Prober<Self::Strategy>, now: Instant) -> impl Display;
 }
 
 /// Signals, log, status line and deadline of a run.
@@ -69,11 +99,11 @@ pub struct Context<'a, W> {
     pub deadline: Option<Instant>,
 }
 
-/// Judges a run that has ended.
-pub fn diagnose(link: &mut Link, prober: &Prober<Sweep>) -> Diagnosis {
-    let mut diagnosis = Diagnosis::new(prober, |address| link.is_remote(address), link.has_global_ipv6());
+/// Judges a run that has ended, of whose targets `known` is known.
+pub fn diagnose<S: Strategy>(link: &mut Link, prober: &Prober<S>, known: &impl Verdicts) -> Diagnosis {
+    let mut diagnosis = Diagnosis::judge(prober, known, |address| link.is_remote(address), link.has_global_ipv6());
     for family in Family::BOTH {
-        let witnesses = diagnosis.witnesses(prober, family, |address| link.is_remote(address));
+        let witnesses = diagnosis.witnesses(known, family, |address| link.is_remote(address));
         // Whether there is a route can be asked; whether a firewall refuses packets only one can tell.
         let with_packet = diagnosis.refusals_of(family).any(|refusals| !refusals.is_no_way_out());
         if !witnesses.is_empty() && !link.can_send_to(&witnesses, with_packet) {
@@ -83,20 +113,27 @@ pub fn diagnose(link: &mut Link, prober: &Prober<Sweep>) -> Diagnosis {
     diagnosis
 }
 
-/// Probes until every target is settled, a signal comes, or the deadline is reached.
-pub fn probe<W: Write>(link: &mut Link, prober: &mut Prober<Sweep>, context: &mut Context<W>, _: &Dropped) -> End {
-    let end = probe_until(link, prober, context);
+/// Probes until the run is over, a signal ends it, or the deadline is reached.
+pub fn probe<M: Mode, W: Write>(
+    mode: &mut M,
+    link: &mut Link,
+    prober: &mut Prober<M::Strategy>,
+    context: &mut Context<W>,
+    _: &Dropped,
+) -> End {
+    let end = probe_until(mode, link, prober, context);
     context.status.wipe();
     end
 }
 
-fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober<Sweep>, context: &mut Context<W>) -> End {
+fn probe_until<M: Mode, W: Write>(
+    mode: &mut M,
+    link: &mut Link,
+    prober: &mut Prober<M::Strategy>,
+    context: &mut Context<W>,
+) -> End {
     let Context { signals, log, status, deadline } = context;
     let idents = link.idents();
-    let mut on_event = |event: Event| match log {
-        Some(log) => log.write(&event, idents),
-        None => ControlFlow::Continue(()),
-    };
     let mut next_signal_poll = now();
     loop {
         let now = now();
@@ -108,30 +145,45 @@ fn probe_until<W: Write>(link: &mut Link, prober: &mut Prober<Sweep>, context: &
         }
         let is_over = deadline.is_some_and(|deadline| deadline <= now);
         let ends = is_over || matches!(signal, Some(signal::Event::Stop(_) | signal::Event::Alarm));
+        let mut on_event = |event: Event| {
+            if let Some(log) = log {
+                log.write(&event, idents)?;
+            }
+            mode.handle(&event)
+        };
         let turned = if ends {
             turn::receive(link, prober, now, &mut on_event).map_continue(|()| None)
         } else {
             turn::turn(link, prober, now, &mut on_event)
         };
-        if prober.is_done() {
+        let handled = mode.handle_turn(prober, now);
+        if mode.is_over(prober, now) {
             return End::Complete;
         }
         if let Some((family, errno)) = prober.receive_failure(now) {
             return End::ReceivingFailed(family, errno);
         }
-        if let ControlFlow::Break(event) = turned {
-            signal.get_or_insert(event);
+        for flow in [turned.map_continue(|_| ()), handled] {
+            if let ControlFlow::Break(event) = flow {
+                signal.get_or_insert(event);
+            }
         }
         match signal {
-            Some(signal::Event::Stop(name)) => return End::Stopped(name),
-            Some(signal::Event::Alarm) => return End::Deadline(prober.stop()),
-            _ if is_over => return End::Deadline(prober.stop()),
-            Some(signal::Event::Status) => status.print(prober, now),
+            Some(signal::Event::Stop(name)) => {
+                if let Some(end) = mode.handle_stop(prober, name, now) {
+                    return end;
+                }
+            }
+            Some(signal::Event::Alarm) => return mode.handle_deadline(prober),
+            _ if is_over => return mode.handle_deadline(prober),
+            Some(signal::Event::Status) => status.print(mode.progress(prober, now)),
             None => {}
         }
-        status.renew(prober, now);
+        if status.is_due(now) {
+            status.renew(mode.progress(prober, now), now);
+        }
         if let ControlFlow::Continue(Some(Wait { until, for_replies })) = turned {
-            let until = [until, status.next(), *deadline].into_iter().flatten().min();
+            let until = [until, status.next(), mode.next_turn(), *deadline].into_iter().flatten().min();
             link.wait(Wait { until, for_replies }, signals.as_fd());
             next_signal_poll = now;
         }

@@ -30,7 +30,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
-pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals};
+pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals, Verdicts};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
 pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
 pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;

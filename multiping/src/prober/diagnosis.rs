@@ -2,8 +2,28 @@
 //! machine's.
 
 use crate::address::{Address, Family, PerFamily, TargetId};
-use crate::prober::{Prober, Sweep};
-use crate::tally::Verdict;
+use crate::prober::{Prober, Strategy, Sweep};
+use crate::tally::{Tally, Verdict};
+
+/// What is known of the targets of a run.
+pub trait Verdicts {
+    /// Every target with its address, in ascending order, and what is known of it.
+    fn verdicts(&self) -> impl Iterator<Item = (TargetId, Address, Verdict)>;
+
+    /// Whether replies came late from a target, and whether from another address where the source
+    /// is checked.
+    fn invalid_replies(&self, target: TargetId) -> (bool, bool);
+}
+
+impl Verdicts for Sweep {
+    fn verdicts(&self) -> impl Iterator<Item = (TargetId, Address, Verdict)> {
+        self.addresses().iter().map(|(target, address)| (target, address, self.verdict(target)))
+    }
+
+    fn invalid_replies(&self, target: TargetId) -> (bool, bool) {
+        self.tally(target).map_or((false, false), |tally: &Tally| (tally.was_late(), tally.had_other_source()))
+    }
+}
 
 /// Why this machine could not send to targets, where that is not particular to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,21 +106,32 @@ struct Refused {
 }
 
 impl Diagnosis {
-    /// Judges a run that has ended. `is_remote` says whether an address is another machine's: what
-    /// reaches this one says nothing of its network. `has_global_ipv6`: this machine has a global
-    /// IPv6 address; without one, IPv6 targets without a route are no fault of it.
+    /// Judges a sweep that has ended; see [`Diagnosis::judge`].
     pub fn new(prober: &Prober<Sweep>, is_remote: impl Fn(Address) -> bool, has_global_ipv6: bool) -> Self {
+        Diagnosis::judge(prober, prober.strategy(), is_remote, has_global_ipv6)
+    }
+
+    /// Judges a run that has ended, of whose targets `known` is known. `is_remote` says whether an
+    /// address is another machine's: what reaches this one says nothing of its network.
+    /// `has_global_ipv6`: this machine has a global IPv6 address; without one, IPv6 targets without
+    /// a route are no fault of it.
+    pub fn judge<S: Strategy>(
+        prober: &Prober<S>,
+        known: &impl Verdicts,
+        is_remote: impl Fn(Address) -> bool,
+        has_global_ipv6: bool,
+    ) -> Self {
         let mut diagnosis = Diagnosis { no_reference: prober.no_reference_answered(), ..Diagnosis::default() };
         let mut refused: PerFamily<Refused> = PerFamily::default();
         let mut total: PerFamily<usize> = PerFamily::default();
-        let sweep = prober.strategy();
-        for (target, address) in sweep.addresses().iter() {
+        for (target, address, verdict) in known.verdicts() {
             total[address.family()] += usize::from(is_remote(address));
-            match sweep.verdict(target) {
+            match verdict {
                 Verdict::Unreachable | Verdict::Refused { .. } if diagnosis.no_reference => diagnosis.undecided += 1,
                 Verdict::Unreachable => {
                     diagnosis.unreachable += 1;
-                    diagnosis.note_answer(prober, target, address);
+                    let is_damaged = prober.damaged_from().iter().any(|&from| address.is_source(from));
+                    diagnosis.note_answer(address, known.invalid_replies(target), is_damaged);
                 }
                 Verdict::Undecided => diagnosis.undecided += 1,
                 Verdict::Refused { errno, no_buffers, was_sent } => {
@@ -133,18 +164,16 @@ impl Diagnosis {
     /// [`Self::mark_lost`].
     pub fn witnesses(
         &self,
-        prober: &Prober<Sweep>,
+        known: &impl Verdicts,
         family: Family,
         is_remote: impl Fn(Address) -> bool,
     ) -> Vec<Address> {
         if self.fault[family].is_some() || self.no_reference || self.refusals_of(family).next().is_none() {
             return Vec::new();
         }
-        let sweep = prober.strategy();
-        let is_alive = |target| matches!(sweep.verdict(target), Verdict::Alive(_));
         let alive = || {
-            let of_family = sweep.addresses().iter().filter(|(_, address)| address.family() == family);
-            of_family.filter(|&(target, address)| is_alive(target) && is_remote(address)).map(|(_, address)| address)
+            let alive = known.verdicts().filter(|(.., verdict)| matches!(verdict, Verdict::Alive(_)));
+            alive.map(|(_, address, _)| address).filter(|&address| address.family() == family && is_remote(address))
         };
         let step = alive().count().div_ceil(MAX_WITNESSES).max(1);
         alive().step_by(step).collect()
@@ -179,11 +208,7 @@ impl Diagnosis {
         }
     }
 
-    fn note_answer(&mut self, prober: &Prober<Sweep>, target: TargetId, address: Address) {
-        let tally = prober.strategy().tally(target);
-        let late = tally.is_some_and(|tally| tally.was_late());
-        let other_source = tally.is_some_and(|tally| tally.had_other_source());
-        let damaged = prober.damaged_from().iter().any(|&from| address.is_source(from));
+    fn note_answer(&mut self, address: Address, (late, other_source): (bool, bool), damaged: bool) {
         let answered = &mut self.answered;
         answered.late += usize::from(late);
         answered.other_source += usize::from(other_source);

@@ -416,7 +416,8 @@ impl Run<'_> {
         let mut diagnosis = Diagnosis::new(prober, |_| true, true);
         for family in Family::BOTH {
             let is_refused = |&address: &Address| matches!(self.error(address), Some(SendError::Refused { .. }));
-            self.log.refused_witnesses[family] = diagnosis.witnesses(prober, family, |_| true).iter().any(is_refused);
+            self.log.refused_witnesses[family] =
+                diagnosis.witnesses(prober.strategy(), family, |_| true).iter().any(is_refused);
             if self.log.refused_witnesses[family] {
                 diagnosis.mark_lost(family);
             }
