@@ -2,7 +2,7 @@
 //! `completions bash`, `zsh` or `fish`.
 //!
 //! An example rather than an option of the program, because a setuid binary should not contain what
-//! only a build needs. Ignored letters are not completed.
+//! only a build needs. Letters without an effect are not completed.
 
 use std::env;
 use std::io::{self, Write};
@@ -178,7 +178,7 @@ mod tests {
             }
             if let Some(short) = flag.short {
                 let typed = format!("-{short}");
-                let has_effect = !flag.is_ignored();
+                let has_effect = flag.has_effect();
                 assert_eq!((has(zsh, &typed), has(bash, &typed)), (has_effect, has_effect), "{typed}");
                 assert_eq!(fish.contains(&format!(" -s {short} ")), has_effect, "{typed}");
             }

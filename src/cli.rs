@@ -223,6 +223,7 @@ impl Options {
             Apply::SetOptional(set) => set(self, value).map_err(|error| error.about(name, text))?,
             Apply::Ignore if self.ignored.contains(&name) => {}
             Apply::Ignore => self.ignored.push(name),
+            Apply::Refuse(what, hint) => return Err(Error::NotAvailable { option: name, what, hint }),
         }
         Ok(None)
     }
@@ -297,8 +298,11 @@ impl Display for Help {
             };
             writeln!(f, "  {name:18} {}", flag.short_help())?;
         }
-        let others: String = FLAGS.iter().filter(|flag| flag.is_ignored()).filter_map(|flag| flag.short).collect();
-        writeln!(f, "  The others (-{others}) are ignored.")
+        let letters_of = |is_wanted: fn(&Flag) -> bool| -> String {
+            FLAGS.iter().filter(|flag| is_wanted(flag)).filter_map(|flag| flag.short).collect()
+        };
+        let (refused, ignored) = (letters_of(Flag::is_refused), letters_of(Flag::is_ignored));
+        writeln!(f, "  The others are refused (-{refused}) or ignored (-{ignored}).")
     }
 }
 

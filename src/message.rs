@@ -44,6 +44,15 @@ impl From<Exit> for std::process::ExitCode {
 pub enum Error {
     /// An option that is not in the table.
     UnknownOption(Quoted),
+    /// An option of fping whose effect is not available.
+    NotAvailable {
+        /// The option as typed.
+        option: String,
+        /// What is not available.
+        what: &'static str,
+        /// What to do instead.
+        hint: &'static str,
+    },
     /// The command line cannot be split into options and values; lexopt's words.
     BadUsage(String),
     /// A value that its option does not take.
@@ -134,6 +143,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::UnknownOption(_)
+            | Error::NotAvailable { .. }
             | Error::BadUsage(_)
             | Error::BadValue { .. }
             | Error::TooMuchData(..)
@@ -199,6 +209,7 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
+            Error::NotAvailable { option, what, hint } => write!(f, "{option}: {what} is not available ({hint})"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
             Error::BadValue { option, value, expected } => write!(f, "{option}: bad value {value} (give {expected})"),
             Error::TooMuchData(size, limit, family) => {

@@ -40,6 +40,9 @@ const BRIEF: [&str; 2] = ["--retries=1", "--timeout=500ms"];
 const WITH_VALUE: &str = "bBcCfHiIkOpQrStTxX";
 const WITHOUT_VALUE: &str = "46aAdDeghJlmMnNoqRsuv";
 
+/// Those that are refused.
+const REFUSED: &str = "cCgJlQ";
+
 /// The program refuses these arguments with this message, and sends no packet.
 fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], message: &str) {
     lab.forget();
@@ -148,10 +151,12 @@ fn times_are_seconds_or_carry_a_unit() {
         ("200000ms", ms(200_000)),
         ("0.1s", ms(100)),
         ("2.5ms", Duration::from_micros(2500)),
+        ("1m", ms(60_000)),
+        ("0.5m", ms(30_000)),
     ] {
         assert_eq!(parsed(&["--timeout", text]).plan.timeout(), time, "{text}");
     }
-    const GARBAGE: [&str; 24] = [
+    const GARBAGE: [&str; 27] = [
         "",
         "0",
         "0.0",
@@ -168,8 +173,11 @@ fn times_are_seconds_or_carry_a_unit() {
         "inf",
         "nan",
         "infinity",
-        "1m",
+        "m",
+        "4m",
         "1h",
+        "1M",
+        "1min",
         "1 s",
         " 1",
         "0.0009",
@@ -180,7 +188,7 @@ fn times_are_seconds_or_carry_a_unit() {
     for garbage in GARBAGE {
         assert_eq!(
             refusal(&["--timeout", garbage]),
-            format!("--timeout: bad value \"{garbage}\" (give 0.001 to 200 seconds, as in 5, 1.5s or 500ms)")
+            format!("--timeout: bad value \"{garbage}\" (give 0.001 to 200 seconds, as in 5, 500ms or 1m)")
         );
     }
 }
@@ -257,7 +265,7 @@ fn a_bad_number_ends_the_program_before_a_packet_is_sent() {
             (&["-r", "-2", ALIVE], r#"-r: bad value "-2" (give a whole number from 0 to 255)"#),
             (
                 &["--timeout=nan", ALIVE],
-                r#"--timeout: bad value "nan" (give 0.001 to 200 seconds, as in 5, 1.5s or 500ms)"#,
+                r#"--timeout: bad value "nan" (give 0.001 to 200 seconds, as in 5, 500ms or 1m)"#,
             ),
             (&["-t", "nan", ALIVE], r#"-t: bad value "nan" (give 1 to 200000 milliseconds)"#),
             (&["-i", "x", ALIVE], r#"-i: bad value "x" (give milliseconds from 0.0001 to 100000, or 0 for unlimited)"#),
@@ -396,11 +404,17 @@ fn an_option_without_a_value_takes_none() {
 fn values_of_fpings_letters_are_never_taken_for_addresses() {
     lab::play(|lab| {
         const VALUE: &str = "10.9.9.9";
-        let acting = ['b', 'f', 'H', 'i', 'I', 'O', 'r', 'S', 't'];
-        for letter in WITH_VALUE.chars().filter(|letter| !acting.contains(letter)) {
+        let acting = "bfHiIOrSt";
+        for letter in WITH_VALUE.chars().filter(|&letter| !acting.contains(letter)) {
             let (attached, alone, bundled) =
                 (format!("-{letter}{VALUE}"), format!("-{letter}"), format!("-Ae{letter}"));
             for args in [&[&*attached][..], &[&*alone, VALUE], &[&*bundled, VALUE]] {
+                if REFUSED.contains(letter) {
+                    // An address among the operands would keep the list from being read.
+                    let args = args.iter().map(OsString::from);
+                    assert!(cli::parse(args, &Limits::ROOT).awaits_list, "-{letter}");
+                    continue;
+                }
                 let outcome = succeeds(lab, args, ALIVE);
                 assert_eq!(addresses(&outcome), [ALIVE], "{args:?}");
                 let ignored = format!("xymonping: -{letter}: ignored (fping options without an equivalent here)\n");
@@ -414,12 +428,46 @@ fn values_of_fpings_letters_are_never_taken_for_addresses() {
 
 #[test]
 fn fpings_letters_without_a_value_leave_addresses_alone() {
-    for letter in WITHOUT_VALUE.chars().filter(|&letter| !"hv".contains(letter)) {
+    for letter in WITHOUT_VALUE.chars().filter(|&letter| !"hv".contains(letter) && !REFUSED.contains(letter)) {
         let options = parsed(&[&format!("-{letter}"), ALIVE]);
         assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]), "-{letter}");
-        let is_ignored = !"46aAeMqu".contains(letter);
+        let is_ignored = !"46aAeMqsu".contains(letter);
         assert_eq!(options.warnings.len(), usize::from(is_ignored), "-{letter}");
     }
+}
+
+#[test]
+fn letters_that_ask_for_another_kind_of_output_are_refused() {
+    lab::play(|lab| {
+        for (args, words) in [
+            (
+                &["-c3", ALIVE][..],
+                "-c: fping's count mode is not available (--responses=N gives the mean RTT of N replies)",
+            ),
+            (
+                &["-qC", "3", ALIVE],
+                "-C: fping's count mode is not available (--responses=N gives the mean RTT of N replies)",
+            ),
+            (&["-l", ALIVE], "-l: fping's loop mode is not available (start it repeatedly, as from cron)"),
+            (
+                &["-Q", "60", ALIVE],
+                "-Q: fping's report at intervals is not available (start it repeatedly, as from cron)",
+            ),
+            (
+                &["-Aeg", "10.0.0.1", "10.0.0.3"],
+                "-g: generating targets is not available (give a list: seq -f 10.0.0.%g 1 254 | xymonping)",
+            ),
+            (&["-J", ALIVE], "-J: JSON output is not available (leave it out for one line of text per target)"),
+        ] {
+            refuses(lab, args, words);
+        }
+    });
+    for letter in REFUSED.chars() {
+        assert!(refusal(&[&format!("-{letter}"), "3"]).contains(" is not available ("), "-{letter}");
+    }
+    // The first error is the one that is reported, and help is given all the same.
+    assert!(refusal(&["--bogus", "-l"]).starts_with("\"--bogus\": unknown option"));
+    assert!(refusal(&["-l", "--bogus"]).starts_with("-l: "));
 }
 
 #[test]
@@ -449,6 +497,8 @@ fn letters_have_the_effect_of_their_long_options() {
         (&["-t1500"], "--timeout=1.5"),
         (&["-S", "192.0.2.1"], "--source=192.0.2.1"),
         (&["-S192.0.2.1"], "--source=192.0.2.1"),
+        (&["-s"], "--summary"),
+        (&["-Aes"], "--summary"),
         (&["-f", "hosts"], "--file=hosts"),
         (&["-fhosts"], "--file=hosts"),
     ] {
@@ -469,9 +519,6 @@ fn options_that_xymon_passes_to_fping_work() {
             let probed: BTreeSet<_> = lab.seen().iter().map(|seen| seen.dst.to_string()).collect();
             assert_eq!(probed, BTreeSet::from(["10.0.0.1".to_owned(), "10.0.0.2".to_owned()]), "{args:?}");
         }
-        let outcome = succeeds(lab, &["-C", "3", "-q", ALIVE], "");
-        assert_eq!(outcome.stdout, "");
-        assert_eq!(outcome.stderr, "xymonping: -C: ignored (fping options without an equivalent here)\n");
         assert_eq!(addresses(&succeeds(lab, &["-b56", ALIVE], "")), [ALIVE]);
     });
 }
@@ -479,10 +526,10 @@ fn options_that_xymon_passes_to_fping_work() {
 #[test]
 fn ignored_letters_are_named_once_in_one_warning_after_the_failure() {
     lab::play(|lab| {
-        let outcome = succeeds(lab, &["-m", "-B1.5", "-mR", "-c", "3", "-B", "12", ALIVE], "");
-        let ignored = "xymonping: -m -B -R -c: ignored (fping options without an equivalent here)\n";
+        let outcome = succeeds(lab, &["-m", "-T1.5", "-mR", "-x", "3", "-T", "12", ALIVE], "");
+        let ignored = "xymonping: -m -T -R -x: ignored (fping options without an equivalent here)\n";
         assert_eq!(outcome.stderr, ignored);
-        let outcome = lab.run(&["-m", "-B1.5", "-mR", "-c", "3", "--file=/nonexistent"], "");
+        let outcome = lab.run(&["-m", "-T1.5", "-mR", "-x", "3", "--file=/nonexistent"], "");
         assert_eq!(outcome.code, Some(3));
         let failure =
             "xymonping: list \"/nonexistent\": No such file or directory (give a list that this user may read)\n"

@@ -299,9 +299,9 @@ fn values_out_of_range_are_refused_for_ordinary_users_too() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         for (arg, hint) in [
-            ("--timeout=0", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
-            ("--timeout=0.0009", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
-            ("--timeout=200.1", "give 0.001 to 200 seconds, as in 5, 1.5s or 500ms"),
+            ("--timeout=0", "give 0.001 to 200 seconds, as in 5, 500ms or 1m"),
+            ("--timeout=0.0009", "give 0.001 to 200 seconds, as in 5, 500ms or 1m"),
+            ("--timeout=200.1", "give 0.001 to 200 seconds, as in 5, 500ms or 1m"),
             ("--retries=256", "give a whole number from 0 to 255"),
             ("--responses=0", "give a whole number from 1 to 255"),
             ("--responses=256", "give a whole number from 1 to 255"),

@@ -13,7 +13,7 @@ pub struct Flag {
     pub short: Option<char>,
     /// The value it takes.
     pub value: Value,
-    /// The help text; empty if the option is ignored.
+    /// The help text; empty if the option has no effect.
     pub help: &'static str,
     /// The default, for the help text.
     pub default: Option<fn() -> String>,
@@ -56,6 +56,8 @@ pub(super) enum Apply {
     Accept,
     /// No effect, with a warning.
     Ignore,
+    /// An error: what is not available, and what to do about it.
+    Refuse(&'static str, &'static str),
 }
 
 impl Flag {
@@ -67,5 +69,15 @@ impl Flag {
     /// Whether it is ignored, with a warning.
     pub fn is_ignored(&self) -> bool {
         matches!(self.apply, Apply::Ignore)
+    }
+
+    /// Whether it is refused, because without its effect the output would not be what was asked for.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.apply, Apply::Refuse(..))
+    }
+
+    /// Whether it is neither ignored nor refused.
+    pub fn has_effect(&self) -> bool {
+        !self.is_ignored() && !self.is_refused()
     }
 }

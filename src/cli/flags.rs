@@ -2,8 +2,9 @@
 //!
 //! To add an option, add a row to [`FLAGS`]. The letters are fping's and keep fping's units; the
 //! other options have long names. A letter with the meaning of a long option is in that option's
-//! row; the others have rows of their own. fping's options without an equivalent are ignored, but
-//! their values are consumed, so that none is taken for an address.
+//! row; the others have rows of their own. fping's options without an equivalent are ignored, or
+//! refused if they ask for another kind of output. Their values are consumed all the same, so that
+//! none is taken for an address.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,10 +39,10 @@ pub const FLAGS: &[Flag] = &[
         long: Some("timeout"),
         short: None,
         value: Value::Required("TIME", Hint::Text),
-        help: "wait this long for each reply: seconds, or with a unit (1.5s, 500ms)",
+        help: "wait this long for each reply: seconds, or with a unit (500ms, 1m)",
         default: Some(|| Plan::default().timeout().as_secs_f64().to_string()),
         apply: Apply::Set(|options, value| {
-            const EXPECTED: &str = "0.001 to 200 seconds, as in 5, 1.5s or 500ms";
+            const EXPECTED: &str = "0.001 to 200 seconds, as in 5, 500ms or 1m";
             options.plan = checked(parse_time(value), |time| options.plan.with_timeout(time), EXPECTED)?;
             Ok(())
         }),
@@ -81,7 +82,7 @@ pub const FLAGS: &[Flag] = &[
         help: "exit within TIME of the start, finished or not",
         default: None,
         apply: Apply::Set(|options, value| {
-            const EXPECTED: &str = "0.001 to 1000000 seconds, as in 60, 1.5s or 500ms";
+            const EXPECTED: &str = "0.001 to 1000000 seconds, as in 60, 500ms or 1.5m";
             let range = Duration::from_millis(1)..=Duration::from_secs(1_000_000);
             options.deadline = Some(in_range(parse_time(value), range, EXPECTED)?);
             Ok(())
@@ -225,7 +226,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         long: Some("summary"),
-        short: None,
+        short: Some('s'),
         value: Value::None,
         help: "print a summary to standard error",
         default: None,
@@ -282,31 +283,30 @@ pub const FLAGS: &[Flag] = &[
         "print unreachable targets only",
         Apply::Set(|options, _| set_lines(options, Lines::Unreachable)),
     ),
+    refused('c', NUMBER, "fping's count mode", "--responses=N gives the mean RTT of N replies"),
+    refused('C', NUMBER, "fping's count mode", "--responses=N gives the mean RTT of N replies"),
+    refused('g', Value::None, "generating targets", "give a list: seq -f 10.0.0.%g 1 254 | xymonping"),
+    refused('J', Value::None, "JSON output", "leave it out for one line of text per target"),
+    refused('l', Value::None, "fping's loop mode", "start it repeatedly, as from cron"),
+    refused('Q', NUMBER, "fping's report at intervals", "start it repeatedly, as from cron"),
     ignored('B', NUMBER),
-    ignored('c', NUMBER),
-    ignored('C', NUMBER),
     ignored('k', NUMBER),
     ignored('p', NUMBER),
-    ignored('Q', NUMBER),
     ignored('T', NUMBER),
     ignored('x', NUMBER),
     ignored('X', NUMBER),
     ignored('d', Value::None),
     ignored('D', Value::None),
-    ignored('g', Value::None),
-    ignored('J', Value::None),
-    ignored('l', Value::None),
     ignored('m', Value::None),
     ignored('n', Value::None),
     ignored('N', Value::None),
     ignored('o', Value::None),
     ignored('R', Value::None),
-    ignored('s', Value::None),
 ];
 
-/// The letters that are not ignored and their rows, in alphabetical order.
+/// The letters that have an effect and their rows, in alphabetical order.
 pub fn letters() -> Vec<(char, &'static Flag)> {
-    let rows = FLAGS.iter().filter(|flag| !flag.is_ignored());
+    let rows = FLAGS.iter().filter(|flag| flag.has_effect());
     let mut letters: Vec<_> = rows.filter_map(|flag| Some((flag.short?, flag))).collect();
     letters.sort_by_key(|(short, _)| (short.to_ascii_lowercase(), short.is_ascii_uppercase()));
     letters
@@ -321,6 +321,11 @@ const fn letter(short: char, value: Value, help: &'static str, apply: Apply) -> 
 
 const fn ignored(short: char, value: Value) -> Flag {
     letter(short, value, "", Apply::Ignore)
+}
+
+/// An option that is refused: `what` is not available, and `hint` says what to do.
+const fn refused(short: char, value: Value, what: &'static str, hint: &'static str) -> Flag {
+    letter(short, value, "", Apply::Refuse(what, hint))
 }
 
 fn set_source(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {

@@ -37,12 +37,10 @@ impl From<Error> for ValueError {
 
 /// A time in seconds, or with a unit.
 pub(super) fn parse_time(value: &OsStr) -> Option<Duration> {
+    const UNITS: [(&str, f64); 3] = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
     let text = value.to_str()?;
-    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, 0.001),
-        (None, Some(number)) => (number, 1.0),
-        (None, None) => (text, 1.0),
-    };
+    let with_unit = UNITS.iter().find_map(|&(name, unit)| Some((text.strip_suffix(name)?, unit)));
+    let (number, unit) = with_unit.unwrap_or((text, 1.0));
     Duration::try_from_secs_f64(parse_decimal(OsStr::new(number))? * unit).ok()
 }
 
