@@ -42,7 +42,7 @@ pub use crate::net::sockets::{Config, RawSockets};
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
 use crate::net::route::{Routes, socket_address};
-use crate::net::socket::{FamilySocket, Sent, errno_of, receive_slots};
+use crate::net::socket::{FamilySocket, Packet, Sent, errno_of, receive_slots};
 use crate::net::sockets::{Opened, open_icmp};
 use crate::plan::PacketOptions;
 use crate::prober::{MAX_BATCH, Probe, Prober, SendError, Strategy, Wait};
@@ -67,6 +67,9 @@ pub struct Arrival<'a> {
     pub from: Address,
     /// The ICMP message in it.
     pub message: Result<Message<'a>, Malformed>,
+    /// Its TTL or Hop Limit, if that is known: with a raw IPv4 socket it is, otherwise after
+    /// [`Link::receive_ttl`].
+    pub ttl: Option<u8>,
     /// When the kernel received it, or, without a time stamp, when it was read.
     pub at: Instant,
     /// Whether it came from another machine.
@@ -166,6 +169,13 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// Asks for the TTL or Hop Limit of every packet. Call before a sandbox is entered.
+    pub fn receive_ttl(&mut self) {
+        for (_, socket) in self.sockets.as_mut() {
+            let _ = socket.as_mut().map(FamilySocket::receive_ttl);
+        }
     }
 
     /// What the sockets have to do without, as far as that has shown.
@@ -289,8 +299,8 @@ impl Link {
     /// of arrival.
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
         let (slots, routes) = (&mut self.receive_slots, &self.routes);
-        let mut on_packet = |from, message: Result<Message<'_>, Malformed>, at| {
-            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from) });
+        let mut on_packet = |Packet { from, message, ttl, at }: Packet| {
+            on_arrival(Arrival { from, message, ttl, at, is_remote: routes.is_remote(from) });
         };
         self.sockets.as_mut().map(|socket| match socket {
             Ok(socket) => socket.receive(slots, &mut on_packet),

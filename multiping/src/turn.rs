@@ -54,7 +54,7 @@ pub fn receive<S: Strategy, B>(
 ) -> ControlFlow<B> {
     let mut flow = ControlFlow::Continue(());
     let received = link.receive(|arrival| {
-        let (from, at) = (arrival.from, arrival.at);
+        let (from, ttl, at) = (arrival.from, arrival.ttl, arrival.at);
         let (reply, kind) = match &arrival.message {
             Ok(Message::Reply(reply)) => (Some(*reply), prober.handle_reply(from, reply, at)),
             Ok(_) => (None, prober.handle_other()),
@@ -64,7 +64,7 @@ pub fn receive<S: Strategy, B>(
             prober.handle_remote_reply();
         }
         if flow.is_continue() {
-            flow = on_event(Event::Received { from, reply, kind, at });
+            flow = on_event(Event::Received { from, reply, kind, ttl, at });
         }
     });
     for (family, received) in received {

@@ -101,6 +101,11 @@ pub fn ipv4_payload(packet: &[u8]) -> Result<&[u8], Malformed> {
     packet.get(header..total).ok_or(Malformed)
 }
 
+/// The Time To Live of an IPv4 packet.
+pub fn ipv4_ttl(packet: &[u8]) -> Option<u8> {
+    packet.get(ipv4::TTL).copied()
+}
+
 /// The length of the IPv4 header at the start of `packet`, options included, if what follows it is
 /// ICMP.
 fn ipv4_header_len(packet: &[u8]) -> Result<usize, Malformed> {

@@ -8,7 +8,7 @@ use std::hash::RandomState;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use multiping::address::{Address, AddressList, PerFamily};
+use multiping::address::{Address, AddressList, PerFamily, TargetId};
 use multiping::plan::{PacketOptions, Plan};
 use multiping::prober::{Prober, ReplyKind};
 use multiping::token::{Key, Token};
@@ -78,18 +78,22 @@ fn data_that_comes_back_unchanged_is_a_reply() {
 fn a_changed_byte_anywhere_is_damage_whatever_the_length() {
     for options in probes() {
         for index in 0..options.size() {
+            let damage = match index {
+                0..Token::LEN => ReplyKind::Damaged,
+                byte => ReplyKind::Altered { target: TargetId(0), attempt: 0, byte },
+            };
             let flip = |data: &mut Vec<u8>| data[index] ^= 0x10;
-            assert_eq!(kind(&options, flip), ReplyKind::Damaged, "{index}: {options:?}");
+            assert_eq!(kind(&options, flip), damage, "{index}: {options:?}");
             let cut_after = |data: &mut Vec<u8>| {
                 flip(data);
                 data.truncate(index + 1);
             };
-            assert_eq!(kind(&options, cut_after), ReplyKind::Damaged, "{index}: {options:?}");
+            assert_eq!(kind(&options, cut_after), damage, "{index}: {options:?}");
             let grown = |data: &mut Vec<u8>| {
                 flip(data);
                 data.push(0);
             };
-            assert_eq!(kind(&options, grown), ReplyKind::Damaged, "{index}: {options:?}");
+            assert_eq!(kind(&options, grown), damage, "{index}: {options:?}");
         }
     }
 }

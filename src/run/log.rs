@@ -59,8 +59,8 @@ impl<'a> Log<'a> {
                 let (attempt, reason) = (token.attempt, Errno::from_raw(error.errno()).desc());
                 self.line(*at, format_args!("send {address} attempt {attempt} refused: {reason}"))
             }
-            Event::Received { from, reply: None, kind, at } => self.line(*at, format_args!("recv {from} {kind}")),
-            Event::Received { from, reply: Some(Echo { ident, seq, data }), kind, at } => {
+            Event::Received { from, reply: None, kind, at, .. } => self.line(*at, format_args!("recv {from} {kind}")),
+            Event::Received { from, reply: Some(Echo { ident, seq, data }), kind, at, .. } => {
                 let valid =
                     matches!(kind, ReplyKind::Reply { .. } | ReplyKind::Duplicate { .. } | ReplyKind::Late { .. });
                 match Token::parse(data).filter(|_| valid) {

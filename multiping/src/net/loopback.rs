@@ -38,8 +38,8 @@ impl FamilySocket {
         let mut slots = receive_slots(echo.data.len());
         loop {
             let mut replied = false;
-            let received = self.receive(&mut slots, &mut |from, message, _| {
-                replied |= from == address && message == Ok(Message::Reply(echo));
+            let received = self.receive(&mut slots, &mut |packet| {
+                replied |= packet.from == address && packet.message == Ok(Message::Reply(echo));
             });
             if let Some(errno) = received.error {
                 return Err(Errno::from_raw(errno).into());

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
-use nix::libc;
+use nix::libc::{self, c_int};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, setsockopt, sockopt,
 };
@@ -52,7 +52,7 @@ sockopt_impl!(
     SetOnly,
     libc::IPPROTO_IP,
     libc::IP_MTU_DISCOVER,
-    libc::c_int
+    c_int
 );
 sockopt_impl!(
     /// The same for IPv6 (ipv6(7)).
@@ -60,7 +60,7 @@ sockopt_impl!(
     SetOnly,
     libc::IPPROTO_IPV6,
     libc::IPV6_MTU_DISCOVER,
-    libc::c_int
+    c_int
 );
 sockopt_impl!(
     /// What a socket's buffers hold, and how many packets were dropped because they were full.
@@ -69,6 +69,14 @@ sockopt_impl!(
     libc::SOL_SOCKET,
     libc::SO_MEMINFO,
     [u32; 9]
+);
+sockopt_impl!(
+    /// Whether the Hop Limit of what arrives is returned (RFC 3542).
+    RecvHopLimit,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_RECVHOPLIMIT,
+    bool
 );
 
 /// One family's socket.
@@ -97,6 +105,8 @@ pub(super) struct FamilySocket {
     pub(super) no_timestamps: Option<Errno>,
     /// How many packets the receive buffer holds at most.
     capacity: usize,
+    /// Whether the TTL or Hop Limit is a control message.
+    receives_ttl: bool,
 }
 
 /// What the kernel granted for one family.
@@ -164,6 +174,7 @@ impl FamilySocket {
             no_filter: None,
             no_timestamps: None,
             capacity: 0,
+            receives_ttl: false,
         }
     }
 
@@ -211,6 +222,15 @@ impl FamilySocket {
             Err(errno) if options.dont_fragment() => Err(failed(SocketOption::DontFragment)(errno.into())),
             _ => Ok(()),
         }
+    }
+
+    /// Asks for the TTL or Hop Limit of each packet. With a raw IPv4 socket it is in the packet.
+    /// Where the kernel refuses, it stays unknown.
+    pub(super) fn receive_ttl(&mut self) {
+        self.receives_ttl = match self.family {
+            Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::Ipv4RecvTtl, &true).is_ok(),
+            Family::V6 => setsockopt(&self.socket, RecvHopLimit, &true).is_ok(),
+        };
     }
 
     /// Prepares for replies: buffer and filter. Without a filter other programs' packets are read
@@ -307,11 +327,7 @@ impl FamilySocket {
 
     /// See [`super::Link::receive`]. Only what had arrived at the start is sure to be read: a flood
     /// must not keep the program here.
-    pub(super) fn receive(
-        &mut self,
-        slots: &mut [u8],
-        on_packet: &mut impl FnMut(Address, Result<Message<'_>, Malformed>, Instant),
-    ) -> Received {
+    pub(super) fn receive(&mut self, slots: &mut [u8], on_packet: &mut impl FnMut(Packet)) -> Received {
         let start = Instant::now();
         let mut received = Received { overflowed: self.overflowed(), error: None };
         let mut before = start;
@@ -349,17 +365,14 @@ impl FamilySocket {
         received
     }
 
-    fn receive_batch(
-        &self,
-        slots: &mut [u8],
-        on_packet: &mut impl FnMut(Address, Result<Message<'_>, Malformed>, Instant),
-    ) -> Result<ReadBatch, Errno> {
+    fn receive_batch(&self, slots: &mut [u8], on_packet: &mut impl FnMut(Packet)) -> Result<ReadBatch, Errno> {
         let mut slots = slots.chunks_exact_mut(slots.len() / READ_BATCH);
         let mut slices: [_; READ_BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot[..]))]);
         // Made anew for each call: nix does not restore the length of the control messages, so that
         // a packet without a time stamp would cost all later ones theirs.
-        let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(cmsg_space!(libc::timespec)));
+        let space = if self.receives_ttl { cmsg_space!(libc::timespec, c_int) } else { cmsg_space!(libc::timespec) };
+        let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(space));
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
         let now = Instant::now();
@@ -368,27 +381,42 @@ impl FamilySocket {
         let mut batch = ReadBatch { count: 0, read_at: now, last_stamp: None, unstamped: false };
         for message in messages {
             batch.count += 1;
-            let stamp = message.cmsgs().ok().and_then(|mut cmsgs| {
-                cmsgs.find_map(|cmsg| match cmsg {
-                    ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-                    _ => None,
-                })
-            });
+            let (mut stamp, mut ttl) = (None, None);
+            for cmsg in message.cmsgs().into_iter().flatten() {
+                match cmsg {
+                    ControlMessageOwned::ScmTimestampns(time) => stamp = Some(Duration::from(time)),
+                    ControlMessageOwned::Ipv4Ttl(limit) | ControlMessageOwned::Ipv6HopLimit(limit) => {
+                        ttl = u8::try_from(limit).ok();
+                    }
+                    _ => {}
+                }
+            }
             batch.unstamped |= stamp.is_none();
             batch.last_stamp = stamp.and_then(|stamp| clocks.arrival(stamp));
             let at = batch.last_stamp.unwrap_or(now);
             let bytes = message.iovs().next().unwrap_or_default();
             let parsed = match self.family {
-                Family::V4 if !self.datagram => wire::ipv4_payload(bytes),
+                Family::V4 if !self.datagram => {
+                    ttl = wire::ipv4_ttl(bytes);
+                    wire::ipv4_payload(bytes)
+                }
                 _ => Ok(bytes),
             };
             let message_in = parsed.and_then(|icmp| Message::parse(self.family, icmp));
             if let Some(from) = message.address.as_ref().and_then(address_of) {
-                on_packet(from, message_in, at);
+                on_packet(Packet { from, message: message_in, ttl, at });
             }
         }
         Ok(batch)
     }
+}
+
+/// A packet that arrived.
+pub(super) struct Packet<'a> {
+    pub(super) from: Address,
+    pub(super) message: Result<Message<'a>, Malformed>,
+    pub(super) ttl: Option<u8>,
+    pub(super) at: Instant,
 }
 
 /// What one system call read.

@@ -49,6 +49,8 @@ pub enum Event<'a> {
         reply: Option<Echo<'a>>,
         /// What it is for this run.
         kind: ReplyKind,
+        /// Its TTL or Hop Limit, if that is known.
+        ttl: Option<u8>,
         /// When it arrived.
         at: Instant,
     },
@@ -94,7 +96,16 @@ pub enum ReplyKind {
         /// What the timeout was reported as, if it was reported before the reply was read.
         timeout: Option<Timeout>,
     },
-    /// The checksum, the token or the data behind it is wrong.
+    /// The token is right, but not the data after it.
+    Altered {
+        /// The target that was probed.
+        target: TargetId,
+        /// Which attempt at it is answered.
+        attempt: u32,
+        /// The first byte of the data that is not what was sent, counted from 0.
+        byte: usize,
+    },
+    /// The checksum or the token is wrong.
     Damaged,
     /// Not ours, or refused because of its source address.
     Stray,
@@ -106,7 +117,7 @@ impl fmt::Display for ReplyKind {
             ReplyKind::Reply { rtt, .. } => write!(f, "answer {:.1} usec", rtt.as_secs_f64() * 1e6),
             ReplyKind::Duplicate { .. } => f.write_str("duplicate"),
             ReplyKind::Late { .. } => f.write_str("late"),
-            ReplyKind::Damaged => f.write_str("damaged"),
+            ReplyKind::Altered { .. } | ReplyKind::Damaged => f.write_str("damaged"),
             ReplyKind::Stray => f.write_str("stray"),
         }
     }
@@ -129,7 +140,7 @@ pub struct Counts {
     pub duplicates: u64,
     /// See [`ReplyKind::Late`].
     pub late: u64,
-    /// See [`ReplyKind::Damaged`].
+    /// See [`ReplyKind::Altered`] and [`ReplyKind::Damaged`].
     pub damaged: u64,
     /// See [`ReplyKind::Stray`].
     pub stray: u64,

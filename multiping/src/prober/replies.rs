@@ -37,7 +37,9 @@ impl<S: Strategy> Prober<S> {
                     self.counts.timeouts += u64::from(timeout.is_none());
                 }
             }
-            ReplyKind::Damaged => return self.handle_damaged(from),
+            ReplyKind::Altered { .. } | ReplyKind::Damaged => {
+                self.handle_damaged(from);
+            }
             ReplyKind::Stray => self.counts.stray += 1,
         }
         kind
@@ -58,11 +60,15 @@ impl<S: Strategy> Prober<S> {
         ReplyKind::Stray
     }
 
-    /// Whether the data of a reply is what was sent, as far as both go.
-    fn is_unchanged(&self, data: &[u8]) -> bool {
+    /// The first byte of a reply's data that is not what was sent, as far as both go.
+    fn altered(&self, data: &[u8]) -> Option<usize> {
         let received = data.get(Token::LEN..).unwrap_or_default();
         let common = received.len().min(self.filler.len());
-        received[..common] == self.filler[..common]
+        if received[..common] == self.filler[..common] {
+            return None; // as a rule, and faster than byte by byte
+        }
+        let pairs = received.iter().zip(&self.filler);
+        pairs.zip(Token::LEN..).find(|((received, sent), _)| received != sent).map(|(_, byte)| byte)
     }
 
     /// What a reply is, by its ident, data, source and time.
@@ -73,8 +79,11 @@ impl<S: Strategy> Prober<S> {
         let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
         let (target, attempt) = (TargetId(token.target), token.attempt);
         let Some(address) = self.address(target) else { return ReplyKind::Damaged };
-        if self.token(target, attempt, address) != token || !self.is_unchanged(reply.data) {
+        if self.token(target, attempt, address) != token {
             return ReplyKind::Damaged;
+        }
+        if let Some(byte) = self.altered(reply.data) {
+            return ReplyKind::Altered { target, attempt, byte };
         }
         if self.check_source && !address.is_source(from) {
             self.record_invalid(target, Invalid::OtherSource);

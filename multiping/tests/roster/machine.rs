@@ -327,7 +327,7 @@ impl Machine {
             ReplyKind::Reply { rtt, .. } => Told::Reply(number, rtt),
             ReplyKind::Duplicate { rtt, .. } => Told::Duplicate(number, rtt),
             ReplyKind::Late { rtt, timeout, .. } => Told::Late(number, rtt, timeout),
-            ReplyKind::Damaged | ReplyKind::Stray => Told::Nobodys,
+            ReplyKind::Altered { .. } | ReplyKind::Damaged | ReplyKind::Stray => Told::Nobodys,
         };
         self.tell(packet.key, told);
     }

@@ -119,7 +119,7 @@ impl<'a> Oracle<'a> {
                 (Parsed::Malformed, _, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
                 (Parsed::Other, _, Reception::Handled(ReplyKind::Stray)) => stray += 1,
                 (Parsed::Foreign, _, Reception::Handled(ReplyKind::Stray)) => stray += 1,
-                (Parsed::Altered, _, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
+                (Parsed::Altered, _, Reception::Handled(ReplyKind::Altered { .. })) => damaged += 1,
                 (Parsed::Short | Parsed::Reply(_), None, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
                 (Parsed::Reply(_), Some(probe), Reception::Handled(ReplyKind::Stray)) if is_refused(probe) => {
                     stray += 1
@@ -133,7 +133,7 @@ impl<'a> Oracle<'a> {
                             other_source += u64::from(!is_from(probe.address, from));
                         }
                         ReplyKind::Duplicate { .. } | ReplyKind::Late { .. } => again += 1,
-                        ReplyKind::Damaged | ReplyKind::Stray => {
+                        ReplyKind::Altered { .. } | ReplyKind::Damaged | ReplyKind::Stray => {
                             panic!("a valid reply was classified as {kind:?}: {arrival:?}")
                         }
                     }
