@@ -1,7 +1,7 @@
 //! The figures of one target ([`Stats`]) and of all of them ([`Totals`]).
 //!
 //! Each probe ends in exactly one way: answered within its timeout, late, lost, or not sent because
-//! of a send error. A probe whose timeout is not over is in no figure, so figures may be read at
+//! of a send error. (Or its end is doubtful, because this machine may have lost the reply.) A probe whose timeout is not over is in no figure, so figures may be read at
 //! any time. RTTs are those of answered and late probes, of the first reply to each. Times are kept
 //! in ticks of 100 ns and sums in integers, so that nothing cancels out.
 //!
@@ -72,14 +72,6 @@ impl Stats {
         self.sequence.begin(attempt, at);
     }
 
-    /// A probe was sent `behind` the time at which it was due. It has slipped if that is more than
-    /// half a period.
-    pub fn record_delay(&mut self, behind: Duration, period: Duration) {
-        if behind > period / 2 {
-            self.counts.add(Counter::Slipped);
-        }
-    }
-
     /// The kernel refused to send a probe.
     pub fn record_send_error(&mut self) {
         self.counts.add(Counter::SendErrors);
@@ -90,6 +82,7 @@ impl Stats {
         match self.sequence.state(attempt) {
             Some(State::Answered(_) | State::Late) => return self.record_duplicate(),
             Some(State::Lost) => self.counts.take_back(Counter::Lost),
+            Some(State::Doubtful) => self.counts.take_back(Counter::Doubtful),
             Some(State::InFlight | State::Unsent) | None => {}
         }
         let ticks = ticks(rtt);
@@ -103,10 +96,22 @@ impl Stats {
     /// The timeout of a probe is over without a reply. It is lost, unless a late reply comes.
     pub fn record_timeout(&mut self, attempt: u32) {
         match self.sequence.state(attempt) {
-            Some(State::Answered(_) | State::Late | State::Lost) => {}
+            Some(State::Answered(_) | State::Late | State::Lost | State::Doubtful) => {}
             Some(State::InFlight | State::Unsent) | None => {
                 self.counts.add(Counter::Lost);
                 self.sequence.lose(attempt);
+            }
+        }
+    }
+
+    /// The timeout of a probe is over without a reply, and this machine may be to blame. It is not
+    /// lost, and in no other figure either, unless a late reply comes.
+    pub fn record_doubtful(&mut self, attempt: u32) {
+        match self.sequence.state(attempt) {
+            Some(State::Answered(_) | State::Late | State::Lost | State::Doubtful) => {}
+            Some(State::InFlight | State::Unsent) | None => {
+                self.counts.add(Counter::Doubtful);
+                self.sequence.doubt(attempt);
             }
         }
     }
@@ -116,6 +121,7 @@ impl Stats {
         match self.sequence.state(attempt) {
             Some(State::Answered(_) | State::Late) => return self.record_duplicate(),
             Some(State::Lost) | None => self.counts.take_back(Counter::Lost),
+            Some(State::Doubtful) => self.counts.take_back(Counter::Doubtful),
             Some(State::InFlight | State::Unsent) => {}
         }
         self.counts.add(Counter::Late);

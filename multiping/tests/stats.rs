@@ -236,12 +236,18 @@ fn the_last_ttl_and_its_changes_are_known() {
 }
 
 #[test]
-fn a_probe_has_slipped_if_it_is_more_than_half_a_period_behind() {
-    let mut stats = Stats::new(Keep::Any, 2).unwrap();
-    for behind in [0, 499, 500, 501, 2000] {
-        stats.record_delay(Duration::from_millis(behind), Duration::from_secs(1));
-    }
-    assert_eq!(stats.counts().get(Counter::Slipped), 2);
+fn a_doubtful_probe_is_neither_lost_nor_the_end_of_an_outage() {
+    let mut stats = feed("1...");
+    stats.record_sent(4, Duration::from_secs(4));
+    stats.record_doubtful(4);
+    stats.record_doubtful(4);
+    assert_eq!((stats.counts().get(Counter::Doubtful), stats.counts().sent(), stats.longest_loss_run()), (1, 4, 3));
+    stats.record_sent(5, Duration::from_secs(5));
+    stats.record_timeout(5);
+    assert_eq!((stats.counts().get(Counter::Lost), stats.longest_loss_run()), (4, 4));
+    stats.record_late(4, Duration::from_secs(7));
+    assert_eq!((stats.counts().get(Counter::Doubtful), stats.counts().get(Counter::Lost)), (0, 4));
+    assert_eq!((stats.counts().get(Counter::Late), stats.counts().sent(), stats.longest_loss_run()), (1, 6, 3));
 }
 
 #[test]

@@ -92,6 +92,8 @@ pub struct Roster {
     handed_over: u64,
     /// Before this nothing is sent, because there was no memory.
     retry_at: u64,
+    /// Between two turns of a target, at least.
+    spacing: u64,
     slips: Slips,
 }
 
@@ -119,6 +121,7 @@ impl Roster {
             load: 0,
             handed_over: 0,
             retry_at: 0,
+            spacing: 0,
             slips: Slips::default(),
         }
     }
@@ -134,6 +137,20 @@ impl Roster {
             return Err(OutOfRange);
         }
         self.flights.set_late(late);
+        Ok(self)
+    }
+
+    /// The least time between two turns of a target, however late the first of them was. Default:
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// If `spacing` is greater than the longest period.
+    pub fn with_spacing(mut self, spacing: Duration) -> Result<Self, OutOfRange> {
+        if spacing > *Schedule::PERIOD.end() {
+            return Err(OutOfRange);
+        }
+        self.spacing = spacing.as_nanos() as u64;
         Ok(self)
     }
 

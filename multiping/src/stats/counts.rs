@@ -28,11 +28,12 @@ pub enum Counter {
     Reordered,
     /// Replies whose TTL (IPv6: Hop Limit) is not that of the one before.
     TtlChanges,
-    /// Probes sent more than half a period after they were due, because this machine stalled.
-    Slipped,
+    /// Probes whose timeout is over without an answer, which this machine may have lost. They are
+    /// not among those that were sent and have ended.
+    Doubtful,
 }
 
-const COUNTERS: usize = Counter::Slipped as usize + 1;
+const COUNTERS: usize = Counter::Doubtful as usize + 1;
 
 /// A number for each [`Counter`]. It stays at its largest value when it is reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(counts.get(Counter::Duplicates), u64::from(u32::MAX));
         let mut total = Counts([u64::MAX - 1; COUNTERS]);
         total.merge(&counts);
-        assert_eq!(total.get(Counter::Slipped), u64::MAX);
+        assert_eq!(total.get(Counter::Doubtful), u64::MAX);
         let mut none = Counts::<u32>::default();
         none.take_back(Counter::Lost);
         assert_eq!(none.get(Counter::Lost), 0);
@@ -198,7 +199,7 @@ mod tests {
         let mut total = Counts::<u64>::default();
         total.merge(&counts);
         total.merge(&counts);
-        assert_eq!((total.sent(), total.get(Counter::SendErrors), total.get(Counter::Slipped)), (14, 16, 2048));
+        assert_eq!((total.sent(), total.get(Counter::SendErrors), total.get(Counter::Doubtful)), (14, 16, 2048));
         assert_eq!(total.loss().map(Loss::ratio), Some(8.0 / 14.0));
     }
 }

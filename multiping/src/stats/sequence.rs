@@ -14,6 +14,8 @@ pub(super) enum State {
     /// It was not sent.
     Unsent,
     InFlight,
+    /// It was not answered in time, and this machine may be to blame.
+    Doubtful,
     Lost,
     Late,
     /// In time, with this RTT in ticks.
@@ -33,6 +35,7 @@ const UNSENT: u32 = MAX_TICKS + 1;
 const IN_FLIGHT: u32 = MAX_TICKS + 2;
 const LOST: u32 = MAX_TICKS + 3;
 const LATE: u32 = MAX_TICKS + 4;
+const DOUBTFUL: u32 = MAX_TICKS + 5;
 
 /// The unit of send times. 32 bits of it are 4.9 days: figures may be read, and a probe may leave
 /// the ring, up to 4.3 days after it was sent.
@@ -96,6 +99,7 @@ impl Sequence {
             IN_FLIGHT => State::InFlight,
             LOST => State::Lost,
             LATE => State::Late,
+            DOUBTFUL => State::Doubtful,
             ticks => State::Answered(ticks),
         })
     }
@@ -103,6 +107,11 @@ impl Sequence {
     /// The timeout of this probe is over.
     pub(super) fn lose(&mut self, attempt: u32) {
         self.set(attempt, LOST);
+    }
+
+    /// The timeout of this probe is over, which says nothing.
+    pub(super) fn doubt(&mut self, attempt: u32) {
+        self.set(attempt, DOUBTFUL);
     }
 
     /// This probe was answered after its timeout.
@@ -204,7 +213,7 @@ impl Losses {
         let sent = latest.saturating_sub((latest as u32).wrapping_sub(slot.sent).into());
         match slot.state {
             // It says nothing about the target, so the row goes on.
-            UNSENT | IN_FLIGHT => {}
+            UNSENT | IN_FLIGHT | DOUBTFUL => {}
             LOST => {
                 if self.row == 0 {
                     self.start = sent;

@@ -160,7 +160,7 @@ impl Roster {
         if slot.extras > 0 {
             slot.extras -= 1;
         } else {
-            let turn = slot.take_turn(at);
+            let turn = slot.take_turn(at, self.spacing);
             self.slips.slipped += u64::from(turn.slipped);
             self.slips.skipped += turn.skipped;
             is_last = turn.is_last;

@@ -129,11 +129,13 @@ impl Slot {
     /// Takes the turn, at `at`, and sets the next one: the first that is later than `at`. Those
     /// before it are skipped, so that what was missed is not made up for in a burst; and all remain
     /// where they are in the period, so that a stop does not bring targets together that were
-    /// apart.
-    pub(super) fn take_turn(&mut self, at: u64) -> Turn {
+    /// apart. Those that are less than `spacing` later are skipped as well.
+    pub(super) fn take_turn(&mut self, at: u64, spacing: u64) -> Turn {
         let period = self.period.max(1);
         let lateness = at.saturating_sub(self.turn);
         let skipped = lateness / period;
+        let next = self.turn.saturating_add(period.saturating_mul(skipped + 1));
+        let skipped = skipped + at.saturating_add(spacing).saturating_sub(next).div_ceil(period);
         self.turn = self.turn.saturating_add(period.saturating_mul(skipped + 1));
         let slipped = lateness > period / 2;
         self.slipped = self.slipped.saturating_add(u32::from(slipped));
@@ -186,9 +188,30 @@ mod tests {
             (5 * SECOND + 1, true, 5),
         ] {
             let mut slot = slot();
-            let turn = slot.take_turn(10 * SECOND + lateness);
+            let turn = slot.take_turn(10 * SECOND + lateness, 0);
             assert_eq!(turn, Turn { slipped, skipped, is_last: false }, "{lateness}");
             assert_eq!((slot.turn, slot.slipped), ((11 + skipped) * SECOND, slipped.into()));
+        }
+    }
+
+    #[test]
+    fn turns_that_come_too_soon_after_a_late_one_are_skipped() {
+        const HALF: u64 = SECOND / 2;
+        for (lateness, spacing, skipped) in [
+            (0, SECOND, 0),
+            (1, SECOND, 1),
+            (HALF, HALF, 0),
+            (HALF + 1, HALF, 1),
+            (SECOND - 1, 1, 0),
+            (SECOND - 1, 2, 1),
+            (SECOND, SECOND, 1),
+            (SECOND + 1, SECOND, 2),
+            (0, 3 * SECOND, 2),
+        ] {
+            let mut slot = slot();
+            let at = 10 * SECOND + lateness;
+            assert_eq!(slot.take_turn(at, spacing).skipped, skipped, "{lateness} {spacing}");
+            assert!(slot.turn >= at + spacing && slot.turn % SECOND == 0, "{lateness} {spacing}");
         }
     }
 
@@ -196,7 +219,7 @@ mod tests {
     fn turns_that_are_counted_have_a_last_one() {
         let mut slot = slot();
         slot.follow(&Schedule::default().with_count(3), 0);
-        let last: Vec<bool> = (0..3).map(|nth| slot.take_turn(nth * SECOND).is_last).collect();
+        let last: Vec<bool> = (0..3).map(|nth| slot.take_turn(nth * SECOND, 0).is_last).collect();
         assert_eq!(last, [false, false, true]);
     }
 
