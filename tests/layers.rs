@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The packages, and the files of each in the order in which they may use each other.
-const PACKAGES: [(&str, &[&str]); 2] = [
+const PACKAGES: [(&str, &[&str]); 3] = [
     (
         "multiping",
         &["alloc", "address", "plan", "wire", "token", "tally", "stats", "prober", "error", "net", "turn", "lib"],
@@ -40,6 +40,7 @@ const PACKAGES: [(&str, &[&str]); 2] = [
             "main",
         ],
     ),
+    ("report", &["figures", "record", "series", "run", "text", "csv", "cli", "read", "output", "lib", "main"]),
 ];
 
 /// The files of the engine that do no IO, and the words that IO would take.
