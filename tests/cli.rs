@@ -231,6 +231,17 @@ fn rates_are_strict() {
 }
 
 #[test]
+fn a_backoff_is_a_factor_from_1_to_5() {
+    for (text, backoff) in [("1", 1.0), ("1.0", 1.0), ("1.5", 1.5), ("5", 5.0)] {
+        assert_eq!(parsed(&["--backoff", text]).plan.backoff(), backoff, "{text}");
+    }
+    for garbage in ["", "0", "0.9", "5.01", "-2", "+2", "1,5", "2x", "inf", "nan", "1e0"] {
+        let words = format!("-B: bad value \"{garbage}\" (give a factor from 1.0 to 5.0)");
+        assert_eq!(refusal(&["-B", garbage]), words);
+    }
+}
+
+#[test]
 fn letters_with_times_take_milliseconds_without_a_unit() {
     for (text, time) in [("500", ms(500)), ("1", ms(1)), ("200000", ms(200_000)), ("2.5", Duration::from_micros(2500))]
     {
@@ -292,6 +303,7 @@ fn a_value_may_follow_an_equals_sign_or_be_the_next_argument() {
     for (name, value) in [
         ("retries", "7"),
         ("timeout", "1.5s"),
+        ("backoff", "1.5"),
         ("responses", "3"),
         ("max-pps", "unlimited"),
         ("source", "192.0.2.2"),
@@ -404,7 +416,7 @@ fn an_option_without_a_value_takes_none() {
 fn values_of_fpings_letters_are_never_taken_for_addresses() {
     lab::play(|lab| {
         const VALUE: &str = "10.9.9.9";
-        let acting = "bfHiIOrSt";
+        let acting = "bBfHiIOrSt";
         for letter in WITH_VALUE.chars().filter(|&letter| !acting.contains(letter)) {
             let (attached, alone, bundled) =
                 (format!("-{letter}{VALUE}"), format!("-{letter}"), format!("-Ae{letter}"));
@@ -497,6 +509,8 @@ fn letters_have_the_effect_of_their_long_options() {
         (&["-t1500"], "--timeout=1.5"),
         (&["-S", "192.0.2.1"], "--source=192.0.2.1"),
         (&["-S192.0.2.1"], "--source=192.0.2.1"),
+        (&["-B1.5"], "--backoff=1.5"),
+        (&["-AeB", "1.5"], "--backoff=1.5"),
         (&["-s"], "--summary"),
         (&["-Aes"], "--summary"),
         (&["-f", "hosts"], "--file=hosts"),

@@ -181,6 +181,11 @@ impl Plan {
         self.timeout
     }
 
+    /// See [`Plan::with_backoff`].
+    pub fn backoff(&self) -> f64 {
+        self.backoff
+    }
+
     /// See [`Plan::with_rate`].
     pub fn rate(&self) -> Rate {
         self.rate
@@ -204,11 +209,19 @@ impl Plan {
     /// The distinct timeouts of a target's successive attempts; the last one holds for all further
     /// attempts. None is longer than the longest that can be asked for.
     pub fn timeouts(&self) -> Vec<Duration> {
-        let next = |timeout: &Duration| Some(timeout.mul_f64(self.backoff).min(*Self::TIMEOUT.end()));
-        let attempts = usize::from(self.retries) + 1;
-        let mut timeouts: Vec<_> = iter::successors(Some(self.timeout), next).take(attempts).collect();
+        let mut timeouts: Vec<_> = self.each_timeout().collect();
         timeouts.dedup();
         timeouts
+    }
+
+    /// How long a target that never replies is probed, if each attempt is made at once.
+    pub fn total_timeout(&self) -> Duration {
+        self.each_timeout().sum()
+    }
+
+    fn each_timeout(&self) -> impl Iterator<Item = Duration> {
+        let next = |timeout: &Duration| Some(timeout.mul_f64(self.backoff).min(*Self::TIMEOUT.end()));
+        iter::successors(Some(self.timeout), next).take(usize::from(self.retries) + 1)
     }
 }
 
@@ -359,6 +372,8 @@ mod tests {
         assert_eq!(plan.timeouts(), seconds(&[5]), "a constant timeout is one");
         assert_eq!(plan.with_backoff(2.0).map(|plan| plan.timeouts()), Ok(seconds(&[5, 10, 20, 40, 80])));
         assert_eq!(plan.with_backoff(5.0).map(|plan| plan.timeouts()), Ok(seconds(&[5, 25, 125, 200])));
+        let total = |backoff| plan.with_backoff(backoff).map(|plan| plan.total_timeout().as_secs());
+        assert_eq!([1.0, 2.0, 5.0].map(total), [Ok(25), Ok(155), Ok(555)]);
         let longest = plan.with_retries(255).with_timeout(*Plan::TIMEOUT.end());
         assert_eq!(longest.and_then(|plan| plan.with_backoff(5.0)).map(|plan| plan.timeouts()), Ok(seconds(&[200])));
     }

@@ -48,6 +48,18 @@ pub const FLAGS: &[Flag] = &[
         }),
     },
     Flag {
+        long: Some("backoff"),
+        short: Some('B'),
+        value: Value::Required("F", Hint::Text),
+        help: "multiply the timeout by F after each probe without a reply",
+        default: Some(|| Plan::default().backoff().to_string()),
+        apply: Apply::Set(|options, value| {
+            const EXPECTED: &str = "a factor from 1.0 to 5.0";
+            options.plan = checked(parse_decimal(value), |factor| options.plan.with_backoff(factor), EXPECTED)?;
+            Ok(())
+        }),
+    },
+    Flag {
         long: Some("responses"),
         short: None,
         value: NUMBER,
@@ -289,7 +301,6 @@ pub const FLAGS: &[Flag] = &[
     refused('J', Value::None, "JSON output", "leave it out for one line of text per target"),
     refused('l', Value::None, "fping's loop mode", "start it repeatedly, as from cron"),
     refused('Q', NUMBER, "fping's report at intervals", "start it repeatedly, as from cron"),
-    ignored('B', NUMBER),
     ignored('k', NUMBER),
     ignored('p', NUMBER),
     ignored('T', NUMBER),

@@ -57,6 +57,21 @@ fn follow_ups_keep_the_rate() {
 }
 
 #[test]
+fn each_attempt_waits_longer_by_the_backoff() {
+    lab::play(|lab| {
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let silent = hosts(2, 3);
+        let outcome = lab.run(&["--timeout=0.2", "-B", "2.5", "--max-pps=unlimited"], list(&silent));
+        assert_all(&outcome, &silent, false);
+        for host in &silent {
+            let seen = lab.seen_of(host);
+            assert_eq!(seen.len(), 3);
+            assert!(seen[1].time - seen[0].time >= ms(200 - 1) && seen[2].time - seen[1].time >= ms(500 - 1));
+        }
+    });
+}
+
+#[test]
 fn a_stop_is_not_caught_up_with() {
     lab::play(|lab| {
         let alive = hosts(1, 100);

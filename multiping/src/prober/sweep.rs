@@ -49,6 +49,7 @@ pub struct Sweep {
     spacing: Duration,
     /// The distinct timeouts of successive attempts; the last one holds for all further attempts.
     timeouts: Vec<Duration>,
+    total_timeout: Duration,
     tallies: Vec<Tally>,
     /// Sums of RTTs in ticks, where more than one reply is needed.
     sums: Vec<u64>,
@@ -114,6 +115,7 @@ impl Sweep {
             responses: plan.responses(),
             spacing: plan.spacing(),
             timeouts,
+            total_timeout: plan.total_timeout(),
             addresses,
         })
     }
@@ -164,7 +166,7 @@ impl Sweep {
     /// How long a target that never replies is probed from its first attempt on, if each is sent at
     /// once.
     pub(super) fn total_timeout(&self) -> Duration {
-        (0..=self.retries).map(|timeouts| self.timeout(timeouts)).sum()
+        self.total_timeout
     }
 
     /// The timeout of a target's last attempt.
@@ -385,7 +387,7 @@ impl Strategy for Sweep {
         } else {
             now.wrapping_sub(since).into()
         };
-        let max = if no_buffers { MAX_JAM } else { self.total_timeout().min(MAX_REFUSED) };
+        let max = if no_buffers { MAX_JAM } else { self.total_timeout.min(MAX_REFUSED) };
         let tally = &mut self.tallies[target.index()];
         tally.set_errno(errno, no_buffers);
         if self.round.is_some() || refused_for >= coarse_ticks(max) {

@@ -162,20 +162,29 @@ impl<'a> Oracle<'a> {
     fn courses(&self, firsts: &HashMap<[u8; 16], First>) -> Vec<Vec<Attempt<'a>>> {
         let mut courses: Vec<Vec<Attempt>> = self.log.targets.iter().map(|_| Vec::new()).collect();
         for probe in self.sent() {
-            let rtt = firsts.get(&probe.token).and_then(|first| self.rtt(probe, first));
+            let course = &mut courses[probe.target.index()];
+            let timeout = self.timeout(course.iter().filter(|attempt| attempt.rtt.is_none()).count());
+            let rtt = firsts.get(&probe.token).and_then(|first| self.rtt(probe, first, timeout));
             let over = match &rtt {
                 Some(_) => firsts[&probe.token].arrival.read_at..firsts[&probe.token].arrival.read_at,
-                None => self.timed_out(probe),
+                None => self.timed_out(probe, timeout),
             };
-            courses[probe.target.index()].push(Attempt { probe, rtt, over });
+            course.push(Attempt { probe, rtt, over });
         }
         courses
     }
 
+    /// The timeout of an attempt at a target that has timed out this often. (Where attempts may be
+    /// refunded, worlds have no backoff.)
+    pub fn timeout(&self, timeouts: usize) -> Duration {
+        let plan = &self.world.plan;
+        let longer = |timeout: Duration| timeout.mul_f64(plan.backoff()).min(Duration::from_secs(200));
+        if plan.backoff() == 1.0 { plan.timeout() } else { (0..timeouts).fold(plan.timeout(), |t, _| longer(t)) }
+    }
+
     /// The bounds of the RTT of a probe by its first reply, unless that was late.
-    fn rtt(&self, probe: &Departure, first: &First) -> Option<Range<Duration>> {
+    fn rtt(&self, probe: &Departure, first: &First, timeout: Duration) -> Option<Range<Duration>> {
         let stamp = first.arrival.packet.at;
-        let timeout = self.world.plan.timeout();
         match first.kind {
             ReplyKind::Reply { rtt, .. } => {
                 assert!(stamp <= probe.call.end + timeout, "a late reply was accepted: {probe:?}, {:?}", first.arrival);
@@ -192,8 +201,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// The bounds of when a probe timed out: at the first check after its timeout.
-    fn timed_out(&self, probe: &Departure) -> Range<Duration> {
-        let timeout = self.world.plan.timeout();
+    fn timed_out(&self, probe: &Departure, timeout: Duration) -> Range<Duration> {
         let checks = &self.log.timeout_checks;
         let check = |after: Duration| checks.get(checks.partition_point(|&check| check < after)).copied();
         let due = probe.call.end + timeout;

@@ -28,19 +28,23 @@ pub fn world(seed: u64) -> World {
         1..5 => 1 + rng.below(60),
         _ => 1 + rng.below(12),
     };
-    let plan = plan(rng, count);
+    let plan = plan(rng, count).with_backoff(backoff(seed)).unwrap();
     let packets = count as f64 * f64::from(plan.responses()) + 1.0;
     let sending = plan.rate().pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(packets / pps));
-    let run = Duration::ZERO..sending + plan.timeout() * (1 + u32::from(plan.retries()));
+    let run = Duration::ZERO..sending + plan.total_timeout();
     let list = list(rng, count, plan.timeout());
     let idents = PerFamily::from_fn(|_| rng.u64() as u16);
+    let unsolicited = unsolicited(rng, &list, idents, &run);
+    let outages = outages(rng, &run);
+    let machine = machine(rng, &run);
     World {
         seed,
-        unsolicited: unsolicited(rng, &list, idents, &run),
+        unsolicited,
         list,
         idents,
-        outages: outages(rng, &run),
-        machine: machine(rng, &run),
+        outages,
+        // Attempts are refunded for overflow, and the oracle cannot tell the timeout of the next.
+        machine: Machine { buffer: if plan.backoff() > 1.0 { usize::MAX } else { machine.buffer }, ..machine },
         plan,
     }
 }
@@ -63,6 +67,12 @@ fn plan(rng: &mut Rng, count: u64) -> Plan {
         .with_spacing(rng.pick(&[Duration::ZERO, Duration::from_millis(10)]))
         .unwrap()
         .with_check_source(rng.percent(20))
+}
+
+/// The backoff, of its own random numbers: most worlds have none.
+fn backoff(seed: u64) -> f64 {
+    let mut rng = Rng::stream(seed, [u64::MAX, 1]);
+    if rng.percent(80) { 1.0 } else { rng.pick(&[1.0, 1.001, 1.5, 2.0, 3.7, 5.0]) }
 }
 
 /// A time in `range`, of any order of magnitude with the same odds; half of them are whole

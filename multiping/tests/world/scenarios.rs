@@ -215,6 +215,33 @@ fn a_run_with_silent_targets_ends_after_the_last_timeout() {
 }
 
 #[test]
+fn each_timeout_is_longer_by_the_backoff() {
+    let plan = Plan::default().with_backoff(2.0).unwrap().with_rate(Rate::UNLIMITED);
+    let mut list = hosts(3, &Host::SILENT);
+    list[1].1 = Host::alive(8 * SECOND); // too late for the first attempt, in time for the second
+    list[2].1 = Host::alive(300 * SECOND);
+    let log = run(&world(plan, list));
+    let sent = |target| log.departures.iter().filter(move |probe| probe.target.index() == target).map(|probe| probe.at);
+    assert!(sent(0).eq([0, 5, 15].map(|at| SECOND * at)));
+    assert!(sent(1).eq([0, 5].map(|at| SECOND * at)));
+    assert_eq!(log.verdicts, [Verdict::Unreachable, Verdict::Alive(8 * SECOND), Verdict::Unreachable]);
+    assert_eq!((log.counts.late, log.end), (1, (5 + 10 + 20) * SECOND));
+}
+
+#[test]
+fn a_repeated_attempt_keeps_its_timeout() {
+    let plan = Plan::default().with_backoff(2.0).unwrap().with_retries(1);
+    let mut cut = world(plan, hosts(1, &Host::SILENT));
+    cut.machine.cuts = vec![SECOND..6 * SECOND];
+    let log = cut.run();
+    let sent: Vec<_> =
+        log.departures.iter().filter(|probe| probe.refused.is_none()).map(|probe| probe.call.end).collect();
+    assert!(log.counts.link_refunds > 0 && sent.len() as u64 == 2 + log.counts.link_refunds);
+    assert_eq!((log.verdicts[0], log.end - sent[sent.len() - 1]), (Verdict::Unreachable, 10 * SECOND));
+    assert!(sent.windows(2).all(|pair| pair[1] - pair[0] < 7 * SECOND), "{sent:?}");
+}
+
+#[test]
 fn retries_follow_all_first_attempts() {
     let mut list = hosts(100, &Host::alive(MILLI));
     for (_, host) in list.iter_mut().take(50) {

@@ -150,7 +150,8 @@ impl Oracle<'_> {
         let run = Duration::ZERO..self.log.end;
         let interval = self.world.interval().unwrap_or(Duration::ZERO);
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
-        let each = self.world.plan.timeout() + self.world.plan.spacing() + interval + MIN_SLEEP + MAX_SLEEP;
+        let longest = self.timeout(self.world.plan.retries().into());
+        let each = longest + self.world.plan.spacing() + interval + MIN_SLEEP + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
         // A target is refused for a minute at most, between its attempts and after them. Then it is
         // set aside until all others are done, and has its own attempts after that.
