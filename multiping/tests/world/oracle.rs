@@ -52,10 +52,10 @@ enum Parsed {
     Foreign,
     /// An Echo Reply to this run, too short for a token.
     Short,
-    /// An Echo Reply to this run, with other data after the token than was sent.
+    /// An Echo Reply to this run with the token of a probe, and other data after it than was sent.
     Altered,
-    /// An Echo Reply to this run with this token and the data that was sent, or part of it, or
-    /// more.
+    /// An Echo Reply to this run with this token; if that is of a probe, also with the data that was
+    /// sent, or part of it, or more.
     Reply([u8; 16]),
 }
 
@@ -105,7 +105,7 @@ impl<'a> Oracle<'a> {
             let mut parsed = parse(from.family(), self.world.idents[from.family()], &arrival.packet.bytes);
             let sent = self.world.machine.size - Token::LEN;
             let is_altered = |data: &[u8]| data.iter().take(sent).any(|&byte| byte != FILLER);
-            if matches!(parsed, Parsed::Reply(_))
+            if matches!(parsed, Parsed::Reply(token) if probes.contains_key(&token))
                 && arrival.packet.bytes.get(HEADER + Token::LEN..).is_some_and(is_altered)
             {
                 parsed = Parsed::Altered;
