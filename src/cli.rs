@@ -69,6 +69,8 @@ pub enum Input {
     File(OsString),
     /// The command line.
     Operands(Vec<OsString>),
+    /// Networks and ranges of addresses on the command line.
+    Generated(Vec<OsString>),
 }
 
 /// Where the debug log is written to.
@@ -134,6 +136,8 @@ pub struct Options {
     pub warnings: Vec<Warning>,
     /// Whether no lines are written, whatever `lines` says.
     quiet: bool,
+    /// Whether the operands are a network or the ends of a range, as fping's `-g` has it.
+    generates_operands: bool,
     /// The ignored options, each once.
     ignored: Vec<String>,
 }
@@ -170,7 +174,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Comma
             }
         }
     }
-    let awaits_list = !options.check && !operands.iter().any(|operand| is_address(operand));
+    let generates = options.generates_operands || matches!(options.input, Input::Generated(_));
+    let awaits_list = !options.check && !generates && !operands.iter().any(|operand| is_address(operand));
     let request = match first_error {
         Some(error) => Err(error),
         None => options.finish(operands, limits).map(|options| Request::Run(Box::new(options))),
@@ -228,14 +233,30 @@ impl Options {
         Ok(None)
     }
 
+    /// Takes the operands for what they are.
+    fn set_operands(&mut self, operands: Vec<OsString>) -> Result<(), Error> {
+        let input = match &operands[..] {
+            [network] if self.generates_operands => Input::Generated(vec![network.clone()]),
+            [from, to] if self.generates_operands => {
+                Input::Generated(vec![[from.as_os_str(), to].join(OsStr::new("-"))])
+            }
+            _ if self.generates_operands => {
+                return Err(Error::BadUsage("-g takes a network, or two addresses".to_owned()));
+            }
+            [] => return Ok(()),
+            _ => Input::Operands(operands),
+        };
+        match self.input {
+            Input::Stdin => self.input = input,
+            Input::Generated(_) => return Err(Error::Conflict("--generate", "addresses on the command line")),
+            _ => return Err(Error::Conflict("--file", "addresses on the command line")),
+        }
+        Ok(())
+    }
+
     /// Resolves what depends on several options, and applies the caller's limits.
     fn finish(mut self, operands: Vec<OsString>, limits: &Limits) -> Result<Options, Error> {
-        if !operands.is_empty() {
-            if self.input != Input::Stdin {
-                return Err(Error::Conflict("--file", "addresses on the command line"));
-            }
-            self.input = Input::Operands(operands);
-        }
+        self.set_operands(operands)?;
         match &self.input {
             Input::File(path) if is_stdin(path) => self.input = Input::Stdin,
             Input::File(path) if is_closed_descriptor(path) => {

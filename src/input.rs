@@ -61,6 +61,11 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
                 parser.operand(operand.as_bytes())?;
             }
         }
+        Input::Generated(ranges) => {
+            for range in ranges {
+                parser.generate(range.as_bytes())?;
+            }
+        }
         Input::File(path) => {
             let mut file = Stream::open_list(Path::new(path), signals).map_err(|error| {
                 if limits.caller_is_root && error.kind() == io::ErrorKind::PermissionDenied {

@@ -16,6 +16,8 @@ pub struct Limits {
     pub spacing: Duration,
     /// The most accepted lines, and so targets, in one run.
     pub targets: usize,
+    /// The most addresses that `--generate` makes in one run.
+    pub generated: usize,
     /// Whether multicast and broadcast addresses may be probed.
     pub allow_multicast_and_broadcast: bool,
     /// The most data in a probe over IPv4 and over IPv6, in bytes.
@@ -34,6 +36,7 @@ impl Limits {
         },
         spacing: Duration::from_millis(10),
         targets: 1 << 24,
+        generated: 131_072, // as in fping
         allow_multicast_and_broadcast: false,
         max_sizes: PerFamily { v4: 1_472, v6: 1_452 },
         receive_buffer: 4 << 20,
@@ -45,6 +48,7 @@ impl Limits {
         rate: Rate::UNLIMITED,
         spacing: Duration::ZERO,
         targets: (1 << 31) - 1,
+        generated: (1 << 31) - 1,
         allow_multicast_and_broadcast: true,
         max_sizes: PerFamily { v4: *PacketOptions::SIZE.end(), v6: *PacketOptions::SIZE.end() },
         receive_buffer: 32 << 20,

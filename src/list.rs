@@ -6,10 +6,12 @@
 //! This file has the syntax of addresses. What depends on the machine and the caller is in
 //! [`Rules`].
 
+mod generate;
+
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 use std::mem;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str;
 
 use multiping::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
@@ -57,22 +59,20 @@ impl Rules<'_> {
     /// Parses an address. Returns it with its zone as typed.
     fn address<'t>(&self, text: &'t [u8]) -> Result<(Address, Option<&'t str>), Reject> {
         let text = str::from_utf8(text).map_err(|_| Reject::NotAnAddress)?;
-        let (address, zone) = match text.split_once('%') {
-            Some((address, zone)) => (address, Some(zone)),
-            None => (text, None),
-        };
-        let address = if address.contains(':') {
-            self.ipv6(address, zone)?
-        } else {
-            let ip = address.parse().map_err(|_| Reject::NotAnAddress)?;
-            if zone.is_some() {
-                return Err(Reject::UnwantedZone);
-            }
-            self.ipv4(ip)?
+        let (ip, zone) = parse_address(text)?;
+        Ok((self.check(ip, zone)?, zone))
+    }
+
+    /// Whether an address with this zone is accepted.
+    fn check(&self, ip: IpAddr, zone: Option<&str>) -> Result<Address, Reject> {
+        let address = match ip {
+            IpAddr::V4(_) if zone.is_some() => return Err(Reject::UnwantedZone),
+            IpAddr::V4(ip) => self.ipv4(ip)?,
+            IpAddr::V6(ip) => self.ipv6(ip, zone)?,
         };
         match self.family {
             Some(family) if family != address.family() => Err(Reject::ExcludedFamily(address.family().name())),
-            _ => Ok((address, zone)),
+            _ => Ok(address),
         }
     }
 
@@ -93,11 +93,7 @@ impl Rules<'_> {
         }
     }
 
-    fn ipv6(&self, address: &str, zone: Option<&str>) -> Result<Address, Reject> {
-        if address.contains('.') {
-            return Err(Reject::DottedTail);
-        }
-        let ip: Ipv6Addr = address.parse().map_err(|_| Reject::NotAnAddress)?;
+    fn ipv6(&self, ip: Ipv6Addr, zone: Option<&str>) -> Result<Address, Reject> {
         if ip.is_unspecified() {
             return Err(Reject::Unspecified);
         }
@@ -335,11 +331,15 @@ impl<'a> ListParser<'a> {
                 self.accept(address, zone)
             }
             Err(reject) => {
-                self.list.rejected += 1;
-                self.remark(line, Some(reject));
+                self.reject(line, reject);
                 Ok(())
             }
         }
+    }
+
+    fn reject(&mut self, line: &[u8], reject: Reject) {
+        self.list.rejected += 1;
+        self.remark(line, Some(reject));
     }
 
     fn accept(&mut self, address: Address, zone: Option<&str>) -> Result<(), Error> {
@@ -381,6 +381,18 @@ impl<'a> ListParser<'a> {
             self.list.remarks.push(Remark { line: line_number, text: line.into(), reject });
         }
     }
+}
+
+/// Parses an address without asking whether it is accepted. Returns it with its zone as typed.
+fn parse_address(text: &str) -> Result<(IpAddr, Option<&str>), Reject> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    if address.contains(':') && address.contains('.') {
+        return Err(Reject::DottedTail);
+    }
+    Ok((address.parse().map_err(|_| Reject::NotAnAddress)?, zone))
 }
 
 /// A line without the blanks at its start except the last one, which keeps what follows from being

@@ -14,7 +14,7 @@ use multiping::address::Address;
 use multiping::alloc::OutOfMemory;
 use multiping::prober::Answered;
 
-pub use crate::message::reject::Reject;
+pub use crate::message::reject::{BadRange, Reject};
 
 /// The exit code. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
 /// with a reason for the others, and uses 98 and 99 itself.
@@ -75,6 +75,8 @@ pub enum Error {
     SourceRefused(Address, io::Error),
     /// An operand that is no address.
     BadOperand(Quoted, Reject),
+    /// What `--generate` or `-g` is to make addresses of cannot be used.
+    BadRange(Quoted, BadRange),
     /// The list cannot be opened.
     OpenList(Quoted, io::Error),
     /// A path below /dev/fd names a descriptor that was closed at start.
@@ -153,6 +155,7 @@ impl Error {
             | Error::SocketOption(..)
             | Error::BadOperand(..)
             | Error::BadReference(..)
+            | Error::BadRange(..)
             | Error::OpenList(..)
             | Error::ClosedList(_)
             | Error::Utf16List
@@ -226,6 +229,12 @@ impl Display for Error {
                 write!(f, "operand {operand}: {why} (give IP addresses, not names)")
             }
             Error::BadOperand(operand, why) => write!(f, "operand {operand}: {why}"),
+            Error::BadRange(range, why) => {
+                write!(
+                    f,
+                    "--generate={range}: {why} (give a network, as 192.0.2.0/24, or a range, as 192.0.2.1-192.0.2.9)"
+                )
+            }
             Error::OpenList(path, why) => {
                 write!(f, "list {path}: {} (give a list that this user may read)", Reason(why))
             }

@@ -195,9 +195,11 @@ fn the_limits_of_the_caller_are_reported() {
         let program = place.install(Rights::Setuid);
         let outcome = check(lab, ordinary(&program).arg("--max-pps=unlimited"));
         assert_eq!(lines(&outcome, "limits"), ["10000 packets a second, 10 ms between probes to one target,"]);
-        for text in
-            ["16777216 lines, no multicast or broadcast targets", "1472 bytes of data with --ipv4, otherwise 1452"]
-        {
+        for text in [
+            "16777216 lines, 131072 generated addresses,",
+            "no multicast or broadcast targets",
+            "1472 bytes of data with --ipv4, otherwise 1452",
+        ] {
             assert!(outcome.stdout.contains(text), "{outcome:?}");
         }
         assert_eq!(

@@ -221,10 +221,26 @@ pub const FLAGS: &[Flag] = &[
             if value.is_empty() {
                 return Err(ValueError::Invalid("the path of a list, or - for standard input"));
             }
-            if options.input != Input::Stdin {
-                return Err(Error::Conflict("--file", "another --file").into());
+            match options.input {
+                Input::Stdin => options.input = Input::File(value.into()),
+                Input::Generated(_) => return Err(Error::Conflict("--file", "--generate").into()),
+                _ => return Err(Error::Conflict("--file", "another --file").into()),
             }
-            options.input = Input::File(value.into());
+            Ok(())
+        }),
+    },
+    Flag {
+        long: Some("generate"),
+        short: None,
+        value: Value::Required("RANGE", Hint::Text),
+        help: "probe a network (192.0.2.0/24) or a range (FROM-TO)",
+        default: None,
+        apply: Apply::Set(|options, value| {
+            match &mut options.input {
+                Input::Stdin => options.input = Input::Generated(vec![value.into()]),
+                Input::Generated(ranges) => ranges.push(value.into()),
+                _ => return Err(Error::Conflict("--file", "--generate").into()),
+            }
             Ok(())
         }),
     },
@@ -286,6 +302,12 @@ pub const FLAGS: &[Flag] = &[
     letter('a', Value::None, "print alive targets only", Apply::Set(|options, _| set_lines(options, Lines::Alive))),
     letter('A', Value::None, "print addresses (always done)", Apply::Accept),
     letter('e', Value::None, "print RTTs (always done)", Apply::Accept),
+    letter(
+        'g',
+        Value::None,
+        "--generate, of the operands: a network, or two addresses",
+        Apply::Switch(|options| options.generates_operands = true),
+    ),
     letter('i', MILLISECONDS, "milliseconds between packets; 0 is unlimited", Apply::Set(set_interval)),
     letter('q', Value::None, "print no lines", Apply::Switch(|options| options.quiet = true)),
     letter('t', MILLISECONDS, "--timeout, in milliseconds", Apply::Set(set_timeout_ms)),
@@ -297,7 +319,6 @@ pub const FLAGS: &[Flag] = &[
     ),
     refused('c', NUMBER, "fping's count mode", "--responses=N gives the mean RTT of N replies"),
     refused('C', NUMBER, "fping's count mode", "--responses=N gives the mean RTT of N replies"),
-    refused('g', Value::None, "generating targets", "give a list: seq -f 10.0.0.%g 1 254 | xymonping"),
     refused('J', Value::None, "JSON output", "leave it out for one line of text per target"),
     refused('l', Value::None, "fping's loop mode", "start it repeatedly, as from cron"),
     refused('Q', NUMBER, "fping's report at intervals", "start it repeatedly, as from cron"),

@@ -1,4 +1,4 @@
-//! Why a line of the list, or an operand, is rejected.
+//! Why a line of the list, an operand, or a range of addresses is rejected.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -49,6 +49,36 @@ impl Display for Reject {
             Reject::TooLong => f.write_str("line too long"),
             Reject::Nul => f.write_str("a NUL byte"),
             Reject::Empty => f.write_str("empty"),
+        }
+    }
+}
+
+/// Why no addresses can be made of a network or range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadRange {
+    /// Neither `NETWORK/BITS` nor `FROM-TO`.
+    Syntax,
+    /// More bits than an address of the family has, which are this many; or no number.
+    Bits(u32),
+    /// The ends are of two families, or of two zones.
+    Unlike,
+    /// The last address is lower than the first.
+    Descending,
+    /// More addresses than the caller may generate, which are this many.
+    TooMany(usize),
+    /// The first or the last address is rejected.
+    End(Reject),
+}
+
+impl Display for BadRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            BadRange::Syntax => f.write_str("not a network or a range of addresses"),
+            BadRange::Bits(width) => write!(f, "not 0 to {width} bits"),
+            BadRange::Unlike => f.write_str("two families or two interfaces"),
+            BadRange::Descending => f.write_str("ends before it begins"),
+            BadRange::TooMany(limit) => write!(f, "more than {limit} addresses"),
+            BadRange::End(reject) => reject.fmt(f),
         }
     }
 }
