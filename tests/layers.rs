@@ -40,7 +40,24 @@ const PACKAGES: [(&str, &[&str]); 3] = [
             "main",
         ],
     ),
-    ("report", &["figures", "record", "series", "run", "text", "csv", "cli", "read", "output", "lib", "main"]),
+    (
+        "report",
+        &[
+            "figures",
+            "record",
+            "series",
+            "run",
+            "text",
+            "csv",
+            "prometheus",
+            "influx",
+            "cli",
+            "read",
+            "output",
+            "lib",
+            "main",
+        ],
+    ),
 ];
 
 /// The files of the engine that do no IO, and the words that IO would take.

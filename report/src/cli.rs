@@ -13,7 +13,7 @@ pub struct Options {
     #[arg(value_name = "FILE")]
     pub inputs: Vec<PathBuf>,
 
-    /// write a table for people, worst targets first (default)
+    /// write a table for people, worst first (default)
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub text: Option<PathBuf>,
 
@@ -21,7 +21,15 @@ pub struct Options {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub csv: Option<PathBuf>,
 
-    /// rewrite the outputs while the run goes on, until it ends
+    /// write metrics for Prometheus
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    pub prometheus: Option<PathBuf>,
+
+    /// write points in InfluxDB's line protocol
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    pub influx: Option<PathBuf>,
+
+    /// rewrite the files while the run goes on
     #[arg(long)]
     pub follow: bool,
 
@@ -29,7 +37,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "15s", hide_default_value = true)]
     pub every: Duration,
 
-    /// colour --text: auto (on a terminal), always, never
+    /// colour --text: auto, always or never
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_default_value = true, hide_possible_values = true)]
     pub color: When,
 
@@ -67,12 +75,21 @@ pub enum Format {
     Text,
     /// For programs.
     Csv,
+    /// Metrics.
+    Prometheus,
+    /// Points.
+    Influx,
 }
 
 impl Options {
     /// What to write where; `-` is standard output.
     pub fn outputs(&self) -> Vec<(Format, PathBuf)> {
-        let all = [(Format::Text, &self.text), (Format::Csv, &self.csv)];
+        let all = [
+            (Format::Text, &self.text),
+            (Format::Csv, &self.csv),
+            (Format::Prometheus, &self.prometheus),
+            (Format::Influx, &self.influx),
+        ];
         let chosen = all.into_iter().filter_map(|(format, file)| Some((format, file.clone()?)));
         let mut chosen: Vec<_> = chosen.collect();
         if chosen.is_empty() {

@@ -8,7 +8,9 @@
 pub mod cli;
 pub mod csv;
 pub mod figures;
+pub mod influx;
 pub mod output;
+pub mod prometheus;
 pub mod read;
 pub mod record;
 pub mod run;

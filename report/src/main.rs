@@ -12,7 +12,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use xymonping_report::cli::{Format, Options, When};
 use xymonping_report::csv::Table;
+use xymonping_report::influx::influx;
 use xymonping_report::output;
+use xymonping_report::prometheus::prometheus;
 use xymonping_report::read::Reader;
 use xymonping_report::run::Run;
 use xymonping_report::text::{Look, text};
@@ -91,7 +93,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     if let Some(left_out) = table.as_ref().map(|table| table.left_out.join(", ")).filter(|keys| !keys.is_empty()) {
         say(&format!("--csv: no column for {left_out}: the first target does not have it"));
     }
-    write(options, &reader.runs, table, |_| true)?;
+    write(options, &reader.runs, table, false)?;
     let ends = reader.runs.iter().filter_map(|run| run.end.as_ref());
     let exit = if options.exit_status { ends.map(|end| end.exit).max().unwrap_or(0) } else { 0 };
     Ok(exit.max(if reader.problems.is_empty() { 0 } else { BAD_INPUT }))
@@ -136,7 +138,7 @@ fn follow(
         if Instant::now() >= next {
             if fresh && !reader.runs.is_empty() {
                 reader.runs.iter_mut().for_each(Run::settle);
-                write(options, &reader.runs, None, |file| file.as_os_str() != "-")?;
+                write(options, &reader.runs, None, true)?;
             }
             fresh = false;
             next = Instant::now() + options.every;
@@ -169,29 +171,27 @@ fn send_blocks(mut source: Box<dyn Read + Send>, is_stdin: bool, sender: &SyncSe
     }
 }
 
-/// Writes the outputs whose files are wanted.
-fn write(
-    options: &Options,
-    runs: &[Run],
-    mut table: Option<Table>,
-    wanted: impl Fn(&Path) -> bool,
-) -> Result<(), Failure> {
-    let terminal = |file: &Path| file.as_os_str() == "-" && io::stdout().is_terminal();
-    for (format, file) in options.outputs().iter().filter(|(_, file)| wanted(file)) {
+/// Writes the outputs. While a run goes on, standard output gets only points, which may follow each other.
+fn write(options: &Options, runs: &[Run], mut table: Option<Table>, goes_on: bool) -> Result<(), Failure> {
+    let is_stdout = |file: &Path| file.as_os_str() == "-";
+    for (format, file) in &options.outputs() {
+        if goes_on && is_stdout(file) && *format != Format::Influx {
+            continue;
+        }
         let color = match options.color {
-            When::Auto => terminal(file),
+            When::Auto => is_stdout(file) && io::stdout().is_terminal(),
             when => when == When::Always,
         };
         let bytes = match format {
-            Format::Text => text(runs, Look { color, unicode: options.unicode }).into_bytes(),
+            Format::Text => Some(text(runs, Look { color, unicode: options.unicode }).into_bytes()),
             // While a run goes on, it has no records of targets.
-            Format::Csv => match table.take() {
-                Some(table) => table.finish(),
-                None => continue,
-            },
+            Format::Csv => table.take().map(Table::finish),
+            Format::Prometheus => prometheus(runs, goes_on).map(String::into_bytes),
+            Format::Influx => Some(influx(runs).into_bytes()),
         };
-        let name = if file.as_os_str() == "-" { "standard output".to_owned() } else { file.display().to_string() };
-        output::write(file, &bytes).map_err(|e| Failure(FAILURE, format!("cannot write {name}: {e}")))?;
+        let name = if is_stdout(file) { "standard output".to_owned() } else { file.display().to_string() };
+        let written = bytes.map_or(Ok(()), |bytes| output::write(file, &bytes));
+        written.map_err(|e| Failure(FAILURE, format!("cannot write {name}: {e}")))?;
     }
     Ok(())
 }
