@@ -8,6 +8,7 @@ use std::path::Path;
 
 use multiping::address::{Address, Addresses, PerFamily};
 use multiping::net;
+use multiping::plan::IcmpErrors;
 
 use crate::cli::{Input, Options, Source};
 use crate::limits::Limits;
@@ -27,6 +28,7 @@ pub fn sockets(options: &Options, limits: &Limits) -> Result<net::Config, Error>
         interface: options.interface.clone(),
         receive_buffer: limits.receive_buffer,
         broadcast: limits.allow_multicast_and_broadcast,
+        icmp_errors: IcmpErrors::Ignore,
     })
 }
 

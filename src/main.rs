@@ -144,8 +144,10 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
     let outcome = Outcome::new(&prober, &diagnosis, end);
     notes.fail(&outcome.failures);
-    let Missing { timestamps, filter } = link.missing();
-    notes.warn_first(timestamps.map(Warning::NoTimestamps).into_iter().chain(filter.map(Warning::NoFilter)));
+    let Missing { timestamps, filter, icmp_errors } = link.missing();
+    let no_errors = icmp_errors.then_some(Warning::NoIcmpErrors);
+    let missing = [timestamps.map(Warning::NoTimestamps), filter.map(Warning::NoFilter), no_errors];
+    notes.warn_first(missing.into_iter().flatten());
     notes.warn_first(&outcome.warnings);
     let results = Results { lines: &lines, prober: &prober, diagnosis: &diagnosis };
     if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {

@@ -353,6 +353,8 @@ pub enum Warning {
     NoTimestamps(io::Error),
     /// The kernel has not both packet filters.
     NoFilter(io::Error),
+    /// ICMP errors are asked for, and the kernel passes none to ICMP datagram sockets.
+    NoIcmpErrors,
 }
 
 impl Display for Warning {
@@ -424,6 +426,9 @@ impl Display for Warning {
                 "packet filter: {} (other programs' ICMP packets are read too: more work, same results)",
                 Reason(why)
             ),
+            Warning::NoIcmpErrors => {
+                f.write_str("ICMP errors: not received on ICMP datagram sockets (see --check for how to get raw ones)")
+            }
         }
     }
 }

@@ -93,6 +93,8 @@ pub struct Missing {
     pub timestamps: Option<io::Error>,
     /// A packet filter: the packets of other programs are read as well.
     pub filter: Option<io::Error>,
+    /// ICMP errors, which are asked for: ICMP datagram sockets receive none.
+    pub icmp_errors: bool,
 }
 
 /// What became of a batch of probes.
@@ -184,6 +186,7 @@ impl Link {
         Missing {
             timestamps: sockets().find_map(|socket| socket.no_timestamps).map(io::Error::from),
             filter: sockets().find_map(|socket| socket.no_filter).map(io::Error::from),
+            icmp_errors: sockets().any(FamilySocket::lacks_errors),
         }
     }
 

@@ -67,6 +67,20 @@ impl Display for Rate {
     }
 }
 
+/// What to do with ICMP errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IcmpErrors {
+    /// Nothing: the kernel drops them.
+    #[default]
+    Ignore,
+    /// Those about probes in flight are reported, and change no verdict.
+    Report,
+    /// The same, and the first one that is a failure settles its target.
+    Fail,
+    /// Every ICMP message of this machine is reported, whatever it is about.
+    All,
+}
+
 /// What each target is sent, and when it is settled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {

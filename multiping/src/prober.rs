@@ -12,6 +12,7 @@
 
 mod backpressure;
 mod diagnosis;
+mod errors;
 mod event;
 mod order;
 mod pacer;
@@ -42,8 +43,9 @@ pub use crate::prober::sweep::Sweep;
 
 use crate::address::{Address, Addresses, Family, PerFamily, TargetId};
 use crate::alloc::OutOfMemory;
-use crate::plan::{Plan, Rate};
+use crate::plan::{IcmpErrors, Plan, Rate};
 use crate::prober::backpressure::Backpressure;
+use crate::prober::errors::SentBySeq;
 use crate::prober::pacer::Pacer;
 use crate::prober::paths::{Excuse, Paths};
 use crate::prober::receiving::ReceiveErrors;
@@ -98,6 +100,8 @@ pub struct Wait {
 pub struct Prober<S> {
     strategy: S,
     check_source: bool,
+    icmp_errors: IcmpErrors,
+    sent_by_seq: SentBySeq,
     /// What a probe carries after its token.
     filler: Vec<u8>,
     key: Key,
@@ -164,6 +168,8 @@ impl<S: Strategy> Prober<S> {
         Prober {
             strategy,
             check_source,
+            icmp_errors: IcmpErrors::Ignore,
+            sent_by_seq: SentBySeq::default(),
             filler: Vec::new(),
             key,
             idents,
@@ -287,6 +293,7 @@ impl<S: Strategy> Prober<S> {
         }
         for (index, probe) in self.batch[..count].iter().enumerate() {
             let at = send_time(&during, index, count);
+            self.sent_by_seq.record(probe.seq, probe.target, probe.token.attempt);
             if References::is_reference(probe.target) {
                 self.references.mark_tried(probe.target, true, at);
             } else {
@@ -393,15 +400,9 @@ impl<S: Strategy> Prober<S> {
             self.pacer.recover(now);
         }
         let last_excuse = Cell::new(None);
-        let excused = |address: Address, sent| {
-            let no_reference = !self.references.is_empty() && !self.references.answered_since(sent);
-            let excuse = self.paths.excuse(sent, || route(address)).or(no_reference.then_some(Excuse::Reference));
-            last_excuse.set(excuse);
-            excuse.is_some() || self.overflow[address.family()].is_some_and(|overflow| overflow >= sent)
-        };
         let queue_refunds = self.counts.queue_refunds;
         let counts = &mut self.counts;
-        self.strategy.expire(now, excused, |timed_out| {
+        let mut on_end = |timed_out: TimedOut| {
             counts.timeouts += 1;
             let refunds = match last_excuse.get() {
                 None => &mut counts.overflow_refunds,
@@ -409,9 +410,24 @@ impl<S: Strategy> Prober<S> {
                 Some(Excuse::Queue) => &mut counts.queue_refunds,
                 Some(Excuse::Reference) => &mut counts.reference_refunds,
             };
-            *refunds += u64::from(timed_out.timeout != Timeout::Counted);
+            *refunds += u64::from(timed_out.timeout.is_excused());
             on_timeout(timed_out);
-        });
+        };
+        // An error is no silence: only the loss of the link excuses it, over which this machine may
+        // have been unable to resolve the address.
+        let link_was_lost = |address: Address, sent| {
+            let excuse = self.paths.excuse(sent, || route(address)).filter(|&excuse| excuse == Excuse::Link);
+            last_excuse.set(excuse);
+            excuse.is_some()
+        };
+        self.strategy.end_failed(link_was_lost, &mut on_end);
+        let excused = |address: Address, sent| {
+            let no_reference = !self.references.is_empty() && !self.references.answered_since(sent);
+            let excuse = self.paths.excuse(sent, || route(address)).or(no_reference.then_some(Excuse::Reference));
+            last_excuse.set(excuse);
+            excuse.is_some() || self.overflow[address.family()].is_some_and(|overflow| overflow >= sent)
+        };
+        self.strategy.expire(now, excused, on_end);
         if self.counts.timeouts > 0 {
             self.slow_start = SlowStart::Over;
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::net::Link;
 use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_time};
-use crate::wire::Message;
+use crate::wire::{ECHO_REQUEST, Message};
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
 /// wait for the next turn (`None`: not at all). `on_event` is told of everything; when it breaks,
@@ -55,16 +55,28 @@ pub fn receive<S: Strategy, B>(
     let mut flow = ControlFlow::Continue(());
     let received = link.receive(|arrival| {
         let (from, ttl, at) = (arrival.from, arrival.ttl, arrival.at);
-        let (reply, kind) = match &arrival.message {
-            Ok(Message::Reply(reply)) => (Some(*reply), prober.handle_reply(from, reply, at)),
-            Ok(_) => (None, prober.handle_other()),
-            Err(_) => (None, prober.handle_damaged(from)),
+        let received = |reply, kind| Event::Received { from, reply, kind, ttl, at };
+        let event = match &arrival.message {
+            Ok(Message::Reply(reply)) => received(Some(*reply), prober.handle_reply(from, reply, at)),
+            Ok(Message::Error { error, original }) => {
+                let about = prober.handle_icmp_error(error, original, at);
+                Event::IcmpError { from, error: *error, original: *original, about, at }
+            }
+            Ok(Message::Request(_)) => {
+                prober.handle_other();
+                Event::Message { from, msg_type: ECHO_REQUEST[from.family()], code: 0, at }
+            }
+            Ok(Message::Other { msg_type, code }) => {
+                prober.handle_other();
+                Event::Message { from, msg_type: *msg_type, code: *code, at }
+            }
+            Err(_) => received(None, prober.handle_damaged(from)),
         };
-        if arrival.is_remote && matches!(kind, ReplyKind::Reply { .. }) {
+        if arrival.is_remote && matches!(event, Event::Received { kind: ReplyKind::Reply { .. }, .. }) {
             prober.handle_remote_reply();
         }
         if flow.is_continue() {
-            flow = on_event(Event::Received { from, reply, kind, ttl, at });
+            flow = on_event(event);
         }
     });
     for (family, received) in received {

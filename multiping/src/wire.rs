@@ -2,7 +2,7 @@
 //! probes.
 //!
 //! This file knows the formats of RFC 791, 792, 8200 and 4443 and nothing else: no clock, no
-//! addresses, no sockets. A message parsed here borrows its data from the packet; a message emitted
+//! sockets. A message parsed here borrows its data from the packet; a message emitted
 //! here parses back to itself.
 //!
 //! The ICMPv6 checksum covers the addresses of the IP header (RFC 4443 §2.3), which a raw socket
@@ -10,10 +10,17 @@
 //! ICMPv4 checksum is computed and checked here: raw IPv4 sockets get packets that nothing has
 //! verified.
 
+mod error;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+pub use crate::wire::error::{Detail, ERRORS, IcmpError};
+
 use crate::address::{Family, PerFamily};
+use crate::wire::error::REDIRECT_V6;
 
 /// The type of Echo Request (RFC 792 page 14, RFC 4443 §4.1).
-const ECHO_REQUEST: PerFamily<u8> = PerFamily { v4: 8, v6: 128 };
+pub const ECHO_REQUEST: PerFamily<u8> = PerFamily { v4: 8, v6: 128 };
 
 /// The type of Echo Reply (RFC 792 page 14, RFC 4443 §4.2).
 pub const ECHO_REPLY: PerFamily<u8> = PerFamily { v4: 0, v6: 129 };
@@ -35,17 +42,13 @@ pub struct Echo<'a> {
     pub data: &'a [u8],
 }
 
-/// What went wrong with a probe, according to a router or the target.
+/// The Echo Request that an ICMP error quotes; its data may be cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IcmpError {
-    /// ICMP type 3, ICMPv6 type 1.
-    DestinationUnreachable,
-    /// ICMPv6 type 2 (in ICMPv4 a code of Destination Unreachable).
-    PacketTooBig,
-    /// ICMP type 11, ICMPv6 type 3.
-    TimeExceeded,
-    /// ICMP type 12, ICMPv6 type 4.
-    ParameterProblem,
+pub struct Original<'a> {
+    /// Where it was sent to.
+    pub destination: IpAddr,
+    /// The request.
+    pub echo: Echo<'a>,
 }
 
 /// An ICMP message, as far as a ping engine needs it.
@@ -55,14 +58,12 @@ pub enum Message<'a> {
     Request(Echo<'a>),
     /// Echo Reply: ICMP type 0, ICMPv6 type 129.
     Reply(Echo<'a>),
-    /// An error about an Echo Request, which it quotes; the quoted data may be cut short.
+    /// An error about an Echo Request.
     Error {
-        /// Which error, by the type field.
+        /// Which error.
         error: IcmpError,
-        /// The code field, which says more.
-        code: u8,
-        /// The Echo Request that the error is about.
-        original: Echo<'a>,
+        /// The Echo Request that it is about.
+        original: Original<'a>,
     },
     /// Any other message that is whole: other types, and errors about other traffic.
     Other {
@@ -81,16 +82,37 @@ pub struct Malformed;
 mod ipv4 {
     pub(super) const MIN_HEADER: usize = 20;
     pub(super) const TOTAL_LENGTH: usize = 2;
+    pub(super) const FRAGMENT: usize = 6;
+    pub(super) const OFFSET_MASK: u16 = 0x1fff;
     pub(super) const TTL: usize = 8;
     pub(super) const PROTOCOL: usize = 9;
+    pub(super) const DESTINATION: usize = 16;
     pub(super) const ICMP: u8 = 1;
 }
 
 /// The fields of RFC 8200 §3 that a ping engine needs of an IPv6 header.
 mod ipv6 {
     pub(super) const HEADER: usize = 40;
+    pub(super) const PAYLOAD_LENGTH: usize = 4;
     pub(super) const NEXT_HEADER: usize = 6;
+    pub(super) const DESTINATION: usize = 24;
     pub(super) const ICMPV6: u8 = 58;
+    /// The Fragment header (§4.5): its number, its length, and where its offset is.
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const FRAGMENT_HEADER: usize = 8;
+    pub(super) const FRAGMENT_OFFSET: usize = 2;
+    pub(super) const OFFSET_MASK: u16 = 0xfff8;
+}
+
+/// The fields of ICMPv6 Redirect (RFC 4861 §4.5), counted from behind the checksum.
+mod redirect {
+    pub(super) const TARGET: usize = 4;
+    pub(super) const OPTIONS: usize = 36;
+    /// The Redirected Header option (§4.6.3): its type, the length of its header, and the unit of
+    /// the lengths of options.
+    pub(super) const REDIRECTED: u8 = 4;
+    pub(super) const REDIRECTED_HEADER: usize = 8;
+    pub(super) const UNIT: usize = 8;
 }
 
 /// The ICMP message inside the IPv4 packet that a raw socket delivers, whatever options its header
@@ -143,11 +165,9 @@ impl<'a> Message<'a> {
         if code == 0 && msg_type == ECHO_REQUEST[family] {
             return Ok(Message::Request(Echo::parse(body)?));
         }
-        let original = body.get(4..).and_then(|quoted| quoted_request(family, quoted).ok());
-        Ok(match (IcmpError::of(family, msg_type), original) {
-            (Some(error), Some(original)) => Message::Error { error, code, original },
-            _ => Message::Other { msg_type, code },
-        })
+        let error =
+            if IcmpError::is_error(family, msg_type) { parse_error(family, msg_type, code, body) } else { None };
+        Ok(error.unwrap_or(Message::Other { msg_type, code }))
     }
 
     /// Writes the message to the start of `out`, checksum included, and returns its length.
@@ -157,9 +177,7 @@ impl<'a> Message<'a> {
         let (msg_type, code, body_len) = match self {
             Message::Request(echo) => (ECHO_REQUEST[family], 0, Echo::FIELDS + echo.data.len()),
             Message::Reply(echo) => (ECHO_REPLY[family], 0, Echo::FIELDS + echo.data.len()),
-            Message::Error { error, code, original } => {
-                (error.msg_type(family)?, *code, 4 + quoted_header(family) + HEADER + original.data.len())
-            }
+            Message::Error { error, original } => (error.msg_type, error.code, error_len(error, original)),
             Message::Other { msg_type, code } => (*msg_type, *code, 4),
         };
         let out = out.get_mut(..COMMON_HEADER + body_len)?;
@@ -167,11 +185,7 @@ impl<'a> Message<'a> {
         *header = [msg_type, code, 0, 0];
         match self {
             Message::Request(echo) | Message::Reply(echo) => echo.emit(body)?,
-            Message::Error { original, .. } => {
-                let (field, quote) = body.split_first_chunk_mut::<4>()?;
-                *field = [0; 4]; // unused, or a pointer or MTU that is not needed
-                emit_quote(family, original, quote)?;
-            }
+            Message::Error { error, original } => emit_error(family, error, original, body)?,
             Message::Other { .. } => body.fill(0),
         }
         if family == Family::V4 {
@@ -201,40 +215,99 @@ impl<'a> Echo<'a> {
     }
 }
 
-impl IcmpError {
-    const ALL: [IcmpError; 4] = [
-        IcmpError::DestinationUnreachable,
-        IcmpError::PacketTooBig,
-        IcmpError::TimeExceeded,
-        IcmpError::ParameterProblem,
-    ];
+/// Reads what follows the common header of an error. `None`: it is not about an Echo Request.
+fn parse_error(family: Family, msg_type: u8, code: u8, body: &[u8]) -> Option<Message<'_>> {
+    let (&field, rest) = body.split_first_chunk::<4>()?;
+    let mut error = IcmpError::new(family, msg_type, code, field);
+    let quote = if (family, msg_type) == (Family::V6, REDIRECT_V6) {
+        let target: [u8; 16] = *body.get(redirect::TARGET..)?.first_chunk()?;
+        error.detail = Detail::Gateway(Ipv6Addr::from(target).into());
+        redirected(body.get(redirect::OPTIONS..)?)?
+    } else {
+        rest
+    };
+    Some(Message::Error { error, original: quoted_request(family, quote).ok()? })
+}
 
-    fn of(family: Family, msg_type: u8) -> Option<Self> {
-        IcmpError::ALL.into_iter().find(|error| error.msg_type(family) == Some(msg_type))
+/// The packet that a redirect quotes, without the padding of the option that it is in.
+fn redirected(mut options: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (&option_type, &length) = (options.first()?, options.get(1)?);
+        // A length of zero is refused (RFC 4861 §4.6). An option may be cut short with its packet.
+        let length = Some(usize::from(length) * redirect::UNIT).filter(|&length| length > 0)?;
+        if option_type == redirect::REDIRECTED {
+            let quote = options.get(redirect::REDIRECTED_HEADER..length.min(options.len()))?;
+            let payload = usize::from(u16_at(quote, ipv6::PAYLOAD_LENGTH).ok()?);
+            return Some(&quote[..quote.len().min(ipv6::HEADER + payload)]);
+        }
+        options = options.get(length..)?;
     }
+}
 
-    fn msg_type(self, family: Family) -> Option<u8> {
-        let types = match self {
-            IcmpError::DestinationUnreachable => PerFamily { v4: Some(3), v6: Some(1) },
-            IcmpError::PacketTooBig => PerFamily { v4: None, v6: Some(2) },
-            IcmpError::TimeExceeded => PerFamily { v4: Some(11), v6: Some(3) },
-            IcmpError::ParameterProblem => PerFamily { v4: Some(12), v6: Some(4) },
-        };
-        types[family]
+/// How long the body of an error is.
+fn error_len(error: &IcmpError, original: &Original) -> usize {
+    let quote = quoted_header(error.family) + HEADER + original.echo.data.len();
+    match (error.family, error.msg_type) {
+        (Family::V6, REDIRECT_V6) => {
+            redirect::OPTIONS + (redirect::REDIRECTED_HEADER + quote).next_multiple_of(redirect::UNIT)
+        }
+        _ => 4 + quote,
     }
+}
+
+/// Writes what follows the common header of an error; `body` has the right length.
+fn emit_error(family: Family, error: &IcmpError, original: &Original, body: &mut [u8]) -> Option<()> {
+    let is_error = IcmpError::is_error(family, error.msg_type);
+    let quote = quoted_header(family) + HEADER + original.echo.data.len();
+    body.fill(0);
+    *body.first_chunk_mut()? = error.field().filter(|_| is_error && error.family == family)?;
+    if (family, error.msg_type) != (Family::V6, REDIRECT_V6) {
+        return emit_quote(family, original, body.get_mut(4..)?);
+    }
+    let Detail::Gateway(IpAddr::V6(gateway)) = error.detail else { return None };
+    *body.get_mut(redirect::TARGET..)?.first_chunk_mut()? = gateway.octets();
+    let option = body.get_mut(redirect::OPTIONS..)?;
+    let units = u8::try_from(option.len() / redirect::UNIT).ok()?;
+    *option.first_chunk_mut()? = [redirect::REDIRECTED, units];
+    emit_quote(family, original, option.get_mut(redirect::REDIRECTED_HEADER..)?.get_mut(..quote)?)
 }
 
 /// The Echo Request in the packet that an ICMP error quotes. Its checksum is not checked: RFC 792
 /// promises only the first 8 bytes of the message, so there is often nothing to check it over.
-fn quoted_request(family: Family, packet: &[u8]) -> Result<Echo<'_>, Malformed> {
-    let header = match family {
-        Family::V4 => ipv4_header_len(packet)?,
-        Family::V6 if packet.get(ipv6::NEXT_HEADER) == Some(&ipv6::ICMPV6) => ipv6::HEADER,
-        Family::V6 => return Err(Malformed),
+fn quoted_request(family: Family, packet: &[u8]) -> Result<Original<'_>, Malformed> {
+    let (header, destination) = match family {
+        Family::V4 => {
+            if u16_at(packet, ipv4::FRAGMENT)? & ipv4::OFFSET_MASK != 0 {
+                return Err(Malformed); // a later fragment has no ICMP header
+            }
+            let octets: [u8; 4] = *array_at(packet, ipv4::DESTINATION)?;
+            (ipv4_header_len(packet)?, IpAddr::from(Ipv4Addr::from(octets)))
+        }
+        Family::V6 => {
+            let octets: [u8; 16] = *array_at(packet, ipv6::DESTINATION)?;
+            (ipv6_header_len(packet)?, IpAddr::from(Ipv6Addr::from(octets)))
+        }
     };
     let message = packet.get(header..).ok_or(Malformed)?;
     match message.split_first_chunk::<COMMON_HEADER>() {
-        Some((&[msg_type, ..], body)) if msg_type == ECHO_REQUEST[family] => Echo::parse(body),
+        Some((&[msg_type, ..], body)) if msg_type == ECHO_REQUEST[family] => {
+            Ok(Original { destination, echo: Echo::parse(body)? })
+        }
+        _ => Err(Malformed),
+    }
+}
+
+/// The length of the IPv6 header at the start of `packet`, with the Fragment header of a first
+/// fragment, if what follows it is ICMPv6.
+fn ipv6_header_len(packet: &[u8]) -> Result<usize, Malformed> {
+    match packet.get(ipv6::NEXT_HEADER) {
+        Some(&ipv6::ICMPV6) => Ok(ipv6::HEADER),
+        Some(&ipv6::FRAGMENT) => {
+            let fragment = packet.get(ipv6::HEADER..).ok_or(Malformed)?;
+            let is_first = u16_at(fragment, ipv6::FRAGMENT_OFFSET)? & ipv6::OFFSET_MASK == 0;
+            let is_icmp = fragment.first() == Some(&ipv6::ICMPV6);
+            if is_first && is_icmp { Ok(ipv6::HEADER + ipv6::FRAGMENT_HEADER) } else { Err(Malformed) }
+        }
         _ => Err(Malformed),
     }
 }
@@ -246,26 +319,34 @@ fn quoted_header(family: Family) -> usize {
     }
 }
 
-fn emit_quote(family: Family, original: &Echo, out: &mut [u8]) -> Option<()> {
+fn emit_quote(family: Family, original: &Original, out: &mut [u8]) -> Option<()> {
     let total = u16::try_from(out.len()).ok()?;
     let (header, message) = out.split_at_mut_checked(quoted_header(family))?;
     header.fill(0);
-    match family {
-        Family::V4 => {
+    match (family, original.destination) {
+        (Family::V4, IpAddr::V4(destination)) => {
             *header.first_mut()? = 0x45;
-            header.get_mut(ipv4::TOTAL_LENGTH..)?.first_chunk_mut().map(|field| *field = total.to_be_bytes())?;
+            *header.get_mut(ipv4::TOTAL_LENGTH..)?.first_chunk_mut()? = total.to_be_bytes();
             *header.get_mut(ipv4::TTL)? = 1;
             *header.get_mut(ipv4::PROTOCOL)? = ipv4::ICMP;
+            *header.get_mut(ipv4::DESTINATION..)?.first_chunk_mut()? = destination.octets();
         }
-        Family::V6 => {
+        (Family::V6, IpAddr::V6(destination)) => {
+            let payload = total - ipv6::HEADER as u16;
             *header.first_mut()? = 0x60;
+            *header.get_mut(ipv6::PAYLOAD_LENGTH..)?.first_chunk_mut()? = payload.to_be_bytes();
             *header.get_mut(ipv6::NEXT_HEADER)? = ipv6::ICMPV6;
+            *header.get_mut(ipv6::DESTINATION..)?.first_chunk_mut()? = destination.octets();
         }
+        _ => return None,
     }
-    Message::Request(*original).emit(family, message).map(drop)
+    Message::Request(original.echo).emit(family, message).map(drop)
+}
+
+fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
-    let field = bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Malformed)?;
-    Ok(u16::from_be_bytes(*field))
+    array_at(bytes, at).map(|field| u16::from_be_bytes(*field))
 }

@@ -7,25 +7,48 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use fastrand::Rng;
 use multiping::address::Family;
-use multiping::wire::{Echo, HEADER, IcmpError, Malformed, Message, checksum, ipv4_payload};
+use multiping::wire::{Detail, Echo, HEADER, IcmpError, Malformed, Message, Original, checksum, ipv4_payload};
 
 /// The data of the probe in the literals.
 const DATA: &[u8] = b"\0\0\0\x07\0\0\0\x01\x1f\x2e\x3d\x4c\x5b\x6a\x79\x88ping";
 const ECHO: Echo<'static> = Echo { ident: 0xbeef, seq: 0x0102, data: DATA };
 
+/// Where it was sent to.
+const TARGET_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
+const TARGET_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
+
+/// The routers that redirects name.
+const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 254));
+const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
+
+/// An error of ICMPv4 about the request in the literals, of whose data it quotes `data`.
+fn error_v4(msg_type: u8, code: u8, detail: Detail, data: &[u8]) -> Message<'_> {
+    let error = IcmpError { family: Family::V4, msg_type, code, detail };
+    Message::Error { error, original: Original { destination: TARGET_V4, echo: Echo { data, ..ECHO } } }
+}
+
+/// The same of ICMPv6.
+fn error_v6(msg_type: u8, code: u8, detail: Detail, data: &[u8]) -> Message<'_> {
+    let error = IcmpError { family: Family::V6, msg_type, code, detail };
+    Message::Error { error, original: Original { destination: TARGET_V6, echo: Echo { data, ..ECHO } } }
+}
+
 /// Every literal of IPv4 (whole packets), and the message in it.
 fn packets_v4() -> Vec<(&'static [u8], Message<'static>)> {
-    let error = |error, code, data| Message::Error { error, code, original: Echo { data, ..ECHO } };
     vec![
         (&REQUEST_V4, Message::Request(ECHO)),
         (&REPLY_V4, Message::Reply(ECHO)),
         (&REPLY_V4_OPTIONS, Message::Reply(ECHO)),
-        (&UNREACHABLE_V4, error(IcmpError::DestinationUnreachable, 1, DATA)),
-        (&EXCEEDED_V4, error(IcmpError::TimeExceeded, 0, b"")),
-        (&PROBLEM_V4, error(IcmpError::ParameterProblem, 0, &DATA[..13])),
-        (&REDIRECT_V4, Message::Other { msg_type: 5, code: 1 }),
+        (&UNREACHABLE_V4, error_v4(3, 1, Detail::None, DATA)),
+        (&EXCEEDED_V4, error_v4(11, 0, Detail::None, b"")),
+        (&PROBLEM_V4, error_v4(12, 0, Detail::Pointer(20), &DATA[..13])),
+        (&REDIRECT_V4, error_v4(5, 1, Detail::Gateway(GATEWAY_V4), b"")),
+        (&TOO_BIG_V4, error_v4(3, 4, Detail::Mtu(1300), b"")),
+        (&UNREACHABLE_V4_FRAGMENT, Message::Other { msg_type: 3, code: 4 }),
         (&UNREACHABLE_V4_UDP, Message::Other { msg_type: 3, code: 3 }),
         (&UNREACHABLE_V4_REPLY, Message::Other { msg_type: 3, code: 1 }),
         (&TIMESTAMP_V4, Message::Other { msg_type: 14, code: 0 }),
@@ -34,15 +57,16 @@ fn packets_v4() -> Vec<(&'static [u8], Message<'static>)> {
 
 /// Every literal of IPv6 (ICMPv6 messages), and the message in it.
 fn messages_v6() -> Vec<(&'static [u8], Message<'static>)> {
-    let error = |error, code, data| Message::Error { error, code, original: Echo { data, ..ECHO } };
     vec![
         (&REQUEST_V6, Message::Request(ECHO)),
         (&REPLY_V6, Message::Reply(ECHO)),
-        (&UNREACHABLE_V6, error(IcmpError::DestinationUnreachable, 3, DATA)),
-        (&TOO_BIG_V6, error(IcmpError::PacketTooBig, 0, &DATA[..5])),
-        (&EXCEEDED_V6, error(IcmpError::TimeExceeded, 0, b"")),
-        (&PROBLEM_V6, error(IcmpError::ParameterProblem, 1, DATA)),
+        (&UNREACHABLE_V6, error_v6(1, 3, Detail::None, DATA)),
+        (&TOO_BIG_V6, error_v6(2, 0, Detail::Mtu(1280), &DATA[..5])),
+        (&EXCEEDED_V6, error_v6(3, 0, Detail::None, b"")),
+        (&PROBLEM_V6, error_v6(4, 1, Detail::Pointer(6), DATA)),
         (&UNREACHABLE_V6_UDP, Message::Other { msg_type: 1, code: 4 }),
+        (&TOO_BIG_V6_FRAGMENT, error_v6(2, 0, Detail::Mtu(1300), &DATA[..16])),
+        (&REDIRECT_V6, error_v6(137, 0, Detail::Gateway(GATEWAY_V6), &DATA[..17])),
         (&UNREACHABLE_V6_FRAGMENT, Message::Other { msg_type: 1, code: 0 }),
         (&SOLICITATION_V6, Message::Other { msg_type: 135, code: 0 }),
     ]
@@ -187,11 +211,13 @@ fn is_shortened(cut: &Message, whole: &Message) -> bool {
         (Message::Request(cut), Message::Request(whole)) | (Message::Reply(cut), Message::Reply(whole)) => {
             less(&cut, &whole)
         }
-        (Message::Error { error: a, code: b, original: cut }, Message::Error { error, code, original }) => {
-            (a, b) == (error, code) && less(&cut, &original)
+        (Message::Error { error: a, original: cut }, Message::Error { error, original }) => {
+            a == error && cut.destination == original.destination && less(&cut.echo, &original.echo)
         }
         // Without the original an error is not about a probe.
-        (Message::Other { code: a, .. }, Message::Error { code, .. }) => a == code,
+        (Message::Other { msg_type, code }, Message::Error { error, .. }) => {
+            (msg_type, code) == (error.msg_type, error.code)
+        }
         (cut, whole) => cut == whole,
     }
 }
@@ -279,9 +305,47 @@ fn a_buffer_that_is_one_byte_too_short_is_rejected() {
 }
 
 #[test]
-fn an_error_that_icmpv4_does_not_have_is_not_emitted() {
-    let message = Message::Error { error: IcmpError::PacketTooBig, code: 0, original: ECHO };
-    assert_eq!(message.emit(Family::V4, &mut [0; 128]), None);
+fn an_error_that_no_message_can_carry_is_not_emitted() {
+    let mtu = |mtu| Detail::Mtu(mtu);
+    for (message, family, why) in [
+        (error_v4(2, 0, Detail::None, b""), Family::V4, "a type of ICMPv6"),
+        (error_v4(4, 0, Detail::None, b""), Family::V4, "Source Quench"),
+        (error_v4(3, 4, mtu(65_536), b""), Family::V4, "17 bits"),
+        (error_v4(3, 1, mtu(1300), b""), Family::V4, "an MTU where none is"),
+        (error_v4(12, 0, Detail::Pointer(256), b""), Family::V4, "9 bits"),
+        (error_v6(137, 0, Detail::None, b""), Family::V6, "a redirect to nowhere"),
+        (error_v6(1, 0, Detail::None, b""), Family::V4, "of the other family"),
+    ] {
+        assert_eq!(message.emit(family, &mut [0; 256]), None, "{why}");
+    }
+}
+
+/// The table in xymonping(1), by type and code.
+#[test]
+fn errors_have_names_and_texts() {
+    let show = |message: Message| {
+        let Message::Error { error, .. } = message else { panic!("no error: {message:?}") };
+        format!("{} / {error}", error.name())
+    };
+    let v4 = |msg_type, code| show(error_v4(msg_type, code, Detail::None, b""));
+    let v6 = |msg_type, code| show(error_v6(msg_type, code, Detail::None, b""));
+    assert_eq!(v4(3, 1), "host-unreachable / Destination Host Unreachable");
+    assert_eq!(v4(11, 0), "ttl-exceeded / Time to live exceeded");
+    assert_eq!(v6(1, 3), "address-unreachable / Destination Host Unreachable");
+    assert_eq!(v4(3, 16), "type-3-code-16 / ICMP type 3 code 16");
+    assert_eq!(v6(4, 9), "type-4-code-9 / ICMP type 4 code 9");
+    assert_eq!(
+        show(error_v4(3, 4, Detail::Mtu(1000), b"")),
+        "fragmentation-needed / frag needed and DF set (MTU 1000)"
+    );
+    assert_eq!(show(error_v6(4, 0, Detail::Pointer(40), b"")), "bad-header / Parameter problem (byte 40)");
+    let redirect = show(error_v4(5, 1, Detail::Gateway(GATEWAY_V4), b""));
+    assert_eq!(redirect, "redirect-host / Redirect Host (new gateway 203.0.113.254)");
+    let mut names: Vec<_> = (0..=15).map(|code| v4(3, code)).chain((0..=7).map(|code| v6(1, code))).collect();
+    assert!(names.iter().all(|name| !name.starts_with("type-")), "{names:?}");
+    names.sort();
+    names.dedup_by_key(|name| name.split(" / ").next().unwrap_or_default().to_owned());
+    assert_eq!(names.len(), 16 + 8 - 2, "admin-prohibited and port-unreachable are the same in both families");
 }
 
 #[test]
@@ -293,7 +357,7 @@ fn random_bytes_are_parsed_safely() {
             let _ = Message::parse(family, &bytes);
             // Most random bytes are rejected by checksum or type, so make these valid.
             if bytes.len() >= 29 {
-                bytes[0] = [0, 3, 8, 11, 1, 2, 128, 129][rng.usize(..8)];
+                bytes[0] = [0, 3, 8, 11, 1, 2, 128, 129, 5, 12, 137][rng.usize(..11)];
                 bytes[8] = 0x40 | bytes[8] & 15;
                 bytes[17] = 1;
                 bytes[14] = 58;
@@ -365,15 +429,34 @@ fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a>
         0 => Message::Request(echo),
         1 => Message::Reply(echo),
         2 => {
-            let error = match (rng.u8(..4), family) {
-                (0, Family::V6) => IcmpError::PacketTooBig,
-                (1, _) => IcmpError::TimeExceeded,
-                (2, _) => IcmpError::ParameterProblem,
-                _ => IcmpError::DestinationUnreachable,
+            let (msg_type, code, detail, destination) = match family {
+                Family::V4 => {
+                    let destination = IpAddr::from(rng.u32(..).to_be_bytes());
+                    let gateway = IpAddr::from(rng.u32(..).to_be_bytes());
+                    match rng.u8(..5) {
+                        0 => (3, 4, Detail::Mtu(rng.u32(1..65_536)), destination),
+                        1 => (5, code, Detail::Gateway(gateway), destination),
+                        2 => (12, 0, Detail::Pointer(rng.u32(..256)), destination),
+                        3 => (3, if code == 4 { 1 } else { code }, Detail::None, destination),
+                        _ => (11, code, Detail::None, destination),
+                    }
+                }
+                Family::V6 => {
+                    let destination = IpAddr::from(rng.u128(..).to_be_bytes());
+                    let gateway = IpAddr::from(rng.u128(..).to_be_bytes());
+                    match rng.u8(..5) {
+                        0 => (2, code, Detail::Mtu(rng.u32(..)), destination),
+                        1 => (137, code, Detail::Gateway(gateway), destination),
+                        2 => (4, code, Detail::Pointer(rng.u32(..)), destination),
+                        3 => (1, code, Detail::None, destination),
+                        _ => (3, code, Detail::None, destination),
+                    }
+                }
             };
-            Message::Error { error, code, original: echo }
+            let error = IcmpError { family, msg_type, code, detail };
+            Message::Error { error, original: Original { destination, echo } }
         }
-        // With code 0 the type of an Echo would be an Echo.
+        // With code 0 the type of an Echo would be an Echo. (Nothing is quoted in what is emitted.)
         _ => Message::Other { msg_type, code: if [0, 8, 128, 129].contains(&msg_type) { code.max(1) } else { code } },
     }
 }
@@ -439,6 +522,24 @@ const REDIRECT_V4: [u8; 56] = [
     0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
     0xc0, 0x00, 0x02, 0x01, 0x05, 0x01, 0xce, 0x45, 0xcb, 0x00, 0x71, 0xfe, 0x45, 0x00, 0x00, 0x30,
     0x1c, 0x46, 0x40, 0x00, 0x40, 0x01, 0x32, 0x4b, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02,
+];
+
+/// Fragmentation needed, MTU 1300, quoting the first fragment of a longer request.
+#[rustfmt::skip]
+const TOO_BIG_V4: [u8; 56] = [
+    0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x03, 0x04, 0x08, 0x2e, 0x00, 0x00, 0x05, 0x14, 0x45, 0x00, 0x05, 0x94,
+    0x1c, 0x46, 0x20, 0x00, 0x40, 0x01, 0x4c, 0xe7, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
+    0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02,
+];
+
+/// The same about a later fragment, whose data begins as an Echo Request does.
+#[rustfmt::skip]
+const UNREACHABLE_V4_FRAGMENT: [u8; 56] = [
+    0x45, 0x00, 0x00, 0x38, 0x1c, 0x46, 0x40, 0x00, 0xfa, 0x01, 0x65, 0x7e, 0xcb, 0x00, 0x71, 0xfe,
+    0xc0, 0x00, 0x02, 0x01, 0x03, 0x04, 0x08, 0x2e, 0x00, 0x00, 0x05, 0x14, 0x45, 0x00, 0x05, 0x94,
+    0x1c, 0x46, 0x20, 0xb9, 0x40, 0x01, 0x4c, 0x2e, 0xc0, 0x00, 0x02, 0x01, 0xc6, 0x33, 0x64, 0x07,
     0x08, 0x00, 0x27, 0xc8, 0xbe, 0xef, 0x01, 0x02,
 ];
 
@@ -539,6 +640,30 @@ const UNREACHABLE_V6_FRAGMENT: [u8; 76] = [
     0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
     0x3a, 0x00, 0x05, 0xa8, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
     0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x69, 0x6e, 0x67,
+];
+
+/// Packet Too Big, MTU 1300, quoting the first fragment of a longer request, 16 bytes of its data.
+#[rustfmt::skip]
+const TOO_BIG_V6_FRAGMENT: [u8; 80] = [
+    0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x05, 0x14, 0x60, 0x00, 0x00, 0x00, 0x05, 0xb0, 0x2c, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x3a, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x01, 0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02,
+    0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01, 0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88,
+];
+
+/// Redirect to fe80::1 (RFC 4861 §4.5): a link-layer address, and then the header of the request
+/// with 17 bytes of its data and 7 of padding.
+#[rustfmt::skip]
+const REDIRECT_V6: [u8; 128] = [
+    0x89, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xfe, 0x80, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07, 0x02, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x04, 0x0a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x60, 0x00, 0x00, 0x00, 0x00, 0x19, 0x3a, 0x40,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01,
+    0x20, 0x01, 0x0d, 0xb8, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x07,
+    0x80, 0x00, 0x53, 0xf7, 0xbe, 0xef, 0x01, 0x02, 0x00, 0x00, 0x00, 0x07, 0x00, 0x00, 0x00, 0x01,
+    0x1f, 0x2e, 0x3d, 0x4c, 0x5b, 0x6a, 0x79, 0x88, 0x70, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 ];
 
 /// Neighbor Solicitation (type 135).

@@ -13,6 +13,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+#[path = "world/errors.rs"]
+mod errors;
 #[path = "world/log.rs"]
 mod log;
 #[path = "world/machine.rs"]

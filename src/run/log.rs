@@ -12,7 +12,7 @@ use std::time::Instant;
 use multiping::address::PerFamily;
 use multiping::prober::{Event, Probe, ReplyKind};
 use multiping::token::Token;
-use multiping::wire::Echo;
+use multiping::wire::{Echo, Original};
 use nix::errno::Errno;
 
 use crate::cli::Debug;
@@ -78,6 +78,14 @@ impl<'a> Log<'a> {
                     }
                     None => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {kind}")),
                 }
+            }
+            Event::IcmpError { from, error, original: Original { destination, echo }, about, at } => {
+                let (name, Echo { ident, seq, .. }) = (error.name(), echo);
+                let stray = if about.is_some() { "" } else { " stray" };
+                self.line(*at, format_args!("recv {from} {name} for {destination} ident {ident} seq {seq}{stray}"))
+            }
+            Event::Message { from, msg_type, code, at } => {
+                self.line(*at, format_args!("recv {from} type {msg_type} code {code} stray"))
             }
             Event::TimedOut(_) | Event::Done { .. } => ControlFlow::Continue(()),
         }

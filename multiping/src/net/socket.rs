@@ -19,7 +19,7 @@ use crate::error::{Error, SocketOption};
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
 use crate::net::{Received, filter};
-use crate::plan::PacketOptions;
+use crate::plan::{IcmpErrors, PacketOptions};
 use crate::prober::MAX_BATCH;
 use crate::wire::{self, HEADER, Malformed, Message};
 
@@ -89,6 +89,7 @@ pub(super) struct FamilySocket {
     pub(super) ident: u16,
     /// The size that its receive buffer should have, before the kernel doubles it.
     receive_buffer: usize,
+    icmp_errors: IcmpErrors,
     /// The drop counter at the last look.
     drops: u32,
     /// By how much it has risen since `listen`.
@@ -166,6 +167,7 @@ impl FamilySocket {
             datagram,
             ident,
             receive_buffer: config.receive_buffer,
+            icmp_errors: config.icmp_errors,
             drops: 0,
             dropped: 0,
             quarter_full: false,
@@ -242,7 +244,7 @@ impl FamilySocket {
         }
         self.capacity = self.socket.recv_buffer_size().unwrap_or(2 * self.receive_buffer) / MIN_TRUESIZE;
         if !self.datagram {
-            let (by_ident, by_type) = filter::accept_replies(&self.socket, self.family, self.ident);
+            let (by_ident, by_type) = filter::accept(&self.socket, self.family, self.ident, self.icmp_errors);
             match by_type {
                 // It still drops all packets.
                 Err(source) if self.drops_all => return Err(Error::System { what: "packet filter", source }),
@@ -261,12 +263,17 @@ impl FamilySocket {
         SocketStatus {
             datagram: self.datagram,
             loopback,
-            filter: self.datagram || filter::detach(socket, self.family),
+            filter: self.datagram || filter::detach(socket, self.family, self.icmp_errors),
             timestamps: getsockopt(socket, sockopt::ReceiveTimestampns) == Ok(true),
             drop_counter: getsockopt(socket, MemInfo).is_ok(),
             receive_buffer: socket.recv_buffer_size().unwrap_or(0) / 2,
             wanted_receive_buffer: self.receive_buffer,
         }
+    }
+
+    /// Whether ICMP errors are asked for, and the kernel passes none to this socket.
+    pub(super) fn lacks_errors(&self) -> bool {
+        self.datagram && self.icmp_errors != IcmpErrors::Ignore
     }
 
     /// Sends `packets`, [`MAX_BATCH`] at most, in one system call.

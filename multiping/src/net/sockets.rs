@@ -9,6 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use crate::address::{Address, Family, PerFamily};
 use crate::error::Error;
 use crate::net::route::socket_address;
+use crate::plan::IcmpErrors;
 
 /// What is asked of the sockets.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub receive_buffer: usize,
     /// Whether broadcast addresses may be probed.
     pub broadcast: bool,
+    /// Which ICMP errors are received.
+    pub icmp_errors: IcmpErrors,
 }
 
 /// What opening a family's socket came to.

@@ -7,7 +7,7 @@ use crate::address::{Address, TargetId};
 use crate::prober::backpressure::SendError;
 use crate::prober::strategy::{TimedOut, Timeout};
 use crate::token::Token;
-use crate::wire::Echo;
+use crate::wire::{Echo, IcmpError, Original};
 
 /// One Echo Request to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,31 @@ pub enum Event<'a> {
         kind: ReplyKind,
         /// Its TTL or Hop Limit, if that is known.
         ttl: Option<u8>,
+        /// When it arrived.
+        at: Instant,
+    },
+    /// An ICMP error arrived that quotes an Echo Request.
+    IcmpError {
+        /// Its source address.
+        from: Address,
+        /// The error.
+        error: IcmpError,
+        /// The Echo Request.
+        original: Original<'a>,
+        /// The target and the attempt that it counts for. `None`: it is not about a probe in
+        /// flight.
+        about: Option<(TargetId, u32)>,
+        /// When it arrived.
+        at: Instant,
+    },
+    /// Any other ICMP message arrived.
+    Message {
+        /// Its source address.
+        from: Address,
+        /// Its type field.
+        msg_type: u8,
+        /// Its code field.
+        code: u8,
         /// When it arrived.
         at: Instant,
     },
@@ -144,6 +169,8 @@ pub struct Counts {
     pub damaged: u64,
     /// See [`ReplyKind::Stray`].
     pub stray: u64,
+    /// ICMP errors about probes in flight, where these are not ignored.
+    pub icmp_errors: u64,
     /// Attempts repeated, or doubtful, because this machine may have lost their replies.
     pub overflow_refunds: u64,
     /// Attempts repeated, or doubtful, because a link lost its carrier or a route went.

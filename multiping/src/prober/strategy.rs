@@ -66,6 +66,13 @@ pub trait Strategy {
     /// source where that is checked.
     fn record_invalid(&mut self, _target: TargetId, _why: Invalid) {}
 
+    /// An ICMP error says that an attempt in flight failed, and errors count as failures.
+    fn record_failure(&mut self, _target: TargetId, _attempt: u32) {}
+
+    /// Ends every attempt in flight that failed so. `excused` says whether this machine has lost
+    /// the link over which it was sent.
+    fn end_failed(&mut self, _excused: impl FnMut(Address, Instant) -> bool, _on_end: impl FnMut(TimedOut)) {}
+
     /// Ends every attempt that has timed out by `now`. `excused` says whether this machine may be
     /// to blame for the silence of a probe that was sent then; `on_timeout` is called for each
     /// attempt.
@@ -119,11 +126,20 @@ pub enum Invalid {
     OtherSource,
 }
 
+impl Timeout {
+    /// Whether this machine may be to blame.
+    pub(super) fn is_excused(self) -> bool {
+        matches!(self, Timeout::Refunded | Timeout::Doubtful)
+    }
+}
+
 /// What an attempt without a reply counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
     /// The target was silent.
     Counted,
+    /// An ICMP error said that the probe was not delivered, and that settles the target.
+    Failed,
     /// The attempt is repeated, because this machine may be to blame.
     Refunded,
     /// This machine may be to blame, and the attempt is not repeated: the silence says nothing of

@@ -5,41 +5,20 @@
 //! refused for long is set aside, so that it delays no other, and tried again when all else is
 //! settled.
 
+mod refusals;
+
 use std::iter;
 use std::time::{Duration, Instant};
 
 use crate::address::{Address, Addresses, Family, TargetId};
 use crate::alloc::{OutOfMemory, try_filled};
 use crate::plan::Plan;
-use crate::prober::backpressure::MAX_JAM;
 use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
 use crate::prober::strategy::{Attempt, Invalid, Strategy, TimedOut, Timeout};
+use crate::prober::sweep::refusals::Round;
 use crate::tally::{Phase, TICK, Tally, Verdict};
 use crate::token::Key;
-
-/// After a refusal a target is due again after its timeout, but not later than this.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// How long a target may be refused without a break before it is set aside, whatever its timeouts.
-const MAX_REFUSED: Duration = Duration::from_secs(60);
-
-/// The time between two rounds of those set aside.
-const ROUND_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How many rounds there are at least.
-const MIN_ROUNDS: u32 = 2;
-
-/// The unit of the times of refusals, which have 16 bits.
-const COARSE_TICK: Duration = Duration::from_millis(10);
-
-/// A round of those set aside.
-struct Round {
-    number: u32,
-    start: Instant,
-    /// Whether a probe to one of them was accepted.
-    progress: bool,
-}
 
 /// Probes each target of a list, first attempts before all others.
 pub struct Sweep {
@@ -59,6 +38,8 @@ pub struct Sweep {
     /// Targets that were refused, in the order in which they are due again.
     refused: Queue,
     set_aside: Queue,
+    /// Targets whose probe in flight failed, and the attempt. Grows only if errors count.
+    failed: Vec<(TargetId, u32)>,
     due: Queue,
     due_count: usize,
     refused_count: usize,
@@ -97,6 +78,7 @@ impl Sweep {
             in_flight: vec![Queue::EMPTY; timeouts.len()],
             refused: Queue::EMPTY,
             set_aside: Queue::EMPTY,
+            failed: Vec::new(),
             due: Queue::EMPTY,
             due_count: 0,
             refused_count: 0,
@@ -234,54 +216,6 @@ impl Sweep {
         self.due_count += 1;
     }
 
-    /// How long a refused target waits.
-    fn retry_delay(&self) -> Duration {
-        self.timeouts[0].min(MAX_RETRY_DELAY)
-    }
-
-    /// When the oldest refused target is due again.
-    fn next_retry(&self) -> Option<Instant> {
-        let target = self.refused.first()?;
-        let (_, last) = self.tallies[target.index()].refused_since();
-        let back = (self.last_refusal as u16).wrapping_sub(last);
-        let due = self.last_refusal.saturating_sub(back.into()) + coarse_ticks(self.retry_delay());
-        Some(self.epoch + Duration::from_millis(due * COARSE_TICK.as_millis() as u64))
-    }
-
-    /// Whether there is nothing to do but to try those set aside.
-    fn only_set_aside(&self) -> bool {
-        self.set_aside_count > 0 && self.settled + self.set_aside_count == self.tallies.len()
-    }
-
-    /// Whether there is another round of those set aside.
-    fn has_next_round(&self) -> bool {
-        self.round.as_ref().is_none_or(|round| round.number < MIN_ROUNDS || round.progress)
-    }
-
-    /// When the next round begins, or at once if there is none. `None`: not before all else is
-    /// settled.
-    fn next_round(&self) -> Option<Instant> {
-        let last = self.round.as_ref().filter(|_| self.has_next_round());
-        self.only_set_aside().then(|| last.map_or(self.epoch, |round| round.start + ROUND_INTERVAL))
-    }
-
-    /// Begins a round of those set aside, or gives them up.
-    fn try_set_aside(&mut self, now: Instant) {
-        let goes_on = self.has_next_round();
-        let number = self.round.as_ref().map_or(1, |round| round.number + 1);
-        self.round = Some(Round { number, start: now, progress: false });
-        while let Some(target) = self.set_aside.first() {
-            self.nodes.remove(&mut self.set_aside, target);
-            self.set_aside_count -= 1;
-            if goes_on {
-                self.enqueue(target, Phase::DueAgain);
-            } else {
-                self.tallies[target.index()].set_phase(Phase::GivenUp);
-                self.given_up += 1;
-            }
-        }
-    }
-
     fn settle(&mut self, target: TargetId) {
         let tally = &mut self.tallies[target.index()];
         let sum = self.sums.get(target.index());
@@ -361,7 +295,8 @@ impl Strategy for Sweep {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let timeout = self.first_to_time_out().map(|(.., deadline)| deadline);
+        let failed = (!self.failed.is_empty()).then_some(self.epoch);
+        let timeout = failed.or_else(|| self.first_to_time_out().map(|(.., deadline)| deadline));
         [timeout, self.next_retry(), self.next_round()].into_iter().flatten().min()
     }
 
@@ -373,33 +308,8 @@ impl Strategy for Sweep {
         self.set_in_flight(target, at);
     }
 
-    /// No attempt is used up. A target that is refused too long is set aside.
     fn mark_refused(&mut self, target: TargetId, errno: i32, no_buffers: bool, at: Instant) {
-        let was_refused = self.take(target, at) == Phase::DueAgain;
-        let now = coarse_ticks(at.saturating_duration_since(self.epoch));
-        self.last_refusal = self.last_refusal.max(now);
-        let now = self.last_refusal as u16;
-        let since = if was_refused { self.tallies[target.index()].refused_since().0 } else { now };
-        // A lack of buffers concerns all targets, so what counts is how long no packet was accepted.
-        let refused_for = if no_buffers {
-            let accepted = self.last_ticks * TICK.as_nanos() as u64 / COARSE_TICK.as_nanos() as u64;
-            u64::from(now.wrapping_sub(since)).min(self.last_refusal.saturating_sub(accepted))
-        } else {
-            now.wrapping_sub(since).into()
-        };
-        let max = if no_buffers { MAX_JAM } else { self.total_timeout.min(MAX_REFUSED) };
-        let tally = &mut self.tallies[target.index()];
-        tally.set_errno(errno, no_buffers);
-        if self.round.is_some() || refused_for >= coarse_ticks(max) {
-            tally.set_phase(Phase::SetAside);
-            self.nodes.push_back(&mut self.set_aside, target);
-            self.set_aside_count += 1;
-        } else {
-            tally.set_phase(Phase::Refused);
-            tally.set_refused_since(since, now);
-            self.nodes.push_back(&mut self.refused, target);
-            self.refused_count += 1;
-        }
+        self.refuse(target, errno, no_buffers, at);
     }
 
     fn attempt(&self, target: TargetId, attempt: u32) -> Attempt {
@@ -433,6 +343,30 @@ impl Strategy for Sweep {
         }
     }
 
+    fn record_failure(&mut self, target: TargetId, attempt: u32) {
+        // Without memory for it the timeout ends the attempt.
+        if self.failed.try_reserve(1).is_ok() {
+            self.failed.push((target, attempt));
+        }
+    }
+
+    fn end_failed(&mut self, mut excused: impl FnMut(Address, Instant) -> bool, mut on_end: impl FnMut(TimedOut)) {
+        while let Some((target, attempt)) = self.failed.pop() {
+            // It may have been answered since, or have failed twice.
+            let Attempt::InFlight { sent, .. } = self.attempt(target, attempt) else { continue };
+            self.remove_from_flight(target);
+            let excused = self.addresses.get(target).is_some_and(|address| excused(address, sent));
+            let timeout = if excused && self.tallies[target.index()].refund() {
+                self.enqueue(target, Phase::Due);
+                Timeout::Refunded
+            } else {
+                self.settle(target);
+                if excused { Timeout::Doubtful } else { Timeout::Failed }
+            };
+            on_end(TimedOut { target, attempt, sent, timeout });
+        }
+    }
+
     fn expire(
         &mut self,
         now: Instant,
@@ -456,22 +390,10 @@ impl Strategy for Sweep {
             }
             on_timeout(TimedOut { target, attempt, sent, timeout });
         }
-        while let Some(target) = self.refused.first().filter(|_| self.next_retry().is_some_and(|due| due <= now)) {
-            self.nodes.remove(&mut self.refused, target);
-            self.refused_count -= 1;
-            self.enqueue(target, Phase::DueAgain);
-        }
-        if self.next_round().is_some_and(|next| next <= now) {
-            self.try_set_aside(now);
-        }
+        self.retry_refused(now);
     }
 
     fn is_done(&self) -> bool {
         self.settled + self.given_up == self.tallies.len()
     }
-}
-
-/// A time in coarse ticks, rounded up.
-fn coarse_ticks(time: Duration) -> u64 {
-    time.as_nanos().div_ceil(COARSE_TICK.as_nanos()) as u64
 }

@@ -78,6 +78,7 @@ fn end_of(timeout: Timeout) -> End {
     match timeout {
         Timeout::Counted => End::Lost,
         Timeout::Doubtful => End::Doubtful,
+        Timeout::Failed => panic!("errors are ignored in these runs"),
         Timeout::Refunded => panic!("a roster gives nothing back"),
     }
 }

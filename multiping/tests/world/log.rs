@@ -18,6 +18,7 @@ pub struct Departure {
     pub target: TargetId,
     pub address: Address,
     pub token: [u8; Token::LEN],
+    pub seq: u16,
     /// When it was sent.
     pub at: Duration,
     /// The clock before and after the system call, which is what the driver knows.
@@ -42,6 +43,8 @@ pub enum Reception {
     Dropped,
     /// The prober classified it so.
     Handled(ReplyKind),
+    /// An ICMP error, which counted for this attempt at this target, if for any.
+    Error(Option<(TargetId, u32)>),
 }
 
 /// What happened in a run.

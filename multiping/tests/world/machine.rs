@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Addresses, Family, PerFamily, TargetId};
-use multiping::plan::Plan;
+use multiping::plan::{IcmpErrors, Plan};
 use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKind, SendError, Sweep};
 use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
@@ -32,6 +32,8 @@ pub struct World {
     pub list: Vec<(Address, Host)>,
     /// The Identifiers of the probes.
     pub idents: PerFamily<u16>,
+    /// What becomes of ICMP errors.
+    pub icmp_errors: IcmpErrors,
     /// What arrives without a probe.
     pub unsolicited: Vec<Packet>,
     /// When sending fails, for both families or one, and with which error.
@@ -155,6 +157,7 @@ impl World {
         let key = Key::new(RandomState::new());
         let prober = Prober::sweep(&self.plan, targets, key, self.idents, origin).expect("there is memory");
         let prober = prober.with_data(&vec![FILLER; self.machine.size]);
+        let prober = prober.with_icmp_errors(self.icmp_errors).expect("there is memory");
         let mut run = Run {
             world: self,
             hosts: self.list.iter().map(|(address, host)| (*address, host)).collect(),
@@ -304,6 +307,7 @@ impl Run<'_> {
                 target: probe.target,
                 address: probe.address,
                 token: probe.token.emit(),
+                seq: probe.seq,
                 at: self.now,
                 call: self.now..self.now,
                 refused: Some(error),
@@ -365,7 +369,8 @@ impl Run<'_> {
             let replies = self.hosts[&address].replies(self.world.seed, address, &request, at);
             self.launch(replies);
         }
-        self.log.departures.push(Departure { target, address, token: token.emit(), at, call: at..at, refused: None });
+        let token = token.emit();
+        self.log.departures.push(Departure { target, address, token, seq, at, call: at..at, refused: None });
         self.pass(cost / 2);
     }
 
@@ -394,15 +399,18 @@ impl Run<'_> {
         }
         for family in Family::BOTH {
             while let Some(packet) = self.buffers[family].pop_front() {
-                let kind = match Message::parse(family, &packet.bytes) {
-                    Ok(Message::Reply(echo)) => self.prober.handle_reply(packet.from, &echo, self.origin + packet.at),
-                    Ok(_) => self.prober.handle_other(),
-                    Err(_) => self.prober.handle_damaged(packet.from),
+                let at = self.origin + packet.at;
+                let reception = match Message::parse(family, &packet.bytes) {
+                    Ok(Message::Reply(echo)) => Reception::Handled(self.prober.handle_reply(packet.from, &echo, at)),
+                    Ok(Message::Error { error, original }) => {
+                        Reception::Error(self.prober.handle_icmp_error(&error, &original, at))
+                    }
+                    Ok(_) => Reception::Handled(self.prober.handle_other()),
+                    Err(_) => Reception::Handled(self.prober.handle_damaged(packet.from)),
                 };
-                if matches!(kind, ReplyKind::Reply { .. }) {
+                if matches!(reception, Reception::Handled(ReplyKind::Reply { .. })) {
                     self.prober.handle_remote_reply();
                 }
-                let reception = Reception::Handled(kind);
                 self.log.arrivals.push(Arrival { packet, read_at: self.now, reception });
             }
         }

@@ -9,12 +9,13 @@
 //! The kernel verifies the checksum for raw ICMPv6 sockets and drops what fails. So a damaged IPv6
 //! reply is dropped here, unless its checksum was also corrected (by a broken translator, say).
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::time::Duration;
 
 use multiping::address::{Address, Family};
 use multiping::token::Token;
-use multiping::wire::{self, Echo, HEADER, IcmpError, Message};
+use multiping::wire::{self, Detail, Echo, HEADER, IcmpError, Message, Original};
 
 use crate::rng::Rng;
 
@@ -51,6 +52,9 @@ pub struct Host {
     pub other_source: u64,
     /// The odds that a reply with a guessed seal arrives first.
     pub forged: u64,
+    /// The odds that an attempt that is lost draws an ICMP error, and one that is answered a
+    /// redirect before the reply. Errors take as long as a reply.
+    pub errors: u64,
     /// The error with which the machine refuses to send to it.
     pub refusal: Option<i32>,
     /// Whether it can be sent to in an outage.
@@ -68,6 +72,7 @@ impl Host {
         damage: 0,
         other_source: 0,
         forged: 0,
+        errors: 0,
         refusal: None,
         is_near: false,
     };
@@ -91,8 +96,11 @@ impl Host {
             let guess = Token { seal: rng.u64(), ..token };
             packets.push(Packet { at: sent_at + delay / 2, from: address, bytes: reply(family, echo.ident, guess) });
         }
-        let lost = rng.percent(self.loss);
-        if token.attempt < self.lost_first || lost {
+        let lost = rng.percent(self.loss) || token.attempt < self.lost_first;
+        if self.errors > 0 && rng.percent(self.errors) {
+            packets.push(Packet { at: sent_at + delay, ..error(rng, address, echo, !lost) });
+        }
+        if lost {
             return packets;
         }
         let copies = rng.number(&self.copies);
@@ -100,7 +108,7 @@ impl Host {
             let later = if copy == 0 { Duration::ZERO } else { rng.duration(&self.spread) };
             let from = if rng.percent(self.other_source) { other_address(rng, address) } else { address };
             let mut bytes = emitted(family, &Message::Reply(echo));
-            if rng.percent(self.damage) && !damage(rng, family, &mut bytes) {
+            if rng.percent(self.damage) && !damage(rng, address, &mut bytes) {
                 continue;
             }
             packets.push(Packet { at: sent_at + delay + later, from, bytes });
@@ -114,6 +122,42 @@ pub fn reply(family: Family, ident: u16, token: Token) -> Vec<u8> {
     let mut data = [FILLER; 56];
     data[..Token::LEN].copy_from_slice(&token.emit());
     emitted(family, &Message::Reply(Echo { ident, seq: 0, data: &data }))
+}
+
+/// An error about a probe to `address`: from a router or the host itself, with or without the token
+/// in its quote, and sometimes about a probe that was never sent.
+fn error(rng: &mut Rng, address: Address, echo: Echo, is_redirect: bool) -> Packet {
+    let family = address.family();
+    let (msg_type, detail) = match family {
+        Family::V4 if is_redirect => (5, Detail::Gateway(Ipv4Addr::new(192, 0, 2, 254).into())),
+        Family::V4 => (rng.pick(&[3, 11, 12]), Detail::None),
+        Family::V6 if is_redirect => (137, Detail::Gateway(Ipv6Addr::LOCALHOST.into())),
+        Family::V6 => {
+            rng.pick(&[(1, Detail::None), (2, Detail::Mtu(1280)), (3, Detail::None), (4, Detail::Pointer(6))])
+        }
+    };
+    let error = IcmpError { family, msg_type, code: 1, detail };
+    let cut = rng.pick(&[0, 7, Token::LEN, echo.data.len()]).min(echo.data.len());
+    let mut data = echo.data[..cut].to_vec();
+    let mut original = Original { destination: address.ip(), echo };
+    match rng.below(10) {
+        0 => original.destination = other_address(rng, address).ip(),
+        1 => original.echo.ident ^= 1,
+        2 => original.echo.seq ^= 1,
+        3 => data.iter_mut().take(1).for_each(|byte| *byte ^= 0x80),
+        _ => {}
+    }
+    original.echo.data = &data;
+    let from = if rng.percent(50) { address } else { other_address(rng, address) };
+    Packet { at: Duration::ZERO, from, bytes: emitted(family, &Message::Error { error, original }) }
+}
+
+/// Destination Unreachable from the host itself.
+fn unreachable(address: Address, echo: Echo<'_>) -> Message<'_> {
+    let error = IcmpError { family: address.family(), msg_type: 0, code: 1, detail: Detail::None };
+    let msg_type = if error.family == Family::V4 { 3 } else { 1 };
+    let original = Original { destination: address.ip(), echo };
+    Message::Error { error: IcmpError { msg_type, ..error }, original }
 }
 
 /// The bytes of `message`, which parse as the same message.
@@ -136,7 +180,8 @@ fn other_address(rng: &mut Rng, address: Address) -> Address {
 }
 
 /// Damages a reply. Returns whether the kernel still delivers it.
-fn damage(rng: &mut Rng, family: Family, bytes: &mut Vec<u8>) -> bool {
+fn damage(rng: &mut Rng, address: Address, bytes: &mut Vec<u8>) -> bool {
+    let family = address.family();
     let bits = bytes.len() as u64 * 8;
     match rng.below(7) {
         // Bits flipped on the wire, anywhere in the message. (In one byte: in two words they might
@@ -161,7 +206,7 @@ fn damage(rng: &mut Rng, family: Family, bytes: &mut Vec<u8>) -> bool {
             let Ok(Message::Reply(echo)) = Message::parse(family, bytes) else { panic!("not a reply: {bytes:02x?}") };
             let message = match rng.below(3) {
                 0 => Message::Reply(Echo { ident: echo.ident ^ 0x0101, ..echo }),
-                1 => Message::Error { error: IcmpError::DestinationUnreachable, code: 1, original: echo },
+                1 => unreachable(address, echo),
                 _ => Message::Request(echo),
             };
             *bytes = emitted(family, &message);

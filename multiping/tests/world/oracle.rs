@@ -19,6 +19,7 @@ use multiping::tally::{TICK, Verdict};
 use multiping::token::Token;
 use multiping::wire::HEADER;
 
+use crate::errors::Quote;
 use crate::log::{Arrival, Departure, Log, Reception};
 use crate::machine::{ENOBUFS, World};
 use crate::network::FILLER;
@@ -30,7 +31,8 @@ const MAX_REFUNDS: u32 = 5;
 pub fn judge(world: &World, log: &Log) {
     let oracle = Oracle { world, log };
     let firsts = oracle.judge_packets();
-    let courses = oracle.courses(&firsts);
+    let failures = oracle.judge_errors();
+    let courses = oracle.courses(&firsts, &failures);
     for (place, course) in courses.iter().enumerate() {
         oracle.judge_target(place, course);
     }
@@ -46,8 +48,10 @@ pub fn judge(world: &World, log: &Log) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Parsed {
     Malformed,
-    /// Not an Echo Reply.
+    /// Neither an Echo Reply nor an ICMP error.
     Other,
+    /// An ICMP error that quotes an Echo Request.
+    Error,
     /// An Echo Reply to another program.
     Foreign,
     /// An Echo Reply to this run, too short for a token.
@@ -70,6 +74,8 @@ pub struct Attempt<'a> {
     pub probe: &'a Departure,
     /// The bounds of the RTT, if there was a reply in time.
     pub rtt: Option<Range<Duration>>,
+    /// Whether an ICMP error ended it.
+    pub failed: bool,
     /// The bounds of when the driver learned that it was over.
     pub over: Range<Duration>,
 }
@@ -118,6 +124,8 @@ impl<'a> Oracle<'a> {
             match (parsed, probe, arrival.reception) {
                 (Parsed::Malformed, _, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
                 (Parsed::Other, _, Reception::Handled(ReplyKind::Stray)) => stray += 1,
+                (Parsed::Error, _, Reception::Error(None)) => stray += 1,
+                (Parsed::Error, _, Reception::Error(Some(_))) => {}
                 (Parsed::Foreign, _, Reception::Handled(ReplyKind::Stray)) => stray += 1,
                 (Parsed::Altered, _, Reception::Handled(ReplyKind::Altered { .. })) => damaged += 1,
                 (Parsed::Short | Parsed::Reply(_), None, Reception::Handled(ReplyKind::Damaged)) => damaged += 1,
@@ -158,18 +166,24 @@ impl<'a> Oracle<'a> {
         self.log.departures.iter().filter(|probe| probe.refused.is_none())
     }
 
-    /// The attempts of each target.
-    fn courses(&self, firsts: &HashMap<[u8; 16], First>) -> Vec<Vec<Attempt<'a>>> {
+    /// The attempts of each target. `failures` are the first errors that end an attempt, by token.
+    fn courses(
+        &self,
+        firsts: &HashMap<[u8; 16], First>,
+        failures: &HashMap<[u8; 16], &Arrival>,
+    ) -> Vec<Vec<Attempt<'a>>> {
         let mut courses: Vec<Vec<Attempt>> = self.log.targets.iter().map(|_| Vec::new()).collect();
         for probe in self.sent() {
             let course = &mut courses[probe.target.index()];
             let timeout = self.timeout(course.iter().filter(|attempt| attempt.rtt.is_none()).count());
             let rtt = firsts.get(&probe.token).and_then(|first| self.rtt(probe, first, timeout));
-            let over = match &rtt {
-                Some(_) => firsts[&probe.token].arrival.read_at..firsts[&probe.token].arrival.read_at,
-                None => self.timed_out(probe, timeout),
+            let failure = failures.get(&probe.token).filter(|_| rtt.is_none());
+            let over = match (&rtt, failure) {
+                (Some(_), _) => firsts[&probe.token].arrival.read_at..firsts[&probe.token].arrival.read_at,
+                (None, Some(failure)) => failure.read_at..failure.read_at,
+                (None, None) => self.timed_out(probe, timeout),
             };
-            course.push(Attempt { probe, rtt, over });
+            course.push(Attempt { probe, rtt, failed: failure.is_some(), over });
         }
         courses
     }
@@ -193,7 +207,7 @@ impl<'a> Oracle<'a> {
                 Some(bounds)
             }
             _ => {
-                let late = stamp + TICK > probe.call.start + timeout;
+                let late = stamp + TICK > probe.call.start + timeout || self.has_failed(probe);
                 assert!(late, "a reply in time was not accepted: {probe:?}, {:?}", first.arrival);
                 None
             }
@@ -235,6 +249,12 @@ impl<'a> Oracle<'a> {
             states.retain(|state| !state.is_settled);
             assert!(!states.is_empty(), "{name} was settled, and then probed again: {:?}", attempt.probe);
             states = match &attempt.rtt {
+                None if attempt.failed => {
+                    // The loss of a link, which excuses it, is seen at the next look.
+                    let excuses: &[bool] = if self.is_hampered() { &[true, false] } else { &[false] };
+                    let next = |state: State| excuses.iter().map(move |&excused| state.failed(excused));
+                    states.into_iter().flat_map(next).collect()
+                }
                 Some(_) => states.into_iter().map(|state| state.answered(plan.responses().into())).collect(),
                 None => {
                     let overflow = self.overflow(attempt);
@@ -363,6 +383,16 @@ impl State {
         self
     }
 
+    fn failed(mut self, excused: bool) -> State {
+        if excused && self.refunds < MAX_REFUNDS {
+            self.refunds += 1;
+            return self;
+        }
+        self.is_undecided |= excused;
+        self.is_settled = true;
+        self
+    }
+
     fn timed_out(mut self, overflowed: bool, retries: u32) -> State {
         if overflowed && self.refunds < MAX_REFUNDS {
             self.refunds += 1;
@@ -390,6 +420,7 @@ fn parse(family: Family, ident: u16, bytes: &[u8]) -> Parsed {
                 bytes[8..].first_chunk().map_or(Parsed::Short, |token| Parsed::Reply(*token))
             }
         }
+        _ if Quote::parse(family, bytes).is_some() => Parsed::Error,
         _ => Parsed::Other,
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use multiping::address::{Address, Family, PerFamily};
-use multiping::plan::{Plan, Rate};
+use multiping::plan::{IcmpErrors, Plan, Rate};
 use multiping::token::{Key, Token};
 
 use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};
@@ -39,6 +39,7 @@ pub fn world(seed: u64) -> World {
     let machine = machine(rng, &run);
     World {
         seed,
+        icmp_errors: rng.pick(&[IcmpErrors::Ignore, IcmpErrors::Report, IcmpErrors::Fail]),
         unsolicited,
         list,
         idents,
@@ -115,7 +116,7 @@ fn address(rng: &mut Rng, mixed: u64) -> Address {
 fn host(rng: &mut Rng, timeout: Duration) -> Host {
     let short = Duration::from_micros(10)..Duration::from_millis(1);
     let mut host = match rng.below(10) {
-        0..3 => return Host::SILENT,
+        0..3 => return Host { errors: rng.pick(&[0, 50, 100]), delay: short, ..Host::SILENT },
         3..6 => Host::alive(rng.duration(&short)),
         6 => Host { delay: Duration::ZERO..timeout, ..Host::alive(timeout) },
         7 => Host { delay: timeout.mul_f64(0.9)..timeout.mul_f64(1.1), ..Host::alive(timeout) },
@@ -140,6 +141,7 @@ fn host(rng: &mut Rng, timeout: Duration) -> Host {
     if rng.percent(20) {
         host.forged = 50;
     }
+    host.errors = rng.pick(&[0, 0, 50]);
     host
 }
 

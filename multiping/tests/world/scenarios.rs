@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use multiping::address::{Address, Family, PerFamily};
-use multiping::plan::{Plan, Rate};
+use multiping::plan::{IcmpErrors, Plan, Rate};
 use multiping::prober::{Counts, Fault, MAX_JAM, SLOW_START};
 use multiping::tally::{TICK, Verdict};
 use multiping::token::Token;
@@ -49,6 +49,7 @@ fn world(plan: Plan, list: Vec<(Address, Host)>) -> World {
         plan,
         list,
         idents: PerFamily { v4: 0x1234, v6: 0x5678 },
+        icmp_errors: IcmpErrors::Ignore,
         unsolicited,
         outages,
         machine: Machine::IDEAL,
