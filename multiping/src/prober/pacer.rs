@@ -159,17 +159,16 @@ mod tests {
     /// Runs a schedule whose every wake-up is late by up to `lateness`, until `packets` have left.
     /// Returns when and how many left each time.
     fn run(pacer: &mut Pacer, start: Instant, packets: usize, lateness: Duration) -> Vec<(Instant, usize)> {
-        let mut rng = 1_u64;
+        let mut rng = fastrand::Rng::with_seed(1);
         let mut departures = Vec::new();
         let (mut now, mut sent) = (start, 0);
         while sent < packets {
             let count = drain(pacer, now);
             departures.push((now, count));
             sent += count;
-            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let due = pacer.next(now);
             assert!(due > now, "what may leave now has left");
-            now = due + lateness.mul_f64((rng >> 40) as f64 / (1 << 24) as f64);
+            now = due + lateness.mul_f64(rng.f64());
         }
         departures
     }

@@ -153,17 +153,16 @@ mod tests {
         let mut nodes = Nodes::new(TARGETS as usize).expect("memory for a few");
         let mut queues = [Queue::EMPTY, Queue::EMPTY];
         let mut lists = [Vec::new(), Vec::new()];
-        let mut rng = 1_u64;
+        let mut rng = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {
-            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let target = TargetId((rng >> 33) as u32 % TARGETS);
+            let target = TargetId(rng.u32(..TARGETS));
             match lists.iter().position(|list| list.contains(&target)) {
                 Some(place) => {
                     nodes.remove(&mut queues[place], target);
                     lists[place].retain(|&other| other != target);
                 }
                 None => {
-                    let place = (rng >> 63) as usize;
+                    let place = rng.usize(..2);
                     nodes.push_back(&mut queues[place], target);
                     lists[place].push(target);
                 }

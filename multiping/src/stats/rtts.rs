@@ -267,9 +267,10 @@ mod tests {
         let mut rtts = Rtts::<W, BITS>::new(keep).unwrap();
         let (memory, len) = (rtts.words.as_ptr(), rtts.words.len());
         let mut expected = vec![0u64; Rtts::<W, BITS>::COUNTERS];
+        let mut rng = fastrand::Rng::with_seed(n.into());
         for i in 0..n {
             // Values of all sizes, among them many that are the index of some counter.
-            let ticks = i.wrapping_mul(0x9e37_79b9) >> (1 + i % 31);
+            let ticks = rng.u32(..) >> (1 + i % 31);
             rtts.add(ticks);
             expected[histogram::index(ticks, BITS)] += 1;
             assert_eq!(rtts.is_exact(), i < len as u32);

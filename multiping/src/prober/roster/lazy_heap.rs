@@ -90,11 +90,8 @@ mod tests {
     fn long_random_traffic_is_as_in_a_sorted_set_and_within_twice_its_room() {
         let mut heap = LazyHeap::default();
         let mut live: BTreeSet<Entry> = BTreeSet::new();
-        let mut rng = 1_u64;
-        let mut random = |end: u64| {
-            rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (rng >> 33) % end
-        };
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut random = |end: u64| rng.u64(..end);
         for number in 0..20_000 {
             match random(5) {
                 0 | 1 => {

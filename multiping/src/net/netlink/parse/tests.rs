@@ -248,21 +248,15 @@ fn a_message_that_is_cut_short_is_malformed_or_lacks_an_attribute() {
 
 #[test]
 fn what_is_damaged_is_malformed_or_understood() {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as usize
-    };
+    let mut rng = fastrand::Rng::with_seed(1);
     let (mut damaged, mut understood) = (0, 0);
     for round in 0..20_000 {
         let mut datagram = bytes(ALL[round % ALL.len()]);
-        for _ in 0..1 + random() % 8 {
-            let place = random() % datagram.len();
-            datagram[place] = random() as u8;
+        for _ in 0..rng.usize(1..=8) {
+            let place = rng.usize(..datagram.len());
+            datagram[place] = rng.u8(..);
         }
-        datagram.truncate(1 + random() % (2 * datagram.len()));
+        datagram.truncate(rng.usize(1..=2 * datagram.len()));
         let mut length = 0;
         for message in messages(&datagram) {
             match message {
@@ -286,7 +280,8 @@ fn what_is_damaged_is_malformed_or_understood() {
 
 #[test]
 fn noise_is_no_message() {
-    let noise: Vec<u8> = (0..4096u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut noise = [0; 4096];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
     for at in 0..noise.len() {
         for end in [at, at + 1, at + 15, at + 16, at + 64, noise.len()] {
             let datagram = noise.get(at..end).unwrap_or_default();
