@@ -41,9 +41,9 @@ pub use crate::net::sockets::{Config, RawSockets};
 
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
-use crate::net::route::{Routes, socket_address};
+use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, Packet, Sent, errno_of, receive_slots};
-use crate::net::sockets::{Opened, open_icmp};
+use crate::net::sockets::{Opened, open_icmp, socket_address};
 use crate::plan::PacketOptions;
 use crate::prober::{MAX_BATCH, Probe, Prober, SendError, Strategy, Wait};
 use crate::token::Token;

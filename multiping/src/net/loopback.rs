@@ -11,8 +11,8 @@ use nix::sys::socket::SockaddrStorage;
 use nix::sys::time::TimeSpec;
 
 use crate::address::{Address, PerFamily};
-use crate::net::route::socket_address;
 use crate::net::socket::{FamilySocket, receive_slots};
+use crate::net::sockets::socket_address;
 use crate::token::Token;
 use crate::wire::{Echo, HEADER, Message};
 

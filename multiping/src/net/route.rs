@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc;
@@ -126,14 +126,6 @@ impl Routes {
         let Some(table) = table else { return true };
         let before = mem::replace(&mut self.table_fulls[family], table.table_fulls);
         table.table_fulls != before || table.entries >= table.max_entries
-    }
-}
-
-/// An address with a port, and its zone as the scope.
-pub(super) fn socket_address(address: Address, port: u16) -> SocketAddr {
-    match address {
-        Address::V4(ip) => SocketAddrV4::new(ip, port).into(),
-        Address::V6(ip, zone) => SocketAddrV6::new(ip, port, 0, zone).into(),
     }
 }
 

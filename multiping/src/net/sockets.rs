@@ -1,14 +1,13 @@
 //! Raw sockets: opened and bound, which is all that needs privilege.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::address::{Address, Family, PerFamily};
 use crate::error::Error;
-use crate::net::route::socket_address;
 use crate::plan::IcmpErrors;
 
 /// What is asked of the sockets.
@@ -76,6 +75,13 @@ pub(super) fn open(family: Family, socket_type: Type, protocol: Protocol) -> io:
 }
 
 pub(super) fn bind(socket: &Socket, address: Address) -> io::Result<()> {
-    let address: SocketAddr = socket_address(address, 0);
-    socket.bind(&SockAddr::from(address))
+    socket.bind(&SockAddr::from(socket_address(address, 0)))
+}
+
+/// An address with a port, and its zone as the scope.
+pub(super) fn socket_address(address: Address, port: u16) -> SocketAddr {
+    match address {
+        Address::V4(ip) => SocketAddrV4::new(ip, port).into(),
+        Address::V6(ip, zone) => SocketAddrV6::new(ip, port, 0, zone).into(),
+    }
 }

@@ -19,7 +19,7 @@ use nix::sys::socket::{getsockname, sendto};
 use socket2::Type;
 
 use super::*;
-use crate::net::route::socket_address;
+use crate::net::sockets::socket_address;
 use crate::net::sockets::{bind, open_icmp};
 
 /// Runs `scene` in a network namespace of its own, with loopback and without IPv6's addresses of
