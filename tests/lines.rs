@@ -357,6 +357,7 @@ fn a_target_that_is_not_settled_has_no_line() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn a_target_that_is_undecided_has_no_line() {
     let (mut run, mut now) = begin(plan(), "192.0.2.1\n2001:db8::1\n");
     let prober = &mut run.prober;
@@ -389,6 +390,7 @@ impl Write for FullDisk {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn output_that_cannot_be_written_or_flushed_is_an_error() {
     let prober = run(plan(), MIXED, mixed);
     let all = output(&prober, Lines::All);
@@ -401,6 +403,7 @@ fn output_that_cannot_be_written_or_flushed_is_an_error() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn xymonnet_and_xymond_rrd_parse_the_results() {
     let mut rng = Rng::with_seed(21);
     for run_number in 0..40 {

@@ -347,6 +347,7 @@ fn a_line_of_1024_bytes_is_accepted() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn a_line_of_1025_bytes_is_rejected_once_and_never_split() {
     // Wherever such a line might be split, the second part would begin with an address.
     for len in [1025, 1026, 2048, 2049, 5000, 100_000] {
@@ -359,6 +360,7 @@ fn a_line_of_1025_bytes_is_rejected_once_and_never_split() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn lines_near_the_limit_are_judged_alike_in_pieces_of_every_size() {
     for len in 1023..=1026 {
         let line: String = "192.0.2.1 #".chars().chain(std::iter::repeat('x')).take(len).collect();
@@ -372,6 +374,7 @@ fn lines_near_the_limit_are_judged_alike_in_pieces_of_every_size() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn comments_and_blank_lines_may_have_any_length() {
     for len in [1024, 1025, 1027, 1028, 1029, 5000, 100_000] {
         let blanks = " \t".repeat(len / 2);
@@ -451,6 +454,7 @@ fn a_byte_order_mark_anywhere_else_is_rejected() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn a_byte_order_mark_does_not_count_for_the_length_of_its_line() {
     for len in 1020..=1030 {
         let line: String = "192.0.2.1 #".chars().chain(std::iter::repeat('x')).take(len).collect();
@@ -574,6 +578,7 @@ fn remarks_have_line_number_text_reason_and_effect() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn remarks_on_lines_of_any_length_do_not_depend_on_the_pieces() {
     for len in [59, 60, 61, 1023, 1024, 1025, 1026, 3000] {
         let outcome = parse(vec![b'z'; len]);
@@ -742,6 +747,7 @@ fn as_many_lines_as_the_limit_are_accepted_and_one_more_is_refused() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn a_long_list_is_limited_by_memory_and_a_short_one_is_not_checked() {
     const MANY: usize = 1 << 16;
     let checks = Cell::new(0);

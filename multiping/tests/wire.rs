@@ -223,6 +223,7 @@ fn is_shortened(cut: &Message, whole: &Message) -> bool {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn every_single_bit_flip_of_an_ipv4_message_is_rejected() {
     for (packet, _) in packets_v4() {
         for_each_flip(ipv4_payload(packet).unwrap(), |flipped, bit| {
@@ -232,6 +233,7 @@ fn every_single_bit_flip_of_an_ipv4_message_is_rejected() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn no_single_bit_flip_of_an_ipv4_header_makes_another_echo_or_error() {
     for (packet, message) in packets_v4() {
         let len = header_len(packet);
@@ -248,6 +250,7 @@ fn no_single_bit_flip_of_an_ipv4_header_makes_another_echo_or_error() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn every_single_bit_flip_of_an_icmpv6_message_is_parsed_safely() {
     // The kernel verifies that checksum, so nothing is rejected here.
     for (bytes, message) in messages_v6() {
@@ -396,6 +399,7 @@ fn the_checksum_of_the_example_in_rfc_1071() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes minutes in Miri")]
 fn the_checksum_of_the_longest_packet_does_not_overflow() {
     for len in [65_531, 65_532, 65_533, 65_534, 65_535] {
         let bytes = vec![0xff; len];

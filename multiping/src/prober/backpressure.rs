@@ -93,6 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn a_full_socket_is_waited_for_and_then_stuck_until_it_accepts_a_packet() {
         let start = Instant::now();
         let mut backpressure = Backpressure::default();

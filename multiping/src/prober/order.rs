@@ -63,6 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn every_target_has_one_place_in_either_order() {
         let key = Key::new(RandomState::new());
         for (v4, v6) in [(0, 0), (1, 0), (0, 1), (2, 3), (5, 0), (64, 65), (1000, 17), (0, 4097)] {
@@ -79,6 +80,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn a_shuffled_order_separates_neighbours() {
         let key = Key::new(RandomState::new());
         let order = Order::new(10_000, 0, Some(key));
@@ -89,6 +91,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn another_key_makes_another_order() {
         let [one, other] = [0, 1].map(|_| {
             let order = Order::new(1000, 0, Some(Key::new(RandomState::new())));

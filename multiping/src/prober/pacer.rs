@@ -218,6 +218,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn the_schedule_is_exact_over_100_000_packets_however_late_each_wake_up() {
         for pps in RATES {
             // Any wake-up may be as late as this, and one at a high rate by nearly a burst.
@@ -233,6 +234,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn no_window_holds_more_than_rate_and_burst_however_irregular_the_wake_ups() {
         for pps in RATES {
             for lateness in [0.0, 0.0001, 0.002, 0.005, 0.01, 0.02, 0.5, 3.0 / pps] {
@@ -244,6 +246,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn a_stall_gives_no_credit_beyond_the_burst() {
         for pps in RATES {
             for stall in [seconds(2.0 / pps), seconds(10.0), seconds(100_000.0)] {
@@ -293,6 +296,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn an_unlimited_rate_allows_as_many_as_are_asked_for_at_any_time() {
         let start = start();
         let mut pacer = Pacer::new(Rate::UNLIMITED, start);
@@ -305,6 +309,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn the_rate_is_halved_five_times_at_most() {
         for pps in RATES {
             let start = start();
@@ -324,6 +329,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn recovery_goes_back_to_the_rate_that_was_asked_for_and_no_further() {
         for pps in RATES {
             let start = start();
@@ -341,6 +347,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn a_run_that_is_slowed_and_recovers_again_and_again_never_exceeds_the_rate() {
         for pps in RATES {
             let start = start();
@@ -361,6 +368,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn an_unlimited_rate_is_halved_from_what_it_was_so_far_and_recovers_to_unlimited() {
         let start = start();
         let mut pacer = Pacer::new(Rate::UNLIMITED, start);

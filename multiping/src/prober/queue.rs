@@ -148,6 +148,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn long_random_traffic_is_as_in_two_plain_lists() {
         const TARGETS: u32 = 40;
         let mut nodes = Nodes::new(TARGETS as usize).expect("memory for a few");

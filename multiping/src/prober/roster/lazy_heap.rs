@@ -87,6 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes in Miri")]
     fn long_random_traffic_is_as_in_a_sorted_set_and_within_twice_its_room() {
         let mut heap = LazyHeap::default();
         let mut live: BTreeSet<Entry> = BTreeSet::new();
