@@ -16,7 +16,10 @@ use proc_macro2::{TokenStream, TokenTree};
 const PACKAGES: [(&str, &[&str]); 3] = [
     (
         "multiping",
-        &["alloc", "address", "plan", "wire", "token", "tally", "stats", "prober", "error", "net", "turn", "lib"],
+        &[
+            "alloc", "address", "plan", "wire", "token", "tally", "stats", "prober", "error", "net", "turn", "sockets",
+            "schedule", "event", "config", "engine", "resolve", "pinger", "lib",
+        ],
     ),
     (
         ".",
@@ -66,7 +69,7 @@ const IO: &[&str] = &["nix", "socket2", "fs", "env", "process", "thread", "Syste
 
 /// Crates that only certain files may use.
 const CRATES: &[(&str, &[&str])] =
-    &[("lexopt", &["cli"]), ("caps", &["privilege"]), ("socket2", &["net"]), ("seccompiler", &["sandbox"])];
+    &[("lexopt", &["cli"]), ("caps", &["privilege"]), ("socket2", &["net", "sockets"]), ("seccompiler", &["sandbox"])];
 
 /// The most lines of a file; a longer one must be split.
 const MAX_LINES: usize = 500;

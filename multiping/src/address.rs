@@ -4,7 +4,8 @@
 //! [`AddressList`] takes all of them, and makes of equal ones one target.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
 use crate::alloc::{OutOfMemory, try_filled, try_push};
@@ -101,6 +102,27 @@ pub enum Address {
 }
 
 impl Address {
+    /// The address without a zone.
+    pub const fn new(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => Address::V4(ip),
+            IpAddr::V6(ip) => Address::V6(ip, 0),
+        }
+    }
+
+    /// An IPv6 address with its zone (RFC 4007 §11), which is the index of an interface; 0 is none.
+    pub const fn scoped(ip: Ipv6Addr, scope: u32) -> Self {
+        Address::V6(ip, scope)
+    }
+
+    /// The zone, if there is one.
+    pub fn scope(self) -> Option<NonZeroU32> {
+        match self {
+            Address::V4(_) => None,
+            Address::V6(_, zone) => NonZeroU32::new(zone),
+        }
+    }
+
     /// The family of the address.
     pub fn family(self) -> Family {
         match self {
@@ -123,6 +145,40 @@ impl Address {
         match (self, from) {
             (Address::V6(ip, 0), Address::V6(from, _)) => ip == from,
             _ => self == from,
+        }
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        Address::new(ip)
+    }
+}
+
+impl From<Ipv4Addr> for Address {
+    fn from(ip: Ipv4Addr) -> Self {
+        Address::V4(ip)
+    }
+}
+
+impl From<Ipv6Addr> for Address {
+    fn from(ip: Ipv6Addr) -> Self {
+        Address::V6(ip, 0)
+    }
+}
+
+impl From<[u8; 4]> for Address {
+    fn from(octets: [u8; 4]) -> Self {
+        Address::V4(octets.into())
+    }
+}
+
+impl From<SocketAddr> for Address {
+    /// The port is left out.
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Address::V4(*address.ip()),
+            SocketAddr::V6(address) => Address::V6(*address.ip(), address.scope_id()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with the sockets.
+//! What can go wrong on this machine.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -6,12 +6,32 @@ use std::io;
 use crate::address::Address;
 use crate::alloc::OutOfMemory;
 
-/// Why the sockets cannot be used.
+/// What can go wrong on this machine. Nothing that a target does is an error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// Neither raw sockets nor ICMP datagram sockets are allowed.
     Permission(io::Error),
+    /// This machine has no such family of addresses.
+    NoFamily(io::Error),
+    /// What was brought is not one ICMP socket of each family, raw or datagram.
+    NotIcmp,
+    /// The sockets that were opened early, or brought, are in use by another run.
+    InUse,
+    /// A value is out of its documented range.
+    OutOfRange {
+        /// Which value.
+        what: &'static str,
+    },
+    /// A name has no address.
+    Resolve {
+        /// The name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The thread is gone: its callback panicked, or this is another process, after a fork.
+    Closed,
     /// The kernel refused to bind to the source address.
     Source {
         /// The source address.
@@ -49,6 +69,8 @@ pub enum SocketOption {
     Tos,
     /// Don't Fragment.
     DontFragment,
+    /// The firewall mark.
+    Mark,
 }
 
 impl Display for SocketOption {
@@ -58,6 +80,7 @@ impl Display for SocketOption {
             SocketOption::Ttl => "TTL",
             SocketOption::Tos => "TOS",
             SocketOption::DontFragment => "Don't Fragment",
+            SocketOption::Mark => "firewall mark",
         })
     }
 }
@@ -66,6 +89,12 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Error::Permission(_) => f.write_str("no permission to open ICMP sockets"),
+            Error::NoFamily(_) => f.write_str("this machine lacks the family of the address"),
+            Error::NotIcmp => f.write_str("not one ICMP socket of each family"),
+            Error::InUse => f.write_str("the sockets are in use by another run"),
+            Error::OutOfRange { what } => write!(f, "{what} is out of range"),
+            Error::Resolve { name, .. } => write!(f, "cannot resolve {name:?}"),
+            Error::Closed => f.write_str("the pinger is closed"),
             Error::Source { address, .. } => write!(f, "cannot send from {address}"),
             Error::Option { option, .. } => write!(f, "cannot set the socket option {option}"),
             Error::System { what, .. } => write!(f, "{what} failed"),
@@ -78,10 +107,12 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Permission(source)
+            | Error::NoFamily(source)
+            | Error::Resolve { source, .. }
             | Error::Source { source, .. }
             | Error::Option { source, .. }
             | Error::System { source, .. } => Some(source),
-            Error::Memory(_) => None,
+            Error::Memory(_) | Error::NotIcmp | Error::InUse | Error::OutOfRange { .. } | Error::Closed => None,
         }
     }
 }

@@ -14,10 +14,12 @@
 //!
 //! *Your own loop.* [`net::Link`] is the sockets; [`turn::turn`] does all that is to be done
 //! between two waits. Opening raw sockets needs CAP_NET_RAW; nothing else does. The engine has no
-//! process-wide effect: it changes no signal handler, prints nothing and starts no thread.
+//! process-wide effect: it changes no signal handler and prints nothing. [`Engine`] and [`Pinger`]
+//! probe targets that come and go; only a [`Pinger`] has a thread.
 //!
 //! A file uses only files of a lower layer, or of its own layer listed before it:
-//! `alloc address plan wire token tally`, then `prober`, then `error net turn`.
+//! `alloc address plan wire token tally stats`, then `prober`, then `error net turn`, then
+//! `sockets schedule event config engine resolve pinger`.
 
 // Not for tests, which share files by #[path] and read clocks.
 #![deny(unreachable_pub, clippy::disallowed_methods)]
@@ -38,6 +40,30 @@ pub mod prober;
 pub mod net;
 pub mod turn;
 
+mod config;
+mod engine;
 mod error;
+mod event;
+mod pinger;
+#[cfg(feature = "resolve")]
+mod resolve;
+mod schedule;
+mod sockets;
 
+pub use crate::address::Address;
+pub use crate::config::Config;
+pub use crate::engine::{Engine, Turn};
 pub use crate::error::{Error, SocketOption};
+pub use crate::event::{Counts, Event, Reply, TargetId, What};
+pub use crate::net::ParseAddressError;
+pub use crate::pinger::{Events, Pinger};
+pub use crate::plan::{OutOfRange, PacketOptions, Rate};
+pub use crate::schedule::{Phase, Schedule};
+pub use crate::sockets::{Families, Kind, Sockets};
+pub use crate::wire::{Detail, IcmpError};
+
+/// Names and their addresses, by the system's resolver. (Feature `resolve`, on by default.)
+#[cfg(feature = "resolve")]
+pub mod names {
+    pub use crate::resolve::resolve;
+}

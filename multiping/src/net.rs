@@ -18,6 +18,8 @@
 mod filter;
 mod loopback;
 mod netlink;
+mod on_demand;
+mod parse;
 mod route;
 mod socket;
 mod sockets;
@@ -25,16 +27,20 @@ mod timestamp;
 
 use std::io;
 use std::iter;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::socket::SockaddrStorage;
 use nix::sys::time::TimeSpec;
-use socket2::Type;
+use socket2::{Socket, Type};
 
+pub(crate) use crate::net::on_demand::{Waiter, ignore_all, open_any};
+pub use crate::net::parse::ParseAddressError;
 pub use crate::net::route::{broadcasts, interface, is_broadcast};
 pub use crate::net::socket::SocketStatus;
 pub use crate::net::sockets::{Config, RawSockets};
@@ -74,6 +80,8 @@ pub struct Arrival<'a> {
     pub at: Instant,
     /// Whether it came from another machine.
     pub is_remote: bool,
+    /// The address that it was sent to, where that is known.
+    pub to: Option<IpAddr>,
 }
 
 /// How reading a family's socket went.
@@ -287,23 +295,24 @@ impl Link {
     /// Waits as long as `wait` says, or until `wake` can be read, or until a signal handler has
     /// run.
     pub fn wait(&self, wait: Wait, wake: BorrowedFd) {
-        let timeout = wait.until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
+        wait_on(self.awaited(wait).map(|socket| socket.as_fd()), wait, wake);
+    }
+
+    /// The sockets that [`Link::wait`] waits for, if it does.
+    fn awaited(&self, wait: Wait) -> impl Iterator<Item = &Arc<Socket>> {
         // A reply that is timed when it is read must not wait for the next turn.
         let sockets = self.sockets.as_ref().into_iter().filter_map(|(_, socket)| socket.as_ref().ok());
-        let polled = sockets.filter(|socket| wait.for_replies || socket.no_timestamps.is_some());
-        let replies = polled.map(|socket| socket.socket.as_fd());
-        let mut awaited: Vec<_> =
-            iter::once(wake).chain(replies).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        // Whatever ends the wait, the caller looks at everything again.
-        let _ = ppoll(&mut awaited, timeout, None);
+        let polled = sockets.filter(move |socket| wait.for_replies || socket.no_timestamps.is_some());
+        polled.map(|socket| &socket.socket)
     }
 
     /// Hands every packet that has arrived so far to `on_arrival`, family by family, in the order
     /// of arrival.
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
         let (slots, routes) = (&mut self.receive_slots, &self.routes);
-        let mut on_packet = |Packet { from, message, ttl, at }: Packet| {
-            on_arrival(Arrival { from, message, ttl, at, is_remote: routes.is_remote(from) });
+        let mut on_packet = |packet: Packet| {
+            let Packet { from, message, at, ttl, to } = packet;
+            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from), ttl, to });
         };
         self.sockets.as_mut().map(|socket| match socket {
             Ok(socket) => socket.receive(slots, &mut on_packet),
@@ -340,4 +349,12 @@ impl Link {
     pub fn is_remote(&self, address: Address) -> bool {
         self.routes.is_remote(address)
     }
+}
+
+/// Waits for `sockets`, as long as `wait` says, or until `wake` can be read.
+fn wait_on<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>, wait: Wait, wake: BorrowedFd<'a>) {
+    let timeout = wait.until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
+    let mut awaited: Vec<_> = iter::once(wake).chain(sockets).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    // Whatever ends the wait, the caller looks at everything again.
+    let _ = ppoll(&mut awaited, timeout, None);
 }

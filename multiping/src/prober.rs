@@ -200,6 +200,12 @@ impl<S: Strategy> Prober<S> {
         Prober { filler: data.iter().skip(Token::LEN).copied().collect(), ..self }
     }
 
+    /// The Identifiers of further probes, where a family's socket was opened anew. Replies to
+    /// those before are no longer ours.
+    pub fn set_idents(&mut self, idents: PerFamily<u16>) {
+        self.idents = idents;
+    }
+
     /// Probes these addresses beside the targets, from `now` on. While none of them answers within
     /// `timeout`, the silence of a target proves nothing. At most [`MAX_REFERENCES`].
     pub fn set_references(&mut self, addresses: impl IntoIterator<Item = Address>, timeout: Duration, now: Instant) {

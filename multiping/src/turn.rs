@@ -54,8 +54,8 @@ pub fn receive<S: Strategy, B>(
 ) -> ControlFlow<B> {
     let mut flow = ControlFlow::Continue(());
     let received = link.receive(|arrival| {
-        let (from, ttl, at) = (arrival.from, arrival.ttl, arrival.at);
-        let received = |reply, kind| Event::Received { from, reply, kind, ttl, at };
+        let (from, at, ttl, to) = (arrival.from, arrival.at, arrival.ttl, arrival.to);
+        let received = |reply, kind| Event::Received { from, reply, kind, at, ttl, to };
         let event = match &arrival.message {
             Ok(Message::Reply(reply)) => received(Some(*reply), prober.handle_reply(from, reply, at)),
             Ok(Message::Error { error, original }) => {

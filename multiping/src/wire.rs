@@ -123,9 +123,15 @@ pub fn ipv4_payload(packet: &[u8]) -> Result<&[u8], Malformed> {
     packet.get(header..total).ok_or(Malformed)
 }
 
-/// The Time To Live of an IPv4 packet.
+/// The TTL in the header of the IPv4 packet that a raw socket delivers.
 pub fn ipv4_ttl(packet: &[u8]) -> Option<u8> {
     packet.get(ipv4::TTL).copied()
+}
+
+/// The destination in that header.
+pub fn ipv4_destination(packet: &[u8]) -> Option<Ipv4Addr> {
+    let bytes: &[u8; 4] = packet.get(ipv4::DESTINATION..)?.first_chunk()?;
+    Some(Ipv4Addr::from(*bytes))
 }
 
 /// The length of the IPv4 header at the start of `packet`, options included, if what follows it is

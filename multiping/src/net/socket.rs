@@ -2,8 +2,10 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
@@ -82,7 +84,8 @@ sockopt_impl!(
 /// One family's socket.
 pub(super) struct FamilySocket {
     pub(super) family: Family,
-    pub(super) socket: Socket,
+    /// Shared with a thread that waits for it, so that it may be closed meanwhile.
+    pub(super) socket: Arc<Socket>,
     /// Whether it is a datagram socket, whose packets have no IP header and whose checksums the
     /// kernel checks.
     datagram: bool,
@@ -106,8 +109,18 @@ pub(super) struct FamilySocket {
     pub(super) no_timestamps: Option<Errno>,
     /// How many packets the receive buffer holds at most.
     capacity: usize,
-    /// Whether the TTL or Hop Limit is a control message.
-    receives_ttl: bool,
+    /// Whether TTL or destination of what arrives are control messages.
+    receives_headers: bool,
+}
+
+/// A packet that was read.
+pub(super) struct Packet<'a> {
+    pub(super) from: Address,
+    pub(super) message: Result<Message<'a>, Malformed>,
+    pub(super) at: Instant,
+    /// Its TTL or Hop Limit, and where it was sent to, as far as that is known.
+    pub(super) ttl: Option<u8>,
+    pub(super) to: Option<IpAddr>,
 }
 
 /// What the kernel granted for one family.
@@ -151,7 +164,11 @@ impl FamilySocket {
             Family::V4 => Address::V4(std::net::Ipv4Addr::UNSPECIFIED),
             Family::V6 => Address::V6(std::net::Ipv6Addr::UNSPECIFIED, 0),
         };
+        // What was brought may be bound already.
+        let bound = socket.local_addr().ok().and_then(|name| name.as_socket()).filter(|name| name.port() != 0);
+        let is_wanted = |name: SocketAddr| config.sources[family].is_none_or(|source| source.ip() == name.ip());
         match config.sources[family] {
+            _ if bound.is_some_and(is_wanted) => {}
             Some(address) => bind(&socket, address).map_err(|source| Error::Source { address, source })?,
             None => bind(&socket, unspecified).map_err(|source| Error::System { what: "bind", source })?,
         }
@@ -163,7 +180,7 @@ impl FamilySocket {
     fn new(socket: Socket, family: Family, datagram: bool, ident: u16, config: &Config) -> Self {
         FamilySocket {
             family,
-            socket,
+            socket: Arc::new(socket),
             datagram,
             ident,
             receive_buffer: config.receive_buffer,
@@ -176,7 +193,7 @@ impl FamilySocket {
             no_filter: None,
             no_timestamps: None,
             capacity: 0,
-            receives_ttl: false,
+            receives_headers: false,
         }
     }
 
@@ -229,9 +246,17 @@ impl FamilySocket {
     /// Asks for the TTL or Hop Limit of each packet. With a raw IPv4 socket it is in the packet.
     /// Where the kernel refuses, it stays unknown.
     pub(super) fn receive_ttl(&mut self) {
-        self.receives_ttl = match self.family {
+        self.receives_headers |= match self.family {
             Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::Ipv4RecvTtl, &true).is_ok(),
             Family::V6 => setsockopt(&self.socket, RecvHopLimit, &true).is_ok(),
+        };
+    }
+
+    /// Asks for the destination of each packet, likewise.
+    pub(super) fn receive_destination(&mut self) {
+        self.receives_headers |= match self.family {
+            Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::Ipv4PacketInfo, &true).is_ok(),
+            Family::V6 => setsockopt(&self.socket, sockopt::Ipv6RecvPacketInfo, &true).is_ok(),
         };
     }
 
@@ -378,7 +403,10 @@ impl FamilySocket {
             std::array::from_fn(|_| [IoSliceMut::new(slots.next().map_or(&mut [][..], |slot| &mut slot[..]))]);
         // Made anew for each call: nix does not restore the length of the control messages, so that
         // a packet without a time stamp would cost all later ones theirs.
-        let space = if self.receives_ttl { cmsg_space!(libc::timespec, c_int) } else { cmsg_space!(libc::timespec) };
+        let space = match self.receives_headers {
+            true => cmsg_space!(libc::timespec, libc::in6_pktinfo, c_int),
+            false => cmsg_space!(libc::timespec),
+        };
         let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(space));
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
@@ -388,13 +416,17 @@ impl FamilySocket {
         let mut batch = ReadBatch { count: 0, read_at: now, last_stamp: None, unstamped: false };
         for message in messages {
             batch.count += 1;
-            let (mut stamp, mut ttl) = (None, None);
+            let (mut stamp, mut ttl, mut to) = (None, None, None);
             for cmsg in message.cmsgs().into_iter().flatten() {
                 match cmsg {
                     ControlMessageOwned::ScmTimestampns(time) => stamp = Some(Duration::from(time)),
-                    ControlMessageOwned::Ipv4Ttl(limit) | ControlMessageOwned::Ipv6HopLimit(limit) => {
-                        ttl = u8::try_from(limit).ok();
+                    ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
+                        ttl = u8::try_from(hops).ok();
                     }
+                    ControlMessageOwned::Ipv4PacketInfo(info) => {
+                        to = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
+                    }
+                    ControlMessageOwned::Ipv6PacketInfo(info) => to = Some(IpAddr::from(info.ipi6_addr.s6_addr)),
                     _ => {}
                 }
             }
@@ -404,26 +436,18 @@ impl FamilySocket {
             let bytes = message.iovs().next().unwrap_or_default();
             let parsed = match self.family {
                 Family::V4 if !self.datagram => {
-                    ttl = wire::ipv4_ttl(bytes);
+                    (ttl, to) = (wire::ipv4_ttl(bytes), wire::ipv4_destination(bytes).map(IpAddr::V4));
                     wire::ipv4_payload(bytes)
                 }
                 _ => Ok(bytes),
             };
             let message_in = parsed.and_then(|icmp| Message::parse(self.family, icmp));
             if let Some(from) = message.address.as_ref().and_then(address_of) {
-                on_packet(Packet { from, message: message_in, ttl, at });
+                on_packet(Packet { from, message: message_in, at, ttl, to });
             }
         }
         Ok(batch)
     }
-}
-
-/// A packet that arrived.
-pub(super) struct Packet<'a> {
-    pub(super) from: Address,
-    pub(super) message: Result<Message<'a>, Malformed>,
-    pub(super) ttl: Option<u8>,
-    pub(super) at: Instant,
 }
 
 /// What one system call read.

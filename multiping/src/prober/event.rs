@@ -1,6 +1,7 @@
 //! Probes, what happens to them, and how often.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::address::{Address, TargetId};
@@ -53,6 +54,8 @@ pub enum Event<'a> {
         ttl: Option<u8>,
         /// When it arrived.
         at: Instant,
+        /// The address that it was sent to, where that is known.
+        to: Option<IpAddr>,
     },
     /// An ICMP error arrived that quotes an Echo Request.
     IcmpError {

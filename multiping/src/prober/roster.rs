@@ -35,6 +35,9 @@ use crate::prober::roster::lazy_heap::{Entry, LazyHeap};
 use crate::prober::roster::slot::{End, NEVER, Place, Slot};
 use crate::prober::{MAX_BATCH, MAX_REFERENCES};
 
+/// The timeout of probes without one that are the last ones, in nanoseconds.
+const LAST_TIMEOUT: u64 = 1_000_000_000;
+
 /// Names a target of a roster as long as it is there, and never another one later. (Not until its
 /// slot has been reused 4,294,967,296 times.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -202,6 +205,32 @@ impl Roster {
         true
     }
 
+    /// Ends a target in good order: one with a count after its last turn, any other one after the
+    /// probes that were asked for out of turn. What has no timeout gets one second. Returns whether
+    /// the target is there.
+    pub fn wind_down(&mut self, id: RosterId) -> bool {
+        let Some(index) = self.find(id) else { return false };
+        let slot = &mut self.slots[index as usize];
+        slot.winds_down = true;
+        if slot.timeout == NEVER {
+            slot.timeout = LAST_TIMEOUT;
+            self.end_endless(index, Some(LAST_TIMEOUT));
+        }
+        let slot = &mut self.slots[index as usize];
+        if slot.end == End::Open && !slot.is_counted() {
+            let was = mem::replace(&mut slot.turn, NEVER);
+            let waits = slot.extras > 0;
+            if !waits {
+                self.retire(index);
+                self.end_if_idle(index);
+            } else if slot.place == Place::Queued && was != NEVER {
+                self.withdraw(index);
+                self.enqueue(index, self.handed_over);
+            }
+        }
+        true
+    }
+
     /// Probes a target at another address from now on, as when a name has got another one. Nothing
     /// more is reported of the probes in flight. Returns whether the target is there.
     pub fn set_address(&mut self, id: RosterId, address: Address) -> bool {
@@ -259,6 +288,11 @@ impl Roster {
         self.targets == 0
     }
 
+    /// The targets that there are.
+    pub fn ids(&self) -> impl Iterator<Item = RosterId> {
+        (0..self.slots.len() as u32).filter_map(|index| self.id(TargetId(index)))
+    }
+
     /// How many probes are in flight.
     pub fn in_flight(&self) -> usize {
         self.flights.in_flight()
@@ -285,6 +319,11 @@ impl Roster {
     /// that has a slot after another one do not begin with 0.
     pub fn first_attempt(&self, id: RosterId) -> Option<u32> {
         Some(self.slots[self.find(id)? as usize].first_attempt)
+    }
+
+    /// The number of a target's next attempt.
+    pub fn next_attempt(&self, id: RosterId) -> Option<u32> {
+        Some(self.slots[self.find(id)? as usize].next_attempt)
     }
 
     /// The target that has this id at present.

@@ -165,6 +165,7 @@ impl Roster {
             self.slips.skipped += turn.skipped;
             is_last = turn.is_last;
         }
+        is_last |= slot.winds_down && !slot.is_counted() && slot.extras == 0;
         if !is_last {
             let due = slot.due(at);
             self.enqueue(target.0, due);

@@ -37,6 +37,8 @@ pub(super) struct Slot {
     pub(super) extras: u16,
     /// Whether a reply makes the next turn due at once.
     pub(super) after_reply: bool,
+    /// Whether it ends after its last turn or the last probe out of turn.
+    pub(super) winds_down: bool,
     pub(super) place: Place,
     pub(super) end: End,
 }
@@ -105,6 +107,11 @@ impl Slot {
         self.after_reply = schedule.after_reply();
         self.turns = schedule.count();
         self.max_in_flight = schedule.max_in_flight();
+    }
+
+    /// Whether its turns end by themselves.
+    pub(super) fn is_counted(&self) -> bool {
+        self.turns > 0 && self.period > 0
     }
 
     /// Whether one more probe may be sent now. Without a timeout it may, in the place of another.
