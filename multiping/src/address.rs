@@ -323,14 +323,28 @@ impl Default for TargetMap {
 impl TargetMap {
     /// The targets of the addresses, in the order of the list.
     pub fn iter(&self) -> impl Iterator<Item = TargetId> {
-        let count = match &self.0 {
-            Map::Identity(count) => *count,
-            Map::Table(table) => table.len() as u32,
-        };
-        (0..count).map(|nth| match &self.0 {
-            Map::Identity(_) => TargetId(nth),
-            Map::Table(table) => TargetId(table[nth as usize]),
-        })
+        (0..self.len()).filter_map(|place| self.get(place))
+    }
+
+    /// How many addresses there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Map::Identity(count) => *count as usize,
+            Map::Table(table) => table.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The target of the address at this place of the list.
+    pub fn get(&self, place: usize) -> Option<TargetId> {
+        match &self.0 {
+            Map::Identity(count) => (place < *count as usize).then_some(TargetId(place as u32)),
+            Map::Table(table) => table.get(place).copied().map(TargetId),
+        }
     }
 }
 

@@ -106,6 +106,7 @@ pub struct Reply {
 
 /// What happened so far, in packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Counts {
     /// Probes sent.

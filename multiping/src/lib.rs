@@ -19,7 +19,7 @@
 //!
 //! A file uses only files of a lower layer, or of its own layer listed before it:
 //! `alloc address plan wire token tally stats`, then `prober`, then `error net turn`, then
-//! `sockets schedule event config engine resolve pinger`.
+//! `sockets schedule event config engine resolve pinger ping`.
 
 // Not for tests, which share files by #[path] and read clocks.
 #![deny(unreachable_pub, clippy::disallowed_methods)]
@@ -44,6 +44,7 @@ mod config;
 mod engine;
 mod error;
 mod event;
+mod ping;
 mod pinger;
 #[cfg(feature = "resolve")]
 mod resolve;
@@ -56,6 +57,7 @@ pub use crate::engine::{Engine, Turn};
 pub use crate::error::{Error, SocketOption};
 pub use crate::event::{Counts, Event, Reply, TargetId, What};
 pub use crate::net::ParseAddressError;
+pub use crate::ping::{Options, Outcome, Results, Rtt, Running, Verdict, ping};
 pub use crate::pinger::{Events, Pinger};
 pub use crate::plan::{OutOfRange, PacketOptions, Rate};
 pub use crate::schedule::{Phase, Schedule};
@@ -65,5 +67,6 @@ pub use crate::wire::{Detail, IcmpError};
 /// Names and their addresses, by the system's resolver. (Feature `resolve`, on by default.)
 #[cfg(feature = "resolve")]
 pub mod names {
+    pub use crate::ping::ping_names as ping;
     pub use crate::resolve::resolve;
 }

@@ -15,6 +15,7 @@ use std::process;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
+#[cfg(feature = "resolve")]
 use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};

@@ -37,6 +37,8 @@ impl Rate {
     /// As many packets as the kernel accepts.
     pub const UNLIMITED: Rate = Rate(None);
 
+    pub(crate) const THOUSAND: Rate = Rate(Some(1000.0));
+
     /// This many packets a second, on average.
     ///
     /// # Errors

@@ -222,6 +222,11 @@ impl<S: Strategy> Prober<S> {
         &self.strategy
     }
 
+    /// The strategy, when the run is over.
+    pub fn into_strategy(self) -> S {
+        self.strategy
+    }
+
     /// The strategy, to add and remove targets.
     pub fn strategy_mut(&mut self) -> &mut S {
         &mut self.strategy

@@ -1,0 +1,137 @@
+//! How a list is probed.
+
+use std::time::Duration;
+
+use crate::address::Address;
+use crate::error::Error;
+use crate::ping::Running;
+use crate::plan::{PacketOptions, Plan, Rate};
+use crate::sockets::Sockets;
+
+/// How a list is probed. Values are checked where the options are used: [`Error::OutOfRange`].
+///
+/// A target is probed until it has answered [`responses`](Options::responses) times, or until
+/// 1 + [`retries`](Options::retries) probes had no answer within their
+/// [`timeout`](Options::timeout).
+///
+/// ```
+/// use std::time::Duration;
+/// use multiping::{Options, Rate};
+///
+/// let options = Options::new().timeout(Duration::from_millis(500)).retries(1).rate(Rate::UNLIMITED);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    timeout: Option<Duration>,
+    retries: u8,
+    responses: u8,
+    rate: Rate,
+    spacing: Duration,
+    shuffle: bool,
+    check_source: bool,
+    pub(super) deadline: Option<Duration>,
+    pub(super) sockets: Sockets,
+    pub(super) packet: PacketOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// The defaults: a timeout of 5 s, 2 retries, 1 response, 1,000 packets a second, 56 bytes of
+    /// data.
+    pub fn new() -> Self {
+        Options {
+            timeout: None,
+            retries: 2,
+            responses: 1,
+            rate: Rate::THOUSAND,
+            spacing: Duration::ZERO,
+            shuffle: false,
+            check_source: false,
+            deadline: None,
+            sockets: Sockets::on_demand(),
+            packet: PacketOptions::default(),
+        }
+    }
+
+    /// How long a probe may stay unanswered: 1 ms to 200 s. Default: 5 s, or with a deadline an
+    /// equal share of it for each probe of a silent target.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Options { timeout: Some(timeout), ..self }
+    }
+
+    /// How many further probes a target gets after silence. Default: 2.
+    pub fn retries(self, retries: u8) -> Self {
+        Options { retries, ..self }
+    }
+
+    /// How many answers to get from each target, at least 1. Default: 1.
+    pub fn responses(self, responses: u8) -> Self {
+        Options { responses, ..self }
+    }
+
+    /// The most packets in a second, retries included. Default: 1,000.
+    pub fn rate(self, rate: Rate) -> Self {
+        Options { rate, ..self }
+    }
+
+    /// The least time between two probes to one target: at most 200 s. Default: none.
+    pub fn spacing(self, spacing: Duration) -> Self {
+        Options { spacing, ..self }
+    }
+
+    /// Whether targets are probed in a random order. The results keep the order given. Default: no.
+    pub fn shuffle(self, yes: bool) -> Self {
+        Options { shuffle: yes, ..self }
+    }
+
+    /// The whole time that the run may take; retries are spread over it unless a
+    /// [timeout](Options::timeout) is set. What is not settled by then stays
+    /// [`Verdict::Unsettled`](crate::Verdict::Unsettled), unless it was silent at least once.
+    /// Default: as long as it takes.
+    pub fn deadline(self, whole: Duration) -> Self {
+        Options { deadline: Some(whole), ..self }
+    }
+
+    /// Whether an answer counts only if it comes from the probed address. Default: no; a host may
+    /// answer from another of its addresses, and the token in the answer proves what it answers.
+    pub fn check_source(self, yes: bool) -> Self {
+        Options { check_source: yes, ..self }
+    }
+
+    /// Where the sockets come from. Default: [`Sockets::on_demand`].
+    pub fn sockets(self, sockets: Sockets) -> Self {
+        Options { sockets, ..self }
+    }
+
+    /// What a probe looks like. Default: 56 bytes of data, as ping(8) sends.
+    pub fn packet(self, packet: PacketOptions) -> Self {
+        Options { packet, ..self }
+    }
+
+    /// Pings every target on a thread of its own: see [`Running`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](crate::ping), but for those of a run that has begun.
+    pub fn start<T: Into<Address>>(&self, targets: impl IntoIterator<Item = T>) -> Result<Running, Error> {
+        Running::start(targets, self)
+    }
+
+    /// The same for the state machine.
+    pub(super) fn plan(&self) -> Result<Plan, Error> {
+        let out_of_range = |what| move |_| Error::OutOfRange { what };
+        let share = self.deadline.map(|whole| whole / (u32::from(self.retries) + 1));
+        let share = share.map(|share| share.clamp(*Plan::TIMEOUT.start(), *Plan::TIMEOUT.end()));
+        let timeout = self.timeout.or(share).unwrap_or(Duration::from_secs(5));
+        let plan = Plan::default().with_retries(self.retries).with_rate(self.rate);
+        let plan = plan.with_check_source(self.check_source).with_shuffle(self.shuffle);
+        let plan = plan.with_timeout(timeout).map_err(out_of_range("timeout"))?;
+        let plan = plan.with_responses(self.responses).map_err(out_of_range("responses"))?;
+        plan.with_spacing(self.spacing).map_err(out_of_range("spacing"))
+    }
+}
