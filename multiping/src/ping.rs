@@ -29,7 +29,7 @@ use crate::alloc::try_filled;
 use crate::error::Error;
 use crate::event::Counts;
 use crate::net::Link;
-use crate::ping::results::Extremes;
+use crate::ping::results::{Extremes, IcmpErrorsSeen};
 use crate::prober::{self, Prober, ReplyKind, Sweep, Wait};
 use crate::sockets::Opener;
 use crate::tally;
@@ -109,7 +109,8 @@ pub fn ping_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>, options: &O
     if targets.is_empty() {
         // There is nothing that would need a socket.
         let sweep = Sweep::new(&options.plan()?, Addresses::default(), &Key::new(RandomState::new()), Instant::now())?;
-        let results = Results::new(sweep, TargetMap::default(), Vec::new(), Counts::default(), true);
+        let results =
+            Results::new(sweep, TargetMap::default(), Vec::new(), IcmpErrorsSeen::new(), Counts::default(), true);
         return Ok(results.with_unresolved(unresolved));
     }
     Ok(ping(targets, options)?.with_unresolved(unresolved))
@@ -130,6 +131,8 @@ struct Run {
     map: TargetMap,
     /// The shortest and longest RTT of each target, where more than one reply is needed.
     extremes: Vec<Extremes>,
+    /// The last ICMP error about each target that had any.
+    errors: IcmpErrorsSeen,
     deadline: Option<Instant>,
     /// Targets of which something was told in this turn.
     touched: Vec<TargetId>,
@@ -146,18 +149,19 @@ impl Run {
             list.push(target.into())?;
         }
         let (addresses, map) = list.dedup()?;
-        let (mut link, opener) = options.sockets.link(&options.packet)?;
+        let (mut link, opener) = options.sockets.link(&options.packet, options.icmp_errors)?;
         open(&mut link, &opener, Family::BOTH.map(|family| (family, addresses.count(family))))?;
         let extremes = if plan.responses() > 1 { addresses.len() } else { 0 };
         let extremes = try_filled(extremes, Extremes::default())?;
         let key = Key::new(RandomState::new());
         let prober = Prober::sweep(&plan, addresses, key, link.idents(), Instant::now())?;
         Ok(Run {
-            prober: prober.with_data(&options.packet.data()),
+            prober: prober.with_data(&options.packet.data()).with_icmp_errors(options.icmp_errors)?,
             link,
             _opener: opener,
             map,
             extremes,
+            errors: IcmpErrorsSeen::default(),
             deadline: options.deadline.and_then(|whole| start.checked_add(whole)),
             touched: Vec::new(),
             is_cut_short: false,
@@ -171,7 +175,7 @@ impl Run {
         let now = Instant::now();
         let is_over = self.deadline.is_some_and(|deadline| deadline <= now);
         let (link, prober) = (&mut self.link, &mut self.prober);
-        let (touched, extremes) = (&mut self.touched, &mut self.extremes);
+        let (touched, extremes, errors) = (&mut self.touched, &mut self.extremes, &mut self.errors);
         let mut on_event = |event: prober::Event| -> ControlFlow<Infallible> {
             match event {
                 prober::Event::Received { kind: ReplyKind::Reply { target, rtt, .. }, .. } => {
@@ -179,6 +183,10 @@ impl Run {
                         extremes.record(rtt);
                     }
                     touched.push(target);
+                }
+                prober::Event::IcmpError { from, error, about: Some((target, _)), .. } => {
+                    // Each target can have few, as long as its probes are in flight.
+                    errors.insert(target, (from, error));
                 }
                 prober::Event::TimedOut(timed_out) => touched.push(timed_out.target),
                 _ => {}
@@ -227,7 +235,7 @@ impl Run {
 
     /// The verdict on a target so far.
     fn verdict(&self, target: TargetId) -> Verdict {
-        Verdict::new(self.prober.strategy(), &self.extremes, target)
+        Verdict::new(self.prober.strategy(), &self.extremes, &self.errors, target)
     }
 
     /// Whether a target is settled.
@@ -245,7 +253,7 @@ impl Run {
             return Err(failure);
         }
         let counts = Counts::new(self.prober.counts(), 0, self.link.drops());
-        Ok(Results::new(self.prober.into_strategy(), self.map, self.extremes, counts, !self.is_cut_short))
+        Ok(Results::new(self.prober.into_strategy(), self.map, self.extremes, self.errors, counts, !self.is_cut_short))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::error::Error;
 use crate::ping::Running;
-use crate::plan::{PacketOptions, Plan, Rate};
+use crate::plan::{IcmpErrors, PacketOptions, Plan, Rate};
 use crate::sockets::Sockets;
 
 /// How a list is probed. Values are checked where the options are used: [`Error::OutOfRange`].
@@ -29,6 +29,7 @@ pub struct Options {
     spacing: Duration,
     shuffle: bool,
     check_source: bool,
+    pub(super) icmp_errors: IcmpErrors,
     pub(super) deadline: Option<Duration>,
     pub(super) sockets: Sockets,
     pub(super) packet: PacketOptions,
@@ -52,6 +53,7 @@ impl Options {
             spacing: Duration::ZERO,
             shuffle: false,
             check_source: false,
+            icmp_errors: IcmpErrors::Report,
             deadline: None,
             sockets: Sockets::on_demand(),
             packet: PacketOptions::default(),
@@ -101,6 +103,13 @@ impl Options {
     /// answer from another of its addresses, and the token in the answer proves what it answers.
     pub fn check_source(self, yes: bool) -> Self {
         Options { check_source: yes, ..self }
+    }
+
+    /// Whether ICMP errors about probes in flight are noted, so that a silent target may be
+    /// [`Verdict::Unreachable`](crate::Verdict::Unreachable). They end no run early. Default: yes.
+    pub fn icmp_errors(self, yes: bool) -> Self {
+        let icmp_errors = if yes { IcmpErrors::Report } else { IcmpErrors::Ignore };
+        Options { icmp_errors, ..self }
     }
 
     /// Where the sockets come from. Default: [`Sockets::on_demand`].

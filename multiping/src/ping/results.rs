@@ -1,5 +1,6 @@
 //! What became of each target of a list.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use crate::address::{Address, TargetId, TargetMap};
 use crate::event::Counts;
 use crate::prober::Sweep;
 use crate::tally::{self, TICK};
+use crate::wire::IcmpError;
 
 /// What became of one target.
 #[derive(Debug)]
@@ -19,8 +21,8 @@ pub struct Outcome {
     pub verdict: Verdict,
 }
 
-/// What became of a target. Only [`Verdict::Silent`] speaks against it: whatever this machine did
-/// wrong has a verdict of its own.
+/// What became of a target. Only [`Verdict::Silent`] and [`Verdict::Unreachable`] speak against it:
+/// whatever this machine did wrong has a verdict of its own.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -31,6 +33,13 @@ pub enum Verdict {
     },
     /// Its probes left this machine, each had its full timeout, and none was answered.
     Silent,
+    /// It was silent, and a router, or the target itself, said why.
+    Unreachable {
+        /// Who said so.
+        by: Address,
+        /// The last ICMP error about it.
+        error: IcmpError,
+    },
     /// None of its probes left this machine, for this reason.
     Unsent(io::Error),
     /// It was silent, but this machine lost replies, or could not send to it for part of the time:
@@ -56,6 +65,9 @@ pub struct Rtt {
     /// How many answers there were.
     pub replies: u32,
 }
+
+/// The last ICMP error about each target that had any, and who sent it.
+pub(super) type IcmpErrorsSeen = HashMap<TargetId, (Address, IcmpError)>;
 
 /// The shortest and the longest RTT of a target, in ticks.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +95,7 @@ impl Verdict {
         matches!(self, Verdict::Alive { .. })
     }
 
-    pub(super) fn new(sweep: &Sweep, extremes: &[Extremes], target: TargetId) -> Self {
+    pub(super) fn new(sweep: &Sweep, extremes: &[Extremes], errors: &IcmpErrorsSeen, target: TargetId) -> Self {
         match sweep.verdict(target) {
             tally::Verdict::Alive(mean) => {
                 let extremes = extremes.get(target.index());
@@ -91,7 +103,10 @@ impl Verdict {
                 let replies = sweep.tally(target).map_or(0, |tally| tally.replies.into());
                 Verdict::Alive { rtt: Rtt { mean, min, max, replies } }
             }
-            tally::Verdict::Unreachable => Verdict::Silent,
+            tally::Verdict::Unreachable => match errors.get(&target) {
+                Some(&(by, error)) if error.is_failure() => Verdict::Unreachable { by, error },
+                _ => Verdict::Silent,
+            },
             tally::Verdict::Refused { errno, was_sent: false, .. } => {
                 Verdict::Unsent(io::Error::from_raw_os_error(errno))
             }
@@ -107,6 +122,7 @@ pub struct Results {
     sweep: Sweep,
     map: TargetMap,
     extremes: Vec<Extremes>,
+    errors: IcmpErrorsSeen,
     /// The places in the list of names without an address, and why.
     unresolved: Vec<(usize, Arc<io::Error>)>,
     counts: Counts,
@@ -118,10 +134,11 @@ impl Results {
         sweep: Sweep,
         map: TargetMap,
         extremes: Vec<Extremes>,
+        errors: IcmpErrorsSeen,
         counts: Counts,
         is_complete: bool,
     ) -> Self {
-        Results { sweep, map, extremes, unresolved: Vec::new(), counts, is_complete }
+        Results { sweep, map, extremes, errors, unresolved: Vec::new(), counts, is_complete }
     }
 
     /// With names without an address at these places of the list.
@@ -153,9 +170,12 @@ impl Results {
         })
     }
 
-    /// The targets that are [`Verdict::Silent`], in the order given.
+    /// The targets that did not answer, in the order given: [`Verdict::Silent`] and
+    /// [`Verdict::Unreachable`].
     pub fn silent(&self) -> impl Iterator<Item = Address> {
-        self.iter().filter(|outcome| matches!(outcome.verdict, Verdict::Silent)).map(|outcome| outcome.address)
+        self.iter()
+            .filter(|outcome| matches!(outcome.verdict, Verdict::Silent | Verdict::Unreachable { .. }))
+            .map(|outcome| outcome.address)
     }
 
     /// What happened, in packets.
@@ -179,7 +199,7 @@ impl Results {
             Err(before) => {
                 let target = self.map.get(place - before).unwrap_or(TargetId(u32::MAX));
                 let address = self.sweep.addresses().get(target).unwrap_or(Address::from([0, 0, 0, 0]));
-                Outcome { address, verdict: Verdict::new(&self.sweep, &self.extremes, target) }
+                Outcome { address, verdict: Verdict::new(&self.sweep, &self.extremes, &self.errors, target) }
             }
         }
     }
