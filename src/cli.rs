@@ -130,6 +130,8 @@ pub struct Options {
     pub exit_status: bool,
     /// Whether a summary is printed to stderr.
     pub summary: bool,
+    /// Whether all rejected lines are reported, and not only the first.
+    pub list_errors: bool,
     /// Whether privileges, sockets and limits are reported instead of a run.
     pub check: bool,
     /// What to warn of.

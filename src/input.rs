@@ -2,6 +2,7 @@
 //! operands, in a file, or on standard input.
 
 use std::io::{self, IsTerminal, Read};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -57,6 +58,9 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
     let broadcasts = broadcasts(limits);
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available);
+    if options.list_errors {
+        parser = parser.with_all_remarks();
+    }
     match &options.input {
         Input::Operands(operands) => {
             for operand in operands {
@@ -84,12 +88,8 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
             read_lines(&mut Stream::new(io::stdin(), Timeout::Signal(signals)), &mut parser, notes)?;
         }
     }
-    let list = parser.finish()?;
-    notes.warn(&list.remarks);
-    let unquoted = list.rejected + list.two_addresses - list.remarks.len() as u64;
-    if unquoted > 0 {
-        notes.warn([Warning::MoreLines(unquoted)]);
-    }
+    let mut list = parser.finish()?;
+    notes.remarks = mem::take(&mut list.remarks);
     Ok(list)
 }
 

@@ -7,6 +7,7 @@
 //! [`Rules`].
 
 mod generate;
+mod remarks;
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -18,8 +19,10 @@ use multiping::address::{Address, AddressList, Addresses, Family, TargetId, Targ
 use multiping::alloc::{OutOfMemory, try_push};
 use multiping::prober::Sweep;
 
+pub use crate::list::remarks::{Remark, Remarks};
+
 use crate::limits::Limits;
-use crate::message::{Error, Quoted, Reject};
+use crate::message::{Error, Reject};
 
 /// The longest line that is read, in bytes.
 pub const MAX_LINE: usize = 1024;
@@ -39,9 +42,6 @@ const MEMORY_CHECK_LINES: usize = 1 << 16;
 /// What a target takes while it is probed, which is more than finding equal addresses takes: its
 /// state, a sum of RTTs, and an RTT for the summary.
 const BYTES_PER_TARGET: usize = Sweep::BYTES_PER_TARGET + size_of::<u64>() + size_of::<u32>();
-
-/// How many rejected or ambiguous lines are quoted.
-const MAX_REMARKS: usize = 10;
 
 /// Which addresses are accepted, on this machine and from this caller.
 pub struct Rules<'a> {
@@ -117,26 +117,6 @@ impl Rules<'_> {
     }
 }
 
-/// A rejected or ambiguous line.
-#[derive(Debug)]
-pub struct Remark {
-    /// The number of the line, from 1.
-    pub line: u64,
-    /// The line.
-    pub text: Quoted,
-    /// Why it was rejected; `None` if it was accepted, although a second address follows the first.
-    pub reject: Option<Reject>,
-}
-
-impl Display for Remark {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.reject {
-            Some(reject) => write!(f, "line {}: {}: {reject} (no line of output for it)", self.line, self.text),
-            None => write!(f, "line {}: {}: two addresses (only the first is probed)", self.line, self.text),
-        }
-    }
-}
-
 /// The targets of a list and its output lines.
 #[derive(Debug, Default)]
 pub struct List {
@@ -144,8 +124,8 @@ pub struct List {
     pub addresses: Addresses,
     /// The output lines, in the order of the list.
     pub lines: OutputLines,
-    /// The first lines that were rejected or ambiguous.
-    pub remarks: Vec<Remark>,
+    /// The lines that were rejected or ambiguous.
+    pub remarks: Remarks,
     /// How many lines were rejected.
     pub rejected: u64,
     /// How many lines were accepted although a second address follows the first.
@@ -234,6 +214,12 @@ impl<'a> ListParser<'a> {
     /// Limits the list to the memory that `available` returns, in bytes.
     pub fn within(self, available: &'a dyn Fn() -> u64) -> Self {
         ListParser { available_memory: Some(available), ..self }
+    }
+
+    /// Keeps remarks on all lines that deserve one, and not only on the first.
+    pub fn with_all_remarks(mut self) -> Self {
+        self.list.remarks = Remarks::new(true);
+        self
     }
 
     /// Parses the next piece of a list, which may end anywhere.
@@ -326,20 +312,17 @@ impl<'a> ListParser<'a> {
             Ok((address, zone)) => {
                 if words.next().is_some_and(|label| self.rules.is_address(label)) {
                     self.list.two_addresses += 1;
-                    self.remark(line, None);
+                    self.remark(line, None)?;
                 }
                 self.accept(address, zone)
             }
-            Err(reject) => {
-                self.reject(line, reject);
-                Ok(())
-            }
+            Err(reject) => self.reject(line, reject),
         }
     }
 
-    fn reject(&mut self, line: &[u8], reject: Reject) {
+    fn reject(&mut self, line: &[u8], reject: Reject) -> Result<(), Error> {
         self.list.rejected += 1;
-        self.remark(line, Some(reject));
+        self.remark(line, Some(reject))
     }
 
     fn accept(&mut self, address: Address, zone: Option<&str>) -> Result<(), Error> {
@@ -351,9 +334,7 @@ impl<'a> ListParser<'a> {
             self.next_memory_check += MEMORY_CHECK_LINES;
             let needed =
                 MEMORY_CHECK_LINES * AddressList::BYTES_PER_ADDRESS + self.next_memory_check * BYTES_PER_TARGET;
-            if self.available_memory.is_some_and(|available| available() < needed as u64) {
-                return Err(Error::Memory(lines));
-            }
+            self.check_memory(lines, needed)?;
         }
         if let Some(zone) = zone {
             let spelling = self.spelling(zone)?;
@@ -375,10 +356,20 @@ impl<'a> ListParser<'a> {
         Ok(index)
     }
 
-    fn remark(&mut self, line: &[u8], reject: Option<Reject>) {
-        if self.list.remarks.len() < MAX_REMARKS {
-            let line_number = self.line_number;
-            self.list.remarks.push(Remark { line: line_number, text: line.into(), reject });
+    fn remark(&mut self, line: &[u8], reject: Option<Reject>) -> Result<(), Error> {
+        let remarks = &mut self.list.remarks;
+        remarks.push(self.line_number, line, reject).map_err(|_| Error::Memory(self.line_number as usize))?;
+        if !remarks.is_empty() && remarks.len() % MEMORY_CHECK_LINES == 0 {
+            self.check_memory(self.line_number as usize, MEMORY_CHECK_LINES * Remarks::MAX_BYTES)?;
+        }
+        Ok(())
+    }
+
+    /// Fails if `needed` bytes of memory are not available; `lines` were read.
+    fn check_memory(&self, lines: usize, needed: usize) -> Result<(), Error> {
+        match self.available_memory {
+            Some(available) if available() < needed as u64 => Err(Error::Memory(lines)),
+            _ => Ok(()),
         }
     }
 }

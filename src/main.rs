@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         let payload = bug.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
-        notes::write_stderr(&[Error::Panic(format!("{what}{place}"))], None);
+        notes::write_stderr([Error::Panic(format!("{what}{place}"))], None);
     }));
     if let Err(error) = memory::reserve_stack_and_heap() {
         // Reporting it takes stack.
@@ -157,7 +157,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     stdio::close_stdout().map_err(Error::WriteResults)?;
     if options.summary {
-        notes.warn([Summary::new(results, link.drops(), run::now() - start, reserved)]);
+        notes.summarize(Summary::new(results, link.drops(), run::now() - start, reserved));
     }
     // The kernel frees the memory of a process faster than destructors do.
     mem::forget((link, prober, out, lines));

@@ -367,7 +367,8 @@ impl Display for Warning {
             Warning::RootWithoutCapabilities => {
                 write!(f, "root's capability to read other users' files was dropped (use stdin: cat FILE | xymonping)")
             }
-            Warning::MoreLines(lines) => write!(f, "{} like these", Count(*lines, "more line")),
+            Warning::MoreLines(1) => f.write_str("1 more line has a problem (--list-errors shows all)"),
+            Warning::MoreLines(lines) => write!(f, "{lines} more lines have problems (--list-errors shows all)"),
             Warning::TooSlow(targets, seconds) => write!(
                 f,
                 "--deadline: too short for {}, which take {seconds:.1} s to be probed once \
@@ -462,7 +463,8 @@ fn remedy(why: &io::Error) -> &'static str {
 pub struct Quoted(String);
 
 impl Quoted {
-    const MAX: usize = 60;
+    /// How many bytes are quoted at most.
+    pub const MAX: usize = 60;
 }
 
 impl From<&[u8]> for Quoted {

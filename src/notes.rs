@@ -1,5 +1,5 @@
-//! What the program writes to stderr: failures first, then warnings, then remarks on lines, since
-//! Xymon logs the first line and nothing else.
+//! What the program writes to stderr: failures first, then warnings, then remarks on lines and the
+//! summary, since Xymon logs the first line and nothing else.
 
 #![expect(clippy::disallowed_methods, reason = "an edge: the last writes have a time limit")]
 
@@ -7,7 +7,8 @@ use std::fmt::Display;
 use std::io::{self, Cursor, Write};
 use std::time::{Duration, Instant};
 
-use crate::message::{Error, Exit};
+use crate::list::Remarks;
+use crate::message::{Error, Exit, Warning};
 use crate::privilege;
 use crate::stdio::{Stream, Timeout};
 
@@ -18,6 +19,9 @@ const EXIT_IO_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Notes {
     failures: Vec<String>,
     warnings: Vec<String>,
+    /// Remarks on lines of the list.
+    pub remarks: Remarks,
+    summary: Option<String>,
     /// Whether a list may be coming on stdin that has not been read to its end.
     pub awaits_list: bool,
     /// When the process has to end.
@@ -26,7 +30,14 @@ pub struct Notes {
 
 impl Default for Notes {
     fn default() -> Self {
-        Notes { failures: Vec::new(), warnings: Vec::new(), awaits_list: true, deadline: None }
+        Notes {
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            remarks: Remarks::default(),
+            summary: None,
+            awaits_list: true,
+            deadline: None,
+        }
     }
 }
 
@@ -46,9 +57,14 @@ impl Notes {
         self.warnings.splice(0..0, warnings.into_iter().map(|warning| warning.to_string()));
     }
 
+    /// Notes the lines of a summary, which come last.
+    pub fn summarize(&mut self, summary: impl Display) {
+        self.summary = Some(summary.to_string());
+    }
+
     /// Writes a line at once.
     pub fn say(&self, line: impl Display) {
-        write_stderr(&[line], self.deadline);
+        write_stderr([line], self.deadline);
     }
 
     /// Writes all notes and returns the exit code. The error that ended the program comes first. A
@@ -62,8 +78,11 @@ impl Notes {
                 error.exit()
             }
         };
-        self.failures.append(&mut self.warnings);
-        write_stderr(&self.failures, self.deadline);
+        let more = Some(self.remarks.more()).filter(|&more| more > 0).map(Warning::MoreLines);
+        let _ = write_stderr(self.failures.iter().chain(&self.warnings), self.deadline)
+            && write_stderr(self.remarks.iter(), self.deadline)
+            && write_stderr(more, self.deadline)
+            && write_stderr(self.summary.iter().flat_map(|summary| summary.lines()), self.deadline);
         if exit >= Exit::Usage && self.awaits_list {
             let mut input = Stream::new(io::stdin(), Timeout::After(EXIT_IO_TIMEOUT));
             if input.is_pipe_or_socket() {
@@ -75,12 +94,14 @@ impl Notes {
 }
 
 /// Writes lines to stderr, each with the program's name, and blocks no longer than `deadline`
-/// allows. After the first line that cannot be written the others are not tried.
-pub fn write_stderr(lines: &[impl Display], deadline: Option<Instant>) {
-    let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let timeout = remaining.map_or(EXIT_IO_TIMEOUT, |remaining| remaining.min(EXIT_IO_TIMEOUT));
-    let mut out = Stream::new(io::stderr(), Timeout::After(timeout));
-    let _ = lines.iter().try_for_each(|line| out.write_all(format!("xymonping: {line}\n").as_bytes()));
+/// allows. Returns whether all were written; after one that cannot be the others are not tried.
+pub fn write_stderr<D: Display>(lines: impl IntoIterator<Item = D>, deadline: Option<Instant>) -> bool {
+    lines.into_iter().all(|line| {
+        let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = remaining.map_or(EXIT_IO_TIMEOUT, |remaining| remaining.min(EXIT_IO_TIMEOUT));
+        let mut out = Stream::new(io::stderr(), Timeout::After(timeout));
+        out.write_all(format!("xymonping: {line}\n").as_bytes()).is_ok()
+    })
 }
 
 /// Reports that there is not enough memory to start, without allocating. Root's ids are given up

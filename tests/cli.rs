@@ -392,10 +392,11 @@ fn unknown_long_options_are_refused() {
 #[test]
 fn an_option_without_a_value_takes_none() {
     lab::play(|lab| {
-        const SWITCHES: [&str; 9] = [
+        const SWITCHES: [&str; 10] = [
             "--ipv4",
             "--ipv6",
             "--check-source",
+            "--list-errors",
             "--exit-status",
             "--summary",
             "--shuffle",
@@ -762,16 +763,35 @@ fn a_list_that_cannot_be_opened_is_an_error() {
 fn ten_rejected_lines_are_quoted_and_the_rest_counted() {
     lab::play(|lab| {
         let list: String = (1..=13).map(|n| format!("bad{n}\n")).collect();
-        let outcome = succeeds(lab, &[], &(list + "10.0.0.1\n10.0.0.2 10.0.0.3\n"));
+        let list = list + "10.0.0.1\n10.0.0.2 10.0.0.3\n";
+        let outcome = succeeds(lab, &[], &list);
         assert_eq!(addresses(&outcome), ["10.0.0.1", "10.0.0.2"]);
         let mut expected: Vec<_> = (1..=10)
             .map(|n| format!("xymonping: line {n}: \"bad{n}\": not an IP address (no line of output for it)"))
             .collect();
-        expected.push("xymonping: 4 more lines like these".into());
+        expected.push("xymonping: 4 more lines have problems (--list-errors shows all)".into());
         assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), expected);
-
+        let all = succeeds(lab, &["--list-errors"], &list);
+        assert_eq!(all.stdout.lines().count(), 2);
+        assert_eq!(all.stderr.lines().count(), 14);
+        assert!(all.stderr.starts_with(&(expected[..10].join("\n") + "\n")));
+        let last = "xymonping: line 15: \"10.0.0.2 10.0.0.3\": two addresses (only the first is probed)\n";
+        assert!(all.stderr.ends_with(last), "{}", all.stderr);
         let list: String = (1..=10).map(|n| format!("bad{n}\n")).collect();
         assert_eq!(succeeds(lab, &[], &list).stderr.lines().count(), 10);
+        // They come after what ended the program, however many they are.
+        let args = ["--list-errors", "--summary", "--timeout=0.1", "--retries=0"];
+        let many: String = (1..=20_000).map(|n| format!("bad{n}\n")).collect();
+        lab.ip(&["link", "set", "lab0", "down"]);
+        let outcome = lab.run(&args, many + ALIVE + "\n");
+        assert_eq!(
+            (outcome.code, outcome.stderr.lines().count()),
+            (Some(4), 1 + 20_000 + 1),
+            "{:.500}",
+            outcome.stderr
+        );
+        assert!(outcome.first_stderr_line().starts_with("xymonping: no probe could leave"));
+        assert!(outcome.stderr.lines().last().is_some_and(|line| line.starts_with("xymonping: targets: 1,")));
     });
 }
 

@@ -566,7 +566,7 @@ fn remarks_quote_their_line_in_printable_ascii_cut_at_60_bytes() {
 fn remarks_have_line_number_text_reason_and_effect() {
     let mut parser = ListParser::new(rules(&Limits::ORDINARY));
     parser.feed(b"127.1\n192.0.2.1 192.0.2.2\n2001:db8:18::abc3.1.1.1\n").unwrap();
-    let remarks: Vec<String> = parser.finish().unwrap().remarks.iter().map(ToString::to_string).collect();
+    let remarks: Vec<String> = parser.finish().unwrap().remarks.iter().map(|remark| remark.to_string()).collect();
     assert_eq!(
         remarks,
         [

@@ -245,6 +245,14 @@ pub const FLAGS: &[Flag] = &[
         }),
     },
     Flag {
+        long: Some("list-errors"),
+        short: None,
+        value: Value::None,
+        help: "report every rejected line, not only the first 10",
+        default: None,
+        apply: Apply::Switch(|options| options.list_errors = true),
+    },
+    Flag {
         long: Some("exit-status"),
         short: None,
         value: Value::None,

@@ -38,7 +38,7 @@ impl ListParser<'_> {
             self.line_number += 1;
             match self.rules.check(ip, range.zone) {
                 Ok(address) => self.accept(address, range.zone)?,
-                Err(reject) => self.reject(ip.to_string().as_bytes(), reject),
+                Err(reject) => self.reject(ip.to_string().as_bytes(), reject)?,
             }
         }
         Ok(())
