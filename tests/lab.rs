@@ -252,7 +252,8 @@ impl Lab {
         });
     }
 
-    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
+    /// Waits until something is so, which the kernel sees to in the background.
+    pub fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
         let deadline = Instant::now() + LIMIT;
         while !is_so() {
             assert!(Instant::now() < deadline, "waited in vain until {what}");

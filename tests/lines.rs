@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use multiping::address::{Family, PerFamily};
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{Diagnosis, Prober, SendError, Sweep};
+use multiping::prober::{Diagnosis, Prober, Route, SendError, Sweep};
 use multiping::token::Key;
 use multiping::wire::Echo;
 use xymonping::limits::Limits;
@@ -111,7 +111,7 @@ fn run(plan: Plan, list: &str, mut response: impl FnMut(&str, u32) -> Response) 
     send(prober, now, &mut response);
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
-        prober.handle_timeouts(now, |_| Some(1), |_| {});
+        prober.handle_timeouts(now, |_| Some(Route::over(1)), |_| {});
         send(prober, now, &mut response);
     }
     run
@@ -365,7 +365,7 @@ fn a_target_that_is_undecided_has_no_line() {
     while !prober.is_done() {
         now = prober.poll_wakeup(now).unwrap();
         prober.handle_overflow(Family::V4, now);
-        prober.handle_timeouts(now, |_| Some(1), |_| {});
+        prober.handle_timeouts(now, |_| Some(Route::over(1)), |_| {});
         send(prober, now, &mut |_, _| Silent);
     }
     assert_eq!(output(&run, Lines::All), "2001:db8::1 is unreachable\n");

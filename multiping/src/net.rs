@@ -51,7 +51,7 @@ use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, Packet, Sent, errno_of, receive_slots};
 use crate::net::sockets::{Opened, open_icmp, socket_address};
 use crate::plan::PacketOptions;
-use crate::prober::{MAX_BATCH, Probe, Prober, SendError, Strategy, Wait};
+use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
 use crate::wire::{Echo, HEADER, Malformed, Message};
 
@@ -61,6 +61,8 @@ pub struct Link {
     /// Of a family that could not be opened, the reason, which holds for each probe of that family.
     sockets: PerFamily<Result<FamilySocket, Errno>>,
     routes: Routes,
+    /// The last address of another machine that was sent to.
+    last_sent: Option<Address>,
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
@@ -162,6 +164,7 @@ impl Link {
             config,
             sockets,
             routes: Routes::default(),
+            last_sent: None,
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             receive_slots: receive_slots(size),
             data: options.data(),
@@ -238,7 +241,9 @@ impl Link {
             Ok(count) => (count, None),
             Err(errno) => (0, Some(self.send_error(family, errno))),
         };
-        let outward = probes[..count].iter().any(|probe| self.routes.is_remote(probe.address));
+        let remote = probes[..count].iter().rev().find(|probe| self.routes.is_remote(probe.address));
+        let outward = remote.is_some();
+        self.last_sent = remote.map(|probe| probe.address).or(self.last_sent);
         Departure { count, sent_during, outward, error }
     }
 
@@ -333,14 +338,17 @@ impl Link {
         for interface in self.routes.interfaces() {
             prober.handle_interface(interface, now);
         }
+        if let Some(route) = self.last_sent.and_then(|address| self.routes.hops(address)) {
+            prober.handle_route(&route, now);
+        }
         for &(index, packets) in self.routes.queues() {
             prober.handle_queue(index, packets, now);
         }
         prober.handle_looked(now, now.elapsed());
     }
 
-    /// The interface that the route to `address` leads over now; `None`: there is no route.
-    pub(crate) fn route(&self, address: Address) -> Option<u32> {
+    /// The route to `address` now; `None`: there is none.
+    pub(crate) fn route(&self, address: Address) -> Option<Route> {
         self.routes.route(address)
     }
 

@@ -14,6 +14,7 @@ mod backpressure;
 mod diagnosis;
 mod errors;
 mod event;
+mod links;
 mod order;
 mod pacer;
 mod paths;
@@ -25,20 +26,21 @@ mod roster;
 mod slow_start;
 mod strategy;
 mod sweep;
+mod timeouts;
 
-use std::cell::Cell;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals, Verdicts};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
-pub use crate::prober::paths::{Interface, LOOK_INTERVAL};
+pub use crate::prober::links::{Interface, Route};
+pub use crate::prober::paths::LOOK_INTERVAL;
 pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;
 pub use crate::prober::references::MAX_REFERENCES;
 pub use crate::prober::roster::{Phase, Roster, RosterId, Schedule, Slips};
 pub use crate::prober::slow_start::{MAX_SLOW_START, SLOW_START};
-pub use crate::prober::strategy::{Attempt, Invalid, Strategy, TimedOut, Timeout};
+pub use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
 pub use crate::prober::sweep::Sweep;
 
 use crate::address::{Address, Addresses, Family, PerFamily, TargetId};
@@ -47,7 +49,7 @@ use crate::plan::{IcmpErrors, Plan, Rate};
 use crate::prober::backpressure::Backpressure;
 use crate::prober::errors::SentBySeq;
 use crate::prober::pacer::Pacer;
-use crate::prober::paths::{Excuse, Paths};
+use crate::prober::paths::Paths;
 use crate::prober::receiving::ReceiveErrors;
 use crate::prober::references::References;
 use crate::prober::slow_start::SlowStart;
@@ -354,9 +356,14 @@ impl<S: Strategy> Prober<S> {
         self.paths.handle_change(now);
     }
 
-    /// The state of an interface that is up. At the start, and after a change, all are to be told.
+    /// The state of an interface that is up, or a port. At each look all are to be told.
     pub fn handle_interface(&mut self, interface: Interface, now: Instant) {
         self.paths.handle_interface(interface, now);
+    }
+
+    /// The route to the last target that was sent to, as it is at `now`.
+    pub fn handle_route(&mut self, route: &Route, now: Instant) {
+        self.paths.handle_route(route, now);
     }
 
     /// The queueing discipline of an interface holds this many packets.
@@ -395,58 +402,6 @@ impl<S: Strategy> Prober<S> {
     fn drain_look(&self, now: Instant) -> Option<Instant> {
         let end = self.drains_until.filter(|&end| now < end && self.paths.is_queued())?;
         Some(end.min(now + LOOK_INTERVAL))
-    }
-
-    /// Ends every attempt that has timed out by `now`. `route` returns the interface that the route
-    /// to an address leads over now, or `None` if there is no route; `on_timeout` is called for
-    /// each attempt.
-    pub fn handle_timeouts(
-        &mut self,
-        now: Instant,
-        mut route: impl FnMut(Address) -> Option<u32>,
-        mut on_timeout: impl FnMut(TimedOut),
-    ) {
-        if self.slowed.is_some_and(|(_, recovery)| now >= recovery) {
-            self.slowed = None;
-            self.pacer.recover(now);
-        }
-        let last_excuse = Cell::new(None);
-        let queue_refunds = self.counts.queue_refunds;
-        let counts = &mut self.counts;
-        let mut on_end = |timed_out: TimedOut| {
-            counts.timeouts += 1;
-            let refunds = match last_excuse.get() {
-                None => &mut counts.overflow_refunds,
-                Some(Excuse::Link) => &mut counts.link_refunds,
-                Some(Excuse::Queue) => &mut counts.queue_refunds,
-                Some(Excuse::Reference) => &mut counts.reference_refunds,
-            };
-            *refunds += u64::from(timed_out.timeout.is_excused());
-            on_timeout(timed_out);
-        };
-        // An error is no silence: only the loss of the link excuses it, over which this machine may
-        // have been unable to resolve the address.
-        let link_was_lost = |address: Address, sent| {
-            let excuse = self.paths.excuse(sent, || route(address)).filter(|&excuse| excuse == Excuse::Link);
-            last_excuse.set(excuse);
-            excuse.is_some()
-        };
-        self.strategy.end_failed(link_was_lost, &mut on_end);
-        let excused = |address: Address, sent| {
-            let no_reference = !self.references.is_empty() && !self.references.answered_since(sent);
-            let excuse = self.paths.excuse(sent, || route(address)).or(no_reference.then_some(Excuse::Reference));
-            last_excuse.set(excuse);
-            excuse.is_some() || self.overflow[address.family()].is_some_and(|overflow| overflow >= sent)
-        };
-        self.strategy.expire(now, excused, on_end);
-        if self.counts.timeouts > 0 {
-            self.slow_start = SlowStart::Over;
-        }
-        if self.counts.queue_refunds > queue_refunds {
-            // What is sent now would only wait as well.
-            self.drains_until = Some(now + MAX_DRAIN);
-            self.slow_down(now, QUEUE_RECOVERY_TIME);
-        }
     }
 
     /// The next target to report as done; see [`Strategy::poll_done`].

@@ -134,7 +134,8 @@ impl Tally {
         self.ticks = u32::from(first) << 16 | u32::from(last);
     }
 
-    fn refunds(&self) -> u8 {
+    /// How many attempts were taken back.
+    pub(crate) fn refunds(&self) -> u8 {
         (self.flags & REFUNDS) / ONE_REFUND
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Family, PerFamily, TargetId};
 use multiping::plan::{IcmpErrors, Plan, Rate};
-use multiping::prober::{Interface, Probe, Prober, ReplyKind, Sweep, TimedOut, Timeout};
+use multiping::prober::{Interface, Probe, Prober, ReplyKind, Route, Sweep, TimedOut, Timeout};
 use multiping::tally::Verdict;
 use multiping::token::Key;
 use multiping::wire::{Detail, Echo, IcmpError, Original};
@@ -83,7 +83,7 @@ impl Run {
     fn timeouts(&mut self, at: Duration) -> Vec<(u32, Timeout)> {
         let mut ended = Vec::new();
         let on_end = |TimedOut { target, timeout, .. }| ended.push((target.0, timeout));
-        self.prober.handle_timeouts(self.start + at, |_| Some(1), on_end);
+        self.prober.handle_timeouts(self.start + at, |_| Some(Route::over(1)), on_end);
         ended
     }
 
@@ -181,7 +181,7 @@ fn a_redirect_is_no_failure() {
 #[test]
 fn an_error_that_this_machine_reports_after_it_lost_the_link_is_excused() {
     let mut run = Run::new(IcmpErrors::Fail);
-    let interface = |carrier, carrier_losses| Interface { index: 1, carrier, carrier_losses };
+    let interface = |carrier, carrier_losses| Interface { index: 1, carrier, carrier_losses, ..Interface::default() };
     run.prober.handle_interface(interface(true, 0), run.start);
     assert!(run.error(0, 3, 16, 2 * MILLI).is_some());
     run.prober.handle_interface(interface(false, 1), run.start + MILLI);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Family, PerFamily, TargetId};
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{MAX_RECEIVE_FAILURE, MAX_SLEEP, Prober, Sweep, Wait};
+use multiping::prober::{MAX_RECEIVE_FAILURE, MAX_SLEEP, Prober, Route, Sweep, Wait};
 use multiping::tally::Verdict;
 use multiping::token::Key;
 use multiping::wire::Echo;
@@ -81,7 +81,7 @@ impl Run {
 
     /// What is done while reads work, apart from reading.
     fn turn(&mut self) -> Option<Wait> {
-        self.prober.handle_timeouts(self.now, |_| Some(1), |_| {});
+        self.prober.handle_timeouts(self.now, |_| Some(Route::over(1)), |_| {});
         let probes = self.prober.poll_send(self.now).to_vec();
         for probe in &probes {
             self.sent.push(self.now - self.start);

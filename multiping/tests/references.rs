@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, PerFamily};
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{Diagnosis, Prober, Sweep};
+use multiping::prober::{Diagnosis, Prober, Route, Sweep};
 use multiping::tally::{Tally, Verdict};
 use multiping::token::Key;
 use multiping::wire::Echo;
@@ -38,7 +38,7 @@ fn play(answers: impl Fn(Duration) -> bool) -> (Prober<Sweep>, Duration) {
             }
         }
         now = prober.poll_wakeup(now).unwrap();
-        prober.handle_timeouts(now, |_| Some(1), |_| {});
+        prober.handle_timeouts(now, |_| Some(Route::over(1)), |_| {});
     }
     (prober, now - start)
 }

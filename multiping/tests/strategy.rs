@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, PerFamily, TargetId};
 use multiping::plan::Rate;
-use multiping::prober::{Attempt, Probe, Prober, ReplyKind, SendError, Strategy, TimedOut, Timeout};
+use multiping::prober::{Attempt, Blame, Probe, Prober, ReplyKind, SendError, Strategy, TimedOut, Timeout};
 use multiping::token::Key;
 use multiping::wire::Echo;
 
@@ -132,7 +132,7 @@ impl Strategy for Periodic {
         slot.rtts.push(rtt);
     }
 
-    fn expire(&mut self, now: Instant, _: impl FnMut(Address, Instant) -> bool, mut on_timeout: impl FnMut(TimedOut)) {
+    fn expire(&mut self, now: Instant, _: impl FnMut(Address, Instant) -> Blame, mut on_timeout: impl FnMut(TimedOut)) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
             let timeout = slot.timeout;
             slot.in_flight.retain(|&attempt, &mut sent| {

@@ -9,6 +9,7 @@
 //! not.
 
 mod parse;
+mod request;
 
 use std::cell::Cell;
 use std::io;
@@ -24,7 +25,8 @@ use nix::unistd::read;
 
 use crate::address::{Address, Family};
 use crate::alloc::try_push;
-use crate::net::netlink::parse::{ALIGNMENT, ATTRIBUTE_HEADER};
+pub(super) use crate::net::netlink::parse::NextHop;
+use crate::net::netlink::request::{Request, forwarding_request, neighbour_request, number, route_request};
 
 /// What the notification socket subscribes to: interfaces, addresses, routes, and what routing
 /// depends on.
@@ -41,8 +43,8 @@ const GROUPS: u32 = (libc::RTMGRP_LINK
 const RTNLGRP_IPV6_RULE: u32 = 19;
 const RTNLGRP_NEXTHOP: u32 = 32;
 
-/// From linux/rtnetlink.h; libc does not have it.
-const RTA_IP_PROTO: u16 = 27;
+/// From linux/rtnetlink.h, for struct rtmsg: the route as it is configured, with all next hops.
+const RTM_F_FIB_MATCH: u32 = 0x2000;
 
 /// Room for the datagrams of a dump. The kernel makes them this long at most, but for single
 /// messages that are longer (netlink_dump in net/netlink/af_netlink.c).
@@ -50,9 +52,6 @@ const DUMP_BUFFER: usize = 32 << 10;
 
 /// Room for a single answer: a route has about 150 bytes, an error quotes its request.
 const ANSWER_BUFFER: usize = 4 << 10;
-
-/// The longest request: for a route, with all its attributes.
-const MAX_REQUEST: usize = 96;
 
 /// How many datagrams are read at a time: a dump of 100,000 interfaces has fewer.
 const MAX_READS: usize = 4096;
@@ -81,6 +80,12 @@ pub(super) struct Interface {
     pub(super) carrier: bool,
     /// How often it has lost its carrier (IFLA_CARRIER_DOWN_COUNT); 0 before Linux 4.16.
     pub(super) carrier_down_count: u32,
+    /// The interface that it is a port of (IFLA_MASTER).
+    pub(super) master: Option<u32>,
+    /// The interface of this namespace that it lies upon, or the other end of its pair (IFLA_LINK).
+    pub(super) link: Option<u32>,
+    /// Whether it is a bridge (IFLA_INFO_KIND).
+    pub(super) bridge: bool,
 }
 
 /// The neighbour table of a family: one for all network namespaces.
@@ -134,30 +139,62 @@ impl Netlink {
         self.dump(&mut request, interfaces, |body| parse::interface(body).map(Some))
     }
 
-    /// The index of the interface that the route to `to` leads over for an ICMP socket of this
-    /// process that is bound to `source` and `interface`. None if there is no route, or one that
-    /// refuses packets. (Rules that look at the TOS field are passed over. Of several next hops it
-    /// may be another one if fib_multipath_hash_policy is not 0.)
+    /// The next hop of the route to `to` for an ICMP socket of this process that is bound to
+    /// `source` and `interface`. None if there is no route, or one that refuses packets. (Rules
+    /// that look at the TOS field are passed over. Of several next hops it may be another one if
+    /// fib_multipath_hash_policy is not 0.)
     pub(super) fn route(
         &self,
         to: Address,
         source: Option<Address>,
         interface: Option<u32>,
-    ) -> io::Result<Option<u32>> {
+    ) -> io::Result<Option<NextHop>> {
         let route = self.route_from(to, source, interface)?;
         match to {
             // Where a source is named, the kernel need not keep to the interface
             // (ip6_route_output_flags in net/ipv6/route.c). It does for a socket.
-            Address::V6(..) if source.is_some() && interface.is_some() && route != interface => {
+            Address::V6(..)
+                if source.is_some() && interface.is_some() && route.map(|hop| hop.interface) != interface =>
+            {
                 self.route_from(to, None, interface)
             }
             _ => Ok(route),
         }
     }
 
-    fn route_from(&self, to: Address, source: Option<Address>, interface: Option<u32>) -> io::Result<Option<u32>> {
+    /// Calls `on_hop` with the interface of each next hop of that route, as far as they are used.
+    /// Nothing if there is only one.
+    pub(super) fn next_hops(
+        &self,
+        to: Address,
+        source: Option<Address>,
+        interface: Option<u32>,
+        mut on_hop: impl FnMut(u32),
+    ) -> io::Result<()> {
+        let mut request = route_request(to, source, interface, RTM_F_FIB_MATCH);
+        self.exchange(&mut request, &mut [0; ANSWER_BUFFER], |body| parse::next_hops(body, &mut on_hop))
+    }
+
+    /// The port of `bridge` that the neighbour `address` of `interface` is behind, as far as that is
+    /// known: it has answered, and its frames have come in there.
+    pub(super) fn port(&self, address: Address, interface: u32, bridge: u32) -> io::Result<Option<u32>> {
+        let mut mac = None;
+        self.exchange(&mut neighbour_request(address, interface), &mut [0; ANSWER_BUFFER], |body| {
+            mac = parse::neighbour(body)?;
+            Ok(())
+        })?;
+        let Some(mac) = mac else { return Ok(None) };
+        let mut port = None;
+        self.exchange(&mut forwarding_request(bridge), &mut [0; DUMP_BUFFER], |body| {
+            port = port.or(parse::forwarding(body, mac)?);
+            Ok(())
+        })?;
+        Ok(port)
+    }
+
+    fn route_from(&self, to: Address, source: Option<Address>, interface: Option<u32>) -> io::Result<Option<NextHop>> {
         let mut route = None;
-        let answered = self.exchange(&mut route_request(to, source, interface), &mut [0; ANSWER_BUFFER], |body| {
+        let answered = self.exchange(&mut route_request(to, source, interface, 0), &mut [0; ANSWER_BUFFER], |body| {
             route = parse::route(body)?;
             Ok(())
         });
@@ -274,83 +311,6 @@ impl Netlink {
 fn open() -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     Ok(socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?)
-}
-
-fn route_request(to: Address, source: Option<Address>, interface: Option<u32>) -> Request {
-    let source = source.filter(|source| source.family() == to.family());
-    let (bits, protocol, zone) = match to {
-        Address::V4(_) => (32, libc::IPPROTO_ICMP, 0),
-        Address::V6(_, zone) => (128, libc::IPPROTO_ICMPV6, zone),
-    };
-    // struct rtmsg: family, lengths of the prefixes of destination and source.
-    let mut body = [0; 12];
-    body[..3].copy_from_slice(&[number(to.family()), bits, if source.is_some() { bits } else { 0 }]);
-    let mut request = Request::new(libc::RTM_GETROUTE, 0, &body);
-    for (attribute, address) in [(libc::RTA_DST, Some(to)), (libc::RTA_SRC, source)] {
-        match address {
-            Some(Address::V4(ip)) => request.push(attribute, &ip.octets()),
-            Some(Address::V6(ip, _)) => request.push(attribute, &ip.octets()),
-            None => {}
-        }
-    }
-    if let Some(index) = Some(zone).filter(|zone| *zone != 0).or(interface) {
-        request.push(libc::RTA_OIF, &index.to_ne_bytes());
-    }
-    // For rules that name a protocol. (Those that name a user apply to this process's without
-    // RTA_UID.)
-    request.push(RTA_IP_PROTO, &[protocol as u8]);
-    request
-}
-
-/// The number of a family (AF_INET, AF_INET6).
-fn number(family: Family) -> u8 {
-    match family {
-        Family::V4 => libc::AF_INET as u8,
-        Family::V6 => libc::AF_INET6 as u8,
-    }
-}
-
-/// A request: struct nlmsghdr (linux/netlink.h), the body of its type, attributes.
-struct Request {
-    message_type: u16,
-    bytes: [u8; MAX_REQUEST],
-    length: usize,
-}
-
-impl Request {
-    fn new(message_type: u16, flags: libc::c_int, body: &[u8]) -> Self {
-        let mut request = Request { message_type, bytes: [0; MAX_REQUEST], length: 4 };
-        request.append(&message_type.to_ne_bytes());
-        request.append(&((libc::NLM_F_REQUEST | flags) as u16).to_ne_bytes());
-        request.append(&[0; 8]); // Sequence number; the sender's port, which the kernel fills in.
-        request.append(body);
-        request
-    }
-
-    /// Adds an attribute.
-    fn push(&mut self, attribute_type: u16, value: &[u8]) {
-        self.append(&((ATTRIBUTE_HEADER + value.len()) as u16).to_ne_bytes());
-        self.append(&attribute_type.to_ne_bytes());
-        self.append(value);
-        self.length = self.length.next_multiple_of(ALIGNMENT);
-    }
-
-    fn append(&mut self, bytes: &[u8]) {
-        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
-        self.length += bytes.len();
-    }
-
-    fn emit(&mut self, seq: u32) -> &[u8] {
-        self.bytes[..4].copy_from_slice(&(self.length as u32).to_ne_bytes());
-        self.bytes[8..12].copy_from_slice(&seq.to_ne_bytes());
-        &self.bytes[..self.length]
-    }
-
-    /// The type of the answers: a request to get is two more than the message that tells of new
-    /// ones (linux/rtnetlink.h).
-    fn answer_type(&self) -> u16 {
-        self.message_type - 2
-    }
 }
 
 #[cfg(test)]

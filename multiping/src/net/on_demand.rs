@@ -23,6 +23,7 @@ impl Link {
         Link {
             config,
             sockets: PerFamily::from_fn(|_| Err(Errno::EAFNOSUPPORT)),
+            last_sent: None,
             routes: Routes::default(),
             packets: vec![vec![0; HEADER + options.size()]; MAX_BATCH],
             receive_slots: receive_slots(options.size()),

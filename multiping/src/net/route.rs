@@ -1,5 +1,6 @@
 //! This machine's interfaces, addresses and routes, as far as they tell whose fault silence is.
 
+use std::cell::Cell;
 use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -10,12 +11,15 @@ use nix::net::if_::{if_indextoname, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
 
 use crate::address::{Address, Family, PerFamily};
-use crate::net::netlink::{self, Netlink};
+use crate::net::netlink::{self, Netlink, NextHop};
 use crate::net::sockets::Config;
-use crate::prober::Interface;
+use crate::prober::{Interface, Route};
 
 /// A port for questions about an address: nothing is sent to it (RFC 863).
 const DISCARD: u16 = 9;
+
+/// How many interfaces may lie upon each other.
+const MAX_DEPTH: u32 = 4;
 
 /// What is known of the ways out of this machine. Without netlink nothing is, and nothing excuses
 /// silence.
@@ -32,6 +36,8 @@ pub(super) struct Routes {
     queues: Vec<(u32, u32)>,
     /// How often the neighbour tables had refused an entry when they were last asked.
     table_fulls: PerFamily<u64>,
+    /// The neighbour that was last looked for behind a bridge since the last look, and its port.
+    port: Cell<Option<(Address, u32, Option<u32>)>>,
 }
 
 impl Routes {
@@ -47,6 +53,7 @@ impl Routes {
             interfaces: Vec::new(),
             queues: Vec::new(),
             table_fulls: PerFamily::default(),
+            port: Cell::new(None),
             netlink,
         };
         routes.read_interfaces();
@@ -57,6 +64,7 @@ impl Routes {
     }
 
     fn read_interfaces(&mut self) {
+        self.port.set(None);
         if let Some(netlink) = &self.netlink {
             // Of an answer that is cut short, what came is right.
             let _ = netlink.interfaces(&mut self.interfaces);
@@ -83,12 +91,16 @@ impl Routes {
         self.netlink.as_mut().is_some_and(Netlink::changed)
     }
 
-    /// The interfaces that are up, as of the last look.
+    /// The interfaces that are up, and ports that are not, as of the last look.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = Interface> {
-        self.interfaces.iter().filter(|interface| interface.up && !interface.loopback).map(|interface| Interface {
+        let of_interest = |interface: &&netlink::Interface| interface.up || interface.master.is_some();
+        self.interfaces.iter().filter(|interface| !interface.loopback).filter(of_interest).map(|interface| Interface {
             index: interface.index,
-            carrier: interface.carrier,
+            carrier: interface.up && interface.carrier,
             carrier_losses: interface.carrier_down_count,
+            master: interface.master,
+            link: interface.link,
+            is_bridge: interface.bridge,
         })
     }
 
@@ -101,22 +113,77 @@ impl Routes {
         &self.queues
     }
 
-    /// The interface that the route to `address` leads over now; `None`: there is no route. Where
-    /// that cannot be asked, the answer is an interface that does not exist.
-    pub(super) fn route(&self, address: Address) -> Option<u32> {
-        let Some(netlink) = &self.netlink else { return Some(0) };
-        netlink.route(address, self.sources[address.family()], self.only).unwrap_or(Some(0))
+    /// The route to `address` now; `None`: there is none. Where that cannot be asked, the answer is
+    /// one that leads over no interface.
+    pub(super) fn route(&self, address: Address) -> Option<Route> {
+        let Ok(hop) = self.next_hop(address) else { return Some(Route::default()) };
+        let hop = hop?;
+        let mut route = self.with_other_hops(address, hop);
+        if let Some(bridge) = self.bridge_of(hop.interface) {
+            route.port = self.port_of(hop.router.unwrap_or(address), hop.interface, bridge);
+        }
+        Some(route)
+    }
+
+    /// The interfaces that the route to `address` may lead over now.
+    pub(super) fn hops(&self, address: Address) -> Option<Route> {
+        let hop = self.next_hop(address).ok()??;
+        Some(self.with_other_hops(address, hop))
+    }
+
+    fn next_hop(&self, address: Address) -> io::Result<Option<NextHop>> {
+        let netlink = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        netlink.route(address, self.sources[address.family()], self.only)
+    }
+
+    fn with_other_hops(&self, address: Address, hop: NextHop) -> Route {
+        let mut route = Route::over(hop.interface);
+        route.via_router = hop.router.is_some();
+        if let Some(netlink) = &self.netlink {
+            // Without an answer there is one next hop, as far as is known.
+            let _ = netlink.next_hops(address, self.sources[address.family()], self.only, |hop| route.push(hop));
+        }
+        route
+    }
+
+    /// The port of `bridge` that `neighbour` is known to be behind.
+    fn port_of(&self, neighbour: Address, interface: u32, bridge: u32) -> Option<u32> {
+        match self.port.get() {
+            Some((address, index, port)) if (address, index) == (neighbour, interface) => port,
+            _ => {
+                let port = self.netlink.as_ref()?.port(neighbour, interface, bridge).ok().flatten();
+                self.port.set(Some((neighbour, interface, port)));
+                port
+            }
+        }
+    }
+
+    /// The bridge that `index` is, or lies upon, or is connected to.
+    fn bridge_of(&self, mut index: u32) -> Option<u32> {
+        let find = |index| self.interfaces.iter().find(|interface| interface.index == index);
+        for _ in 0..MAX_DEPTH {
+            let interface = find(index)?;
+            if interface.bridge {
+                return Some(index);
+            }
+            let other = find(interface.link?)?;
+            index = if other.link == Some(index) { other.master? } else { other.index };
+        }
+        None
     }
 
     /// Whether packets to `address` would be dropped on this machine, for lack of a carrier. The
     /// kernel accepts them all the same.
     pub(super) fn is_cut_off(&self, address: Address) -> bool {
-        let mut down = self.interfaces().filter(|interface| !interface.carrier).peekable();
-        if down.peek().is_none() || !self.is_remote(address) {
+        let is_down = |index| self.interfaces().any(|interface| interface.index == index && !interface.carrier);
+        if self.interfaces().all(|interface| interface.carrier) || !self.is_remote(address) {
             return false;
         }
-        let index = self.route(address);
-        down.any(|interface| Some(interface.index) == index)
+        match self.next_hop(address) {
+            // Of several next hops it may take another one.
+            Ok(Some(hop)) if is_down(hop.interface) => self.with_other_hops(address, hop).hops().all(is_down),
+            _ => false,
+        }
     }
 
     /// Whether the neighbour table of `family` has refused an entry since the last call.

@@ -4,6 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::prober::links::{Interface, Links, Route};
+use crate::prober::strategy::Blame;
+
 /// How often to look at the interfaces and their queues while probes are in flight.
 pub const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -12,18 +15,6 @@ const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The least time between two looks, in multiples of what a look takes.
 const MIN_LOOK_PAUSE: u32 = 20;
-
-/// The state of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// The kernel's index of it.
-    pub index: u32,
-    /// Whether it is up and has a carrier. What the kernel accepts for one that has none is
-    /// dropped.
-    pub carrier: bool,
-    /// How often it has lost the carrier.
-    pub carrier_losses: u32,
-}
 
 /// Why the silence of a probe proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,38 +27,32 @@ pub(super) enum Excuse {
     Reference,
 }
 
+/// The queue of an interface.
 #[derive(Clone, Copy, Debug)]
-struct History {
-    interface: Interface,
-    /// When it was last seen without a carrier, or to have lost it.
-    lost_at: Option<Instant>,
-    /// When its queue was last seen empty, and when with packets in it.
+struct Backlog {
+    index: u32,
+    /// When it was last seen empty, and when with packets in it.
     empty_at: Option<Instant>,
     busy_at: Option<Instant>,
 }
 
-impl History {
+impl Backlog {
     /// Whether every look at the queue since `sent` found packets, and there was one.
     fn was_queued(&self, sent: Instant) -> bool {
         self.busy_at.is_some_and(|busy| busy > sent) && self.empty_at.is_none_or(|empty| empty < sent)
-    }
-
-    fn was_lost(&self, sent: Instant) -> bool {
-        !self.interface.carrier || self.lost_at.is_some_and(|lost| lost >= sent)
     }
 }
 
 /// What is known of the ways out.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    interfaces: Vec<History>,
+    links: Links,
+    backlogs: Vec<Backlog>,
     /// When a change of links or routes was last reported.
     changed_at: Option<Instant>,
     /// When they were last looked at, and how long that took.
     looked_at: Option<Instant>,
     look_cost: Duration,
-    /// Whether an interface had no carrier at some time.
-    was_lost: bool,
 }
 
 impl Paths {
@@ -84,33 +69,30 @@ impl Paths {
         self.changed_at = Some(now);
     }
 
-    /// The state of an interface that is up, at `now`.
+    /// The state of an interface at `now`: see [`Links::handle_interface`].
     pub(super) fn handle_interface(&mut self, interface: Interface, now: Instant) {
-        let lost = !interface.carrier;
-        self.was_lost |= lost;
-        match self.interfaces.iter_mut().find(|history| history.interface.index == interface.index) {
-            Some(history) => {
-                if lost || interface.carrier_losses != history.interface.carrier_losses {
-                    history.lost_at = Some(now);
-                }
-                history.interface = interface;
-            }
-            None => {
-                self.interfaces.push(History { interface, lost_at: lost.then_some(now), empty_at: None, busy_at: None })
-            }
-        }
+        self.links.handle_interface(interface, now);
+    }
+
+    /// The route to a target at `now`.
+    pub(super) fn handle_route(&mut self, route: &Route, now: Instant) {
+        route.hops().for_each(|hop| self.links.mark_used(hop, now));
     }
 
     /// The queue of an interface was looked at, and held this many packets.
     pub(super) fn handle_queue(&mut self, index: u32, packets: u32, now: Instant) {
-        if let Some(history) = self.interfaces.iter_mut().find(|history| history.interface.index == index) {
-            let seen_at = if packets == 0 { &mut history.empty_at } else { &mut history.busy_at };
-            *seen_at = Some(now);
-        }
+        let place = self.backlogs.iter().position(|backlog| backlog.index == index).unwrap_or_else(|| {
+            self.backlogs.push(Backlog { index, empty_at: None, busy_at: None });
+            self.backlogs.len() - 1
+        });
+        let backlog = &mut self.backlogs[place];
+        let seen_at = if packets == 0 { &mut backlog.empty_at } else { &mut backlog.busy_at };
+        *seen_at = Some(now);
     }
 
     /// A look is complete.
     pub(super) fn handle_looked(&mut self, now: Instant, cost: Duration) {
+        self.links.handle_looked(now);
         self.looked_at = Some(now);
         self.look_cost = cost;
     }
@@ -118,30 +100,33 @@ impl Paths {
     /// Whether the silence of a probe sent at `sent` may be excused, so that its route has to be
     /// asked for.
     fn may_excuse(&self, sent: Instant) -> bool {
-        self.changed_at.is_some_and(|changed| changed >= sent)
-            || self.was_lost
-            || self.interfaces.iter().any(|history| history.was_queued(sent))
+        self.changed_at.is_some_and(|changed| changed >= sent) || self.links.was_lost() || self.was_queued(sent)
     }
 
-    /// Why the silence of a probe sent at `sent` proves nothing, if so. `route` returns the
-    /// interface that its route leads over now, or `None` if it has no route.
-    pub(super) fn excuse(&self, sent: Instant, route: impl FnOnce() -> Option<u32>) -> Option<Excuse> {
+    /// Why the silence of a probe sent at `sent` proves nothing, if so, and how much that weighs.
+    /// `route` returns its route now; `None`: it has none.
+    pub(super) fn excuse(&self, sent: Instant, route: impl FnOnce() -> Option<Route>) -> Option<(Excuse, Blame)> {
         if !self.may_excuse(sent) {
             return None;
         }
-        let Some(index) = route() else { return Some(Excuse::Link) };
-        let history = self.interfaces.iter().find(|history| history.interface.index == index)?;
-        if history.was_lost(sent) { Some(Excuse::Link) } else { history.was_queued(sent).then_some(Excuse::Queue) }
+        let Some(route) = route() else { return Some((Excuse::Link, Blame::Likely)) };
+        let blame = self.links.blame(&route, sent);
+        let leads_over = |index| route.hops().any(|hop| self.links.leads_over(&route, hop, index));
+        let mut queued = self.backlogs.iter().filter(|backlog| backlog.was_queued(sent));
+        if blame < Blame::Likely && queued.any(|backlog| leads_over(backlog.index)) {
+            return Some((Excuse::Queue, Blame::Likely));
+        }
+        (blame > Blame::No).then_some((Excuse::Link, blame))
     }
 
     /// Whether packets wait in a queue, as of the last look.
     pub(super) fn is_queued(&self) -> bool {
-        self.interfaces.iter().any(|history| history.busy_at > history.empty_at)
+        self.backlogs.iter().any(|backlog| backlog.busy_at > backlog.empty_at)
     }
 
     /// Whether a reply to a probe sent at `sent` may have waited in a queue of ours.
     pub(super) fn was_queued(&self, sent: Instant) -> bool {
-        self.interfaces.iter().any(|history| history.was_queued(sent))
+        self.backlogs.iter().any(|backlog| backlog.was_queued(sent))
     }
 }
 
@@ -152,61 +137,68 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn interface(index: u32, carrier: bool, carrier_losses: u32) -> Interface {
-        Interface { index, carrier, carrier_losses }
+    const QUEUED: Option<(Excuse, Blame)> = Some((Excuse::Queue, Blame::Likely));
+
+    fn paths(interfaces: &[Interface], now: Instant) -> Paths {
+        let mut paths = Paths::default();
+        interfaces.iter().for_each(|&interface| paths.handle_interface(interface, now));
+        paths
+    }
+
+    fn over(index: u32) -> Option<Route> {
+        Some(Route::over(index))
     }
 
     #[test]
     fn nothing_is_asked_while_nothing_changes() {
         let start = Instant::now();
-        let mut paths = Paths::default();
-        paths.handle_interface(interface(2, true, 0), start);
+        let mut paths = paths(&[Interface { index: 2, carrier: true, ..Interface::default() }], start);
         paths.handle_queue(2, 0, start);
         assert_eq!(paths.excuse(start + MS, || panic!("no route is needed")), None);
     }
 
     #[test]
-    fn a_link_that_lost_its_carrier_excuses_what_was_sent_before_and_meanwhile() {
-        let start = Instant::now();
-        let mut paths = Paths::default();
-        paths.handle_interface(interface(2, true, 0), start);
-        paths.handle_interface(interface(3, true, 0), start);
-        paths.handle_interface(interface(2, false, 1), start + 10 * MS);
-        assert_eq!(paths.excuse(start, || Some(2)), Some(Excuse::Link));
-        assert_eq!(paths.excuse(start + 20 * MS, || Some(2)), Some(Excuse::Link), "it has none yet");
-        assert_eq!(paths.excuse(start, || Some(3)), None, "another interface means nothing");
-        paths.handle_interface(interface(2, true, 1), start + 30 * MS);
-        assert_eq!(paths.excuse(start + 31 * MS, || Some(2)), None);
-        // It went and came back between two looks.
-        paths.handle_interface(interface(2, true, 2), start + 40 * MS);
-        assert_eq!(paths.excuse(start + 31 * MS, || Some(2)), Some(Excuse::Link));
-        assert_eq!(paths.excuse(start + 41 * MS, || Some(2)), None);
-    }
-
-    #[test]
     fn a_route_that_has_gone_excuses_what_was_sent_before() {
         let start = Instant::now();
-        let mut paths = Paths::default();
-        paths.handle_interface(interface(2, true, 0), start);
+        let mut paths = paths(&[Interface { index: 2, carrier: true, ..Interface::default() }], start);
         paths.handle_change(start + 10 * MS);
-        assert_eq!(paths.excuse(start, || None), Some(Excuse::Link));
-        assert_eq!(paths.excuse(start, || Some(2)), None, "it was another route");
+        assert_eq!(paths.excuse(start, || None), Some((Excuse::Link, Blame::Likely)));
+        assert_eq!(paths.excuse(start, || over(2)), None, "it was another route");
         assert_eq!(paths.excuse(start + 11 * MS, || panic!("no route is needed")), None);
     }
 
     #[test]
     fn a_queue_excuses_only_if_it_was_never_seen_empty() {
         let start = Instant::now();
-        let mut paths = Paths::default();
-        paths.handle_interface(interface(2, true, 0), start);
+        let mut paths = paths(&[], start);
         paths.handle_queue(2, 0, start);
         for ms in [10, 20, 30] {
             paths.handle_queue(2, 5, start + ms * MS);
         }
-        assert_eq!(paths.excuse(start + 5 * MS, || Some(2)), Some(Excuse::Queue));
-        assert_eq!(paths.excuse(start + 35 * MS, || Some(2)), None, "it was not looked at since");
+        assert_eq!(paths.excuse(start + 5 * MS, || over(2)), QUEUED);
+        assert_eq!(paths.excuse(start + 5 * MS, || over(3)), None, "another queue");
+        assert_eq!(paths.excuse(start + 35 * MS, || over(2)), None, "it was not looked at since");
         paths.handle_queue(2, 0, start + 40 * MS);
-        assert_eq!(paths.excuse(start + 5 * MS, || Some(2)), None);
+        assert_eq!(paths.excuse(start + 5 * MS, || over(2)), None);
         assert!(!paths.was_queued(start + 5 * MS));
+    }
+
+    #[test]
+    fn a_queue_beneath_the_interface_of_the_route_counts() {
+        let start = Instant::now();
+        let port = Interface { index: 2, carrier: true, master: Some(3), ..Interface::default() };
+        let master = |is_bridge| Interface { index: 3, carrier: true, is_bridge, ..Interface::default() };
+        let vlan = Interface { index: 4, carrier: true, link: Some(3), ..Interface::default() };
+        for (is_bridge, behind, expected) in
+            [(false, None, QUEUED), (true, Some(2), QUEUED), (true, Some(9), None), (true, None, None)]
+        {
+            let mut paths = paths(&[port, master(is_bridge), vlan], start);
+            paths.handle_queue(2, 5, start + MS);
+            for index in [3, 4] {
+                let mut route = Route::over(index);
+                route.port = behind;
+                assert_eq!(paths.excuse(start, || Some(route)), expected, "{is_bridge} {behind:?}");
+            }
+        }
     }
 }

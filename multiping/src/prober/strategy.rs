@@ -69,14 +69,14 @@ pub trait Strategy {
     /// An ICMP error says that an attempt in flight failed, and errors count as failures.
     fn record_failure(&mut self, _target: TargetId, _attempt: u32) {}
 
-    /// Ends every attempt in flight that failed so. `excused` says whether this machine has lost
+    /// Ends every attempt in flight that failed so. `blame` says whether this machine may have lost
     /// the link over which it was sent.
-    fn end_failed(&mut self, _excused: impl FnMut(Address, Instant) -> bool, _on_end: impl FnMut(TimedOut)) {}
+    fn end_failed(&mut self, _blame: impl FnMut(Address, Instant) -> Blame, _on_end: impl FnMut(TimedOut)) {}
 
-    /// Ends every attempt that has timed out by `now`. `excused` says whether this machine may be
-    /// to blame for the silence of a probe that was sent then; `on_timeout` is called for each
+    /// Ends every attempt that has timed out by `now`. `blame` says whether this machine may be to
+    /// blame for the silence of a probe that was sent then; `on_timeout` is called for each
     /// attempt.
-    fn expire(&mut self, now: Instant, excused: impl FnMut(Address, Instant) -> bool, on_timeout: impl FnMut(TimedOut));
+    fn expire(&mut self, now: Instant, blame: impl FnMut(Address, Instant) -> Blame, on_timeout: impl FnMut(TimedOut));
 
     /// The next target to report as done: nothing more will be sent to it, and nothing is in
     /// flight.
@@ -102,6 +102,18 @@ pub enum Attempt {
     Answered,
     /// Timed out, or never made.
     Over,
+}
+
+/// Whether this machine may be to blame for the silence of a probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Blame {
+    /// No.
+    #[default]
+    No,
+    /// It may be, and one more probe will show.
+    Possible,
+    /// It may be, and the same may happen to the next probes.
+    Likely,
 }
 
 /// An attempt that was not answered in time.

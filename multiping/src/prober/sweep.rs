@@ -15,7 +15,7 @@ use crate::alloc::{OutOfMemory, try_filled};
 use crate::plan::Plan;
 use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
-use crate::prober::strategy::{Attempt, Invalid, Strategy, TimedOut, Timeout};
+use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
 use crate::prober::sweep::refusals::Round;
 use crate::tally::{Phase, TICK, Tally, Verdict};
 use crate::token::Key;
@@ -350,12 +350,13 @@ impl Strategy for Sweep {
         }
     }
 
-    fn end_failed(&mut self, mut excused: impl FnMut(Address, Instant) -> bool, mut on_end: impl FnMut(TimedOut)) {
+    fn end_failed(&mut self, mut blame: impl FnMut(Address, Instant) -> Blame, mut on_end: impl FnMut(TimedOut)) {
         while let Some((target, attempt)) = self.failed.pop() {
             // It may have been answered since, or have failed twice.
             let Attempt::InFlight { sent, .. } = self.attempt(target, attempt) else { continue };
             self.remove_from_flight(target);
-            let excused = self.addresses.get(target).is_some_and(|address| excused(address, sent));
+            let blame = self.addresses.get(target).map_or(Blame::No, |address| blame(address, sent));
+            let excused = is_excused(&self.tallies[target.index()], blame);
             let timeout = if excused && self.tallies[target.index()].refund() {
                 self.enqueue(target, Phase::Due);
                 Timeout::Refunded
@@ -370,16 +371,16 @@ impl Strategy for Sweep {
     fn expire(
         &mut self,
         now: Instant,
-        mut excused: impl FnMut(Address, Instant) -> bool,
+        mut blame: impl FnMut(Address, Instant) -> Blame,
         mut on_timeout: impl FnMut(TimedOut),
     ) {
         while let Some((target, sent, _)) = self.first_to_time_out().filter(|&(.., deadline)| deadline <= now) {
             self.remove_from_flight(target);
-            let excused = self.addresses.get(target).is_some_and(|address| excused(address, sent));
+            let blame = self.addresses.get(target).map_or(Blame::No, |address| blame(address, sent));
             let tally = &mut self.tallies[target.index()];
             let attempt = tally.attempt();
             let mut timeout = Timeout::Counted;
-            if excused && tally.refund() {
+            if is_excused(tally, blame) && tally.refund() {
                 timeout = Timeout::Refunded;
                 self.enqueue(target, Phase::Due);
             } else if tally.timeouts < self.retries {
@@ -396,4 +397,9 @@ impl Strategy for Sweep {
     fn is_done(&self) -> bool {
         self.settled + self.given_up == self.tallies.len()
     }
+}
+
+/// Whether an attempt at a target with this tally is repeated.
+fn is_excused(tally: &Tally, blame: Blame) -> bool {
+    blame == Blame::Likely || blame == Blame::Possible && tally.refunds() == 0
 }

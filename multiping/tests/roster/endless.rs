@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, PerFamily};
 use multiping::plan::Rate;
-use multiping::prober::{Phase, Probe, Prober, ReplyKind, Roster, RosterId, Schedule, Strategy, Timeout};
+use multiping::prober::{Phase, Probe, Prober, ReplyKind, Roster, RosterId, Route, Schedule, Strategy, Timeout};
 use multiping::token::Key;
 use multiping::wire::Echo;
 
@@ -42,7 +42,7 @@ impl Bench {
         let (at, timed_out) = (self.now, &mut self.timed_out);
         self.prober.handle_timeouts(
             now,
-            |_| Some(1),
+            |_| Some(Route::over(1)),
             |out| {
                 assert_eq!(out.timeout, Timeout::Counted);
                 timed_out.push((at, out.attempt));

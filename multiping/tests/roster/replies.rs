@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{PerFamily, TargetId};
 use multiping::plan::Rate;
-use multiping::prober::{Interface, Prober, Roster, Schedule, TimedOut, Timeout};
+use multiping::prober::{Interface, Prober, Roster, Route, Schedule, TimedOut, Timeout};
 use multiping::token::Key;
 use multiping::wire::Echo;
 
@@ -156,7 +156,7 @@ fn what_times_out_during_an_overflow_is_doubtful() {
 
 #[test]
 fn what_times_out_while_a_reference_is_silent_or_its_link_is_down_is_doubtful() {
-    let interface = |carrier| Interface { index: 1, carrier, carrier_losses: 0 };
+    let interface = |carrier| Interface { index: 1, carrier, ..Interface::default() };
     for (reference_answers, carrier, timeout) in
         [(true, true, Timeout::Counted), (false, true, Timeout::Doubtful), (true, false, Timeout::Doubtful)]
     {
@@ -175,7 +175,7 @@ fn what_times_out_while_a_reference_is_silent_or_its_link_is_down_is_doubtful() 
             }
         }
         let mut told = Vec::new();
-        prober.handle_timeouts(start + SECOND, |_| Some(1), |timed_out| told.push(timed_out));
+        prober.handle_timeouts(start + SECOND, |_| Some(Route::over(1)), |timed_out| told.push(timed_out));
         assert_eq!(told, [TimedOut { target: TargetId(0), attempt: 0, sent: start, timeout }]);
         let counts = prober.counts();
         let doubtful = (counts.reference_refunds, counts.link_refunds);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Addresses, Family, PerFamily, TargetId};
 use multiping::plan::{IcmpErrors, Plan};
-use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKind, SendError, Sweep};
+use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKind, Route, SendError, Sweep};
 use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
 
@@ -76,6 +76,8 @@ pub struct Machine {
     pub full: u64,
     /// When the link has no carrier.
     pub cuts: Vec<Range<Duration>>,
+    /// Which link that is.
+    pub cut_link: CutLink,
     /// When packets wait in the queue of the link.
     pub queues: Vec<Range<Duration>>,
     /// How many packets each of the two receive buffers holds.
@@ -84,6 +86,17 @@ pub struct Machine {
     pub batches: usize,
     /// Whether it wakes up for arrivals even where it need not.
     pub wakes_for_arrivals: bool,
+}
+
+/// A link that loses its carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutLink {
+    /// The only one.
+    Only,
+    /// A port of a bridge, which keeps its carrier for the sake of another port.
+    Port,
+    /// The first of two; after this time the route leads over the other one.
+    First(Duration),
 }
 
 impl Machine {
@@ -96,6 +109,7 @@ impl Machine {
         partial: 0,
         full: 0,
         cuts: Vec::new(),
+        cut_link: CutLink::Only,
         queues: Vec::new(),
         buffer: usize::MAX,
         batches: usize::MAX,
@@ -229,10 +243,11 @@ impl Run<'_> {
             }
             self.log.timeout_checks.push(self.now);
             self.look();
-            self.prober.handle_timeouts(self.instant(), |_| Some(1), |_| {});
+            let route = self.route();
+            self.prober.handle_timeouts(self.instant(), |_| Some(route), |_| {});
             if self.rng.percent(5) {
                 // An extra call is harmless.
-                self.prober.handle_timeouts(self.instant(), |_| Some(1), |_| {});
+                self.prober.handle_timeouts(self.instant(), |_| Some(route), |_| {});
             }
             if self.prober.is_done() {
                 return self.finish();
@@ -343,11 +358,34 @@ impl Run<'_> {
             (self.losses, self.was_cut) = (losses, self.is_cut());
             self.prober.handle_change(self.instant());
         }
-        let interface = Interface { index: 1, carrier: !self.is_cut(), carrier_losses: losses };
-        self.prober.handle_interface(interface, self.instant());
+        let link = Interface { index: 1, carrier: !self.is_cut(), carrier_losses: losses, ..Interface::default() };
+        let other = Interface { index: 2, carrier: true, ..Interface::default() };
+        let interfaces = match machine.cut_link {
+            CutLink::Only | CutLink::First(_) => [link, other],
+            CutLink::Port => [Interface { master: Some(2), ..link }, Interface { is_bridge: true, ..other }],
+        };
+        for interface in interfaces {
+            self.prober.handle_interface(interface, self.instant());
+        }
+        self.prober.handle_route(&self.route(), self.instant());
         let queued = machine.queues.iter().any(|queue| queue.contains(&self.now));
         self.prober.handle_queue(1, queued.into(), self.instant());
         self.prober.handle_looked(self.instant(), Duration::ZERO);
+    }
+
+    /// The route to any host.
+    fn route(&self) -> Route {
+        Route::over(match self.world.machine.cut_link {
+            CutLink::Only => 1,
+            CutLink::Port => 2,
+            CutLink::First(_) => 1 + u32::from(self.is_rerouted()),
+        })
+    }
+
+    /// Whether the route leads over the second link now.
+    fn is_rerouted(&self) -> bool {
+        let Machine { cuts, cut_link: CutLink::First(after), .. } = &self.world.machine else { return false };
+        cuts.iter().any(|cut| (cut.start + *after..cut.end).contains(&self.now))
     }
 
     /// Whether the link has no carrier now.
@@ -365,8 +403,12 @@ impl Run<'_> {
         let ident = self.world.idents[address.family()];
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));
         // Without a carrier the kernel accepts packets, and drops them.
-        if !self.is_cut() {
-            let replies = self.hosts[&address].replies(self.world.seed, address, &request, at);
+        let is_rerouted = self.is_rerouted();
+        if !self.is_cut() || is_rerouted {
+            let mut replies = self.hosts[&address].replies(self.world.seed, address, &request, at);
+            // Nothing comes back over a link without a carrier.
+            let cuts = &self.world.machine.cuts;
+            replies.retain(|packet| is_rerouted || !cuts.iter().any(|cut| cut.contains(&packet.at)));
             self.launch(replies);
         }
         let token = token.emit();
@@ -386,9 +428,6 @@ impl Run<'_> {
     fn read(&mut self) {
         while self.in_transit.peek().is_some_and(|next| next.packet.at <= self.now) {
             let Some(InTransit { packet, .. }) = self.in_transit.pop() else { break };
-            if self.world.machine.cuts.iter().any(|cut| cut.contains(&packet.at)) {
-                continue;
-            }
             let family = packet.from.family();
             if self.buffers[family].len() < self.world.machine.buffer {
                 self.buffers[family].push_back(packet);

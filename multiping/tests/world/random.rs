@@ -13,7 +13,7 @@ use multiping::address::{Address, Family, PerFamily};
 use multiping::plan::{IcmpErrors, Plan, Rate};
 use multiping::token::{Key, Token};
 
-use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};
+use crate::machine::{CutLink, EAGAIN, ENOBUFS, Machine, Outage, World};
 use crate::network::{Host, Packet, reply};
 use crate::rng::Rng;
 
@@ -201,6 +201,7 @@ fn machine(rng: &mut Rng, run: &Range<Duration>) -> Machine {
         partial: rng.pick(&[0, 20]),
         full: rng.pick(&[0, 0, 20]),
         cuts: Vec::new(),
+        cut_link: CutLink::Only,
         queues: Vec::new(),
         buffer: if rng.percent(75) { usize::MAX } else { rng.below(17) as usize },
         batches: rng.pick(&[1, 4, usize::MAX]),

@@ -13,7 +13,7 @@ use multiping::tally::{TICK, Verdict};
 use multiping::token::Token;
 
 use crate::log::{Arrival, Log};
-use crate::machine::{EAGAIN, ENOBUFS, Machine, Outage, World};
+use crate::machine::{CutLink, EAGAIN, ENOBUFS, Machine, Outage, World};
 use crate::network::{Host, Packet, reply};
 use crate::oracle::judge;
 
@@ -499,6 +499,41 @@ fn a_link_without_a_carrier_costs_no_attempt_and_excuses_silence() {
     cut.machine.cuts = vec![Duration::ZERO..1000 * SECOND];
     let log = cut.run();
     assert!(all_are(&log, Verdict::Undecided));
+}
+
+#[test]
+fn a_port_of_a_bridge_without_a_carrier_proves_nothing() {
+    let plan = at_rate(100.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut cut = world(plan, hosts(100, &Host::alive(300 * MILLI)));
+    cut.machine.cut_link = CutLink::Port;
+    cut.machine.cuts = vec![300 * MILLI..2500 * MILLI];
+    assert!(all_alive(&cut.run()));
+    // It does not come back.
+    cut.machine.cuts = vec![500 * MILLI..1000 * SECOND];
+    let log = cut.run();
+    let count = |wanted: fn(&Verdict) -> bool| log.verdicts.iter().filter(|verdict| wanted(verdict)).count();
+    let alive = count(|verdict| matches!(verdict, Verdict::Alive(_)));
+    assert!((15..=25).contains(&alive), "{alive}");
+    assert_eq!(count(|&verdict| verdict == Verdict::Undecided), 100 - alive);
+    // It was without one from the start: any host may be off beside it.
+    cut.machine.cuts = vec![Duration::ZERO..1000 * SECOND];
+    assert!(all_are(&cut.run(), Verdict::Unreachable));
+}
+
+#[test]
+fn a_route_that_moves_to_another_link_makes_no_host_unreachable() {
+    let plan = at_rate(100.0).with_timeout(SECOND).unwrap().with_retries(0);
+    for after in [Duration::ZERO, 20 * MILLI, 500 * MILLI] {
+        let mut list = hosts(40, &Host::alive(300 * MILLI));
+        list.extend(hosts(45, &Host::SILENT).split_off(40));
+        let mut moved = world(plan, list);
+        moved.machine.cut_link = CutLink::First(after);
+        moved.machine.cuts = vec![250 * MILLI..1000 * SECOND];
+        let log = moved.run();
+        let (alive, silent) = log.verdicts.split_at(40);
+        assert!(alive.iter().all(|verdict| matches!(verdict, Verdict::Alive(_))), "{after:?}: {alive:?}");
+        assert!(silent.iter().all(|&verdict| verdict == Verdict::Unreachable), "{after:?}: {silent:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::iter;
 
 use nix::libc;
 
+use crate::address::Address;
 use crate::net::netlink::{Interface, NeighbourTable};
 
 /// The length of struct nlmsghdr (linux/netlink.h).
@@ -32,6 +33,29 @@ const TCA_STATS_QUEUE: u16 = 3;
 const NDTA_THRESH3: u16 = 4;
 const NDTA_CONFIG: u16 = 5;
 const NDTA_STATS: u16 = 7;
+
+/// From linux/if_link.h, in [`libc::IFLA_LINKINFO`].
+const IFLA_INFO_KIND: u16 = 1;
+
+/// From linux/rtnetlink.h, where libc has it for some C libraries only; and of struct rtnexthop.
+const RTA_VIA: u16 = 18;
+const RTNH_HEADER: usize = 8;
+const RTNH_F_DEAD: u8 = 1;
+
+/// From linux/neighbour.h: states in which the link-layer address is not known.
+const NUD_UNRESOLVED: u16 = 0x01 | 0x20;
+
+/// The link-layer address of a neighbour.
+pub(super) type Mac = [u8; 6];
+
+/// Where a route leads next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NextHop {
+    /// The index of the interface.
+    pub(crate) interface: u32,
+    /// The router, if there is one.
+    pub(crate) router: Option<Address>,
+}
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +135,20 @@ pub(super) fn interface(body: &[u8]) -> io::Result<Interface> {
         Some(count) => u32_at(count, 0).ok_or_else(malformed)?,
         None => 0,
     };
+    let index_in = |attribute_type| -> io::Result<Option<u32>> {
+        Ok(attribute(attributes, attribute_type)?.and_then(|index| u32_at(index, 0)))
+    };
+    let kind = match attribute(attributes, libc::IFLA_LINKINFO)? {
+        Some(info) => attribute(info, IFLA_INFO_KIND)?,
+        None => None,
+    };
+    // The number of another network namespace means nothing in this one.
+    let is_elsewhere = attribute(attributes, libc::IFLA_LINK_NETNSID)?.is_some();
     Ok(Interface {
         index,
+        master: index_in(libc::IFLA_MASTER)?,
+        link: index_in(libc::IFLA_LINK)?.filter(|link| !is_elsewhere && *link != 0 && *link != index),
+        bridge: kind.is_some_and(|kind| kind.strip_suffix(b"\0").unwrap_or(kind) == b"bridge"),
         up: has(libc::IFF_UP),
         loopback: has(libc::IFF_LOOPBACK),
         carrier: has(libc::IFF_LOWER_UP),
@@ -120,17 +156,58 @@ pub(super) fn interface(body: &[u8]) -> io::Result<Interface> {
     })
 }
 
-/// RTM_NEWROUTE: struct rtmsg and its attributes (linux/rtnetlink.h). The index of the interface
-/// that the route leads over; none if it is one that refuses packets.
-pub(super) fn route(body: &[u8]) -> io::Result<Option<u32>> {
+/// RTM_NEWROUTE: struct rtmsg and its attributes (linux/rtnetlink.h). None if it is a route that
+/// refuses packets.
+pub(super) fn route(body: &[u8]) -> io::Result<Option<NextHop>> {
     let (Some(&route_type), Some(attributes)) = (body.get(7), body.get(12..)) else { return Err(malformed()) };
     if matches!(route_type, libc::RTN_BLACKHOLE | libc::RTN_UNREACHABLE | libc::RTN_PROHIBIT | libc::RTN_THROW) {
         return Ok(None);
     }
-    match attribute(attributes, libc::RTA_OIF)?.and_then(|index| u32_at(index, 0)) {
-        Some(index) => Ok(Some(index)),
-        None => Err(malformed()),
+    let interface = attribute(attributes, libc::RTA_OIF)?.and_then(|index| u32_at(index, 0)).ok_or_else(malformed)?;
+    // struct rtvia: a family and an address of it.
+    let via = attribute(attributes, RTA_VIA)?.and_then(|via| via.get(2..));
+    let router = attribute(attributes, libc::RTA_GATEWAY)?.or(via).and_then(ip_address);
+    Ok(Some(NextHop { interface, router }))
+}
+
+fn ip_address(bytes: &[u8]) -> Option<Address> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|ip| Address::V4(ip.into()));
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|ip| Address::V6(ip.into(), 0))).ok()
+}
+
+/// RTM_NEWROUTE: calls `on_hop` with the interface of each of its next hops (RTA_MULTIPATH) that is
+/// used.
+pub(super) fn next_hops(body: &[u8], mut on_hop: impl FnMut(u32)) -> io::Result<()> {
+    let mut rest = match attribute(body.get(12..).ok_or_else(malformed)?, libc::RTA_MULTIPATH)? {
+        Some(hops) => hops,
+        None => &[],
+    };
+    while !rest.is_empty() {
+        let (length, flags, index) = (u16_at(rest, 0), rest.get(2), u32_at(rest, 4));
+        let (Some(length), Some(flags), Some(index)) = (length, flags, index) else { return Err(malformed()) };
+        if usize::from(length) < RTNH_HEADER {
+            return Err(malformed());
+        }
+        if flags & RTNH_F_DEAD == 0 {
+            on_hop(index);
+        }
+        rest = after(rest, length.into());
     }
+    Ok(())
+}
+
+/// RTM_NEWNEIGH: struct ndmsg and its attributes (linux/neighbour.h). The neighbour's link-layer
+/// address, if it is known and like Ethernet's.
+pub(super) fn neighbour(body: &[u8]) -> io::Result<Option<Mac>> {
+    let (Some(state), Some(attributes)) = (u16_at(body, 8), body.get(12..)) else { return Err(malformed()) };
+    let mac = attribute(attributes, libc::NDA_LLADDR)?.and_then(|mac| mac.try_into().ok());
+    Ok(mac.filter(|_| state & NUD_UNRESOLVED == 0))
+}
+
+/// RTM_NEWNEIGH of a forwarding table: the index of the port, if it is the entry of `mac`.
+pub(super) fn forwarding(body: &[u8], mac: Mac) -> io::Result<Option<u32>> {
+    let (Some(index), Some(attributes)) = (u32_at(body, 4), body.get(12..)) else { return Err(malformed()) };
+    Ok((attribute(attributes, libc::NDA_LLADDR)? == Some(&mac[..])).then_some(index))
 }
 
 /// RTM_NEWQDISC: struct tcmsg and its attributes (linux/rtnetlink.h). Of an interface's root

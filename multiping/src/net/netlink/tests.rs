@@ -88,10 +88,15 @@ fn v6(address: &str) -> Address {
     Address::V6(address.parse().unwrap(), 0)
 }
 
+/// The interface that the route to `to` leads over.
+fn over(netlink: &Netlink, to: Address) -> Option<u32> {
+    netlink.route(to, None, None).unwrap().map(|hop| hop.interface)
+}
+
 /// Waits until an IPv6 address is there, which takes the kernel a moment even without DAD.
 fn wait_for(netlink: &Netlink, address: &str) {
     for _ in 0..10_000 {
-        if netlink.route(v6(address), None, None).unwrap() == Some(index("lo")) {
+        if over(netlink, v6(address)) == Some(index("lo")) {
             return;
         }
         thread::sleep(Duration::from_millis(1));
@@ -154,7 +159,7 @@ fn a_route_is_that_of_an_icmp_socket() {
         wait_for(&netlink, "fd01::1");
         let (lo, near, other) = (index("lo"), index("near"), index("other"));
         let route = |to: Address, source, interface| {
-            let route = netlink.route(to, source, interface).unwrap();
+            let route = netlink.route(to, source, interface).unwrap().map(|hop| hop.interface);
             if let Some(can_send) = can_send(to, source, interface) {
                 assert_eq!(route.is_some(), can_send, "{to} from {source:?} on {interface:?}");
             }
@@ -210,6 +215,70 @@ fn a_route_is_that_of_an_icmp_socket() {
 }
 
 #[test]
+fn all_next_hops_of_a_route_are_told() {
+    in_namespace("all_next_hops_of_a_route_are_told", || {
+        make_wire();
+        ip("link add name other type veth peer name end\nlink set dev other up\nlink set dev end up\n\
+            addr add 192.0.2.1/24 dev near\n-6 addr add fd00::1/64 dev near nodad\n\
+            addr add 198.51.100.1/24 dev other\n-6 addr add fd01::1/64 dev other nodad\n\
+            route add 10.0.0.0/8 nexthop via 192.0.2.2 nexthop via 198.51.100.2\n\
+            -6 route add fd10::/16 nexthop via fd00::2 nexthop via fd01::2\n\
+            route add 10.9.0.0/16 via 198.51.100.2\n");
+        let netlink = Netlink::open().unwrap();
+        wait_for(&netlink, "fd00::1");
+        wait_for(&netlink, "fd01::1");
+        let (near, other) = (index("near"), index("other"));
+        let hops = |to| {
+            let mut hops = Vec::new();
+            netlink.next_hops(to, None, None, |hop| hops.push(hop)).unwrap();
+            hops
+        };
+        for to in [v4("10.1.0.1"), v6("fd10::1")] {
+            assert_eq!(hops(to), [near, other], "{to}");
+            let hop = netlink.route(to, None, None).unwrap().unwrap();
+            assert!(hop.router.is_some() && hops(to).contains(&hop.interface), "{to}");
+        }
+        assert_eq!(hops(v4("10.9.0.1")), []);
+        let hop = NextHop { interface: other, router: Some(v4("198.51.100.2")) };
+        assert_eq!(netlink.route(v4("10.9.0.1"), None, None).unwrap(), Some(hop));
+        let hop = NextHop { interface: near, router: None };
+        assert_eq!(netlink.route(v4("192.0.2.2"), None, None).unwrap(), Some(hop));
+        // One that has lost its carrier is not used if the kernel is told so, and else is.
+        ip("link set dev end down\n");
+        assert_eq!(hops(v4("10.1.0.1")), [near, other]);
+        fs::write("/proc/sys/net/ipv4/conf/other/ignore_routes_with_linkdown", "1").unwrap();
+        // The kernel takes note of the loss a second late, if another interface has just changed.
+        for _ in 0..10_000 {
+            if hops(v4("10.1.0.1")) == [near] {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        panic!("{:?}", hops(v4("10.1.0.1")));
+    });
+}
+
+#[test]
+fn a_neighbour_behind_a_bridge_has_a_port() {
+    in_namespace("a_neighbour_behind_a_bridge_has_a_port", || {
+        make_wire();
+        ip("link add name br type bridge\nlink set dev near master br\nlink set dev br up\n\
+            addr add 192.0.2.1/24 dev br\nneigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev br\n");
+        let netlink = Netlink::open().unwrap();
+        let (near, far, br) = (interface(&netlink, "near"), interface(&netlink, "far"), interface(&netlink, "br"));
+        assert_eq!((near.master, near.link, near.bridge), (Some(br.index), Some(far.index), false));
+        assert_eq!((br.master, br.link, br.bridge), (None, None, true));
+        let port = || netlink.port(v4("192.0.2.2"), br.index, br.index).unwrap();
+        assert_eq!(port(), None, "none of its frames has come");
+        run("bridge", &["fdb", "add", "02:00:00:00:00:02", "dev", "near", "master"], "").unwrap();
+        assert_eq!(port(), Some(near.index));
+        assert!(netlink.port(v4("192.0.2.3"), br.index, br.index).is_err(), "an unknown neighbour");
+        ip("neigh replace 192.0.2.2 nud failed dev br\n");
+        assert_eq!(port(), None);
+    });
+}
+
+#[test]
 fn a_route_that_goes_is_noticed() {
     in_namespace("a_route_that_goes_is_noticed", || {
         make_wire();
@@ -226,10 +295,7 @@ fn a_route_that_goes_is_noticed() {
         ];
         for (make, lose) in ways {
             ip(&format!("{make}\n"));
-            let routes = |netlink: &Netlink| {
-                let route = |to| netlink.route(to, None, None).unwrap();
-                [route(v4("10.0.0.1")), route(v6("fd10::1"))]
-            };
+            let routes = |netlink: &Netlink| [v4("10.0.0.1"), v6("fd10::1")].map(|to| over(netlink, to));
             let before = routes(&netlink);
             assert!(before.contains(&Some(index("near"))), "{make}");
             netlink.changed();
@@ -326,11 +392,11 @@ fn what_an_earlier_request_left_is_not_taken_for_an_answer() {
             send(netlink.requests.as_raw_fd(), request.emit(u32::MAX), MsgFlags::MSG_DONTWAIT).unwrap();
         };
         // An answer.
-        ask(route_request(v4("192.0.2.1"), None, None));
-        assert_eq!(netlink.route(v4("127.0.0.1"), None, None).unwrap(), Some(index("lo")));
+        ask(route_request(v4("192.0.2.1"), None, None, 0));
+        assert_eq!(over(&netlink, v4("127.0.0.1")), Some(index("lo")));
         // The first part of a dump. Until it has been read to the end, there is no other.
         ask(Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; 16]));
-        assert_eq!(netlink.route(v4("127.0.0.1"), None, None).unwrap(), Some(index("lo")));
+        assert_eq!(over(&netlink, v4("127.0.0.1")), Some(index("lo")));
         let mut interfaces = Vec::new();
         assert_eq!(netlink.interfaces(&mut interfaces).unwrap_err().raw_os_error(), Some(libc::EBUSY));
         netlink.interfaces(&mut interfaces).unwrap();

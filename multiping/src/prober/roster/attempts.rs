@@ -8,7 +8,7 @@ use crate::prober::MAX_BATCH;
 use crate::prober::roster::flights::{Flight, State};
 use crate::prober::roster::slot::{End, NEVER, Place};
 use crate::prober::roster::{Roster, is_queued};
-use crate::prober::strategy::{Attempt, Strategy, TimedOut, Timeout};
+use crate::prober::strategy::{Attempt, Blame, Strategy, TimedOut, Timeout};
 
 /// How long nothing is sent after memory for the probes in flight was refused.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -121,7 +121,7 @@ impl Strategy for Roster {
     fn expire(
         &mut self,
         now: Instant,
-        mut excused: impl FnMut(Address, Instant) -> bool,
+        mut blame: impl FnMut(Address, Instant) -> Blame,
         mut on_timeout: impl FnMut(TimedOut),
     ) {
         let now = self.nanos(now);
@@ -129,7 +129,7 @@ impl Strategy for Roster {
         while let Some((index, attempt, sent)) = self.flights.expire(now) {
             let sent = self.instant(sent);
             let address = self.slots[index as usize].address;
-            let is_excused = address.is_some_and(|address| excused(address, sent));
+            let is_excused = address.is_some_and(|address| blame(address, sent) > Blame::No);
             let timeout = if is_excused { Timeout::Doubtful } else { Timeout::Counted };
             self.flights.set(index, attempt, State::TimedOut(timeout), now);
             self.land(index);

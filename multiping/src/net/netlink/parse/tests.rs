@@ -44,6 +44,26 @@ const ROUTE_V6: &str = "\
     00000000000000000009140002000000000000000000000000000000000014000700fd0000000000000000000000\
     000000010800060000010000080004000300000024000c0002000000000000000000000000000000000000000000\
     000000000000000000000500140000000000";
+/// To 10.0.0.9, as configured: by 192.0.2.2 over 4 and by fe80::2 over 6.
+const MULTIPATH: &str = "\
+    6000000018000000070000005a56000002080000fe0300010000000008000f00fe000000080001000a0000003400\
+    0900100000000400000008000500c00002022000000006000000160012000a00fe80000000000000000000000000\
+    00020000";
+/// To 10.0.0.9 by 192.0.2.2.
+const ROUTED: &str = "\
+    7000000018000000070000005a56000002200000fe0000010002000008000f00fe000000080001000a0000090800\
+    04000400000008000700c000020108000500c0000202080019000000000024000c00020000000000000000000000\
+    0000000000000000000000000000000000000000";
+/// 192.0.2.9, which is permanent.
+const NEIGHBOUR: &str = "\
+    4c0000001c000000070000005a56000002000000040000008000000108000100c00002090a000200020000000009\
+    000008000400000000001400030054000000540000005400000001000000";
+/// Of a bridge: that neighbour behind 3, and another one.
+const FORWARDING: &str = "\
+    4c0000001c000200070000005a5600000700000003000000800000000a0002000200000000090000080009000400\
+    000008000f000000000014000300000000005400000054000000000000004c0000001c000200070000005a560000\
+    0700000003000000020000000a0002008291c620921e0000080009000400000008000f0000000000140003000000\
+    0000540000000800000000000000";
 /// To 198.51.100.9.
 const NO_ROUTE: &str = "\
     380000000200000007000000884b00009bffffff240000001a000100070000000000000002200000000000000000\
@@ -68,6 +88,8 @@ const QDISCS: &str = "\
     00000000fffff1ffffff010000000b000100636c7361637400000400020005000c00000000003000070014000100\
     000000000000000000000000000000001800030000000000000000000000000000000000000000002c0003000000\
     0000000000000000000000000000000000000000000000000000000000000000000000000000";
+/// The neighbour's link-layer address.
+const MAC: Mac = [2, 0, 0, 0, 0, 9];
 /// The end of a dump.
 const DONE: &str = "\
     140000000300020007000000884b000000000000";
@@ -87,7 +109,8 @@ const NEIGHBOURS: &str = "\
     0000000000000c00060060ea0000000000000c00070088130000000000000c000500e8030000000000000c000c00\
     e8030000000000000c000d0020030000000000000c000f00e8030000000000000c0013008813000000000000";
 
-const ALL: [&str; 7] = [LINK, ROUTE, ROUTE_V6, NO_ROUTE, QDISCS, DONE, NEIGHBOURS];
+const ALL: [&str; 11] =
+    [LINK, ROUTE, ROUTE_V6, MULTIPATH, ROUTED, NEIGHBOUR, FORWARDING, NO_ROUTE, QDISCS, DONE, NEIGHBOURS];
 
 fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
@@ -108,18 +131,29 @@ fn parsed(message_type: u16, body: &[u8]) -> Result<String, i32> {
     }
     match message_type {
         libc::RTM_NEWLINK => show(interface(body)),
-        libc::RTM_NEWROUTE => show(route(body)),
+        libc::RTM_NEWROUTE => match hops(body) {
+            Ok(hops) if hops.is_empty() => show(route(body)),
+            hops => show(hops),
+        },
+        libc::RTM_NEWNEIGH if body.first() == Some(&(libc::AF_BRIDGE as u8)) => show(forwarding(body, MAC)),
+        libc::RTM_NEWNEIGH => show(neighbour(body)),
         libc::RTM_NEWQDISC => show(backlog(body)),
         libc::RTM_NEWNEIGHTBL => show(neighbour_table(body)),
         _ => show(outcome(&Message { message_type, flags: 0, seq: 0, body })),
     }
 }
 
+/// The interfaces of the next hops of a route.
+fn hops(body: &[u8]) -> io::Result<Vec<u32>> {
+    let mut hops = Vec::new();
+    next_hops(body, |hop| hops.push(hop)).map(|()| hops)
+}
+
 /// The length of what comes before the attributes.
 fn fixed_part(message_type: u16) -> usize {
     match message_type {
         libc::RTM_NEWLINK => 16,
-        libc::RTM_NEWROUTE => 12,
+        libc::RTM_NEWROUTE | libc::RTM_NEWNEIGH => 12,
         libc::RTM_NEWQDISC => 20,
         _ => 4,
     }
@@ -133,11 +167,29 @@ fn what_the_kernel_answers_is_understood() {
     let link = bytes(LINK);
     let message = whole(&link)[0];
     assert_eq!((message.message_type, message.flags, message.seq), (libc::RTM_NEWLINK, 2, 7));
-    let near = Interface { index: 3, up: true, loopback: false, carrier: true, carrier_down_count: 2 };
+    let near = Interface {
+        index: 3,
+        up: true,
+        loopback: false,
+        carrier: true,
+        carrier_down_count: 2,
+        master: None,
+        link: Some(2),
+        bridge: false,
+    };
     assert_eq!(interface(message.body).unwrap(), near);
 
-    assert_eq!(route(whole(&bytes(ROUTE))[0].body).unwrap(), Some(3));
-    assert_eq!(route(whole(&bytes(ROUTE_V6))[0].body).unwrap(), Some(3));
+    let on_link = Some(NextHop { interface: 3, router: None });
+    assert_eq!(route(whole(&bytes(ROUTE))[0].body).unwrap(), on_link);
+    assert_eq!(route(whole(&bytes(ROUTE_V6))[0].body).unwrap(), on_link);
+    let router = Some(Address::V4([192, 0, 2, 2].into()));
+    assert_eq!(route(whole(&bytes(ROUTED))[0].body).unwrap(), Some(NextHop { interface: 4, router }));
+    assert_eq!(hops(whole(&bytes(MULTIPATH))[0].body).unwrap(), [4, 6]);
+    assert_eq!(hops(whole(&bytes(ROUTED))[0].body).unwrap(), []);
+    assert_eq!(neighbour(whole(&bytes(NEIGHBOUR))[0].body).unwrap(), Some(MAC));
+    let forwarding_table = bytes(FORWARDING);
+    let ports: Vec<_> = whole(&forwarding_table).iter().map(|message| forwarding(message.body, MAC).unwrap()).collect();
+    assert_eq!(ports, [Some(3), None]);
     assert_eq!(errno(outcome(&whole(&bytes(NO_ROUTE))[0])), Some(libc::ENETUNREACH));
     assert_eq!(errno(outcome(&whole(&bytes(DONE))[0])), None);
 
@@ -184,6 +236,27 @@ fn a_route_that_refuses_packets_is_none() {
 }
 
 #[test]
+fn a_neighbour_that_did_not_answer_has_no_address() {
+    for state in [0x01, 0x20] {
+        let mut body = bytes(NEIGHBOUR).split_off(HEADER);
+        body[8..10].copy_from_slice(&u16::to_ne_bytes(state));
+        assert_eq!(neighbour(&body).unwrap(), None);
+    }
+}
+
+#[test]
+fn a_next_hop_that_is_dead_is_left_out_and_a_length_of_nothing_is_malformed() {
+    let body = bytes(MULTIPATH).split_off(HEADER);
+    let first = body.windows(4).position(|window| window == [0x10, 0, 0, 0]).unwrap();
+    let mut dead = body.clone();
+    dead[first + 2] |= RTNH_F_DEAD;
+    assert_eq!(hops(&dead).unwrap(), [6]);
+    let mut endless = body;
+    endless[first] = 0;
+    assert_eq!(errno(hops(&endless)), Some(libc::EBADMSG));
+}
+
+#[test]
 fn an_outcome_is_a_negated_errno() {
     let outcome_of = |message_type: libc::c_int, body: &[u8]| {
         errno(outcome(&Message { message_type: message_type as u16, flags: 0, seq: 0, body }))
@@ -218,7 +291,7 @@ fn a_datagram_that_is_cut_short_ends_with_an_error() {
 
 #[test]
 fn a_message_that_is_cut_short_is_malformed_or_lacks_an_attribute() {
-    let types = [libc::RTM_NEWLINK, libc::RTM_NEWROUTE, libc::RTM_NEWQDISC, libc::RTM_NEWNEIGHTBL];
+    let types = [libc::RTM_NEWLINK, libc::RTM_NEWROUTE, libc::RTM_NEWNEIGH, libc::RTM_NEWQDISC, libc::RTM_NEWNEIGHTBL];
     for datagram in ALL.map(bytes) {
         for Message { message_type, body, .. } in whole(&datagram) {
             let fixed = fixed_part(message_type);
