@@ -6,6 +6,7 @@
 
 mod flag;
 mod flags;
+pub mod fping;
 mod value;
 
 use std::ffi::{OsStr, OsString};

@@ -11,10 +11,11 @@
 //! Each file has one interface to the outside: the command line ([`cli`]), the list ([`list`],
 //! [`input`]), what the process inherits ([`inherited`]), privileges ([`privilege`], [`sandbox`]),
 //! signals ([`signal`]), descriptors ([`stdio`]) and memory ([`memory`]). [`run`] is the loop,
-//! [`check`] the report of `--check`.
+//! [`check`] the report of `--check`. [`personality`] knows by which names the program is another
+//! one, as [`fping`].
 //!
 //! A file uses only files listed before it: `message limits list privilege inherited signal stdio
-//! notes memory sandbox report cli input run check`, then `main`. This library is for tests, fuzz
+//! notes memory sandbox report cli input run check personality fping`, then `main`. This library is for tests, fuzz
 //! targets and completions; its API is not stable.
 
 // Not for tests, which share files by #[path] and read clocks.
@@ -22,6 +23,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod fping;
 pub mod inherited;
 pub mod input;
 pub mod limits;
@@ -29,6 +31,7 @@ pub mod list;
 pub mod memory;
 pub mod message;
 pub mod notes;
+pub mod personality;
 pub mod privilege;
 pub mod report;
 pub mod run;

@@ -19,6 +19,7 @@ use multiping::prober::Prober;
 use multiping::token::Key;
 use xymonping::check::{self, Checklist};
 use xymonping::cli::{self, Input, Request};
+use xymonping::fping;
 use xymonping::inherited;
 use xymonping::input;
 use xymonping::limits::Limits;
@@ -26,6 +27,7 @@ use xymonping::list::List;
 use xymonping::memory;
 use xymonping::message::{Error, Exit, Warning};
 use xymonping::notes::{self, Notes};
+use xymonping::personality::{Invocation, Personality};
 use xymonping::privilege::Suspended;
 use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
 use xymonping::run::batch::{self, Batch};
@@ -68,8 +70,14 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     run::set_timer_slack();
     let limits = if suspended.caller_is_root() { &Limits::ROOT } else { &Limits::ORDINARY };
 
+    let invocation = Invocation::new(env::args_os());
+    if invocation.personality == Personality::Fping {
+        notes.awaits_list = false;
+        return fping::run(&invocation, suspended, &signals, limits, start);
+    }
+
     // 2. Parse the command line, unprivileged.
-    let command_line = cli::parse(env::args_os().skip(1), limits);
+    let command_line = cli::parse(invocation.arguments, limits);
     notes.awaits_list = command_line.awaits_list;
     let options = match command_line.request {
         Ok(Request::Run(options)) => *options,

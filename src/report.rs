@@ -1,6 +1,7 @@
 //! What a run prints: its lines in a [`Format`], a [`Summary`], and its [`Outcome`] in words. A
 //! format is a file below this one.
 
+pub mod fping;
 mod outcome;
 mod summary;
 mod xymon;

@@ -39,6 +39,8 @@ const PACKAGES: [(&str, &[&str]); 3] = [
             "input",
             "run",
             "check",
+            "personality",
+            "fping",
             "lib",
             "main",
         ],

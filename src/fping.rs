@@ -1,0 +1,405 @@
+//! Serving as fping 5.5: its command line, lines, numbers and exit codes, on the same engine.
+//!
+//! The phases are those of `main`. What differs on purpose: our own failure is never a host's
+//! silence (exit code 4 with a reason), a duplicate counts for nothing, and a run that is stopped
+//! calls no target unreachable that is not settled.
+
+mod generate;
+mod numeric;
+mod once;
+mod output;
+mod targets;
+mod words;
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
+use std::mem;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use multiping::address::{Address, PerFamily};
+use multiping::net::{self, Link};
+use multiping::plan::{IcmpErrors, PacketOptions, Plan, Rate};
+use multiping::prober::Prober;
+use multiping::token::Key;
+use multiping::{Error as EngineError, SocketOption};
+
+use crate::cli::Source;
+use crate::cli::fping::{Help, Options, Refusal, Request, VERSION, parse};
+use crate::fping::generate::BadRange;
+use crate::fping::once::Once;
+use crate::fping::output::Output;
+use crate::fping::targets::{Lines, Targets};
+use crate::fping::words::{BadList, ListReader, Words};
+use crate::limits::Limits;
+use crate::message::{Error, Exit, Reason};
+use crate::personality::Invocation;
+use crate::privilege::{Dropped, Suspended};
+use crate::report::Outcome;
+use crate::report::fping::{self as report, Stats};
+use crate::run::{self, Context, Status};
+use crate::sandbox;
+use crate::signal::Signals;
+use crate::stdio::{self, Stream, Timeout};
+
+/// The exit code of bad usage, which is that of unreachable targets too.
+const BAD_USAGE: Exit = Exit::Unreachable;
+
+/// The exit code where a name has no address.
+const NO_ADDRESS: Exit = Exit::Rejected;
+
+/// Why the program ends early: what it says, without the program's name in front, and the exit
+/// code.
+enum Failure {
+    /// After the program's name and a colon.
+    Named(String, Exit),
+    /// As it is.
+    Plain(String, Exit),
+    /// The help text, to stderr.
+    Usage,
+    /// Nothing is said.
+    Silent,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Named(error.to_string(), Exit::Failure)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Usage => Failure::Usage,
+            Refusal::Option(what, option) => {
+                let option = String::from_utf8_lossy(&option).into_owned();
+                let hint = "see 'fping -h' for usage information";
+                Failure::Named(format!("{what} -- '{option}'\n{hint}"), BAD_USAGE)
+            }
+            Refusal::Said(text) => Failure::Named(text, BAD_USAGE),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Permission(_) => no_socket(),
+            EngineError::System { what: "opening sockets", .. } => no_socket(),
+            EngineError::Source { source, .. } => bad_source(&source),
+            EngineError::Option { option: SocketOption::Interface, source } => bad_interface(&source),
+            error => Failure::from(Error::from(error)),
+        }
+    }
+}
+
+impl From<BadList> for Failure {
+    fn from(error: BadList) -> Self {
+        match error {
+            BadList::TooLong => Failure::Named("target name too long".into(), BAD_USAGE),
+            BadList::Memory(error) => Failure::from(Error::from(error)),
+        }
+    }
+}
+
+fn no_socket() -> Failure {
+    Failure::Named("can't create socket (must run as root?)".into(), Exit::Failure)
+}
+
+fn bad_source(why: &io::Error) -> Failure {
+    Failure::Named(format!("cannot bind source address : {}", Reason(why)), Exit::Failure)
+}
+
+fn bad_interface(why: &io::Error) -> Failure {
+    Failure::Plain(format!("binding to specific interface (SO_BINDTODEVICE): {}", Reason(why)), BAD_USAGE)
+}
+
+/// Runs from the parsing of the command line to the end.
+pub fn run(
+    invocation: &Invocation,
+    suspended: Suspended,
+    signals: &Signals,
+    limits: &Limits,
+    start: Instant,
+) -> Result<Exit, Error> {
+    let program = &invocation.name;
+    let options = match parse(program, &invocation.arguments) {
+        Ok(Request::Run(options)) => *options,
+        other => {
+            suspended.drop()?;
+            let mut output = Output::new(signals);
+            return match other {
+                Ok(Request::Help) => print(Help(program), &mut output),
+                Ok(_) => print(format_args!("{}: Version {VERSION}\n", program.to_string_lossy()), &mut output),
+                Err(refusal) => Ok(fail(refusal.into(), program, &mut output)),
+            };
+        }
+    };
+    let config = match config(&options, limits) {
+        Ok(config) => config,
+        Err(failure) => {
+            suspended.drop()?;
+            return Ok(fail(failure, program, &mut Output::new(signals)));
+        }
+    };
+    let privileged = suspended.resume()?;
+    let sockets = privileged.open_sockets(config);
+    let dropped = privileged.drop()?;
+    let mut output = Output::new(signals);
+    let setting = Setting { options: &options, limits, signals, start, program };
+    let result = sockets.map_err(Failure::from).and_then(|sockets| setting.run(sockets, &dropped, &mut output));
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(failure) => fail(failure, program, &mut output),
+    };
+    match output.failure.take().map_or_else(stdio::close_stdout, Err) {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(fail(Error::WriteResults(error).into(), program, &mut output)),
+    }
+}
+
+/// Writes text other than results to stdout.
+fn print(text: impl Display, output: &mut Output) -> Result<Exit, Error> {
+    // The only signals that interrupt it end the program.
+    let _ = output.result(text);
+    match output.failure.take() {
+        Some(error) => Err(Error::WriteResults(error)),
+        None => stdio::close_stdout().map(|()| Exit::Success).map_err(Error::WriteResults),
+    }
+}
+
+/// Says why the program ends.
+fn fail(failure: Failure, program: &OsStr, output: &mut Output) -> Exit {
+    let (text, exit) = match failure {
+        Failure::Named(text, exit) => (format!("{}: {text}\n", program.to_string_lossy()), exit),
+        Failure::Plain(text, exit) => (format!("{text}\n"), exit),
+        Failure::Silent => return BAD_USAGE,
+        Failure::Usage => (Help(program).to_string(), BAD_USAGE),
+    };
+    let _ = output.message(text);
+    exit
+}
+
+/// The configuration of the sockets, checked as far as that is possible without privilege.
+fn config(options: &Options, limits: &Limits) -> Result<net::Config, Failure> {
+    let source = |source: &Option<Source>| source.as_ref().map(source_address).transpose();
+    let interface = options.interface.as_ref().map(|name| {
+        // The kernel's names are shorter than 16 bytes (IFNAMSIZ).
+        let name = name.to_str().filter(|name| (1..16).contains(&name.len()));
+        name.map(str::to_owned).ok_or_else(|| bad_interface(&io::Error::from_raw_os_error(nix::libc::ENODEV)))
+    });
+    Ok(net::Config {
+        families: PerFamily::from_fn(|family| options.family.is_none_or(|wanted| wanted == family)),
+        sources: PerFamily { v4: source(&options.sources.v4)?, v6: source(&options.sources.v6)? },
+        interface: interface.transpose()?,
+        receive_buffer: limits.receive_buffer,
+        broadcast: limits.allow_multicast_and_broadcast,
+        icmp_errors: IcmpErrors::Ignore,
+    })
+}
+
+/// The address of `-S`. What the kernel would bind to although it is no address of this machine
+/// alone is refused here.
+fn source_address(source: &Source) -> Result<Address, Failure> {
+    let not_ours = || bad_source(&io::Error::from_raw_os_error(nix::libc::EADDRNOTAVAIL));
+    let address = match (source.ip, &source.zone) {
+        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => return Err(not_ours()),
+        (IpAddr::V4(ip), _) => Address::V4(ip),
+        (IpAddr::V6(ip), None) => Address::V6(ip, 0),
+        (IpAddr::V6(ip), Some(zone)) => Address::V6(ip, net::interface(zone).ok_or_else(not_ours)?),
+    };
+    let is_one_host = !address.ip().is_unspecified() && !address.ip().is_multicast();
+    if is_one_host { Ok(address) } else { Err(not_ours()) }
+}
+
+/// What a run is made of before the sockets are open.
+struct Setting<'a> {
+    options: &'a Options,
+    limits: &'a Limits,
+    signals: &'a Signals,
+    start: Instant,
+    program: &'a OsStr,
+}
+
+impl Setting<'_> {
+    fn run(&self, sockets: net::RawSockets, dropped: &Dropped, output: &mut Output) -> Result<Exit, Failure> {
+        let secret = RandomState::new();
+        let ident = secret.build_hasher().finish() as u16;
+        let mut link = Link::new(sockets, ident, &self.packet())?;
+        let words = self.words()?;
+        let quiet = self.options.quiet;
+        let targets = Targets::find(&words, self.options, self.limits, |name, why| {
+            if !quiet {
+                let _ = output.message(format_args!("{name}: {why}\n"));
+            }
+        });
+        let targets = targets.map_err(Error::from)?;
+        drop(words);
+        if targets.len() == 0 {
+            return Ok(if targets.unknown > 0 { NO_ADDRESS } else { Exit::Unreachable });
+        }
+        link.listen(|family| targets.count(family) > 0)?;
+        if targets.addresses().iter().any(|&address| link.is_remote(address)) {
+            link.look_for_routes();
+        }
+        if !self.options.is_default_mode() {
+            return Err(Failure::Named("count mode and loop mode are not available".into(), BAD_USAGE));
+        }
+        self.run_once(&targets, link, Key::new(secret), dropped, output)
+    }
+
+    fn run_once(
+        &self,
+        targets: &Targets,
+        mut link: Link,
+        key: Key,
+        dropped: &Dropped,
+        output: &mut Output,
+    ) -> Result<Exit, Failure> {
+        let options = self.options;
+        let (addresses, map) = targets.dedup().map_err(Error::from)?;
+        let lines = Lines::new(map, addresses.len()).map_err(Error::from)?;
+        let sent = multiping::alloc::try_filled(addresses.len(), None).map_err(Error::from)?;
+        let plan = self.plan();
+        let prober = Prober::sweep(&plan, addresses, key, link.idents(), run::now()).map_err(Error::from)?;
+        let mut prober = prober.with_data(&self.packet().data());
+        let mut once = Once::new(options, targets, &lines, sent, output);
+        let status = Status::new(Vec::new(), false);
+        let mut context = Context { signals: self.signals, log: None, status, deadline: None };
+        sandbox::enter(dropped)?;
+        let end = run::probe(&mut once, &mut link, &mut prober, &mut context, dropped);
+        let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
+        let mut outcome = Outcome::new(&prober, &diagnosis, end);
+        let is_enough = options.reachable.is_some_and(|required| once.alive >= required);
+        if is_enough && options.ends_when_reached {
+            outcome.failures.clear();
+        }
+        let (unreachable, mut flow) = once.finish(prober.strategy(), &diagnosis);
+        if let (Some(required), true) = (options.reachable, flow.is_continue()) {
+            flow = once.output.result(report::enough(required, once.alive));
+        }
+        if options.stats && flow.is_continue() {
+            let counts = prober.counts();
+            let stats = Stats {
+                targets: targets.len() as u64,
+                alive: once.alive.into(),
+                unreachable: unreachable.into(),
+                unknown: targets.unknown.into(),
+                timeouts: counts.timeouts,
+                sent: counts.sent,
+                replies: counts.replies + once.duplicates,
+                other: counts.stray,
+                trips: once.trips,
+                elapsed: run::now().saturating_duration_since(self.start),
+            };
+            flow = once.output.message(stats);
+        }
+        if flow.is_continue() {
+            for failure in &outcome.failures {
+                let _ = once.output.message(format_args!("{}: {failure}\n", self.program.to_string_lossy()));
+            }
+        }
+        let exit = match options.reachable {
+            Some(_) if is_enough => Exit::Success,
+            _ if !outcome.failures.is_empty() || flow.is_break() => Exit::Failure,
+            Some(_) => Exit::Unreachable,
+            None if targets.unknown > 0 => NO_ADDRESS,
+            None if unreachable > 0 || targets.refused > 0 => Exit::Unreachable,
+            None => Exit::Success,
+        };
+        // The kernel frees the memory of a process faster than destructors do.
+        mem::forget((link, prober, lines));
+        Ok(exit)
+    }
+
+    /// What a probe is like on the wire.
+    fn packet(&self) -> PacketOptions {
+        // The same bytes in each run, as fping's are: the data is no secret.
+        const RANDOM: [u8; 16] = *b"\x5f\x1b\xc4\x92\xe7\x3d\x08\xaa\x71\xd6\x2e\x99\x40\xf3\x8c\x15";
+        let mut packet = PacketOptions::default();
+        let size = (self.options.size as usize).max(*PacketOptions::SIZE.start());
+        let pattern = if self.options.random_data { RANDOM.to_vec() } else { vec![0] };
+        // Both are in range.
+        let _ = packet.set_size(size).and_then(|()| packet.set_pattern(pattern));
+        if let Some(ttl) = self.options.ttl {
+            let _ = packet.set_ttl(ttl);
+        }
+        if let Some(tos) = self.options.tos {
+            packet.set_tos(tos);
+        }
+        packet.set_dont_fragment(self.options.dont_fragment);
+        packet
+    }
+
+    /// How targets are probed in the default mode. What is out of range is taken to its end.
+    fn plan(&self) -> Plan {
+        let options = self.options;
+        let timeout = options.timeout.unwrap_or(Duration::from_millis(500));
+        let timeout = timeout.clamp(*Plan::TIMEOUT.start(), *Plan::TIMEOUT.end());
+        let plan = Plan::default().with_retries(u8::try_from(options.retries).unwrap_or(u8::MAX));
+        let plan = plan.with_timeout(timeout).and_then(|plan| plan.with_backoff(options.backoff)).unwrap_or(plan);
+        let plan = plan.with_spacing(self.limits.spacing).unwrap_or(plan);
+        plan.with_check_source(options.check_source).with_rate(self.rate())
+    }
+
+    /// The rate that the least time between packets is, within the caller's limits.
+    fn rate(&self) -> Rate {
+        let pps = 1.0 / self.options.interval.as_secs_f64();
+        let rate = match pps {
+            pps if pps > *Rate::RANGE.end() => Rate::UNLIMITED,
+            pps => Rate::per_second(pps.max(*Rate::RANGE.start())).unwrap_or(Rate::UNLIMITED),
+        };
+        match self.limits.rate.pps() {
+            Some(limit) if rate.exceeds(limit) => self.limits.rate,
+            _ => rate,
+        }
+    }
+
+    /// The targets as they were named.
+    fn words(&self) -> Result<Words, Failure> {
+        let options = self.options;
+        if options.generate {
+            let operands: Vec<_> = options.operands.iter().map(|operand| operand.as_bytes()).collect();
+            return generate::generate(&operands).map_err(|error| match error {
+                BadRange::Empty => Failure::Silent,
+                BadRange::Usage => Failure::Usage,
+                BadRange::Said(text) => Failure::Plain(format!("{}{text}", self.program.to_string_lossy()), BAD_USAGE),
+                BadRange::Memory(error) => Error::from(error).into(),
+            });
+        }
+        if !options.operands.is_empty() {
+            let mut words = Words::default();
+            for operand in &options.operands {
+                words.push(operand.as_bytes()).map_err(Error::from)?;
+            }
+            return Ok(words);
+        }
+        match options.file.as_deref() {
+            Some(path) if path != "-" => {
+                let file = Stream::open_list(Path::new(path), self.signals);
+                let file = file.map_err(|error| Failure::Named(format!("fopen : {}", Reason(&error)), Exit::Failure));
+                self.read(file?)
+            }
+            _ => self.read(Stream::new(io::stdin(), Timeout::Signal(self.signals))),
+        }
+    }
+
+    fn read(&self, mut list: impl Read) -> Result<Words, Failure> {
+        let mut reader = ListReader::default();
+        let mut piece = vec![0; 16 * 1024];
+        loop {
+            match list.read(&mut piece) {
+                Ok(0) => return Ok(reader.finish()?),
+                Ok(count) => reader.feed(&piece[..count])?,
+                Err(error) => return Err(Error::ReadList(error).into()),
+            }
+            if reader.len() > self.limits.targets {
+                return Err(Error::TooMany(self.limits.targets).into());
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The default mode: each target is asked until it has answered, and the lines of those that do are
+//! written as they answer.
+
+use std::fmt::Display;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use multiping::address::{Address, TargetId};
+use multiping::prober::{Diagnosis, Event, Prober, ReplyKind, Sweep};
+use multiping::tally::Verdict;
+use nix::errno::Errno;
+
+use crate::cli::fping::Options;
+use crate::fping::output::Output;
+use crate::fping::targets::{Lines, Targets};
+use crate::report::End;
+use crate::report::fping::{self, Name, Trips};
+use crate::run::Mode;
+use crate::signal;
+
+/// The bytes of an ICMP message before its data.
+const ICMP_HEADER: usize = 8;
+
+/// What clients take for a round-trip time is more than 0.
+const MIN_RTT: Duration = Duration::from_micros(1);
+
+/// A run of the default mode.
+pub(super) struct Once<'a, 'o> {
+    targets: &'a Targets,
+    lines: &'a Lines,
+    format: fping::Once,
+    /// How many targets end the run when they have answered.
+    enough: Option<u32>,
+    /// When the last probe to each target was sent.
+    sent: Vec<Option<Instant>>,
+    pub(super) output: &'a mut Output<'o>,
+    /// How many lines of the list have answered.
+    pub(super) alive: u32,
+    pub(super) trips: Trips,
+    pub(super) duplicates: u64,
+}
+
+impl<'a, 'o> Once<'a, 'o> {
+    pub(super) fn new(
+        options: &Options,
+        targets: &'a Targets,
+        lines: &'a Lines,
+        sent: Vec<Option<Instant>>,
+        output: &'a mut Output<'o>,
+    ) -> Self {
+        let is_list = options.alive || options.unreachable;
+        let both = !is_list && !options.quiet && options.reachable.is_none();
+        let format = fping::Once {
+            alive: options.alive || both,
+            unreachable: options.unreachable || both,
+            bare: is_list,
+            elapsed: options.elapsed,
+        };
+        let enough = options.reachable.filter(|_| options.ends_when_reached);
+        Once { targets, lines, format, enough, sent, output, alive: 0, trips: Trips::default(), duplicates: 0 }
+    }
+
+    fn record_reply(&mut self, target: TargetId, from: Address, rtt: Duration) -> ControlFlow<signal::Event> {
+        let rtt = rtt.max(MIN_RTT);
+        self.trips.add(rtt);
+        let (lines, targets) = (self.lines, self.targets);
+        for line in lines.of(target) {
+            self.alive += 1;
+            if self.format.alive {
+                if !targets.addresses()[line].is_source(from) {
+                    self.output.message(format_args!(" [<- {from}]"))?;
+                }
+                self.output.result(self.format.alive(targets.name(line), rtt))?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Writes the lines of what has not answered, in the order of the list. Returns how many
+    /// targets are unreachable.
+    pub(super) fn finish(&mut self, sweep: &Sweep, diagnosis: &Diagnosis) -> (u32, ControlFlow<signal::Event>) {
+        let (mut unreachable, mut flow) = (0, ControlFlow::Continue(()));
+        for (line, target) in self.lines.iter() {
+            let Some(address) = sweep.addresses().get(target) else { continue };
+            let verdict = sweep.verdict(target);
+            if !diagnosis.is_unreachable(verdict, address.family()) {
+                continue;
+            }
+            unreachable += 1;
+            let name = self.targets.name(line);
+            if let (Verdict::Refused { errno, .. }, true) = (verdict, self.format.unreachable && !self.format.bare) {
+                flow = if flow.is_continue() { self.output.message(send_error(name, errno)) } else { flow };
+            }
+            if self.format.unreachable && flow.is_continue() {
+                flow = self.output.result(self.format.unreachable(name));
+            }
+        }
+        (unreachable, flow)
+    }
+}
+
+fn send_error(name: Name, errno: i32) -> String {
+    format!("{name}: error while sending ping: {}\n", Errno::from_raw(errno).desc())
+}
+
+impl Mode for Once<'_, '_> {
+    type Strategy = Sweep;
+
+    fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
+        match *event {
+            Event::Sent { probe, at } => {
+                if let Some(sent) = self.sent.get_mut(probe.target.index()) {
+                    *sent = Some(at);
+                }
+            }
+            Event::Received { from, kind: ReplyKind::Reply { target, rtt, .. }, .. } => {
+                return self.record_reply(target, from, rtt);
+            }
+            Event::Received { reply: Some(reply), kind: ReplyKind::Duplicate { target, attempt, .. }, at, .. } => {
+                self.duplicates += 1;
+                let rtt =
+                    self.sent.get(target.index()).copied().flatten().map(|sent| at.saturating_duration_since(sent));
+                if let (Some(line), Some(rtt)) = (self.lines.of(target).next(), rtt) {
+                    let bytes = ICMP_HEADER + reply.data.len();
+                    return self.output.message(fping::duplicate(self.targets.name(line), attempt, bytes, rtt));
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn handle_stop(&mut self, _: &mut Prober<Sweep>, signal: &'static str, _: Instant) -> Option<End> {
+        Some(End::Stopped(signal))
+    }
+
+    fn handle_deadline(&mut self, prober: &mut Prober<Sweep>) -> End {
+        End::Deadline(prober.stop())
+    }
+
+    fn is_over(&self, prober: &Prober<Sweep>, _: Instant) -> bool {
+        let is_enough = self.enough.is_some_and(|enough| self.alive >= enough);
+        is_enough || self.output.failure.is_some() || prober.is_done()
+    }
+
+    fn progress(&self, prober: &Prober<Sweep>, _: Instant) -> impl Display {
+        let sweep = prober.strategy();
+        format!("{} of {} targets are settled", sweep.settled(), sweep.addresses().len())
+    }
+}

@@ -1,0 +1,84 @@
+//! The lines of fping 5.5, whose clients read them with patterns of their own.
+
+mod number;
+mod stats;
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+pub use crate::report::fping::number::Ms;
+pub use crate::report::fping::stats::{Stats, Trips};
+
+/// A name as it was typed, which need not be text: bytes that are none are shown as a mark.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a>(pub &'a [u8]);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // For the padding, which a list of pieces has not.
+        f.pad(&String::from_utf8_lossy(self.0))
+    }
+}
+
+/// Which targets have a line in the default mode, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Whether alive targets have one.
+    pub alive: bool,
+    /// Whether unreachable targets have one.
+    pub unreachable: bool,
+    /// Whether the line is the name and nothing more.
+    pub bare: bool,
+    /// Whether that of an alive target has the round-trip time.
+    pub elapsed: bool,
+}
+
+impl Once {
+    /// The line of a target that has answered.
+    pub fn alive(&self, name: Name, rtt: Duration) -> String {
+        let verdict = if self.bare { "" } else { " is alive" };
+        match self.elapsed {
+            true => format!("{name}{verdict} ({} ms)\n", Ms::from(rtt)),
+            false => format!("{name}{verdict}\n"),
+        }
+    }
+
+    /// The line of a target that has not.
+    pub fn unreachable(&self, name: Name) -> String {
+        format!("{name}{}\n", if self.bare { "" } else { " is unreachable" })
+    }
+}
+
+/// The line of a further reply to an answered probe, with as many bytes of ICMP.
+pub fn duplicate(name: Name, seq: u32, bytes: usize, rtt: Duration) -> String {
+    format!("{name} : duplicate for [{seq}], {bytes} bytes, {} ms\n", Ms::from(rtt))
+}
+
+/// The last line where some number of targets had to be reachable.
+pub fn enough(required: u32, reachable: u32) -> String {
+    let enough = if reachable >= required { "Enough" } else { "Not enough" };
+    format!("{enough} hosts reachable (required: {required}, reachable: {reachable})\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_micros(1500);
+
+    #[test]
+    fn lines_of_the_default_mode() {
+        let plain = Once { alive: true, unreachable: true, bare: false, elapsed: false };
+        assert_eq!(plain.alive(Name(b"a"), RTT), "a is alive\n");
+        assert_eq!(plain.unreachable(Name(b"a")), "a is unreachable\n");
+        let timed = Once { elapsed: true, ..plain };
+        assert_eq!(timed.alive(Name(b"a"), RTT), "a is alive (1.50 ms)\n");
+        assert_eq!(timed.unreachable(Name(b"a")), "a is unreachable\n");
+        let bare = Once { bare: true, ..timed };
+        assert_eq!(bare.alive(Name(b"a"), RTT), "a (1.50 ms)\n");
+        assert_eq!(bare.unreachable(Name(b"a")), "a\n");
+        assert_eq!(duplicate(Name(b"a"), 2, 64, RTT), "a : duplicate for [2], 64 bytes, 1.50 ms\n");
+        assert_eq!(enough(2, 2), "Enough hosts reachable (required: 2, reachable: 2)\n");
+        assert_eq!(enough(2, 1), "Not enough hosts reachable (required: 2, reachable: 1)\n");
+    }
+}

@@ -1,0 +1,27 @@
+//! Serving as fping 5.5: command lines, lines, streams and exit codes, as fping's clients know them.
+
+mod lab;
+
+#[path = "fping/command_line.rs"]
+mod command_line;
+#[path = "fping/once.rs"]
+mod once;
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use lab::{Finished, Lab};
+
+/// The program, called by this name.
+fn called(name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xymonping"));
+    command.arg0(name).args(args);
+    command
+}
+
+/// Runs it as `fping` in a lab.
+fn run(lab: &Lab, args: &[&str], stdin: &str) -> Finished {
+    let running = lab.start(&mut called("fping", args));
+    running.feed(stdin);
+    running.finish(lab::LIMIT)
+}
