@@ -25,6 +25,7 @@ pub use crate::cli::flags::{FLAGS, letters};
 
 use crate::cli::flag::Apply;
 use crate::limits::Limits;
+use crate::list::names::Names;
 use crate::message::{Error, Quoted, Warning};
 use crate::report::Lines;
 
@@ -123,6 +124,8 @@ pub struct Options {
     pub deadline: Option<Duration>,
     /// Where the addresses come from.
     pub input: Input,
+    /// Whether and how names are looked up.
+    pub names: Names,
     /// Where the debug log is written to.
     pub debug: Debug,
     /// Which lines are written.
@@ -178,7 +181,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Comma
         }
     }
     let generates = options.generates_operands || matches!(options.input, Input::Generated(_));
-    let awaits_list = !options.check && !generates && !operands.iter().any(|operand| is_address(operand));
+    let is_target = |operand: &OsString| is_address(operand) || options.names.resolve;
+    let awaits_list = !options.check && !generates && !operands.iter().any(is_target);
     let request = match first_error {
         Some(error) => Err(error),
         None => options.finish(operands, limits).map(|options| Request::Run(Box::new(options))),
@@ -266,6 +270,13 @@ impl Options {
                 return Err(Error::ClosedList(path.as_bytes().into()));
             }
             _ => {}
+        }
+        for (is_given, name) in
+            [(self.names.prefer.is_some(), "--prefer"), (self.names.all_addresses, "--all-addresses")]
+        {
+            if is_given && !self.names.resolve {
+                return Err(Error::BadUsage(format!("{name} needs --resolve")));
+            }
         }
         match (self.family, &self.sources) {
             (Some(Family::V4), PerFamily { v6: Some(_), .. }) => {

@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::list::{List, ListParser, Rules};
 use crate::memory;
 use crate::message::{Count, Error, Warning};
+use crate::names;
 use crate::notes::Notes;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
@@ -57,7 +58,7 @@ fn broadcasts(limits: &Limits) -> Vec<Ipv4Addr> {
 pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<List, Error> {
     let broadcasts = broadcasts(limits);
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
-    let mut parser = ListParser::new(rules).within(&memory::available);
+    let mut parser = ListParser::new(rules).within(&memory::available).with_names(options.names);
     if options.list_errors {
         parser = parser.with_all_remarks();
     }
@@ -87,6 +88,10 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
             }
             read_lines(&mut Stream::new(io::stdin(), Timeout::Signal(signals)), &mut parser, notes)?;
         }
+    }
+    if options.names.are_looked_up() {
+        notes.awaits_list = false;
+        parser.look_up(|queries| names::look_up(queries, signals, notes))?;
     }
     let mut list = parser.finish()?;
     notes.remarks = mem::take(&mut list.remarks);

@@ -7,6 +7,7 @@
 //! [`Rules`].
 
 mod generate;
+pub mod names;
 mod remarks;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use multiping::prober::Sweep;
 pub use crate::list::remarks::{Remark, Remarks};
 
 use crate::limits::Limits;
+use crate::list::names::{Entry, Names, UnresolvedLine};
 use crate::message::{Error, Reject};
 
 /// The longest line that is read, in bytes.
@@ -128,6 +130,10 @@ pub struct List {
     pub remarks: Remarks,
     /// How many lines were rejected.
     pub rejected: u64,
+    /// The names among them that have no address.
+    pub unresolved: Vec<UnresolvedLine>,
+    /// Whether a name had an address.
+    pub any_resolved: bool,
     /// How many lines were accepted although a second address follows the first.
     pub two_addresses: u64,
 }
@@ -141,6 +147,8 @@ pub struct OutputLines {
     zones: Vec<(u32, u32)>,
     /// The zones as typed: a few for each interface, its names and its number.
     spellings: Vec<String>,
+    /// The lines of targets with a name, in ascending order, where names are looked up.
+    names: Vec<(u32, String)>,
 }
 
 impl OutputLines {
@@ -149,6 +157,12 @@ impl OutputLines {
         self.targets.iter().zip(0..).filter_map(|(target, line)| {
             Some((target, Shown { address: addresses.get(target)?, zone: self.zone(line) }))
         })
+    }
+
+    /// The name of the target of a line, counted from 0, where names are looked up.
+    pub fn name(&self, line: u32) -> Option<&str> {
+        let index = self.names.binary_search_by_key(&line, |&(line, _)| line).ok()?;
+        Some(&self.names[index].1)
     }
 
     /// The zone to show on a line.
@@ -188,6 +202,10 @@ pub struct ListParser<'a> {
     line_number: u64,
     /// Whether a line looked like UTF-16.
     utf16: bool,
+    /// Whether and how names are looked up.
+    names: Names,
+    /// The accepted lines, as long as names are not looked up.
+    entries: Vec<Entry>,
     /// Returns how many bytes of memory are available.
     available_memory: Option<&'a dyn Fn() -> u64>,
     /// The number of accepted lines at which memory is checked next.
@@ -206,6 +224,8 @@ impl<'a> ListParser<'a> {
             line_len: 0,
             line_number: 0,
             utf16: false,
+            names: Names::default(),
+            entries: Vec::new(),
             available_memory: None,
             next_memory_check: MEMORY_CHECK_LINES,
         }
@@ -241,24 +261,30 @@ impl<'a> ListParser<'a> {
 
     /// Parses an operand: an address and nothing else.
     pub fn operand(&mut self, text: &[u8]) -> Result<(), Error> {
-        let (address, zone) = match text {
+        let parsed = match text {
             b"" => Err(Reject::Empty),
             _ => self.rules.address(text),
+        };
+        match parsed {
+            Ok((address, zone)) => self.accept(address, zone),
+            Err(Reject::NotAnAddress) if self.takes_name(text) => self.accept_name(text, 0),
+            Err(reject) => Err(Error::BadOperand(text.into(), reject)),
         }
-        .map_err(|reject| Error::BadOperand(text.into(), reject))?;
-        self.accept(address, zone)
     }
 
     /// How many lines were accepted so far.
     pub fn accepted(&self) -> usize {
-        self.addresses.len()
+        self.addresses.len() + self.entries.len()
+    }
+
+    /// Ends the last line, which may have no newline.
+    fn end(&mut self) -> Result<(), Error> {
+        if self.line_len > 0 { self.buffered_line() } else { Ok(()) }
     }
 
     /// Ends the list.
     pub fn finish(mut self) -> Result<List, Error> {
-        if self.line_len > 0 {
-            self.buffered_line()?;
-        }
+        self.end()?;
         if self.utf16 && self.addresses.is_empty() {
             return Err(Error::Utf16List);
         }
@@ -316,16 +342,38 @@ impl<'a> ListParser<'a> {
                 }
                 self.accept(address, zone)
             }
+            Err(Reject::NotAnAddress) if self.takes_name(first_word(line)) => {
+                self.accept_name(first_word(line), self.line_number)
+            }
             Err(reject) => self.reject(line, reject),
         }
     }
 
     fn reject(&mut self, line: &[u8], reject: Reject) -> Result<(), Error> {
+        self.reject_at(self.line_number, line, reject)
+    }
+
+    fn reject_at(&mut self, line_number: u64, line: &[u8], reject: Reject) -> Result<(), Error> {
         self.list.rejected += 1;
-        self.remark(line, Some(reject))
+        self.remark_at(line_number, line, Some(reject))
     }
 
     fn accept(&mut self, address: Address, zone: Option<&str>) -> Result<(), Error> {
+        self.check_room()?;
+        if self.names.are_looked_up() {
+            try_push(&mut self.entries, Entry::Address(address, zone.map(str::to_owned)))?;
+            return Ok(());
+        }
+        if let Some(zone) = zone {
+            let line = self.accepted() as u32;
+            let spelling = self.spelling(zone)?;
+            try_push(&mut self.list.lines.zones, (line, spelling))?;
+        }
+        Ok(self.addresses.push(address)?)
+    }
+
+    /// Whether one more line can be accepted.
+    fn check_room(&mut self) -> Result<(), Error> {
         let lines = self.accepted();
         if lines >= self.rules.limits.targets {
             return Err(Error::TooMany(self.rules.limits.targets));
@@ -336,11 +384,7 @@ impl<'a> ListParser<'a> {
                 MEMORY_CHECK_LINES * AddressList::BYTES_PER_ADDRESS + self.next_memory_check * BYTES_PER_TARGET;
             self.check_memory(lines, needed)?;
         }
-        if let Some(zone) = zone {
-            let spelling = self.spelling(zone)?;
-            try_push(&mut self.list.lines.zones, (lines as u32, spelling))?;
-        }
-        Ok(self.addresses.push(address)?)
+        Ok(())
     }
 
     /// The index of `zone` in the spellings of the list. A machine may have thousands of
@@ -357,8 +401,12 @@ impl<'a> ListParser<'a> {
     }
 
     fn remark(&mut self, line: &[u8], reject: Option<Reject>) -> Result<(), Error> {
+        self.remark_at(self.line_number, line, reject)
+    }
+
+    fn remark_at(&mut self, line_number: u64, line: &[u8], reject: Option<Reject>) -> Result<(), Error> {
         let remarks = &mut self.list.remarks;
-        remarks.push(self.line_number, line, reject).map_err(|_| Error::Memory(self.line_number as usize))?;
+        remarks.push(line_number, line, reject).map_err(|_| Error::Memory(self.line_number as usize))?;
         if !remarks.is_empty() && remarks.len() % MEMORY_CHECK_LINES == 0 {
             self.check_memory(self.line_number as usize, MEMORY_CHECK_LINES * Remarks::MAX_BYTES)?;
         }
@@ -384,6 +432,11 @@ fn parse_address(text: &str) -> Result<(IpAddr, Option<&str>), Reject> {
         return Err(Reject::DottedTail);
     }
     Ok((address.parse().map_err(|_| Reject::NotAnAddress)?, zone))
+}
+
+/// The first word of a line that has one.
+fn first_word(line: &[u8]) -> &[u8] {
+    line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default()
 }
 
 /// A line without the blanks at its start except the last one, which keeps what follows from being

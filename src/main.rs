@@ -26,6 +26,7 @@ use xymonping::limits::Limits;
 use xymonping::list::List;
 use xymonping::memory;
 use xymonping::message::{Error, Exit, Warning};
+use xymonping::names;
 use xymonping::notes::{self, Notes};
 use xymonping::personality::{Invocation, Personality};
 use xymonping::privilege::Suspended;
@@ -66,6 +67,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 1. Suspend privileges.
     let suspended = Suspended::begin()?;
     inherited::reset()?;
+    if names::is_child(env::args_os().next().as_deref()) {
+        return names::serve(&suspended.drop()?).map(|()| Exit::Success);
+    }
     let mut signals = Signals::block()?;
     run::set_timer_slack();
     let limits = if suspended.caller_is_root() { &Limits::ROOT } else { &Limits::ORDINARY };
@@ -125,7 +129,9 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     let mut link = link?;
     let log = Log::open(&options.debug, options.packet.size(), &signals)?;
-    let List { addresses, lines, rejected, .. } = input::read(&options, limits, &signals, notes)?;
+    let list = input::read(&options, limits, &signals, notes)?;
+    let resolver_failure = list.resolver_failure();
+    let List { addresses, lines, rejected, .. } = list;
     notes.awaits_list = false;
     let references = input::references(&options, limits)?;
     link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
@@ -150,7 +156,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     sandbox::enter(&dropped)?;
     let end = run::probe(&mut Batch, &mut link, &mut prober, &mut context, &dropped);
     let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
-    let outcome = Outcome::new(&prober, &diagnosis, end);
+    let mut outcome = Outcome::new(&prober, &diagnosis, end);
+    outcome.failures.extend(resolver_failure);
     notes.fail(&outcome.failures);
     let Missing { timestamps, filter, icmp_errors } = link.missing();
     let no_errors = icmp_errors.then_some(Warning::NoIcmpErrors);

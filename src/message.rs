@@ -4,6 +4,7 @@
 //! in one form: `xymonping: what: why (hint)`. The prefix is added where the line is written.
 
 mod reject;
+mod words;
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -14,7 +15,11 @@ use multiping::address::Address;
 use multiping::alloc::OutOfMemory;
 use multiping::prober::Answered;
 
-pub use crate::message::reject::{BadRange, Reject};
+pub use crate::message::reject::{BadRange, Reject, Unresolved};
+pub use crate::message::words::Quoted;
+pub(crate) use crate::message::words::{Count, Reason};
+
+use crate::message::words::remedy;
 
 /// The exit code. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
 /// with a reason for the others, and uses 98 and 99 itself.
@@ -136,6 +141,12 @@ pub enum Error {
     NoReference(usize),
     /// A `--reference` that is no address.
     BadReference(Quoted, Reject),
+    /// The process that looks names up cannot be started.
+    NoResolver(io::Error),
+    /// The looking up of names was interrupted.
+    Resolving(io::Error),
+    /// None of this many names could be looked up, the first of them for this reason.
+    NoneResolved(usize, Unresolved),
     /// A bug of the program.
     Panic(String),
 }
@@ -160,6 +171,7 @@ impl Error {
             | Error::ClosedList(_)
             | Error::Utf16List
             | Error::OpenDebug(..)
+            | Error::NoResolver(_)
             | Error::NoPermission(_) => Exit::Usage,
             Error::Privilege(..)
             | Error::PrivilegeRemains(..)
@@ -175,6 +187,8 @@ impl Error {
             | Error::ReceivingFailed(..)
             | Error::Undecided(_)
             | Error::NoReference(_)
+            | Error::Resolving(_)
+            | Error::NoneResolved(..)
             | Error::Panic(_) => Exit::Failure,
         }
     }
@@ -307,6 +321,15 @@ impl Display for Error {
                 write!(f, "no reference answered: {targets} undecided (no line; see: ip route get ADDRESS)")
             }
             Error::BadReference(address, why) => write!(f, "--reference={address}: {why} (give one IP address)"),
+            Error::NoResolver(why) => write!(
+                f,
+                "looking up names: {} (it takes /proc, and the right to start a process; give addresses)",
+                Reason(why)
+            ),
+            Error::Resolving(why) => write!(f, "looking up names: {} (nothing was probed)", Reason(why)),
+            Error::NoneResolved(names, why) => {
+                write!(f, "looking up names: {why} (no line for {}; see: getent hosts NAME)", Count(*names, "name"))
+            }
             Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
         }
     }
@@ -431,62 +454,5 @@ impl Display for Warning {
                 f.write_str("ICMP errors: not received on ICMP datagram sockets (see --check for how to get raw ones)")
             }
         }
-    }
-}
-
-/// A number of things, named in the singular.
-pub(crate) struct Count<N>(pub(crate) N, pub(crate) &'static str);
-
-impl<N: Copy + Display + PartialEq + From<u8>> Display for Count<N> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Count(number, thing) = *self;
-        write!(f, "{number} {thing}{}", if number == N::from(1) { "" } else { "s" })
-    }
-}
-
-/// What to check when the kernel refuses to send.
-fn remedy(why: &io::Error) -> &'static str {
-    match why.kind() {
-        io::ErrorKind::PermissionDenied => "check the firewall's output rules",
-        io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            "check this machine's interfaces and routes"
-        }
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => {
-            "check --source and --interface, and for blackhole routes: ip route get ADDRESS"
-        }
-        _ => "check this machine's network, and --size",
-    }
-}
-
-/// Input quoted for a terminal or a log: printable ASCII, the rest escaped, cut at 60 bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quoted(String);
-
-impl Quoted {
-    /// How many bytes are quoted at most.
-    pub const MAX: usize = 60;
-}
-
-impl From<&[u8]> for Quoted {
-    fn from(bytes: &[u8]) -> Self {
-        let kept = &bytes[..bytes.len().min(Self::MAX)];
-        let dots = if kept.len() < bytes.len() { "..." } else { "" };
-        Quoted(format!("\"{}\"{dots}", kept.escape_ascii()))
-    }
-}
-
-impl Display for Quoted {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// An error in the C library's words, without the number that std appends.
-pub(crate) struct Reason<'a>(pub(crate) &'a io::Error);
-
-impl Display for Reason<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let words = self.0.to_string();
-        f.write_str(words.split(" (os error").next().unwrap_or(&words))
     }
 }

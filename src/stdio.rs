@@ -48,6 +48,8 @@ pub struct Stream<'a, D> {
 pub enum Timeout<'a> {
     /// Until a signal arrives.
     Signal(&'a Signals),
+    /// Until a signal arrives, or until this time.
+    Until(&'a Signals, Instant),
     /// For this long, in whole milliseconds.
     After(Duration),
 }
@@ -128,8 +130,9 @@ impl<'a, D: AsFd> Stream<'a, D> {
     fn wait(&self, ready: PollFlags) -> io::Result<()> {
         self.check_access_mode(ready)?;
         let descriptor = PollFd::new(self.descriptor.as_fd(), ready);
-        let signals = match self.timeout {
-            Timeout::Signal(signals) => signals,
+        let (signals, end) = match self.timeout {
+            Timeout::Signal(signals) => (signals, None),
+            Timeout::Until(signals, end) => (signals, Some(end)),
             Timeout::After(time) => {
                 return match poll(&mut [descriptor], poll_timeout(time))? {
                     0 => Err(io::ErrorKind::TimedOut.into()),
@@ -143,7 +146,11 @@ impl<'a, D: AsFd> Stream<'a, D> {
             if signals.time_is_over() {
                 return Err(io::Error::other(Interrupted(Event::Alarm)));
             }
-            match poll(&mut awaited, PollTimeout::NONE) {
+            let remaining = end.map(|end| end.saturating_duration_since(Instant::now()));
+            match poll(&mut awaited, remaining.map_or(PollTimeout::NONE, poll_timeout)) {
+                Ok(0) if remaining.is_some_and(|remaining| remaining.is_zero()) => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno.into()),
             }

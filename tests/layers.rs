@@ -32,6 +32,7 @@ const PACKAGES: [(&str, &[&str]); 3] = [
             "signal",
             "stdio",
             "notes",
+            "names",
             "memory",
             "sandbox",
             "report",

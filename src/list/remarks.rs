@@ -15,7 +15,7 @@ const MAX_REMARKS: usize = 10;
 /// A rejected or ambiguous line.
 #[derive(Debug)]
 pub struct Remark {
-    /// The number of the line, from 1.
+    /// The number of the line, from 1; 0 for an operand.
     pub line: u64,
     /// The line.
     pub text: Quoted,
@@ -26,6 +26,9 @@ pub struct Remark {
 impl Display for Remark {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.reject {
+            Some(reject) if self.line == 0 => {
+                write!(f, "operand {}: {reject} (no line of output for it)", self.text)
+            }
             Some(reject) => write!(f, "line {}: {}: {reject} (no line of output for it)", self.line, self.text),
             None => write!(f, "line {}: {}: two addresses (only the first is probed)", self.line, self.text),
         }
@@ -40,7 +43,7 @@ struct Kept {
     reject: Option<Reject>,
 }
 
-/// Remarks in the order of their lines.
+/// Remarks in the order of their lines, those on names without an address last.
 #[derive(Debug, Default)]
 pub struct Remarks {
     kept: Vec<Kept>,

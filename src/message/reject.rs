@@ -31,6 +31,45 @@ pub enum Reject {
     Nul,
     /// An empty operand.
     Empty,
+    /// A name without an address.
+    Unresolved(Unresolved),
+}
+
+/// Why a name has no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// There is no such name, or it has no address.
+    Unknown,
+    /// It has addresses, but none of the only family asked for.
+    NoneOf(&'static str),
+    /// The resolver failed, and may not the next time.
+    Temporary,
+    /// There was no answer in time.
+    Late,
+}
+
+impl Unresolved {
+    /// Whether the fault may be this machine's.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Unresolved::Temporary | Unresolved::Late)
+    }
+}
+
+impl From<Unresolved> for Reject {
+    fn from(why: Unresolved) -> Self {
+        Reject::Unresolved(why)
+    }
+}
+
+impl Display for Unresolved {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Unresolved::Unknown => f.write_str("the name has no address"),
+            Unresolved::NoneOf(family) => write!(f, "the name has no {family} address"),
+            Unresolved::Temporary => f.write_str("temporary failure in name resolution"),
+            Unresolved::Late => f.write_str("no answer from the resolver in time"),
+        }
+    }
 }
 
 impl Display for Reject {
@@ -49,6 +88,7 @@ impl Display for Reject {
             Reject::TooLong => f.write_str("line too long"),
             Reject::Nul => f.write_str("a NUL byte"),
             Reject::Empty => f.write_str("empty"),
+            Reject::Unresolved(why) => write!(f, "unresolved: {why}"),
         }
     }
 }

@@ -16,8 +16,9 @@ use crate::report::{Lines, Results};
 /// Writes a line for each line of the list, in its order.
 pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io::Result<()> {
     let sweep = results.prober.strategy();
-    for (target, shown) in results.lines.iter(sweep.addresses()) {
+    for ((target, shown), line) in results.lines.iter(sweep.addresses()).zip(0..) {
         let Some(address) = sweep.address(target) else { continue };
+        let shown = Host { name: results.lines.name(line), shown };
         match sweep.verdict(target) {
             Verdict::Alive(rtt) if matches!(lines, Lines::All | Lines::Alive) => {
                 writeln!(out, "{shown} is alive ({})", Rtt(rtt))?;
@@ -32,6 +33,21 @@ pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io
         }
     }
     Ok(())
+}
+
+/// An address, and in front of it the name if there is one.
+struct Host<'a, S> {
+    name: Option<&'a str>,
+    shown: S,
+}
+
+impl<S: Display> Display for Host<'_, S> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.name {
+            Some(name) => write!(f, "{name} ({})", self.shown),
+            None => self.shown.fmt(f),
+        }
+    }
 }
 
 /// An RTT as Xymon reads it: whole microseconds below 3 ms, but at least 1; tenths of milliseconds
