@@ -7,6 +7,7 @@
 mod flag;
 mod flags;
 pub mod fping;
+mod statistics;
 mod value;
 
 use std::ffi::{OsStr, OsString};
@@ -22,6 +23,7 @@ use multiping::plan::{PacketOptions, Plan};
 
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::{FLAGS, letters};
+pub use crate::cli::statistics::{Bell, Statistics};
 
 use crate::cli::flag::Apply;
 use crate::limits::Limits;
@@ -130,8 +132,10 @@ pub struct Options {
     pub debug: Debug,
     /// Which lines are written.
     pub lines: Lines,
-    /// Whether the exit code reports unreachable targets and rejected lines.
-    pub exit_status: bool,
+    /// What the exit code reports.
+    pub exit_status: ExitStatus,
+    /// What a run with statistics is like; `None`: batch mode.
+    pub statistics: Option<Statistics>,
     /// Whether a summary is printed to stderr.
     pub summary: bool,
     /// Whether all rejected lines are reported, and not only the first.
@@ -146,6 +150,22 @@ pub struct Options {
     generates_operands: bool,
     /// The ignored options, each once.
     ignored: Vec<String>,
+    /// The options that were given, as typed, and their rows.
+    given: Vec<(String, &'static Flag)>,
+    /// What a run with statistics would be like.
+    draft: Statistics,
+}
+
+/// What the exit code reports beside failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Unreachable targets and rejected lines, as fping's.
+    Fping,
+    /// Whether any target answered, as ping's.
+    Ping,
 }
 
 /// Parses the command line, without the program's name, of a caller with these limits.
@@ -216,10 +236,11 @@ impl Options {
     /// Applies an option with its value. Returns a request that needs no further options.
     fn apply(
         &mut self,
-        flag: &Flag,
+        flag: &'static Flag,
         name: String,
         value: Result<Option<OsString>, Error>,
     ) -> Result<Option<Request>, Error> {
+        self.given.push((name.clone(), flag));
         // Before the value is checked: `--check=x` also shows that no list will come.
         if let Apply::Switch(set) = flag.apply {
             set(self);
@@ -300,6 +321,7 @@ impl Options {
         if self.quiet {
             self.lines = Lines::None;
         }
+        self.finish_statistics(limits)?;
         if !self.ignored.is_empty() {
             self.warnings.push(Warning::Ignored(self.ignored.join(" ")));
         }

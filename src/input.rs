@@ -62,6 +62,9 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
     if options.list_errors {
         parser = parser.with_all_remarks();
     }
+    if options.statistics.is_some() {
+        parser = parser.with_labels();
+    }
     match &options.input {
         Input::Operands(operands) => {
             for operand in operands {

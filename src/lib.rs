@@ -15,7 +15,7 @@
 //! one, as [`fping`].
 //!
 //! A file uses only files listed before it: `message limits list privilege inherited signal stdio
-//! notes names memory sandbox report cli input run check personality fping`, then `main`. This
+//! notes names memory sandbox figures report cli input run check personality fping`, then `main`. This
 //! library is for tests, fuzz targets and completions; its API is not stable.
 
 // Not for tests, which share files by #[path] and read clocks.
@@ -23,6 +23,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod figures;
 pub mod fping;
 pub mod inherited;
 pub mod input;

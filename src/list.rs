@@ -7,6 +7,7 @@
 //! [`Rules`].
 
 mod generate;
+mod labels;
 pub mod names;
 mod remarks;
 
@@ -23,6 +24,7 @@ use multiping::prober::Sweep;
 pub use crate::list::remarks::{Remark, Remarks};
 
 use crate::limits::Limits;
+use crate::list::labels::{Labels, label};
 use crate::list::names::{Entry, Names, UnresolvedLine};
 use crate::message::{Error, Reject};
 
@@ -149,14 +151,25 @@ pub struct OutputLines {
     spellings: Vec<String>,
     /// The lines of targets with a name, in ascending order, where names are looked up.
     names: Vec<(u32, String)>,
+    /// The labels of the lines, where they are kept.
+    labels: Labels,
 }
 
 impl OutputLines {
     /// The output lines in the order of the list: the target of each, and its address as typed.
-    pub fn iter(&self, addresses: &Addresses) -> impl Iterator<Item = (TargetId, impl Display)> {
-        self.targets.iter().zip(0..).filter_map(|(target, line)| {
-            Some((target, Shown { address: addresses.get(target)?, zone: self.zone(line) }))
-        })
+    pub fn iter<'a>(&'a self, addresses: &'a Addresses) -> impl Iterator<Item = (TargetId, Shown<'a>)> {
+        let lines = self.targets.iter().zip(0..);
+        lines.filter_map(|(target, line)| Some((target, self.shown(line, addresses.get(target)?))))
+    }
+
+    /// The address of a line, counted from 0, as typed.
+    pub fn shown(&self, line: u32, address: Address) -> Shown<'_> {
+        Shown { address, zone: self.zone(line) }
+    }
+
+    /// The label of a line, counted from 0, where labels are kept; empty if it has none.
+    pub fn label(&self, line: u32) -> &str {
+        self.labels.get(line as usize)
     }
 
     /// The name of the target of a line, counted from 0, where names are looked up.
@@ -173,7 +186,7 @@ impl OutputLines {
 }
 
 /// An address as it is printed, with its zone as typed.
-struct Shown<'a> {
+pub struct Shown<'a> {
     address: Address,
     zone: Option<&'a str>,
 }
@@ -206,6 +219,7 @@ pub struct ListParser<'a> {
     names: Names,
     /// The accepted lines, as long as names are not looked up.
     entries: Vec<Entry>,
+    keeps_labels: bool,
     /// Returns how many bytes of memory are available.
     available_memory: Option<&'a dyn Fn() -> u64>,
     /// The number of accepted lines at which memory is checked next.
@@ -226,6 +240,7 @@ impl<'a> ListParser<'a> {
             utf16: false,
             names: Names::default(),
             entries: Vec::new(),
+            keeps_labels: false,
             available_memory: None,
             next_memory_check: MEMORY_CHECK_LINES,
         }
@@ -240,6 +255,11 @@ impl<'a> ListParser<'a> {
     pub fn with_all_remarks(mut self) -> Self {
         self.list.remarks = Remarks::new(true);
         self
+    }
+
+    /// Keeps the labels of the lines: see [`OutputLines::label`].
+    pub fn with_labels(self) -> Self {
+        ListParser { keeps_labels: true, ..self }
     }
 
     /// Parses the next piece of a list, which may end anywhere.
@@ -266,8 +286,8 @@ impl<'a> ListParser<'a> {
             _ => self.rules.address(text),
         };
         match parsed {
-            Ok((address, zone)) => self.accept(address, zone),
-            Err(Reject::NotAnAddress) if self.takes_name(text) => self.accept_name(text, 0),
+            Ok((address, zone)) => self.accept(address, zone, b""),
+            Err(Reject::NotAnAddress) if self.takes_name(text) => self.accept_name(text, 0, b""),
             Err(reject) => Err(Error::BadOperand(text.into(), reject)),
         }
     }
@@ -340,10 +360,10 @@ impl<'a> ListParser<'a> {
                     self.list.two_addresses += 1;
                     self.remark(line, None)?;
                 }
-                self.accept(address, zone)
+                self.accept(address, zone, after_first_word(line))
             }
             Err(Reject::NotAnAddress) if self.takes_name(first_word(line)) => {
-                self.accept_name(first_word(line), self.line_number)
+                self.accept_name(first_word(line), self.line_number, after_first_word(line))
             }
             Err(reject) => self.reject(line, reject),
         }
@@ -358,16 +378,21 @@ impl<'a> ListParser<'a> {
         self.remark_at(line_number, line, Some(reject))
     }
 
-    fn accept(&mut self, address: Address, zone: Option<&str>) -> Result<(), Error> {
+    /// Accepts a line, of which `rest` follows the address.
+    fn accept(&mut self, address: Address, zone: Option<&str>, rest: &[u8]) -> Result<(), Error> {
         self.check_room()?;
+        let label = if self.keeps_labels { label(rest) } else { String::new() };
         if self.names.are_looked_up() {
-            try_push(&mut self.entries, Entry::Address(address, zone.map(str::to_owned)))?;
+            try_push(&mut self.entries, Entry::Address(address, zone.map(str::to_owned), label))?;
             return Ok(());
         }
         if let Some(zone) = zone {
             let line = self.accepted() as u32;
             let spelling = self.spelling(zone)?;
             try_push(&mut self.list.lines.zones, (line, spelling))?;
+        }
+        if self.keeps_labels {
+            self.list.lines.labels.push(&label)?;
         }
         Ok(self.addresses.push(address)?)
     }
@@ -437,6 +462,12 @@ fn parse_address(text: &str) -> Result<(IpAddr, Option<&str>), Reject> {
 /// The first word of a line that has one.
 fn first_word(line: &[u8]) -> &[u8] {
     line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).unwrap_or_default()
+}
+
+/// What follows the first word of a line.
+fn after_first_word(line: &[u8]) -> &[u8] {
+    let line = line.trim_ascii_start();
+    line.iter().position(u8::is_ascii_whitespace).map_or(&[], |end| &line[end..])
 }
 
 /// A line without the blanks at its start except the last one, which keeps what follows from being

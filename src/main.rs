@@ -8,15 +8,11 @@
 
 use std::env;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::mem;
+use std::io::{self, Write};
 use std::panic;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use multiping::net::{Link, Missing};
-use multiping::prober::Prober;
-use multiping::token::Key;
+use multiping::net::Link;
 use xymonping::check::{self, Checklist};
 use xymonping::cli::{self, Input, Request};
 use xymonping::fping;
@@ -25,14 +21,12 @@ use xymonping::input;
 use xymonping::limits::Limits;
 use xymonping::list::List;
 use xymonping::memory;
-use xymonping::message::{Error, Exit, Warning};
+use xymonping::message::{Error, Exit};
 use xymonping::names;
 use xymonping::notes::{self, Notes};
 use xymonping::personality::{Invocation, Personality};
 use xymonping::privilege::Suspended;
-use xymonping::report::{Format, Outcome, Reserved, Results, Summary};
-use xymonping::run::batch::{self, Batch};
-use xymonping::run::{self, Context, Log, Status};
+use xymonping::run::{self, Log, Session};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
 use xymonping::stdio::{self, Stream, Timeout};
@@ -130,58 +124,19 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let mut link = link?;
     let log = Log::open(&options.debug, options.packet.size(), &signals)?;
     let list = input::read(&options, limits, &signals, notes)?;
-    let resolver_failure = list.resolver_failure();
-    let List { addresses, lines, rejected, .. } = list;
     notes.awaits_list = false;
     let references = input::references(&options, limits)?;
+    let List { addresses, .. } = &list;
     link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
     if addresses.iter().chain(references.iter()).any(|(_, address)| link.is_remote(address)) {
         link.look_for_routes();
     }
-    let targets = addresses.len();
-    let deadline = options.deadline.map(|time| start + time - run::time_to_report(targets).min(time / 2));
-    if let Some(warning) = batch::too_slow(&options.plan, targets, deadline) {
-        notes.say(warning);
-    }
-    let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
-    let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Timeout::Signal(&signals)));
-    let prober = Prober::sweep(&options.plan, addresses, Key::new(secret), link.idents(), run::now())?;
-    let mut prober = prober.with_data(&options.packet.data());
-    let references = references.iter().map(|(_, address)| address);
-    prober.set_references(references, options.plan.timeout(), run::now());
-    let status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), io::stderr().is_terminal());
-    let mut context = Context { signals: &signals, log, status, deadline };
+    let deadline = options.deadline.map(|time| start + time - run::time_to_report(addresses.len()).min(time / 2));
 
     // 6. Enter the sandbox, with seccomp or without; probe; report.
-    sandbox::enter(&dropped)?;
-    let end = run::probe(&mut Batch, &mut link, &mut prober, &mut context, &dropped);
-    let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
-    let mut outcome = Outcome::new(&prober, &diagnosis, end);
-    outcome.failures.extend(resolver_failure);
-    notes.fail(&outcome.failures);
-    let Missing { timestamps, filter, icmp_errors } = link.missing();
-    let no_errors = icmp_errors.then_some(Warning::NoIcmpErrors);
-    let missing = [timestamps.map(Warning::NoTimestamps), filter.map(Warning::NoFilter), no_errors];
-    notes.warn_first(missing.into_iter().flatten());
-    notes.warn_first(&outcome.warnings);
-    let results = Results { lines: &lines, prober: &prober, diagnosis: &diagnosis };
-    if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {
-        // Dropping the buffer would write it once more, and could block once more.
-        let _ = out.into_parts();
-        return Err(Error::WriteResults(error));
-    }
-    stdio::close_stdout().map_err(Error::WriteResults)?;
-    if options.summary {
-        notes.summarize(Summary::new(results, link.drops(), run::now() - start, reserved));
-    }
-    // The kernel frees the memory of a process faster than destructors do.
-    mem::forget((link, prober, out, lines));
-    Ok(match outcome.failures.iter().map(Error::exit).max() {
-        Some(exit) => exit,
-        None if options.exit_status && rejected > 0 => Exit::Rejected,
-        None if options.exit_status && diagnosis.unreachable > 0 => Exit::Unreachable,
-        None => Exit::Success,
-    })
+    let (options, signals, dropped) = (&options, &signals, &dropped);
+    let session = Session { options, limits, signals, dropped, link, list, references, log, secret, start, deadline };
+    session.run(notes)
 }
 
 /// Writes text other than results to stdout.

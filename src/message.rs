@@ -4,18 +4,18 @@
 //! in one form: `xymonping: what: why (hint)`. The prefix is added where the line is written.
 
 mod reject;
+mod warning;
 mod words;
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
-use std::time::Duration;
 
 use multiping::SocketOption;
 use multiping::address::Address;
 use multiping::alloc::OutOfMemory;
-use multiping::prober::Answered;
 
 pub use crate::message::reject::{BadRange, Reject, Unresolved};
+pub use crate::message::warning::Warning;
 pub use crate::message::words::Quoted;
 pub(crate) use crate::message::words::{Count, Reason};
 
@@ -74,6 +74,8 @@ pub enum Error {
     TooMuchData(usize, usize, &'static str),
     /// Two options or operands that exclude each other.
     Conflict(&'static str, &'static str),
+    /// An option that is of no use without `--count` or `--loop`.
+    NeedsStatistics(&'static str),
     /// The source address cannot be used.
     BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
@@ -98,6 +100,20 @@ pub enum Error {
     System(&'static str, io::Error),
     /// No memory for this many lines of the list; 0 if there was not enough to start.
     Memory(usize),
+    /// A run with statistics would take more memory than there is: how many bytes.
+    TooMuchMemory {
+        /// How many it would take.
+        needed: u64,
+        /// How many there are.
+        available: u64,
+    },
+    /// A run with statistics was ended by this signal or option, with so many targets unfinished, of
+    /// how many.
+    CutShort(&'static str, usize, usize),
+    /// This machine could not send to targets of one family: how many, the first, and why.
+    NotSent(&'static str, usize, String, io::Error),
+    /// This machine may have lost all replies of so many targets.
+    Doubtful(usize),
     /// More lines than the caller may have.
     TooMany(usize),
     /// The list is UTF-16 text, so that none of its lines is an address.
@@ -161,6 +177,7 @@ impl Error {
             | Error::BadValue { .. }
             | Error::TooMuchData(..)
             | Error::Conflict(..)
+            | Error::NeedsStatistics(_)
             | Error::BadSource(..)
             | Error::SourceRefused(..)
             | Error::SocketOption(..)
@@ -177,6 +194,10 @@ impl Error {
             | Error::PrivilegeRemains(..)
             | Error::System(..)
             | Error::Memory(_)
+            | Error::TooMuchMemory { .. }
+            | Error::CutShort(..)
+            | Error::NotSent(..)
+            | Error::Doubtful(_)
             | Error::TooMany(_)
             | Error::ReadList(_)
             | Error::WriteResults(_)
@@ -233,6 +254,7 @@ impl Display for Error {
                 write!(f, "--size={size}: more than {limit} bytes over {family} (the limit for ordinary users)")
             }
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
+            Error::NeedsStatistics(option) => write!(f, "{option}: needs --count or --loop (add one of them)"),
             Error::BadSource(address, why) => {
                 write!(f, "--source={address}: {why} (give one address of this machine)")
             }
@@ -275,6 +297,27 @@ impl Display for Error {
                     f,
                     "out of memory at {lines} lines (split the list, or allow more: ulimit -v, or the control group)"
                 )
+            }
+            Error::TooMuchMemory { needed, available } => write!(
+                f,
+                "statistics: {} MB of memory needed, {} MB available (fewer targets, no --exact, or a longer --period)",
+                needed.div_ceil(1_000_000),
+                available / 1_000_000
+            ),
+            Error::CutShort(by, unfinished, targets) => {
+                let targets = Count(*targets, "target");
+                write!(f, "stopped by {by}: {unfinished} of {targets} unfinished (the figures end there)")
+            }
+            Error::NotSent(family, targets, first, why) => write!(
+                f,
+                "{family} sending failed: {} (no probe left to {}, first {first}; {})",
+                Reason(why),
+                Count(*targets, "target"),
+                remedy(why)
+            ),
+            Error::Doubtful(targets) => {
+                let targets = Count(*targets, "target");
+                write!(f, "{targets} undecided: this machine lost probes or replies (see the warnings)")
             }
             Error::TooMany(limit) => write!(f, "list: more than {limit} lines (split the list)"),
             Error::Utf16List => {
@@ -331,128 +374,6 @@ impl Display for Error {
                 write!(f, "looking up names: {why} (no line for {}; see: getent hosts NAME)", Count(*names, "name"))
             }
             Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
-        }
-    }
-}
-
-/// Something to report although the run continues.
-#[derive(Debug)]
-pub enum Warning {
-    /// fping's options that are accepted and ignored.
-    Ignored(String),
-    /// The rate was lowered to the limit for ordinary users, which is this, in packets a second.
-    RateLowered(f64),
-    /// Started as root, which keeps uid 0 without its capabilities.
-    RootWithoutCapabilities,
-    /// How many lines are not quoted because so many others are.
-    MoreLines(u64),
-    /// The list is too long for the deadline: how many targets, and the least number of
-    /// seconds that they take.
-    TooSlow(usize, f64),
-    /// Targets of one family that the kernel refused to send to: how many, the first, and why.
-    Refused(usize, String, io::Error),
-    /// Replies were lost in the receive buffer: how many probes were sent again.
-    Overflow(u64),
-    /// How long the neighbour table was full.
-    NoBuffers(Duration),
-    /// A link or a route was lost, and this many probes were sent again for it.
-    LinkLost(u64),
-    /// No reference answered for a while, and this many probes were sent again for it.
-    ReferenceSilent(u64),
-    /// Packets waited in the queue of an interface.
-    Queued {
-        /// How many RTTs include that.
-        replies: u64,
-        /// The longest of them.
-        longest: Duration,
-        /// How many probes were sent again.
-        refunds: u64,
-    },
-    /// Unreachable targets that did answer, but not so that it counts.
-    DidAnswer(Answered),
-    /// Not one of this many targets answered.
-    NoneAnswered(usize),
-    /// The kernel does not stamp what arrives.
-    NoTimestamps(io::Error),
-    /// The kernel has not both packet filters.
-    NoFilter(io::Error),
-    /// ICMP errors are asked for, and the kernel passes none to ICMP datagram sockets.
-    NoIcmpErrors,
-}
-
-impl Display for Warning {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Warning::Ignored(options) => write!(f, "{options}: ignored (fping options without an equivalent here)"),
-            Warning::RateLowered(pps) => {
-                write!(f, "the rate was lowered to {pps} packets a second (the limit for ordinary users)")
-            }
-            Warning::RootWithoutCapabilities => {
-                write!(f, "root's capability to read other users' files was dropped (use stdin: cat FILE | xymonping)")
-            }
-            Warning::MoreLines(1) => f.write_str("1 more line has a problem (--list-errors shows all)"),
-            Warning::MoreLines(lines) => write!(f, "{lines} more lines have problems (--list-errors shows all)"),
-            Warning::TooSlow(targets, seconds) => write!(
-                f,
-                "--deadline: too short for {}, which take {seconds:.1} s to be probed once \
-                 (raise --max-pps or --deadline)",
-                Count(*targets, "target")
-            ),
-            Warning::Refused(1, target, why) => {
-                write!(f, "could not send to {target}: {} ({})", Reason(why), remedy(why))
-            }
-            Warning::Refused(targets, first, why) => {
-                write!(f, "could not send to {targets} targets, first {first}: {} ({})", Reason(why), remedy(why))
-            }
-            Warning::Overflow(probes) => {
-                write!(f, "this machine lost replies: {} sent again (lower --max-pps)", Count(*probes, "probe"))
-            }
-            Warning::NoBuffers(time) => write!(
-                f,
-                "kernel buffers were full for {:.1} s (neighbour table; see LIMITS in xymonping(1))",
-                time.as_secs_f64()
-            ),
-            Warning::LinkLost(probes) => {
-                write!(
-                    f,
-                    "a link or route of this machine was lost: {} sent again (see: ip monitor)",
-                    Count(*probes, "probe")
-                )
-            }
-            Warning::ReferenceSilent(probes) => {
-                write!(f, "no reference answered for a while: {} sent again", Count(*probes, "probe"))
-            }
-            Warning::Queued { replies, longest, refunds } => write!(
-                f,
-                "packets waited in a queue of this machine: RTTs with waiting time: {replies}, up to {:.1} ms; \
-                 probes sent again: {refunds} (lower --max-pps, or see: tc -s qdisc)",
-                longest.as_secs_f64() * 1e3
-            ),
-            Warning::DidAnswer(Answered { targets, late, damaged, other_source, first }) => {
-                write!(f, "unreachable targets that did answer: {targets}")?;
-                for (count, how) in [(late, "late"), (damaged, "damaged"), (other_source, "from another address")] {
-                    if *count > 0 {
-                        write!(f, ", {how}: {count}")?;
-                    }
-                }
-                first.map_or(Ok(()), |first| write!(f, ", the first {first} (see --debug)"))
-            }
-            Warning::NoneAnswered(targets) => {
-                write!(f, "none of {targets} targets answered (is this machine's network all right? see --check)")
-            }
-            Warning::NoTimestamps(why) => write!(
-                f,
-                "receive time stamps: {} (RTTs are taken when replies are read, and too long by the wait for that)",
-                Reason(why)
-            ),
-            Warning::NoFilter(why) => write!(
-                f,
-                "packet filter: {} (other programs' ICMP packets are read too: more work, same results)",
-                Reason(why)
-            ),
-            Warning::NoIcmpErrors => {
-                f.write_str("ICMP errors: not received on ICMP datagram sockets (see --check for how to get raw ones)")
-            }
         }
     }
 }

@@ -2,16 +2,29 @@
 //! format is a file below this one.
 
 pub mod fping;
+mod hosts;
+mod lines;
 mod outcome;
+mod packed;
 mod summary;
+mod table;
+mod unit;
 mod xymon;
 
 use std::io::{self, Write};
+use std::time::Duration;
 
-use multiping::prober::{Diagnosis, Prober, Sweep};
+use multiping::prober::{Diagnosis, Event, Prober, Sweep};
 
+pub use crate::report::hosts::Hosts;
+pub use crate::report::lines::ReplyLines;
 pub use crate::report::outcome::{End, Outcome};
+pub use crate::report::packed::Packed;
 pub use crate::report::summary::{Reserved, Summary};
+pub use crate::report::table::{Progress, Style, Table};
+pub use crate::report::unit::{Rfc3339, Short, Unit};
+
+use crate::figures::Figures;
 
 use crate::list::OutputLines;
 
@@ -40,6 +53,20 @@ impl Default for Format {
     fn default() -> Self {
         Format::Xymon(Lines::default())
     }
+}
+
+/// How the events of a run with statistics are written, as they come.
+pub trait EventLines {
+    /// Writes to `out` what there is to write of an event, which happened at `stamp` (the time since
+    /// 1970) if that is to be shown.
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: &Event,
+        stamp: Option<Duration>,
+        figures: &Figures,
+        hosts: &Hosts,
+    ) -> io::Result<()>;
 }
 
 /// A run that has ended.

@@ -5,16 +5,18 @@
 
 pub mod batch;
 mod log;
+pub mod statistics;
 mod status;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::hash::RandomState;
+use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use multiping::address::Family;
-use multiping::net::Link;
+use multiping::address::{Addresses, Family};
+use multiping::net::{Link, Missing};
 use multiping::prober::{Diagnosis, Event, Prober, Strategy, Verdicts, Wait};
 use multiping::turn;
 use nix::libc::c_ulong;
@@ -23,9 +25,16 @@ use nix::sys::prctl;
 pub use crate::run::log::Log;
 pub use crate::run::status::Status;
 
+use crate::cli::{ExitStatus, Options};
+use crate::limits::Limits;
+use crate::list::List;
+use crate::message::{Error, Exit, Warning};
+use crate::notes::Notes;
 use crate::privilege::Dropped;
-use crate::report::End;
+use crate::report::{End, Outcome};
+use crate::sandbox;
 use crate::signal::{self, Signals};
+use crate::stdio::{Stream, Timeout};
 
 /// How long a signal may have to wait while packets are sent one after the other: looking costs a
 /// system call.
@@ -46,10 +55,98 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// A point in time as the time since 1970, by the wall clock as it is now.
+#[expect(clippy::disallowed_methods, reason = "the one wall clock of the program")]
+pub fn since_1970(at: Instant) -> Duration {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    wall.saturating_sub(now().saturating_duration_since(at))
+}
+
 /// How long before the deadline probing has to end so that the lines are out by then: ample for a
 /// file, and for a pipe that is read.
 pub fn time_to_report(targets: usize) -> Duration {
     Duration::from_millis(20) + Duration::from_micros(targets as u64)
+}
+
+/// What a run needs once its list is read.
+pub struct Session<'a> {
+    /// What the command line asks for.
+    pub options: &'a Options,
+    /// The limits of the caller.
+    pub limits: &'a Limits,
+    /// The signals that may come.
+    pub signals: &'a Signals,
+    /// That privileges were dropped.
+    pub dropped: &'a Dropped,
+    /// The sockets.
+    pub link: Link,
+    /// The targets.
+    pub list: List,
+    /// Hosts that are known to answer.
+    pub references: Addresses,
+    /// Where a line for every packet is written to, if anywhere.
+    pub log: Option<Log<'a>>,
+    /// What nobody else can know.
+    pub secret: RandomState,
+    /// When the process began.
+    pub start: Instant,
+    /// When probing has to end.
+    pub deadline: Option<Instant>,
+}
+
+impl Session<'_> {
+    /// Probes as the command line asks, and reports. Enters the sandbox before.
+    pub fn run(self, notes: &mut Notes) -> Result<Exit, Error> {
+        match &self.options.statistics {
+            None => batch::run(self, notes),
+            Some(statistics) => statistics::run(statistics.clone(), self, notes),
+        }
+    }
+
+    /// `prober` with the data of probes, and the references.
+    fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Prober<S> {
+        let mut prober = prober.with_data(&self.options.packet.data());
+        let references = self.references.iter().map(|(_, address)| address);
+        prober.set_references(references, self.options.plan.timeout(), now());
+        prober
+    }
+
+    /// Enters the sandbox, with seccomp or without, and probes.
+    fn probe<M: Mode>(
+        &mut self,
+        mode: &mut M,
+        prober: &mut Prober<M::Strategy>,
+        shows_status: bool,
+    ) -> Result<End, Error> {
+        let stderr = io::stderr();
+        let shows_status = shows_status && stderr.is_terminal();
+        let status = Status::new(Stream::new(stderr, Timeout::After(Duration::ZERO)), shows_status);
+        let (signals, log, deadline) = (self.signals, self.log.take(), self.deadline);
+        sandbox::enter(self.dropped)?;
+        Ok(probe(mode, &mut self.link, prober, &mut Context { signals, log, status, deadline }, self.dropped))
+    }
+
+    /// Notes how the run went.
+    fn note(&self, outcome: &mut Outcome, notes: &mut Notes) {
+        outcome.failures.extend(self.list.resolver_failure());
+        notes.fail(&outcome.failures);
+        let Missing { timestamps, filter, icmp_errors } = self.link.missing();
+        let no_errors = icmp_errors.then_some(Warning::NoIcmpErrors);
+        let missing = [timestamps.map(Warning::NoTimestamps), filter.map(Warning::NoFilter), no_errors];
+        notes.warn_first(missing.into_iter().flatten());
+        notes.warn_first(&outcome.warnings);
+    }
+
+    /// The exit code of a run that ended so, in which so many targets were unreachable and alive.
+    fn exit(&self, outcome: &Outcome, unreachable: usize, alive: usize) -> Exit {
+        match (outcome.failures.iter().map(Error::exit).max(), self.options.exit_status) {
+            (Some(exit), _) => exit,
+            (None, ExitStatus::Fping) if self.list.rejected > 0 => Exit::Rejected,
+            (None, ExitStatus::Fping) if unreachable > 0 => Exit::Unreachable,
+            (None, ExitStatus::Ping) if alive == 0 => Exit::Rejected,
+            (None, _) => Exit::Success,
+        }
+    }
 }
 
 /// What a kind of run adds to the loop.
@@ -67,6 +164,11 @@ pub trait Mode {
         ControlFlow::Continue(())
     }
 
+    /// Whether anything is to be written to standard output, so that the status line gives way.
+    fn has_output(&self) -> bool {
+        false
+    }
+
     /// When there has to be a turn for its own sake.
     fn next_turn(&self) -> Option<Instant> {
         None
@@ -78,13 +180,13 @@ pub trait Mode {
     /// The deadline is reached. Returns how the run ends.
     fn handle_deadline(&mut self, prober: &mut Prober<Self::Strategy>) -> End;
 
-    /// Whether the run is over.
-    fn is_over(&self, prober: &Prober<Self::Strategy>, _now: Instant) -> bool {
-        prober.is_done()
+    /// How the run has ended, if it is over.
+    fn is_over(&self, prober: &Prober<Self::Strategy>, _now: Instant) -> Option<End> {
+        prober.is_done().then_some(End::Complete)
     }
 
     /// The state of the run, for the status line.
-    fn progress(&self, prober: &Prober<Self::Strategy>, now: Instant) -> impl Display;
+    fn progress(&mut self, prober: &Prober<Self::Strategy>, now: Instant) -> impl Display;
 }
 
 /// Signals, log, status line and deadline of a run.
@@ -156,9 +258,12 @@ fn probe_until<M: Mode, W: Write>(
         } else {
             turn::turn(link, prober, now, &mut on_event)
         };
+        if mode.has_output() {
+            status.wipe();
+        }
         let handled = mode.handle_turn(prober, now);
-        if mode.is_over(prober, now) {
-            return End::Complete;
+        if let Some(end) = mode.is_over(prober, now) {
+            return end;
         }
         if let Some((family, errno)) = prober.receive_failure(now) {
             return End::ReceivingFailed(family, errno);

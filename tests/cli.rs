@@ -26,7 +26,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{mkfifo, pipe2};
-use xymonping::cli::{self, Debug, Input, Options, Request};
+use xymonping::cli::{self, Debug, ExitStatus, Input, Options, Request, Statistics};
 use xymonping::limits::Limits;
 use xymonping::report::Lines;
 
@@ -41,7 +41,7 @@ const WITH_VALUE: &str = "bBcCfHiIkOpQrStTxX";
 const WITHOUT_VALUE: &str = "46aAdDeghJlmMnNoqRsuv";
 
 /// Those that are refused.
-const REFUSED: &str = "cCJlQ";
+const REFUSED: &str = "J";
 
 /// The program refuses these arguments with this message, and sends no packet.
 fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], message: &str) {
@@ -295,7 +295,7 @@ fn the_defaults_are_those_of_the_original() {
     assert_eq!((options.plan.retries(), options.plan.responses()), (2, 1));
     assert_eq!((options.plan.timeout(), options.plan.rate().pps()), (ms(5000), Some(50.0)));
     assert_eq!((options.input, options.debug, options.lines), (Input::Stdin, Debug::Off, Lines::All));
-    assert!(options.family.is_none() && !options.exit_status && options.warnings.is_empty());
+    assert!(options.family.is_none() && options.exit_status == ExitStatus::Nothing && options.warnings.is_empty());
 }
 
 #[test]
@@ -392,12 +392,11 @@ fn unknown_long_options_are_refused() {
 #[test]
 fn an_option_without_a_value_takes_none() {
     lab::play(|lab| {
-        const SWITCHES: [&str; 10] = [
+        const SWITCHES: [&str; 9] = [
             "--ipv4",
             "--ipv6",
             "--check-source",
             "--list-errors",
-            "--exit-status",
             "--summary",
             "--shuffle",
             "--dont-fragment",
@@ -417,7 +416,7 @@ fn an_option_without_a_value_takes_none() {
 fn values_of_fpings_letters_are_never_taken_for_addresses() {
     lab::play(|lab| {
         const VALUE: &str = "10.9.9.9";
-        let acting = "bBfHiIOrSt";
+        let acting = "bBcCfHiIOpQrSt";
         for letter in WITH_VALUE.chars().filter(|&letter| !acting.contains(letter)) {
             let (attached, alone, bundled) =
                 (format!("-{letter}{VALUE}"), format!("-{letter}"), format!("-Ae{letter}"));
@@ -444,7 +443,7 @@ fn fpings_letters_without_a_value_leave_addresses_alone() {
     for letter in WITHOUT_VALUE.chars().filter(|&letter| !"ghv".contains(letter) && !REFUSED.contains(letter)) {
         let options = parsed(&[&format!("-{letter}"), ALIVE]);
         assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]), "-{letter}");
-        let is_ignored = !"46aAeMqsu".contains(letter);
+        let is_ignored = !"46aAelMqsu".contains(letter);
         assert_eq!(options.warnings.len(), usize::from(is_ignored), "-{letter}");
     }
 }
@@ -452,31 +451,15 @@ fn fpings_letters_without_a_value_leave_addresses_alone() {
 #[test]
 fn letters_that_ask_for_another_kind_of_output_are_refused() {
     lab::play(|lab| {
-        for (args, words) in [
-            (
-                &["-c3", ALIVE][..],
-                "-c: fping's count mode is not available (--responses=N gives the mean RTT of N replies)",
-            ),
-            (
-                &["-qC", "3", ALIVE],
-                "-C: fping's count mode is not available (--responses=N gives the mean RTT of N replies)",
-            ),
-            (&["-l", ALIVE], "-l: fping's loop mode is not available (start it repeatedly, as from cron)"),
-            (
-                &["-Q", "60", ALIVE],
-                "-Q: fping's report at intervals is not available (start it repeatedly, as from cron)",
-            ),
-            (&["-J", ALIVE], "-J: JSON output is not available (leave it out for one line of text per target)"),
-        ] {
-            refuses(lab, args, words);
-        }
+        let words = "-J: JSON output is not available (leave it out for one line of text per target)";
+        refuses(lab, &["-J", ALIVE], words);
     });
     for letter in REFUSED.chars() {
         assert!(refusal(&[&format!("-{letter}"), "3"]).contains(" is not available ("), "-{letter}");
     }
     // The first error is the one that is reported, and help is given all the same.
-    assert!(refusal(&["--bogus", "-l"]).starts_with("\"--bogus\": unknown option"));
-    assert!(refusal(&["-l", "--bogus"]).starts_with("-l: "));
+    assert!(refusal(&["--bogus", "-J"]).starts_with("\"--bogus\": unknown option"));
+    assert!(refusal(&["-J", "--bogus"]).starts_with("-J: "));
 }
 
 #[test]
@@ -510,10 +493,115 @@ fn letters_have_the_effect_of_their_long_options() {
         (&["-AeB", "1.5"], "--backoff=1.5"),
         (&["-s"], "--summary"),
         (&["-Aes"], "--summary"),
+        (&["-q"], "--quiet"),
+        (&["-c3"], "--count=3"),
+        (&["-Aec", "3"], "--count=3"),
+        (&["-l"], "--loop"),
         (&["-f", "hosts"], "--file=hosts"),
         (&["-fhosts"], "--file=hosts"),
     ] {
         assert_eq!(format!("{:?}", parsed(short)), format!("{:?}", parsed(&[long])), "{short:?}");
+    }
+}
+
+#[test]
+fn letters_of_fpings_count_and_loop_modes_act_in_our_formats() {
+    let statistics = |args: &[&str]| parsed(args).statistics.unwrap_or_else(|| panic!("{args:?}"));
+    let debug = |args: &[&str]| format!("{:?}", statistics(args));
+    assert_eq!(debug(&["-C", "3"]), debug(&["--count=3", "--values"]));
+    assert_eq!(debug(&["-lQ60"]), debug(&["--loop", "--quiet", "--report-every=60"]));
+    assert_eq!(debug(&["-lp", "500"]), debug(&["--loop", "--period=0.5"]));
+    assert_eq!(debug(&["-lD"]), debug(&["--loop", "--timestamps"]));
+    // Without a count or a loop some mean nothing, as to fping.
+    for args in [&["-D"][..], &["-p20"], &["-Dp", "20"]] {
+        let options = parsed(args);
+        assert!(options.statistics.is_none(), "{args:?}");
+        assert!(options.warnings[0].to_string().contains("ignored"), "{args:?}");
+    }
+    assert_eq!(refusal(&["-Q60"]), "-Q: needs --count or --loop (add one of them)");
+}
+
+#[test]
+fn options_of_statistics_have_ranges_and_need_a_mode() {
+    let statistics = |args: &[&str]| {
+        let all = [&["--loop"], args].concat();
+        parsed(&all).statistics.unwrap_or_else(|| panic!("{all:?}"))
+    };
+    let Statistics { count, period, late, style, .. } = statistics(&[]);
+    assert_eq!((count, period, late), (None, Duration::from_secs(1), None));
+    assert_eq!(style.percentiles.iter().map(ToString::to_string).collect::<Vec<_>>(), ["50", "90", "99"]);
+    assert_eq!(parsed(&["--count=1000000000"]).statistics.and_then(|it| it.count), Some(1_000_000_000));
+    assert_eq!(statistics(&["--period=1m"]).period, Duration::from_secs(60));
+    assert_eq!(statistics(&["--late=0"]).late, Some(Duration::ZERO));
+    let percentiles = statistics(&["--percentiles=0,99.999,100"]).style.percentiles;
+    assert_eq!(percentiles.iter().map(|it| it.thousandths()).collect::<Vec<_>>(), [0, 99_999, 100_000]);
+    for bad in [
+        "--count=0",
+        "--count=1000000001",
+        "--count=1.5",
+        "--period=0.0009",
+        "--period=86401",
+        "--late=201",
+        "--stop-after=0",
+        "--reachable=x",
+        "--report-every=0.01",
+        "--percentiles=",
+        "--percentiles=50,",
+        "--percentiles=101",
+        "--percentiles=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17",
+        "--percentiles-of=lost",
+        "--rtt-of=last",
+        "--unit=ns",
+        "--bell=always",
+        "--worst=-1",
+        "--exit-status=fping",
+    ] {
+        assert!(refusal(&["--loop", bad]).contains("bad value"), "{bad}");
+    }
+    for option in [
+        "--period=1",
+        "--late=1",
+        "--stop-after=1",
+        "--reachable=1",
+        "--report-every=1",
+        "--show-lost",
+        "--values",
+        "--exact",
+        "--percentiles=50",
+        "--percentiles-of=sent",
+        "--rtt-of=all",
+        "--unit=us",
+        "--packed",
+        "--timestamps",
+        "--worst=1",
+        "--bell=missed",
+    ] {
+        let name = option.split('=').next().unwrap_or_default();
+        assert_eq!(refusal(&[option]), format!("{name}: needs --count or --loop (add one of them)"));
+    }
+    for (one, other) in [
+        ("--count=3", "--loop"),
+        ("--count=3", "--retries=1"),
+        ("--loop", "--responses=2"),
+        ("--loop", "--backoff=2"),
+        ("--loop", "-a"),
+        ("--count=3", "-u"),
+        ("--values", "--loop"),
+        ("--exact", "--loop"),
+    ] {
+        for args in [[one, other], [other, one]] {
+            assert!(refusal(&args).contains("cannot be combined"), "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn ordinary_users_wait_10_ms_between_two_probes_to_a_target() {
+    let request = |period| cli::parse(["--loop", period].map(OsString::from), &Limits::ORDINARY).request;
+    for (typed, ms, warnings) in [("--period=0.001", 10, 1), ("--period=0.01", 10, 0), ("--period=0.02", 20, 0)] {
+        let Ok(Request::Run(options)) = request(typed) else { panic!("{typed}") };
+        assert_eq!(options.statistics.map(|it| it.period), Some(Duration::from_millis(ms)), "{typed}");
+        assert_eq!(options.warnings.len(), warnings, "{typed}: {:?}", options.warnings);
     }
 }
 

@@ -35,6 +35,7 @@ const PACKAGES: [(&str, &[&str]); 3] = [
             "names",
             "memory",
             "sandbox",
+            "figures",
             "report",
             "cli",
             "input",

@@ -60,6 +60,12 @@ pub(super) enum Apply {
     Refuse(&'static str, &'static str),
 }
 
+impl std::fmt::Debug for Flag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", (self.long, self.short))
+    }
+}
+
 impl Flag {
     /// The help text of its letter: the equivalent long option, or else [`Self::help`].
     pub fn short_help(&self) -> String {

@@ -6,6 +6,8 @@
 //! refused if they ask for another kind of output. Their values are consumed all the same, so that
 //! none is taken for an address.
 
+mod statistics;
+
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +20,7 @@ use crate::cli::flag::{Apply, Flag, Hint, Value};
 use crate::cli::value::{
     ValueError, checked, in_range, parse_decimal, parse_hex, parse_time, parse_u8, parse_unsigned,
 };
-use crate::cli::{Debug, Input, Options, Source};
+use crate::cli::{Debug, ExitStatus, Input, Options, Source};
 use crate::message::Error;
 use crate::report::Lines;
 
@@ -100,6 +102,25 @@ pub const FLAGS: &[Flag] = &[
             Ok(())
         }),
     },
+    statistics::COUNT,
+    statistics::LOOP,
+    statistics::PERIOD,
+    statistics::LATE,
+    statistics::STOP_AFTER,
+    statistics::REACHABLE,
+    statistics::REPORT_EVERY,
+    statistics::QUIET,
+    statistics::SHOW_LOST,
+    statistics::TIMESTAMPS,
+    statistics::PACKED,
+    statistics::BELL,
+    statistics::UNIT,
+    statistics::PERCENTILES,
+    statistics::PERCENTILES_OF,
+    statistics::RTT_OF,
+    statistics::EXACT,
+    statistics::VALUES,
+    statistics::WORST,
     Flag {
         long: Some("shuffle"),
         short: None,
@@ -294,10 +315,17 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         long: Some("exit-status"),
         short: None,
-        value: Value::None,
-        help: "exit 1 if a target is unreachable, 2 if a line is rejected",
+        value: Value::Optional("ping", Hint::Text),
+        help: "exit 1 if a target is unreachable, 2 if a line is rejected; as ping(8): 2 if none answers",
         default: None,
-        apply: Apply::Switch(|options| options.exit_status = true),
+        apply: Apply::SetOptional(|options, value| {
+            options.exit_status = match value {
+                None => ExitStatus::Fping,
+                Some(value) if value == "ping" => ExitStatus::Ping,
+                Some(_) => return Err(ValueError::Invalid("ping, or no =")),
+            };
+            Ok(())
+        }),
     },
     Flag {
         long: Some("summary"),
@@ -356,7 +384,9 @@ pub const FLAGS: &[Flag] = &[
         Apply::Switch(|options| options.generates_operands = true),
     ),
     letter('i', MILLISECONDS, "milliseconds between packets; 0 is unlimited", Apply::Set(set_interval)),
-    letter('q', Value::None, "print no lines", Apply::Switch(|options| options.quiet = true)),
+    statistics::PERIOD_MS,
+    statistics::REPORT_LETTER,
+    statistics::VALUES_LETTER,
     letter('t', MILLISECONDS, "--timeout, in milliseconds", Apply::Set(set_timeout_ms)),
     letter(
         'u',
@@ -364,18 +394,12 @@ pub const FLAGS: &[Flag] = &[
         "print unreachable targets only",
         Apply::Set(|options, _| set_lines(options, Lines::Unreachable)),
     ),
-    refused('c', NUMBER, "fping's count mode", "--responses=N gives the mean RTT of N replies"),
-    refused('C', NUMBER, "fping's count mode", "--responses=N gives the mean RTT of N replies"),
     refused('J', Value::None, "JSON output", "leave it out for one line of text per target"),
-    refused('l', Value::None, "fping's loop mode", "start it repeatedly, as from cron"),
-    refused('Q', NUMBER, "fping's report at intervals", "start it repeatedly, as from cron"),
     ignored('k', NUMBER),
-    ignored('p', NUMBER),
     ignored('T', NUMBER),
     ignored('x', NUMBER),
     ignored('X', NUMBER),
     ignored('d', Value::None),
-    ignored('D', Value::None),
     ignored('m', Value::None),
     ignored('n', Value::None),
     ignored('N', Value::None),

@@ -138,12 +138,12 @@ impl Mode for Once<'_, '_> {
         End::Deadline(prober.stop())
     }
 
-    fn is_over(&self, prober: &Prober<Sweep>, _: Instant) -> bool {
+    fn is_over(&self, prober: &Prober<Sweep>, _: Instant) -> Option<End> {
         let is_enough = self.enough.is_some_and(|enough| self.alive >= enough);
-        is_enough || self.output.failure.is_some() || prober.is_done()
+        (is_enough || self.output.failure.is_some() || prober.is_done()).then_some(End::Complete)
     }
 
-    fn progress(&self, prober: &Prober<Sweep>, _: Instant) -> impl Display {
+    fn progress(&mut self, prober: &Prober<Sweep>, _: Instant) -> impl Display {
         let sweep = prober.strategy();
         format!("{} of {} targets are settled", sweep.settled(), sweep.addresses().len())
     }

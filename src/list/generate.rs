@@ -37,7 +37,7 @@ impl ListParser<'_> {
             let ip = range.ip(number);
             self.line_number += 1;
             match self.rules.check(ip, range.zone) {
-                Ok(address) => self.accept(address, range.zone)?,
+                Ok(address) => self.accept(address, range.zone, b"")?,
                 Err(reject) => self.reject(ip.to_string().as_bytes(), reject)?,
             }
         }

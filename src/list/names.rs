@@ -8,6 +8,7 @@ use std::str;
 use multiping::address::{Address, Family};
 use multiping::alloc::try_push;
 
+use crate::list::labels::label;
 use crate::list::{List, ListParser};
 use crate::message::{Error, Reject, Unresolved};
 
@@ -78,8 +79,8 @@ impl List {
 /// An accepted line before its names are looked up.
 #[derive(Debug)]
 pub(super) enum Entry {
-    Address(Address, Option<String>),
-    Name { name: String, line: u64 },
+    Address(Address, Option<String>, String),
+    Name { name: String, line: u64, label: String },
 }
 
 impl ListParser<'_> {
@@ -94,10 +95,10 @@ impl ListParser<'_> {
     }
 
     /// Accepts a name that is looked up later.
-    pub(super) fn accept_name(&mut self, name: &[u8], line: u64) -> Result<(), Error> {
+    pub(super) fn accept_name(&mut self, name: &[u8], line: u64, rest: &[u8]) -> Result<(), Error> {
         self.check_room()?;
         let name = String::from_utf8_lossy(name).into_owned();
-        try_push(&mut self.entries, Entry::Name { name, line })?;
+        try_push(&mut self.entries, Entry::Name { name, line, label: label(rest) })?;
         Ok(())
     }
 
@@ -110,21 +111,21 @@ impl ListParser<'_> {
         let entries = mem::take(&mut self.entries);
         let mut seen = HashSet::new();
         let wanted = entries.iter().filter_map(|entry| match entry {
-            Entry::Address(address, _) => names.reverse.then_some(Query::Name(*address)),
+            Entry::Address(address, ..) => names.reverse.then_some(Query::Name(*address)),
             Entry::Name { name, .. } => Some(Query::Addresses(name.clone())),
         });
         let queries: Vec<_> = wanted.filter(|query| seen.insert(query.clone())).collect();
         let answers: HashMap<_, _> = queries.iter().zip(look_up(&queries)?).collect();
         for entry in entries {
             match entry {
-                Entry::Address(address, zone) => {
+                Entry::Address(address, zone, label) => {
                     let name = match answers.get(&Query::Name(address)) {
                         Some(Answer::Name(name)) => Some(name.as_str()),
                         _ => None,
                     };
-                    self.accept_named(address, zone.as_deref(), name)?;
+                    self.accept_named(address, zone.as_deref(), name, &label)?;
                 }
-                Entry::Name { name, line } => {
+                Entry::Name { name, line, label } => {
                     let chosen = match answers.get(&Query::Addresses(name.clone())) {
                         Some(Answer::Addresses(found)) => self.choose(found, names),
                         Some(Answer::None(why)) => Err(Reject::Unresolved(*why)),
@@ -134,7 +135,7 @@ impl ListParser<'_> {
                         Ok(chosen) => {
                             self.list.any_resolved = true;
                             for (address, zone) in chosen {
-                                self.accept_named(address, zone.as_deref(), Some(&name))?;
+                                self.accept_named(address, zone.as_deref(), Some(&name), &label)?;
                             }
                         }
                         Err(reject) => {
@@ -174,9 +175,15 @@ impl ListParser<'_> {
         if chosen.is_empty() { Err(reject) } else { Ok(chosen) }
     }
 
-    fn accept_named(&mut self, address: Address, zone: Option<&str>, name: Option<&str>) -> Result<(), Error> {
+    fn accept_named(
+        &mut self,
+        address: Address,
+        zone: Option<&str>,
+        name: Option<&str>,
+        label: &str,
+    ) -> Result<(), Error> {
         let line = self.accepted() as u32;
-        self.accept(address, zone)?;
+        self.accept(address, zone, label.as_bytes())?;
         if let Some(name) = name {
             try_push(&mut self.list.lines.names, (line, name.to_owned()))?;
         }

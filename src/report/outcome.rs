@@ -4,8 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use multiping::address::Family;
-use multiping::prober::{Diagnosis, Prober, Refusals, Sweep};
+use multiping::prober::{Diagnosis, Prober, Refusals, Roster, Sweep};
+use multiping::stats::Counter;
 
+use crate::figures::Figures;
 use crate::message::{Error, Warning};
 
 /// From this time on, full buffers explain why a run took so long.
@@ -53,27 +55,12 @@ impl Outcome {
                 Some(Error::ReceivingFailed(family.name(), error, Some((without_line, targets))))
             }
         });
-        for family in Family::BOTH {
-            let refusals = || diagnosis.refusals_of(family);
-            let Some(first) = refusals().next() else { continue };
-            let targets = refusals().map(|refusals| refusals.targets).sum();
-            match diagnosis.fault[family] {
-                None => {
-                    outcome.warnings.extend(refusals().map(|refusals| {
-                        Warning::Refused(refusals.targets, refusals.first.to_string(), reason(refusals))
-                    }))
-                }
-                Some(_) if prober.sent_outward() => outcome.failures.push(Error::SendingFailed {
-                    family: family.name(),
-                    targets,
-                    first: first.first.to_string(),
-                    why: reason(first),
-                }),
-                // Said once: it is about both families.
-                Some(_) if outcome.failures.iter().any(|error| matches!(error, Error::NothingSent(_))) => {}
-                Some(_) => outcome.failures.push(Error::NothingSent(reason(first))),
-            }
-        }
+        outcome.add_refusals(diagnosis, prober.sent_outward(), |family, targets, first, why| Error::SendingFailed {
+            family: family.name(),
+            targets,
+            first,
+            why,
+        });
         if diagnosis.no_reference {
             outcome.failures.push(Error::NoReference(diagnosis.undecided));
         } else if diagnosis.undecided > 0 {
@@ -81,6 +68,63 @@ impl Outcome {
         }
         outcome.warnings.extend(warnings(prober, diagnosis));
         outcome
+    }
+
+    /// The outcome of a run with statistics that ended so, with its figures summed up.
+    pub fn of_statistics(prober: &Prober<Roster>, figures: &Figures, diagnosis: &Diagnosis, end: End) -> Self {
+        let mut outcome = Outcome::default();
+        let (targets, counts) = (figures.addresses().len(), prober.counts());
+        outcome.failures.extend(match end {
+            End::Complete => None,
+            End::Stopped(signal) => Some(Error::CutShort(signal, targets, targets)),
+            End::Deadline(unfinished) => Some(Error::CutShort("--deadline", unfinished, targets)),
+            End::ReceivingFailed(family, errno) => {
+                let error = io::Error::from_raw_os_error(errno);
+                Some(Error::ReceivingFailed(family.name(), error, Some((targets - figures.answering(), targets))))
+            }
+        });
+        outcome.add_refusals(diagnosis, prober.sent_outward(), |family, targets, first, why| {
+            Error::NotSent(family.name(), targets, first, why)
+        });
+        if diagnosis.undecided > 0 {
+            outcome.failures.push(Error::Doubtful(diagnosis.undecided));
+        }
+        let slips = prober.strategy().slips();
+        let doubtful = figures.totals().counts().get(Counter::Doubtful);
+        let warnings = [
+            (doubtful > 0).then_some(Warning::DoubtfulProbes(doubtful)),
+            (slips.slipped + slips.skipped > 0).then_some(Warning::Slipped(slips.slipped, slips.skipped)),
+            (counts.no_buffers >= LONG_WAIT).then_some(Warning::NoBuffers(counts.no_buffers)),
+        ];
+        outcome.warnings.extend(warnings.into_iter().flatten());
+        outcome
+    }
+
+    /// Adds what could not be sent: a failure, by `failure`, where that is this machine's fault.
+    fn add_refusals(
+        &mut self,
+        diagnosis: &Diagnosis,
+        sent_outward: bool,
+        failure: impl Fn(Family, usize, String, io::Error) -> Error,
+    ) {
+        for family in Family::BOTH {
+            let refusals = || diagnosis.refusals_of(family);
+            let Some(first) = refusals().next() else { continue };
+            let targets = refusals().map(|refusals| refusals.targets).sum();
+            match diagnosis.fault[family] {
+                None => {
+                    self.warnings.extend(refusals().map(|refusals| {
+                        Warning::Refused(refusals.targets, refusals.first.to_string(), reason(refusals))
+                    }))
+                }
+                Some(_) if sent_outward => {
+                    self.failures.push(failure(family, targets, first.first.to_string(), reason(first)));
+                }
+                // Said once: it is about both families.
+                Some(_) if self.failures.iter().any(|error| matches!(error, Error::NothingSent(_))) => {}
+                Some(_) => self.failures.push(Error::NothingSent(reason(first))),
+            }
+        }
     }
 }
 

@@ -1,0 +1,195 @@
+//! What can be asked for with `--count` and `--loop`, and what does not go together.
+
+use std::time::Duration;
+
+use multiping::plan::Plan;
+use multiping::prober::{Roster, Schedule};
+
+use crate::cli::Options;
+use crate::figures::Settings;
+use crate::limits::Limits;
+use crate::message::{Error, Warning};
+use crate::report::{Lines, Style};
+
+/// A run with statistics: each target is probed again and again.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// How many probes each target is sent; `None`: until interrupted.
+    pub count: Option<u32>,
+    /// The time between two probes to a target.
+    pub period: Duration,
+    /// How long after its timeout a reply is known; `None`: as long again as the timeout.
+    pub late: Option<Duration>,
+    /// How many answers are enough of a target.
+    pub stop_after: Option<u32>,
+    /// How many targets that answer are enough.
+    pub reachable: Option<u32>,
+    /// How often figures are printed meanwhile.
+    pub report_every: Option<Duration>,
+    /// Whether all RTTs are kept, for exact percentiles.
+    pub exact: bool,
+    /// Whether the RTT of each probe is kept and printed.
+    pub values: bool,
+    /// Whether the RTTs of duplicates count.
+    pub all_rtts: bool,
+    /// Whether replies have no lines.
+    pub quiet: bool,
+    /// Whether lost probes have lines.
+    pub show_lost: bool,
+    /// Whether lines are packed.
+    pub packed: bool,
+    /// Whether lines begin with the time.
+    pub timestamps: bool,
+    /// When a terminal is to sound.
+    pub bell: Option<Bell>,
+    /// How figures are shown.
+    pub style: Style,
+}
+
+/// When the terminal's bell sounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bell {
+    /// When more probes to a target are unanswered than were before.
+    Missed,
+    /// When a reply comes.
+    Received,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Statistics {
+            count: None,
+            period: Duration::from_secs(1),
+            late: None,
+            stop_after: None,
+            reachable: None,
+            report_every: None,
+            exact: false,
+            values: false,
+            all_rtts: false,
+            quiet: false,
+            show_lost: false,
+            packed: false,
+            timestamps: false,
+            bell: None,
+            style: Style::default(),
+        }
+    }
+}
+
+/// The greatest number of probes, answers and the like that can be asked for.
+pub(super) const MAX_COUNT: u32 = 1_000_000_000;
+
+/// Options that need `--count` or `--loop`.
+const NEED_STATISTICS: &[&str] = &[
+    "--period",
+    "--late",
+    "--stop-after",
+    "--reachable",
+    "--report-every",
+    "--show-lost",
+    "--values",
+    "--exact",
+    "--percentiles",
+    "--percentiles-of",
+    "--rtt-of",
+    "--unit",
+    "--packed",
+    "--timestamps",
+    "--worst",
+    "--bell",
+    "-Q",
+];
+
+/// Options that exclude each other.
+const CONFLICTS: &[(&str, &str)] = &[
+    ("--count", "--loop"),
+    ("--count", "--retries"),
+    ("--count", "--responses"),
+    ("--count", "--backoff"),
+    ("--count", "-a"),
+    ("--count", "-u"),
+    ("--loop", "--retries"),
+    ("--loop", "--responses"),
+    ("--loop", "--backoff"),
+    ("--loop", "-a"),
+    ("--loop", "-u"),
+    ("--values", "--loop"),
+    ("--exact", "--loop"),
+    ("--packed", "--bell"),
+];
+
+impl Statistics {
+    /// How the engine probes each target.
+    pub fn schedule(&self, plan: &Plan) -> Schedule {
+        let schedule = Schedule::default().with_count(self.count.unwrap_or(0));
+        let schedule = schedule.with_period(self.period).unwrap_or(schedule);
+        schedule.with_timeout(plan.timeout()).unwrap_or(schedule)
+    }
+
+    /// Which figures are kept.
+    pub fn settings(&self, plan: &Plan) -> Settings {
+        Settings {
+            count: self.count,
+            period: self.period,
+            timeout: plan.timeout(),
+            late: self.late.unwrap_or(plan.timeout()).min(Roster::MAX_LATE),
+            exact: self.exact,
+            values: self.values,
+            all_rtts: self.all_rtts,
+        }
+    }
+
+    /// With the period that `plan` allows for so many targets and references, each of which is sent
+    /// a probe every second, and a warning if that is longer than what was asked for.
+    pub fn within_rate(mut self, plan: &Plan, targets: usize, references: usize) -> (Self, Option<Warning>) {
+        let Some(pps) = plan.rate().pps() else { return (self, None) };
+        // A list that leaves no rate for its references has to share it with them.
+        let rate = (pps - references as f64).max(pps / 2.0);
+        let needed = Duration::try_from_secs_f64(targets as f64 / rate).unwrap_or(Duration::MAX);
+        // Rounding is no reason for a warning.
+        if needed <= self.period + Duration::from_micros(1) || self.count == Some(1) {
+            return (self, None);
+        }
+        let asked = self.period;
+        self.period = needed.min(*Schedule::PERIOD.end());
+        let warning = Warning::PeriodTooShort { targets, pps, needed: self.period, asked };
+        (self, Some(warning))
+    }
+}
+
+impl Options {
+    /// Resolves what depends on several options of a run with statistics.
+    pub(super) fn finish_statistics(&mut self, limits: &Limits) -> Result<(), Error> {
+        let is_given = |name: &str| match name {
+            "--count" => self.draft.count.is_some(),
+            "--values" => self.draft.values,
+            name => self.given.iter().any(|(typed, flag)| match name.strip_prefix("--") {
+                Some(long) => flag.long == Some(long),
+                None => typed == name,
+            }),
+        };
+        if let Some(&(one, other)) = CONFLICTS.iter().find(|(one, other)| is_given(one) && is_given(other)) {
+            return Err(Error::Conflict(one, other));
+        }
+        if !is_given("--count") && !is_given("--loop") {
+            let typed = |name: &str| self.given.iter().any(|(typed, _)| typed == name);
+            if let Some(name) = NEED_STATISTICS.iter().find(|name| typed(name)) {
+                return Err(Error::NeedsStatistics(name));
+            }
+            // fping's letters that mean nothing in fping's own batch mode.
+            self.ignored.extend(["-D", "-p"].into_iter().filter(|name| typed(name)).map(str::to_owned));
+            (self.draft, self.given) = (Statistics::default(), Vec::new());
+            return Ok(());
+        }
+        let mut statistics = std::mem::take(&mut self.draft);
+        if statistics.period < limits.spacing {
+            statistics.period = limits.spacing;
+            self.warnings.push(Warning::PeriodRaised(limits.spacing));
+        }
+        self.given.clear();
+        statistics.quiet = self.quiet || self.lines == Lines::None;
+        self.statistics = Some(statistics);
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! What a run with statistics (`--count`, `--loop`) knows of its targets: the figures of each and
+//! of all of them, from the engine's events.
+
+use std::time::{Duration, Instant};
+
+use multiping::address::{Address, Addresses, TargetId};
+use multiping::alloc::{OutOfMemory, try_with_capacity};
+use multiping::prober::{Event, Probe, ReplyKind, Roster, SendError, Timeout, Verdicts};
+use multiping::stats::{Counter, Keep, Rtts, Stats, Totals, Values};
+use multiping::tally::Verdict;
+
+/// Which figures are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many probes each target is sent; `None`: any number.
+    pub count: Option<u32>,
+    /// The time between two probes to a target.
+    pub period: Duration,
+    /// How long a probe may stay unanswered.
+    pub timeout: Duration,
+    /// How long after its timeout a reply is late.
+    pub late: Duration,
+    /// Whether all RTTs are kept, so that percentiles are exact.
+    pub exact: bool,
+    /// Whether the RTT of each probe is kept, in order.
+    pub values: bool,
+    /// Whether the RTTs of duplicates count.
+    pub all_rtts: bool,
+}
+
+impl Settings {
+    /// How many probes to a target may be known at a time.
+    fn window(&self) -> usize {
+        let window = Stats::window(self.timeout, self.late, self.period);
+        // Probes that were late may follow each other faster than their period.
+        self.count.map_or(window + 1, |count| window.min(count as usize))
+    }
+
+    fn keep(&self) -> Keep {
+        match self.count {
+            Some(count) if self.exact => Keep::Every(count as usize),
+            Some(count) => Keep::UpTo(count as usize),
+            None => Keep::Any,
+        }
+    }
+
+    /// How many bytes a target takes, with its probes in flight.
+    pub fn bytes_per_target(&self) -> u64 {
+        const PER_PROBE: usize = 100; // in the engine, while it is known; measured
+        let window = self.window();
+        let count = self.count.map_or(usize::MAX, |count| count as usize);
+        let rtts = if self.exact { count } else { count.min(Rtts::<u32, 4>::COUNTERS) };
+        let values = if self.values { count } else { 0 };
+        let bytes = size_of::<Target>() + Roster::BYTES_PER_TARGET + window * (8 + PER_PROBE);
+        (rtts as u64 + values as u64) * 4 + bytes as u64
+    }
+}
+
+/// One target.
+#[derive(Debug)]
+pub struct Target {
+    stats: Stats,
+    values: Option<Values>,
+    /// Why the kernel last refused a probe.
+    error: Option<SendError>,
+}
+
+/// What is known of all targets.
+#[derive(Debug)]
+pub struct Figures {
+    addresses: Addresses,
+    targets: Vec<Target>,
+    totals: Totals,
+    settings: Settings,
+    start: Instant,
+    answering: usize,
+}
+
+impl Figures {
+    /// Allocates all memory that the figures of `addresses` take, of a run that begins at `start`.
+    pub fn new(addresses: Addresses, settings: Settings, start: Instant) -> Result<Self, OutOfMemory> {
+        let mut targets = try_with_capacity(addresses.len())?;
+        for _ in 0..addresses.len() {
+            let values = match settings.count {
+                Some(count) if settings.values => Some(Values::new(count as usize)?),
+                _ => None,
+            };
+            targets.push(Target { stats: Stats::new(settings.keep(), settings.window())?, values, error: None });
+        }
+        Ok(Figures { addresses, targets, totals: Totals::new()?, settings, start, answering: 0 })
+    }
+
+    /// Records an event.
+    pub fn record(&mut self, event: &Event) {
+        match *event {
+            Event::Sent { probe: Probe { target, token, .. }, at } => {
+                let at = at.saturating_duration_since(self.start);
+                if let Some(target) = self.targets.get_mut(target.index()) {
+                    target.stats.record_sent(token.attempt, at);
+                }
+            }
+            Event::SendError { probe, error, .. } => {
+                if let Some(target) = self.targets.get_mut(probe.target.index()) {
+                    target.stats.record_send_error();
+                    target.error = Some(error);
+                }
+            }
+            Event::Received { from, kind, ttl, .. } => self.record_arrival(from, kind, ttl),
+            Event::TimedOut(timed_out) => {
+                if let Some(target) = self.targets.get_mut(timed_out.target.index()) {
+                    match timed_out.timeout {
+                        Timeout::Doubtful | Timeout::Refunded => target.stats.record_doubtful(timed_out.attempt),
+                        Timeout::Counted | Timeout::Failed => target.stats.record_timeout(timed_out.attempt),
+                    }
+                }
+            }
+            Event::IcmpError { about: Some((target, _)), .. } => {
+                if let Some(target) = self.targets.get_mut(target.index()) {
+                    target.stats.record_icmp_error();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn record_arrival(&mut self, from: Address, kind: ReplyKind, ttl: Option<u8>) {
+        let Some(id) = target_of(kind) else { return };
+        let Some(target) = self.targets.get_mut(id.index()) else { return };
+        let stats = &mut target.stats;
+        match kind {
+            ReplyKind::Reply { attempt, rtt, .. } => {
+                self.answering += usize::from(stats.counts().get(Counter::Answered) == 0);
+                stats.record_reply(attempt, rtt);
+            }
+            ReplyKind::Late { attempt, rtt: Some(rtt), .. } => stats.record_late(attempt, rtt),
+            // What was reported as lost stays so: it is not known any more when it was sent.
+            ReplyKind::Late { rtt: None, .. } => return,
+            ReplyKind::Duplicate { rtt, .. } => {
+                stats.record_duplicate();
+                if let Some(rtt) = rtt.filter(|_| self.settings.all_rtts) {
+                    stats.record_duplicate_rtt(rtt);
+                    self.totals.record_rtt(rtt);
+                }
+                return;
+            }
+            ReplyKind::Altered { .. } => return stats.record_damaged(),
+            ReplyKind::Damaged | ReplyKind::Stray => return,
+        }
+        if let Some(ttl) = ttl {
+            stats.record_ttl(ttl);
+        }
+        if !self.addresses.get(id).is_some_and(|address| address.is_source(from)) {
+            stats.record_other_source();
+        }
+        if let ReplyKind::Reply { attempt, rtt, .. } | ReplyKind::Late { attempt, rtt: Some(rtt), .. } = kind {
+            self.totals.record_rtt(rtt);
+            if let Some(values) = &mut target.values {
+                values.record(attempt, rtt);
+            }
+        }
+    }
+
+    /// Sums the counts of all targets up. Call before [`Figures::totals`].
+    pub fn sum_up(&mut self) {
+        self.totals.merge(self.targets.iter().map(|target| &target.stats));
+    }
+
+    /// The figures over all targets, with the counts of the last [`Figures::sum_up`].
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The targets' addresses.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The figures of a target.
+    pub fn stats(&self, target: TargetId) -> Option<&Stats> {
+        self.targets.get(target.index()).map(|target| &target.stats)
+    }
+
+    /// The RTT of each of a target's probes, where they are kept.
+    pub fn values(&self, target: TargetId) -> Option<&Values> {
+        self.targets.get(target.index())?.values.as_ref()
+    }
+
+    /// Which figures are kept.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// When the run began.
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    /// How many targets have answered in time at least once.
+    pub fn answering(&self) -> usize {
+        self.answering
+    }
+
+    /// How many targets have lost a probe.
+    pub fn lossy(&self) -> usize {
+        self.targets.iter().filter(|target| target.stats.counts().get(Counter::Lost) > 0).count()
+    }
+
+    /// Why the kernel last refused a probe to a target.
+    pub fn send_error(&self, target: TargetId) -> Option<SendError> {
+        self.targets.get(target.index())?.error
+    }
+
+    /// What is known of a target.
+    pub fn verdict(&self, target: TargetId) -> Verdict {
+        let Some(Target { stats, error, .. }) = self.targets.get(target.index()) else { return Verdict::Unsettled };
+        let counts = stats.counts();
+        if counts.get(Counter::Answered) > 0 {
+            Verdict::Alive(stats.rtts().mean().unwrap_or_default())
+        } else if counts.sent() > 0 {
+            Verdict::Unreachable
+        } else if counts.get(Counter::Doubtful) > 0 {
+            Verdict::Undecided
+        } else if let Some(error) = error {
+            Verdict::Refused { errno: error.errno(), no_buffers: error.is_no_buffers(), was_sent: false }
+        } else {
+            Verdict::Unsettled
+        }
+    }
+}
+
+impl Verdicts for Figures {
+    fn verdicts(&self) -> impl Iterator<Item = (TargetId, Address, Verdict)> {
+        self.addresses.iter().map(|(target, address)| (target, address, self.verdict(target)))
+    }
+
+    fn invalid_replies(&self, target: TargetId) -> (bool, bool) {
+        let late = self.stats(target).is_some_and(|stats| stats.counts().get(Counter::Late) > 0);
+        (late, false)
+    }
+}
+
+/// The target that a reply is of, if it is of one.
+pub fn target_of(kind: ReplyKind) -> Option<TargetId> {
+    match kind {
+        ReplyKind::Reply { target, .. }
+        | ReplyKind::Duplicate { target, .. }
+        | ReplyKind::Late { target, .. }
+        | ReplyKind::Altered { target, .. } => Some(target),
+        ReplyKind::Damaged | ReplyKind::Stray => None,
+    }
+}

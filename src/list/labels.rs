@@ -1,0 +1,103 @@
+//! The labels of the lines of a list: what follows the address, up to a comment.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use multiping::alloc::{OutOfMemory, try_grow, try_push};
+
+/// The longest label that is kept, in bytes.
+const MAX_LABEL: usize = 64;
+
+/// The labels of all lines, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Labels {
+    text: String,
+    /// Where each of them ends.
+    ends: Vec<u32>,
+}
+
+impl Labels {
+    /// Adds the label of the next line.
+    pub(super) fn push(&mut self, label: &str) -> Result<(), OutOfMemory> {
+        let lines = self.ends.len();
+        let room = self.text.capacity() - self.text.len();
+        if room < label.len() {
+            try_grow(lines, || self.text.try_reserve(label.len()))?;
+        }
+        self.text.push_str(label);
+        let end = u32::try_from(self.text.len()).map_err(|_| OutOfMemory { items: lines })?;
+        try_push(&mut self.ends, end).map(drop)
+    }
+
+    /// The label of a line, counted from 0; empty if it has none.
+    pub(super) fn get(&self, line: usize) -> &str {
+        let start = line.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(0));
+        let end = self.ends.get(line).copied().unwrap_or(start);
+        self.text.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// The label in what follows the address of a line, safe for a terminal: control characters and
+/// what changes the direction of text are escaped.
+pub(super) fn label(rest: &[u8]) -> String {
+    let rest = rest.trim_ascii();
+    let comment = rest.windows(2).position(|pair| pair[0].is_ascii_whitespace() && pair[1] == b'#');
+    let text = match rest {
+        [b'#', ..] => &[],
+        _ => rest[..comment.unwrap_or(rest.len())].trim_ascii_end(),
+    };
+    let text = String::from_utf8_lossy(text);
+    let mut label = Visible(&text).to_string();
+    let fits = |&end: &usize| label.is_char_boundary(end);
+    label.truncate((0..=MAX_LABEL.min(label.len())).rev().find(fits).unwrap_or(0));
+    label
+}
+
+/// Text without characters that a terminal would obey or not show.
+struct Visible<'a>(&'a str);
+
+impl Display for Visible<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '\t' => f.write_char(' '),
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
+                character.escape_unicode().fmt(f)
+            }
+            _ if character.is_control() => character.escape_unicode().fmt(f),
+            _ => f.write_char(character),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_ends_at_a_comment() {
+        for (rest, expected) in [
+            ("", ""),
+            ("  web01 ", "web01"),
+            (" old printer # third floor", "old printer"),
+            ("#5 of 9", ""),
+            ("  # comment", ""),
+            ("C#9", "C#9"),
+            ("B\u{fc}ro\r", "B\u{fc}ro"),
+            ("a\x1b[31mb\u{202e}c\td", "a\\u{1b}[31mb\\u{202e}c d"),
+        ] {
+            assert_eq!(label(rest.as_bytes()), expected, "{rest:?}");
+        }
+        assert_eq!(label(b"x\xffy"), "x\u{fffd}y");
+        assert_eq!(label("\u{e9}".repeat(100).as_bytes()), "\u{e9}".repeat(32), "cut between characters");
+        assert_eq!(label(&[b'a'; 65]), "a".repeat(64));
+    }
+
+    #[test]
+    fn each_line_has_its_own_label() -> Result<(), OutOfMemory> {
+        let mut labels = Labels::default();
+        for label in ["one", "", "three"] {
+            labels.push(label)?;
+        }
+        assert_eq!([0, 1, 2, 3].map(|line| labels.get(line)), ["one", "", "three", ""]);
+        Ok(())
+    }
+}

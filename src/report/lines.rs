@@ -1,0 +1,104 @@
+//! Lines for people, one for each reply of a run with statistics, in the form of ping(8) of
+//! iputils, which many scripts and parsers read.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
+use multiping::wire::{Echo, HEADER};
+use nix::errno::Errno;
+
+use crate::figures::{Figures, target_of};
+use crate::report::EventLines;
+use crate::report::hosts::Hosts;
+use crate::report::unit::{Rfc3339, Unit};
+
+/// A line for each reply.
+pub struct ReplyLines {
+    /// In which unit RTTs are.
+    pub unit: Unit,
+    /// Whether replies have a line.
+    pub show_replies: bool,
+    /// Whether lost, late and refused probes have a line.
+    pub show_lost: bool,
+    /// The data of a probe.
+    pub data: Vec<u8>,
+}
+
+impl EventLines for ReplyLines {
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: &Event,
+        stamp: Option<Duration>,
+        figures: &Figures,
+        hosts: &Hosts,
+    ) -> io::Result<()> {
+        let addresses = figures.addresses();
+        let start = |out: &mut Vec<u8>| stamp.map_or(Ok(()), |stamp| write!(out, "{} ", Rfc3339(stamp)));
+        match *event {
+            Event::Received { from, reply: Some(reply), kind, ttl, .. } => {
+                let Some(target) = target_of(kind) else { return Ok(()) };
+                let Some(host) = hosts.name(target, addresses) else { return Ok(()) };
+                let is_shown = match kind {
+                    ReplyKind::Late { rtt, .. } => self.show_lost && rtt.is_some(),
+                    _ => self.show_replies,
+                };
+                if !is_shown {
+                    return Ok(());
+                }
+                start(out)?;
+                let expected = addresses.get(target).is_some_and(|address| address.is_source(from));
+                write!(out, "{} bytes from ", HEADER + reply.data.len())?;
+                if expected {
+                    write!(out, "{host}: ")?
+                } else {
+                    write!(out, "{}: ", from)?
+                }
+                self.write_reply(out, kind, &reply, ttl)?;
+                if expected { writeln!(out) } else { writeln!(out, " (for {host})") }
+            }
+            Event::TimedOut(TimedOut { target, attempt, timeout, .. }) if self.show_lost => {
+                let Some(host) = hosts.name(target, addresses) else { return Ok(()) };
+                start(out)?;
+                write!(out, "no answer from {host}: icmp_seq={attempt}")?;
+                writeln!(out, "{}", if timeout == Timeout::Counted { "" } else { " (may have been lost here)" })
+            }
+            Event::SendError { probe, error, .. } if self.show_lost => {
+                let Some(host) = hosts.name(probe.target, addresses) else { return Ok(()) };
+                let (attempt, why) = (probe.token.attempt, Errno::from_raw(error.errno()).desc());
+                start(out)?;
+                writeln!(out, "not sent to {host}: icmp_seq={attempt}: {why}")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ReplyLines {
+    fn write_reply(&self, out: &mut Vec<u8>, kind: ReplyKind, reply: &Echo, ttl: Option<u8>) -> io::Result<()> {
+        let (attempt, rtt, mark) = match kind {
+            ReplyKind::Reply { attempt, rtt, .. } => (attempt, Some(rtt), ""),
+            ReplyKind::Duplicate { attempt, rtt, .. } => (attempt, rtt, " (DUP!)"),
+            ReplyKind::Late { attempt, rtt, .. } => (attempt, rtt, " (LATE)"),
+            ReplyKind::Altered { attempt, .. } => (attempt, None, ""),
+            ReplyKind::Damaged | ReplyKind::Stray => return Ok(()),
+        };
+        write!(out, "icmp_seq={attempt}")?;
+        if let Some(ttl) = ttl {
+            write!(out, " ttl={ttl}")?;
+        }
+        if let Some(rtt) = rtt {
+            write!(out, " time={}", self.unit.figure(rtt).with_unit())?;
+        }
+        match kind {
+            ReplyKind::Altered { byte, .. } => match (reply.data.get(byte), self.data.get(byte)) {
+                (Some(is), Some(was)) => {
+                    write!(out, " (DAMAGED: byte {byte} is 0x{is:02x}, was sent as 0x{was:02x})")
+                }
+                _ => write!(out, " (DAMAGED)"),
+            },
+            _ => write!(out, "{mark}"),
+        }
+    }
+}

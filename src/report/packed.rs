@@ -1,0 +1,57 @@
+//! Lines for programs that want as little as possible: address, number of the probe, and RTT in
+//! milliseconds or why there is none, with one blank between.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use multiping::prober::{Event, ReplyKind, TimedOut};
+use nix::errno::Errno;
+
+use crate::figures::{Figures, target_of};
+use crate::report::EventLines;
+use crate::report::hosts::Hosts;
+use crate::report::unit::{Rfc3339, Unit};
+
+/// `192.0.2.1 17 0.365`, with marks behind the RTT: `D` for a duplicate, `L` for a late reply, `F`
+/// for one from another source. `-` in its place: the probe is lost.
+pub struct Packed;
+
+impl EventLines for Packed {
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        event: &Event,
+        stamp: Option<Duration>,
+        figures: &Figures,
+        _: &Hosts,
+    ) -> io::Result<()> {
+        let addresses = figures.addresses();
+        let mut line = |target, attempt, what: std::fmt::Arguments| {
+            let Some(address) = addresses.get(target) else { return Ok(()) };
+            if let Some(stamp) = stamp {
+                write!(out, "{} ", Rfc3339(stamp))?;
+            }
+            writeln!(out, "{address} {attempt} {what}")
+        };
+        match *event {
+            Event::Received { from, kind, .. } => {
+                let (attempt, rtt, mark) = match kind {
+                    ReplyKind::Reply { attempt, rtt, .. } => (attempt, rtt, ""),
+                    ReplyKind::Duplicate { attempt, rtt: Some(rtt), .. } => (attempt, rtt, "D"),
+                    ReplyKind::Late { attempt, rtt: Some(rtt), .. } => (attempt, rtt, "L"),
+                    _ => return Ok(()),
+                };
+                let Some(target) = target_of(kind) else { return Ok(()) };
+                let expected = addresses.get(target).is_some_and(|address| address.is_source(from));
+                let source = if expected { "" } else { "F" };
+                line(target, attempt, format_args!("{}{mark}{source}", Unit::Ms.figure(rtt)))
+            }
+            Event::TimedOut(TimedOut { target, attempt, .. }) => line(target, attempt, format_args!("-")),
+            Event::SendError { probe, error, .. } => {
+                let errno = Errno::from_raw(error.errno());
+                line(probe.target, probe.token.attempt, format_args!("!{errno:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

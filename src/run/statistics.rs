@@ -1,0 +1,314 @@
+//! Runs with statistics: each target is probed again and again, replies are shown as they come, and
+//! the figures in the end.
+
+use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, IsTerminal, Write};
+use std::mem;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use multiping::address::TargetId;
+use multiping::alloc::OutOfMemory;
+use multiping::prober::{Event, Phase, Prober, ReplyKind, Roster};
+use multiping::stats::Counter;
+use multiping::token::Key;
+
+use crate::cli::{Bell, Statistics};
+use crate::figures::Figures;
+use crate::memory;
+use crate::message::{Error, Exit, Warning};
+use crate::notes::Notes;
+use crate::report::{End, EventLines, Hosts, Outcome, Packed, Progress, ReplyLines, Table};
+use crate::run::{Mode, Session, diagnose, now, since_1970};
+use crate::signal;
+use crate::stdio::{self, Interrupted, Stream, Timeout};
+
+/// More lines than this in a second cannot be read on a terminal.
+const MAX_READABLE: f64 = 20.0;
+
+/// Probes the targets of a session, and reports.
+pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Notes) -> Result<Exit, Error> {
+    let plan = &session.options.plan;
+    let addresses = mem::take(&mut session.list.addresses);
+    let (statistics, warning) = statistics.within_rate(plan, addresses.len(), session.references.len());
+    warning.into_iter().for_each(|warning| notes.say(warning));
+    let settings = statistics.settings(plan);
+    let (needed, available) = (addresses.len() as u64 * settings.bytes_per_target(), memory::available());
+    if needed > available {
+        return Err(Error::TooMuchMemory { needed, available });
+    }
+    let hosts = Hosts::new(mem::take(&mut session.list.lines), &addresses)?;
+    session.link.receive_ttl();
+    let stdout = io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let lines_a_second = addresses.len() as f64 / statistics.period.as_secs_f64();
+    let mut shows_replies = !statistics.quiet;
+    if shows_replies && is_terminal && lines_a_second > MAX_READABLE {
+        shows_replies = false;
+        notes.say(Warning::NotReadable(lines_a_second));
+    }
+    let lines: Option<Box<dyn EventLines>> = if shows_replies && statistics.packed {
+        Some(Box::new(Packed))
+    } else if shows_replies || statistics.show_lost {
+        let (unit, show_lost) = (statistics.style.unit, statistics.show_lost);
+        Some(Box::new(ReplyLines { unit, show_replies: shows_replies, show_lost, data: session.options.packet.data() }))
+    } else {
+        None
+    };
+    let start = now();
+    let figures = Figures::new(addresses, settings, start)?;
+    let roster = roster(&statistics, &session, &figures)?;
+    let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
+    let prober = Prober::new(roster, rate, plan.check_source(), key, session.link.idents(), start);
+    let mut prober = session.prepare(prober);
+    let mut run = Run {
+        lines,
+        stdout: Stream::new(stdout, Timeout::Signal(session.signals)),
+        out: Vec::with_capacity(16 * 1024),
+        write_error: None,
+        next_report: statistics.report_every.map(|interval| start + interval),
+        missed: if statistics.bell == Some(Bell::Missed) { vec![0; figures.addresses().len()] } else { Vec::new() },
+        rings: false,
+        satisfied: Vec::new(),
+        done: 0,
+        stopped_by: None,
+        figures,
+        hosts,
+        statistics,
+    };
+    let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
+    let diagnosis = diagnose(&mut session.link, &prober, &run.figures);
+    run.figures.sum_up();
+    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end);
+    session.note(&mut outcome, notes);
+    if run.write_error.is_none() {
+        run.write_table(now());
+        // A signal that comes now is about these lines.
+        let _ = run.flush();
+    }
+    if let Some(error) = run.write_error {
+        return Err(Error::WriteResults(error));
+    }
+    if !run.out.is_empty() {
+        return Err(Error::WriteResults(io::ErrorKind::Interrupted.into()));
+    }
+    stdio::close_stdout().map_err(Error::WriteResults)?;
+    let exit = session.exit(&outcome, diagnosis.unreachable, run.figures.answering());
+    // The kernel frees the memory of a process faster than destructors do.
+    mem::forget((session, prober, run.figures, run.hosts));
+    Ok(exit)
+}
+
+/// The schedule of each target: their turns are spread evenly over the period, in the order of the
+/// list or in a random one.
+fn roster(statistics: &Statistics, session: &Session, figures: &Figures) -> Result<Roster, Error> {
+    let (plan, start) = (&session.options.plan, figures.start());
+    let mut roster = Roster::new(start);
+    roster = roster.with_late(figures.settings().late).unwrap_or_else(|_| Roster::new(start));
+    roster = roster.with_spacing(session.limits.spacing).unwrap_or_else(|_| Roster::new(start));
+    let schedule = statistics.schedule(plan);
+    let targets = figures.addresses().len();
+    let places = places(targets, plan.shuffle().then_some(&session.secret))?;
+    for (target, address) in figures.addresses().iter() {
+        let place = places.get(target.index()).copied().unwrap_or(target.0);
+        let after = statistics.period.as_nanos() * u128::from(place) / targets as u128;
+        let phase = Phase::After(Duration::from_nanos(after as u64));
+        roster.add(address, &schedule.with_phase(phase), start)?;
+    }
+    Ok(roster)
+}
+
+/// The place of each target in the period: none, if they are in order.
+fn places(targets: usize, shuffle: Option<&RandomState>) -> Result<Vec<u32>, OutOfMemory> {
+    let Some(secret) = shuffle else { return Ok(Vec::new()) };
+    let mut order = multiping::alloc::try_filled(targets, 0_u32)?;
+    order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
+    order.sort_by_cached_key(|&number| secret.hash_one(number));
+    Ok(order)
+}
+
+/// A run with statistics.
+struct Run<'a, D> {
+    statistics: Statistics,
+    figures: Figures,
+    hosts: Hosts,
+    /// What writes a line for each reply, if anything.
+    lines: Option<Box<dyn EventLines>>,
+    stdout: Stream<'a, D>,
+    /// What is to be written.
+    out: Vec<u8>,
+    write_error: Option<io::Error>,
+    next_report: Option<Instant>,
+    /// With `--bell=missed`: how many probes to each target were unanswered at most.
+    missed: Vec<u32>,
+    /// Whether the bell is to sound.
+    rings: bool,
+    /// Targets that have answered often enough.
+    satisfied: Vec<TargetId>,
+    /// How many targets are done.
+    done: usize,
+    stopped_by: Option<&'static str>,
+}
+
+/// The signal that is the planned end of a run.
+const PLANNED: &str = "SIGINT";
+
+impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
+    type Strategy = Roster;
+
+    fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
+        self.figures.record(event);
+        match *event {
+            Event::Received { kind: ReplyKind::Reply { target, .. }, .. } => self.handle_reply(target),
+            Event::Sent { probe, .. } if !self.missed.is_empty() => {
+                self.handle_sent(probe.target, probe.token.attempt);
+            }
+            Event::Done { .. } => self.done += 1,
+            _ => {}
+        }
+        if let Some(lines) = &mut self.lines {
+            let stamp = self.statistics.timestamps.then(|| since_1970(time_of(event)));
+            // Writing to memory does not fail.
+            let _ = lines.write(&mut self.out, event, stamp, &self.figures, &self.hosts);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn has_output(&self) -> bool {
+        !self.out.is_empty() || self.rings
+    }
+
+    fn handle_turn(&mut self, prober: &mut Prober<Roster>, now: Instant) -> ControlFlow<signal::Event> {
+        for target in mem::take(&mut self.satisfied) {
+            let roster = prober.strategy_mut();
+            if let Some(id) = roster.id(target) {
+                roster.finish(id);
+            }
+        }
+        let due = self.next_report.filter(|&next| next <= now).zip(self.statistics.report_every);
+        if let Some((next, interval)) = due {
+            // A process that was stopped makes up for none.
+            let late = now.saturating_duration_since(next).as_nanos() / interval.as_nanos();
+            self.next_report = Some(next + interval * (late as u32 + 1));
+            self.write_table(now);
+            self.out.push(b'\n');
+        }
+        if mem::take(&mut self.rings) {
+            self.out.push(b'\x07');
+        }
+        self.flush()
+    }
+
+    fn next_turn(&self) -> Option<Instant> {
+        self.next_report
+    }
+
+    fn handle_stop(&mut self, prober: &mut Prober<Roster>, signal: &'static str, _: Instant) -> Option<End> {
+        if self.stopped_by.is_some() {
+            return Some(self.end());
+        }
+        self.stopped_by = Some(signal);
+        let roster = prober.strategy_mut();
+        for (target, _) in self.figures.addresses().iter() {
+            if let Some(id) = roster.id(target) {
+                roster.finish(id);
+            }
+        }
+        None
+    }
+
+    fn handle_deadline(&mut self, _: &mut Prober<Roster>) -> End {
+        match self.statistics.count {
+            Some(_) => End::Deadline(self.figures.addresses().len() - self.done),
+            None => self.end(),
+        }
+    }
+
+    fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> Option<End> {
+        let enough = self.statistics.reachable.is_some_and(|enough| self.figures.answering() >= enough as usize);
+        (enough || prober.is_done() || self.write_error.is_some()).then(|| self.end())
+    }
+
+    fn progress(&mut self, _: &Prober<Roster>, now: Instant) -> impl Display {
+        self.figures.sum_up();
+        let elapsed = now.saturating_duration_since(self.figures.start());
+        Progress { figures: &self.figures, unit: self.statistics.style.unit, elapsed }
+    }
+}
+
+impl<D: std::os::fd::AsFd> Run<'_, D> {
+    /// How the run ends, if it ends now.
+    fn end(&self) -> End {
+        match self.stopped_by {
+            None | Some(PLANNED) => End::Complete,
+            Some(signal) => End::Stopped(signal),
+        }
+    }
+
+    fn handle_reply(&mut self, target: TargetId) {
+        self.rings |= self.statistics.bell == Some(Bell::Received);
+        if let Some(enough) = self.statistics.stop_after {
+            let answered = self.figures.stats(target).map_or(0, |stats| stats.counts().get(Counter::Answered));
+            if answered == u64::from(enough) {
+                self.satisfied.push(target);
+            }
+        }
+    }
+
+    /// Sounds the bell where more probes are unanswered than ever before, apart from the one that was
+    /// just sent.
+    fn handle_sent(&mut self, target: TargetId, attempt: u32) {
+        let Some(stats) = self.figures.stats(target) else { return };
+        let answered = stats.counts().get(Counter::Answered) + stats.counts().get(Counter::Late);
+        let missed = u32::try_from(u64::from(attempt).saturating_sub(answered)).unwrap_or(u32::MAX);
+        if let Some(most) = self.missed.get_mut(target.index()).filter(|most| missed > **most) {
+            *most = missed;
+            self.rings = true;
+        }
+    }
+
+    fn write_table(&mut self, now: Instant) {
+        self.figures.sum_up();
+        let elapsed = now.saturating_duration_since(self.figures.start());
+        let table = Table { figures: &self.figures, hosts: &self.hosts, style: &self.statistics.style, elapsed };
+        // Writing to memory does not fail.
+        let _ = table.write(&mut self.out);
+    }
+
+    /// Writes what is to be written. Breaks with the signal that comes while nothing can be written;
+    /// then the rest stays.
+    fn flush(&mut self) -> ControlFlow<signal::Event> {
+        let mut written = 0;
+        let result = loop {
+            match self.stdout.write(&self.out[written..]) {
+                _ if written == self.out.len() => break Ok(()),
+                Ok(count) => written += count,
+                Err(error) => break Err(error),
+            }
+        };
+        self.out.drain(..written);
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => match Interrupted::event(&error) {
+                Some(event) => ControlFlow::Break(event),
+                None => {
+                    self.write_error = Some(error);
+                    ControlFlow::Continue(())
+                }
+            },
+        }
+    }
+}
+
+/// When an event happened.
+fn time_of(event: &Event) -> Instant {
+    match *event {
+        Event::Sent { at, .. }
+        | Event::SendError { at, .. }
+        | Event::Received { at, .. }
+        | Event::IcmpError { at, .. }
+        | Event::Message { at, .. } => at,
+        Event::TimedOut(_) | Event::Done { .. } => now(),
+    }
+}

@@ -1,0 +1,354 @@
+//! Runs with statistics (`--count`, `--loop`): lines, figures, signals and exit codes, against what
+//! the wire did.
+//!
+//! That each figure is right is tested on the library (multiping/tests/stats.rs); here, that the
+//! right events are counted.
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::{Answer, Behaviour, Finished, LIMIT, Lab, Lose, Running, ms};
+use nix::sys::signal::Signal;
+
+const ALIVE: &str = "10.0.0.1";
+const SILENT: &str = "10.0.0.7";
+
+/// The words of a target's line in the table, without its label.
+fn row<'a>(outcome: &'a Finished, address: &str) -> Vec<&'a str> {
+    let is_row = |words: &[&str]| words.len() > 10 && words[0] == address;
+    let rows = outcome.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rows: Vec<_> = rows.filter(|words| is_row(words)).collect();
+    assert_eq!(rows.len(), 1, "{address}: {outcome:?}");
+    rows.into_iter().next().expect("it is there")
+}
+
+/// Sent, received, late and lost probes to a target, and its loss.
+fn counts<'a>(outcome: &'a Finished, address: &str) -> (Vec<&'a str>, String) {
+    let words = row(outcome, address);
+    let loss: Vec<_> = words[5..7]
+        .iter()
+        .copied()
+        .take_while(|word| *word == "%" || word.ends_with(|c: char| c.is_ascii_digit()))
+        .collect();
+    (words[1..5].to_vec(), loss.join(" "))
+}
+
+fn last_line(outcome: &Finished) -> &str {
+    outcome.stdout.lines().last().unwrap_or_default()
+}
+
+/// The lines of replies and lost probes.
+fn events(outcome: &Finished) -> Vec<&str> {
+    outcome.stdout.lines().take_while(|line| !line.starts_with("target ")).collect()
+}
+
+#[test]
+fn each_reply_has_a_line_and_each_target_its_figures() {
+    lab::play(|lab| {
+        lab.host("10.0.0.2", Behaviour::after(ms(30)));
+        lab.script(SILENT, vec![Behaviour::default(), Behaviour::silent(), Behaviour::default()]);
+        let args = ["--count=3", "--period=0.1", "--timeout=0.3", "--max-pps=1000"];
+        let outcome = lab.run(&args, format!("{ALIVE} web01\n10.0.0.2\n{SILENT}  old printer # third floor\n"));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        let events = events(&outcome);
+        assert_eq!(events.len(), 8, "{outcome:?}");
+        for seq in 0..3 {
+            let line = format!("64 bytes from web01 ({ALIVE}): icmp_seq={seq} ttl=64 time=");
+            assert_eq!(events.iter().filter(|event| event.starts_with(&line)).count(), 1, "{line}: {outcome:?}");
+        }
+        assert!(events.iter().any(|event| event.starts_with("64 bytes from 10.0.0.2: icmp_seq=0 ttl=64 time=3")));
+        assert!(events.iter().all(|event| !event.contains("printer") || !event.contains("icmp_seq=1")));
+        assert_eq!(counts(&outcome, "10.0.0.2"), (vec!["3", "3", "0", "0"], "0 %".to_owned()));
+        let printer = outcome.stdout.lines().find(|line| line.contains("old printer  "));
+        let printer: Vec<_> = printer.unwrap_or_default().split_whitespace().collect();
+        assert_eq!(printer[..9], [SILENT, "old", "printer", "3", "2", "0", "1", "33.3", "%"], "{outcome:?}");
+        let totals = "3 targets: 3 alive; 9 sent, 1 lost (11.1 %); RTT over all n=8 min/mean/p50/p90/p99/max/stddev ";
+        assert!(last_line(&outcome).starts_with(totals), "{outcome:?}");
+        assert_eq!(lab.seen().len(), 9);
+        assert_eq!(lab.counts().overflowed, 0);
+    });
+}
+
+#[test]
+fn late_duplicate_foreign_and_damaged_replies_are_told_apart() {
+    lab::play(|lab| {
+        lab.script("10.0.0.1", vec![Behaviour::after(ms(300)), Behaviour::default()]);
+        lab.host("10.0.0.2", Behaviour { copies: 3, ..Behaviour::default() });
+        lab.host("10.0.0.3", Behaviour { from: Some("10.0.0.4".parse().expect("an address")), ..Behaviour::default() });
+        lab.host("10.0.0.5", Behaviour::answering(Answer::FlippedByte(23)));
+        lab.host("10.0.0.6", Behaviour::answering(Answer::TruncatedTo(16)));
+        // The run goes on long enough for the late reply.
+        lab.host(SILENT, Behaviour::silent());
+        let args = ["--count=2", "--period=0.05", "--timeout=0.2", "--late=1", "--show-lost", "--max-pps=1000"];
+        let list = "10.0.0.1\n10.0.0.2\n10.0.0.3\n10.0.0.5\n10.0.0.6\n";
+        let held = ["--count=12", "--period=0.05", "--timeout=0.2", "--late=1", "--show-lost", "--max-pps=1000"];
+        let outcome = lab.run(&args, list);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let has = |start: &str, end: &str| {
+            let lines = events(&outcome).into_iter().filter(|line| line.starts_with(start) && line.ends_with(end));
+            lines.count()
+        };
+        assert_eq!(has("64 bytes from 10.0.0.2: icmp_seq=0 ttl=64 time=", " ms (DUP!)"), 2, "{outcome:?}");
+        assert_eq!(has("64 bytes from 10.0.0.4: icmp_seq=1 ttl=64 time=", " ms (for 10.0.0.3)"), 1, "{outcome:?}");
+        let damaged = "64 bytes from 10.0.0.5: icmp_seq=0 ttl=64 (DAMAGED: byte 23 is 0xe8, was sent as 0x17)";
+        assert_eq!(has(damaged, ")"), 1, "{outcome:?}");
+        assert_eq!(has("no answer from 10.0.0.5: icmp_seq=1", "1"), 1, "{outcome:?}");
+        assert_eq!(has("24 bytes from 10.0.0.6: icmp_seq=0", " ms"), 1, "{outcome:?}");
+        assert_eq!(counts(&outcome, "10.0.0.5"), (vec!["2", "0", "0", "2"], "100 %".to_owned()));
+        assert_eq!(row(&outcome, "10.0.0.2")[7], "4", "{outcome:?}");
+        // A reply that comes after its timeout is late, as long as the run goes on.
+        lab.forget();
+        let outcome = lab.run(&held, "10.0.0.1\n");
+        assert_eq!(counts(&outcome, "10.0.0.1"), (vec!["12", "11", "1", "0"], "0 %".to_owned()), "{outcome:?}");
+        assert!(events(&outcome).contains(&"no answer from 10.0.0.1: icmp_seq=0"), "{outcome:?}");
+        let late =
+            |line: &&str| line.starts_with("64 bytes from 10.0.0.1: icmp_seq=0 ") && line.ends_with(" ms (LATE)");
+        assert_eq!(events(&outcome).into_iter().filter(late).count(), 1, "{outcome:?}");
+    });
+}
+
+#[test]
+fn packed_lines_have_address_number_and_milliseconds() {
+    lab::play(|lab| {
+        lab.script(ALIVE, vec![Behaviour { copies: 2, ..Behaviour::default() }, Behaviour::silent()]);
+        let outcome = lab.run(&["--count=2", "--period=0.05", "--timeout=0.1", "--packed", "--unit=s", ALIVE], "");
+        let lines: Vec<Vec<_>> = events(&outcome).iter().map(|line| line.split(' ').collect()).collect();
+        assert_eq!(lines.len(), 3, "{outcome:?}");
+        let is_ms = |text: &str| text.split_once('.').is_some_and(|(_, decimals)| decimals.len() == 3);
+        assert!(lines[0][..2] == [ALIVE, "0"] && is_ms(lines[0][2]), "{outcome:?}");
+        assert!(lines[1][..2] == [ALIVE, "0"] && is_ms(lines[1][2].trim_end_matches('D')), "{outcome:?}");
+        assert!(lines[1][2].ends_with('D'));
+        assert_eq!(lines[2], [ALIVE, "1", "-"]);
+    });
+}
+
+#[test]
+fn every_line_of_the_list_has_its_figures_in_order_and_equal_addresses_are_probed_once() {
+    lab::play(|lab| {
+        let list = "10.0.0.2 b\n10.0.0.1 a\n10.0.0.2 c\nrubbish\n";
+        let outcome = lab.run(&["--count=2", "--period=0.05", "--quiet", "--max-pps=1000"], list);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let labels: Vec<_> = outcome.lines()[1..4].iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        assert_eq!(labels, ["b", "a", "c"], "{outcome:?}");
+        assert_eq!((lab.seen().len(), outcome.lines().len()), (4, 5), "{outcome:?}");
+        assert!(outcome.stderr.contains("line 4: \"rubbish\""), "{outcome:?}");
+        let worst = lab.run(&["--count=1", "--quiet", "--worst=1", "--timeout=0.1", SILENT, ALIVE], "");
+        assert_eq!(worst.lines().len(), 3, "{worst:?}");
+        assert_eq!(lab.run(&["--count=1"], "").code, Some(0), "an empty list is no error");
+    });
+}
+
+#[test]
+fn probes_are_spread_over_the_period_which_the_rate_may_lengthen() {
+    lab::play(|lab| {
+        let targets: Vec<_> = (1..=20).map(|n| format!("10.1.0.{n}")).collect();
+        let outcome = lab.run(&["--count=2", "--period=0.1", "--max-pps=50", "-q"], lab::list(&targets));
+        let warning = "xymonping: 20 targets at 50 packets a second: one probe to each every 0.400 s, not every 0.1 s \
+                       (raise --max-pps)\n";
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), warning), "{outcome:?}");
+        lab.assert_pace(50.0);
+        let order: Vec<_> = lab.seen().iter().map(|seen| seen.dst.to_string()).collect();
+        assert_eq!(order, [targets.as_slice(), targets.as_slice()].concat());
+    });
+}
+
+/// Starts a loop, and waits for its second reply.
+fn looping(lab: &Lab, args: &[&str]) -> Running {
+    lab.forget();
+    let all = [&["--loop", "--period=0.02", "--timeout=0.2", "--max-pps=1000"], args].concat();
+    let mut running = lab.start(lab.command().args(all));
+    running.wait_until(LIMIT, "has not shown a reply", |running| running.stdout_so_far().contains("icmp_seq=1"));
+    running
+}
+
+#[test]
+fn sigint_is_the_planned_end_of_a_loop_and_sigterm_cuts_it_short() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for (signal, code, message) in [
+            (Signal::SIGINT, 0, ""),
+            (Signal::SIGTERM, 4, "xymonping: stopped by SIGTERM: 2 of 2 targets unfinished (the figures end there)\n"),
+        ] {
+            let mut running = looping(lab, &[ALIVE, SILENT]);
+            running.signal(signal);
+            let outcome = running.finish(LIMIT);
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(code), message), "{signal}: {outcome:?}");
+            // What was in flight had its time: nothing is missing.
+            let sent = |address: &str| lab.seen_of(address).len().to_string();
+            assert_eq!(counts(&outcome, ALIVE).0[..2], [sent(ALIVE), sent(ALIVE)], "{outcome:?}");
+            assert_eq!(counts(&outcome, SILENT).0[0], sent(SILENT), "{outcome:?}");
+        }
+        // A second signal ends at once: the probes in flight are in no figure.
+        let args = ["--timeout=30", ALIVE, SILENT];
+        let mut running = looping(lab, &args);
+        running.signal(Signal::SIGINT);
+        std::thread::sleep(ms(50));
+        running.signal(Signal::SIGINT);
+        let outcome = running.finish(ms(20_000));
+        assert_eq!((outcome.code, counts(&outcome, SILENT).0[0]), (Some(0), "0"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_status_signal_prints_the_figures_so_far() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for signal in [Signal::SIGUSR1, Signal::SIGQUIT] {
+            let mut running = looping(lab, &[ALIVE, SILENT]);
+            running.signal(signal);
+            running.wait_until(LIMIT, "has not printed its state", |running| running.stderr_so_far().ends_with('\n'));
+            running.signal(Signal::SIGINT);
+            let outcome = running.finish(LIMIT);
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            assert!(outcome.stderr.starts_with("xymonping: 1/2 answering, "), "{outcome:?}");
+            assert!(outcome.stderr.contains(" lost, RTT "), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_deadline_is_the_planned_end_of_a_loop_and_cuts_a_count_short() {
+    lab::play(|lab| {
+        let outcome = lab.run(&["--loop", "--period=0.02", "--deadline=0.5", ALIVE], "");
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        let outcome = lab.run(&["--count=100000", "--period=0.02", "--deadline=0.5", ALIVE], "");
+        let message = "xymonping: stopped by --deadline: 1 of 1 target unfinished (the figures end there)\n";
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(4), message), "{outcome:?}");
+        assert!(last_line(&outcome).starts_with("1 target: 1 alive; "), "{outcome:?}");
+    });
+}
+
+#[test]
+fn enough_answers_end_a_target_and_enough_targets_the_run() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour { lose: Lose::First(2), ..Behaviour::default() });
+        let args = ["--loop", "--period=0.05", "--timeout=0.1", "--stop-after=2", "--max-pps=1000", ALIVE, SILENT];
+        let outcome = lab.run(&args, "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert_eq!(counts(&outcome, ALIVE).0[1], "2", "{outcome:?}");
+        assert_eq!(counts(&outcome, SILENT).0[1..], ["2", "0", "2"], "{outcome:?}");
+        lab.forget();
+        lab.host(SILENT, Behaviour::silent());
+        let outcome = lab.run(&["--loop", "--reachable=1", ALIVE, SILENT], "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(last_line(&outcome).starts_with("2 targets: 1 alive, 1 unsettled; "), "{outcome:?}");
+    });
+}
+
+#[test]
+fn what_cannot_be_sent_is_never_lost_and_is_a_failure_only_if_it_is_ours() {
+    lab::play(|lab| {
+        // 11.0.0.0/8 has no route: particular to one of four targets.
+        let args = ["--count=2", "--period=0.05", "--show-lost", "--max-pps=1000"];
+        let list = "10.0.0.1\n10.0.0.2\n10.0.0.3\n11.0.0.1\n";
+        let outcome = lab.run(&args, list);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(events(&outcome).contains(&"not sent to 11.0.0.1: icmp_seq=1: Network is unreachable"), "{outcome:?}");
+        assert_eq!(counts(&outcome, "11.0.0.1"), (vec!["0", "0", "0", "0"], String::new()), "{outcome:?}");
+        assert!(outcome.stdout.contains(" 2 not sent: Network is unreachable"), "{outcome:?}");
+        assert!(last_line(&outcome).starts_with("4 targets: 3 alive, 1 unsent (ENETUNREACH); 6 sent, 0 lost (0 %)"));
+        assert!(outcome.stderr.starts_with("xymonping: could not send to 11.0.0.1: "), "{outcome:?}");
+        let outcome = lab.run(&args, "10.0.0.1\n11.0.0.1\n11.0.0.2\n");
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        let message =
+            "xymonping: IPv4 sending failed: Network is unreachable (no probe left to 2 targets, first 11.0.0.1; ";
+        assert!(outcome.stderr.starts_with(message), "{outcome:?}");
+        assert_eq!(counts(&outcome, ALIVE).0, ["2", "2", "0", "0"], "{outcome:?}");
+        let outcome = lab.run(&args, "11.0.0.1\n");
+        assert!(outcome.stderr.starts_with("xymonping: no probe could leave this machine: "), "{outcome:?}");
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+    });
+}
+
+#[test]
+fn the_exit_status_can_tell_what_the_targets_did() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let code = |status: &str, targets: &[&str]| {
+            lab.run(&[&["--count=1", "--timeout=0.2", "-q", status], targets].concat(), "").code
+        };
+        for (status, alive, both, silent) in
+            [("--quiet", 0, 0, 0), ("--exit-status", 0, 1, 1), ("--exit-status=ping", 0, 0, 2)]
+        {
+            let codes = [code(status, &[ALIVE]), code(status, &[ALIVE, SILENT]), code(status, &[SILENT])];
+            assert_eq!(codes, [alive, both, silent].map(Some), "{status}");
+        }
+        // In batch mode as well.
+        let batch = |targets: &[&str]| {
+            lab.run(&[&["--timeout=0.2", "--retries=0", "--exit-status=ping"], targets].concat(), "").code
+        };
+        assert_eq!([batch(&[ALIVE, SILENT]), batch(&[SILENT])], [Some(0), Some(2)]);
+    });
+}
+
+#[test]
+fn values_percentiles_and_units_are_as_asked_for() {
+    lab::play(|lab| {
+        lab.script(ALIVE, vec![Behaviour::after(ms(20)), Behaviour::silent(), Behaviour::after(ms(40))]);
+        let args = ["-C3", "-p100", "--timeout=0.2", "--percentiles=0,50,99.9", "--percentiles-of=sent", "-q", ALIVE];
+        let outcome = lab.run(&args, "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(outcome.lines()[0].contains(" p0 ") && outcome.lines()[0].contains(" p99.9 "), "{outcome:?}");
+        assert_eq!(row(&outcome, ALIVE)[12], "lost", "{outcome:?}");
+        let values: Vec<_> = outcome.lines()[2].split(' ').collect();
+        assert_eq!(
+            (values[..3].join(" "), values[4], values[6]),
+            (format!("RTTs of {ALIVE}:"), "-", "ms"),
+            "{outcome:?}"
+        );
+        let rtt = |text: &str| Duration::from_secs_f64(text.parse::<f64>().expect("a number") / 1000.0);
+        assert!(rtt(values[3]) >= ms(20) && rtt(values[5]) >= ms(40), "{outcome:?}");
+        let outcome = lab.run(&["--count=1", "--unit=auto", "--exact", "--timestamps", ALIVE], "");
+        let line = events(&outcome)[0];
+        let (stamp, rest) = line.split_once(' ').expect("a time");
+        assert!(stamp.len() == 27 && stamp.ends_with('Z') && rest.starts_with("64 bytes from "), "{outcome:?}");
+        assert!(rest.ends_with(" ms") || rest.ends_with(" us"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_report_at_intervals_has_the_figures_since_the_start() {
+    lab::play(|lab| {
+        let mut running = looping(lab, &["--report-every=0.1", ALIVE]);
+        let tables = |running: &Running| running.stdout_so_far().matches("target ").count();
+        running.wait_until(LIMIT, "has not printed three tables", |running| tables(running) >= 3);
+        running.signal(Signal::SIGINT);
+        let outcome = running.finish(LIMIT);
+        let sent: Vec<usize> = outcome
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with(ALIVE))
+            .filter_map(|line| line.split_whitespace().nth(1)?.parse().ok())
+            .collect();
+        assert!(sent.len() >= 4 && sent.is_sorted() && sent[0] > 0, "{sent:?}");
+    });
+}
+
+#[test]
+fn a_reader_that_goes_ends_the_run() {
+    lab::play(|lab| {
+        let (reader, writer) = lab::pipe();
+        let mut command = lab.command();
+        command.args(["--loop", "--period=0.02", ALIVE]).stdin(std::process::Stdio::null());
+        let running = lab.start_as_is(command.stdout(writer).stderr(std::process::Stdio::piped()));
+        drop((command, reader));
+        let outcome = running.finish(LIMIT);
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert!(outcome.stderr.starts_with("xymonping: writing results: Broken pipe"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn the_bell_sounds_when_a_probe_is_missed() {
+    lab::play(|lab| {
+        lab.script(ALIVE, vec![Behaviour::default(), Behaviour::silent(), Behaviour::default()]);
+        let bells = |when: &str| {
+            lab.forget();
+            let outcome = lab.run(&["--count=4", "--period=0.1", "--timeout=0.2", when, ALIVE], "");
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            outcome.stdout.matches('\x07').count()
+        };
+        assert_eq!([bells("--bell=missed"), bells("--bell=received")], [1, 3]);
+    });
+}
