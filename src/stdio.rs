@@ -143,12 +143,11 @@ impl<'a, D: AsFd> Stream<'a, D> {
         let mut awaited = [descriptor, PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         loop {
             // SIGALRM arrives once, and may already have been read.
-            if signals.time_is_over() {
-                return Err(io::Error::other(Interrupted(Event::Alarm)));
-            }
+            let is_over = signals.time_is_over();
             let remaining = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let remaining = if is_over { Some(Duration::ZERO) } else { remaining };
             match poll(&mut awaited, remaining.map_or(PollTimeout::NONE, poll_timeout)) {
-                Ok(0) if remaining.is_some_and(|remaining| remaining.is_zero()) => {
+                Ok(0) if !is_over && remaining.is_some_and(|remaining| remaining.is_zero()) => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
                 Ok(_) | Err(Errno::EINTR) => {}
@@ -156,8 +155,13 @@ impl<'a, D: AsFd> Stream<'a, D> {
             }
             let is_ready = awaited[0].any() == Some(true);
             // When reading, check signals first: input may be endless. When writing, finish: the
-            // first signal already asked for these results. Only the deadline stops writing too.
-            let event = if is_ready && ready == PollFlags::POLLOUT { None } else { signals.poll() };
+            // first signal already asked for these results. Only the deadline stops writing too, but
+            // not if the machine was so busy that it has passed: what is read is written at once.
+            let event = match is_ready && ready == PollFlags::POLLOUT {
+                true => None,
+                false if is_over => Some(Event::Alarm),
+                false => signals.poll(),
+            };
             match event {
                 None if is_ready => return Ok(()),
                 None => {}

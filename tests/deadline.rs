@@ -81,6 +81,23 @@ fn only_targets_with_a_result_have_a_line() {
 }
 
 #[test]
+fn results_that_come_too_late_are_written_where_they_are_read() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let mut running = lab.start(lab.command().args([ALIVE, SILENT, "--timeout=100", "--deadline=1"]));
+        running.wait_until(LIMIT, "has not been answered", |_| lab.seen().len() == 2 && lab.counts().answers == 1);
+        // On a busy machine it may get no processor until the time is over.
+        running.signal(Signal::SIGSTOP);
+        std::thread::sleep(ms(1200));
+        running.signal(Signal::SIGCONT);
+        let outcome = running.finish(LIMIT);
+        let message = "deadline reached with 1 of 2 targets unfinished (1 without a line)";
+        is_cut(&outcome, Duration::from_secs(1), message);
+        assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
+    });
+}
+
+#[test]
 fn a_run_that_ends_before_is_like_any_other() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());

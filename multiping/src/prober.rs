@@ -122,8 +122,8 @@ pub struct Prober<S> {
     receive_errors: PerFamily<ReceiveErrors>,
     /// When losses last lowered the rate, and when it recovers.
     slowed: Option<(Instant, Instant)>,
-    /// While our own queue drains, nothing is sent, but not longer than this.
-    drains_until: Option<Instant>,
+    /// While the queue of this interface drains, nothing is sent, but not longer than this.
+    drains_until: Option<(u32, Instant)>,
     /// Whether a probe was sent to another machine.
     sent_outward: bool,
     /// The sources of the first damaged replies.
@@ -400,7 +400,7 @@ impl<S: Strategy> Prober<S> {
 
     /// While our own queue drains: when to look at it again.
     fn drain_look(&self, now: Instant) -> Option<Instant> {
-        let end = self.drains_until.filter(|&end| now < end && self.paths.is_queued())?;
+        let (_, end) = self.drains_until.filter(|&(index, end)| now < end && self.paths.is_queued(index))?;
         Some(end.min(now + LOOK_INTERVAL))
     }
 

@@ -16,13 +16,17 @@ const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// The least time between two looks, in multiples of what a look takes.
 const MIN_LOOK_PAUSE: u32 = 20;
 
+/// The most time between two looks: the kernel may once hold a look up for seconds, while others
+/// change its interfaces.
+const MAX_LOOK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Why the silence of a probe proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Excuse {
     /// Its route has gone, or the link that it leads over lost its carrier.
     Link,
-    /// Packets have waited in the queue of its interface ever since.
-    Queue,
+    /// Packets have waited ever since in the queue of this interface, which it leads over.
+    Queue(u32),
     /// No reference has answered since.
     Reference,
 }
@@ -60,7 +64,8 @@ impl Paths {
     pub(super) fn wants_look(&self, expiring: bool, now: Instant) -> bool {
         let interval = if expiring { MIN_LOOK_INTERVAL } else { LOOK_INTERVAL };
         // Where there are a thousand interfaces, a look takes milliseconds.
-        let interval = interval.max(self.look_cost * MIN_LOOK_PAUSE);
+        let pause = self.look_cost.saturating_mul(MIN_LOOK_PAUSE).min(MAX_LOOK_PAUSE);
+        let interval = interval.max(pause);
         self.looked_at.is_none_or(|looked| now.saturating_duration_since(looked) >= interval)
     }
 
@@ -113,15 +118,15 @@ impl Paths {
         let blame = self.links.blame(&route, sent);
         let leads_over = |index| route.hops().any(|hop| self.links.leads_over(&route, hop, index));
         let mut queued = self.backlogs.iter().filter(|backlog| backlog.was_queued(sent));
-        if blame < Blame::Likely && queued.any(|backlog| leads_over(backlog.index)) {
-            return Some((Excuse::Queue, Blame::Likely));
+        match queued.find(|backlog| leads_over(backlog.index)) {
+            Some(backlog) if blame < Blame::Likely => Some((Excuse::Queue(backlog.index), Blame::Likely)),
+            _ => (blame > Blame::No).then_some((Excuse::Link, blame)),
         }
-        (blame > Blame::No).then_some((Excuse::Link, blame))
     }
 
-    /// Whether packets wait in a queue, as of the last look.
-    pub(super) fn is_queued(&self) -> bool {
-        self.backlogs.iter().any(|backlog| backlog.busy_at > backlog.empty_at)
+    /// Whether packets wait in the queue of this interface, as of the last look.
+    pub(super) fn is_queued(&self, index: u32) -> bool {
+        self.backlogs.iter().any(|backlog| backlog.index == index && backlog.busy_at > backlog.empty_at)
     }
 
     /// Whether a reply to a probe sent at `sent` may have waited in a queue of ours.
@@ -137,7 +142,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    const QUEUED: Option<(Excuse, Blame)> = Some((Excuse::Queue, Blame::Likely));
+    const QUEUED: Option<(Excuse, Blame)> = Some((Excuse::Queue(2), Blame::Likely));
 
     fn paths(interfaces: &[Interface], now: Instant) -> Paths {
         let mut paths = Paths::default();
@@ -147,6 +152,19 @@ mod tests {
 
     fn over(index: u32) -> Option<Route> {
         Some(Route::over(index))
+    }
+
+    #[test]
+    fn looks_that_take_long_are_rarer_but_do_not_end() {
+        let start = Instant::now();
+        let mut paths = Paths::default();
+        for (cost, expiring, pause) in
+            [(0, true, 1), (0, false, 100), (2, true, 40), (20, false, 400), (7000, true, 1000)]
+        {
+            paths.handle_looked(start, cost * MS);
+            let wants = [pause - 1, pause].map(|ms| paths.wants_look(expiring, start + ms * MS));
+            assert_eq!(wants, [false, true], "{cost}");
+        }
     }
 
     #[test]
@@ -181,6 +199,8 @@ mod tests {
         paths.handle_queue(2, 0, start + 40 * MS);
         assert_eq!(paths.excuse(start + 5 * MS, || over(2)), None);
         assert!(!paths.was_queued(start + 5 * MS));
+        paths.handle_queue(3, 5, start + 50 * MS);
+        assert_eq!([2, 3].map(|index| paths.is_queued(index)), [false, true]);
     }
 
     #[test]

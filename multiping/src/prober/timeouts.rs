@@ -23,17 +23,21 @@ impl<S: Strategy> Prober<S> {
             self.pacer.recover(now);
         }
         let last_excuse = Cell::new(None);
-        let queue_refunds = self.counts.queue_refunds;
+        let mut full_queue = None;
         let counts = &mut self.counts;
         let mut on_end = |timed_out: TimedOut| {
             counts.timeouts += 1;
+            let is_excused = timed_out.timeout.is_excused();
             let refunds = match last_excuse.get() {
                 None => &mut counts.overflow_refunds,
                 Some(Excuse::Link) => &mut counts.link_refunds,
-                Some(Excuse::Queue) => &mut counts.queue_refunds,
+                Some(Excuse::Queue(index)) => {
+                    full_queue = full_queue.or(is_excused.then_some(index));
+                    &mut counts.queue_refunds
+                }
                 Some(Excuse::Reference) => &mut counts.reference_refunds,
             };
-            *refunds += u64::from(timed_out.timeout.is_excused());
+            *refunds += u64::from(is_excused);
             on_timeout(timed_out);
         };
         // An error is no silence: only the loss of the link excuses it, over which this machine may
@@ -61,9 +65,9 @@ impl<S: Strategy> Prober<S> {
         if self.counts.timeouts > 0 {
             self.slow_start = SlowStart::Over;
         }
-        if self.counts.queue_refunds > queue_refunds {
+        if let Some(index) = full_queue {
             // What is sent now would only wait as well.
-            self.drains_until = Some(now + MAX_DRAIN);
+            self.drains_until = Some((index, now + MAX_DRAIN));
             self.slow_down(now, QUEUE_RECOVERY_TIME);
         }
     }
