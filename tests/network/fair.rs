@@ -109,6 +109,29 @@ fn two_forbidden_hosts_are_unreachable_anywhere_in_the_list() {
 }
 
 #[test]
+fn hosts_that_are_banned_in_mid_run_do_not_spoil_the_others() {
+    lab::play(|lab| {
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let all = [hosts(1, 10), hosts(2, 2)].concat();
+        // The rule forbids the two; both and one that is alive.
+        for (banned, code) in [("10.2.0.0/16", 0), ("10.0.0.0/8", 4)] {
+            lab.forget();
+            let mut running = lab.start(lab.command().args(["--timeout=0.7", "--retries=1", "--max-pps=1000"]));
+            running.feed(list(&all));
+            running.close_stdin();
+            running.wait_until(LIMIT, "all probes", |_| lab.seen().len() >= 12);
+            lab.ip(&["rule", "add", "to", banned, "prohibit"]);
+            let outcome = running.finish(LIMIT);
+            let lines = if code == 0 { 12 } else { 10 };
+            assert_eq!((outcome.code, outcome.lines().len()), (Some(code), lines), "{outcome:?}");
+            assert_all(&outcome, &all[..10], true);
+            assert_all(&outcome, &all[10..lines], false);
+            lab.ip(&["rule", "del", "to", banned, "prohibit"]);
+        }
+    });
+}
+
+#[test]
 fn without_a_carrier_no_host_is_unreachable_though_another_interface_is_up() {
     lab::play(|lab| {
         another_interface(lab);

@@ -93,6 +93,8 @@ pub struct Diagnosis {
 const MAX_WITNESSES: usize = 8;
 
 /// Error numbers of Linux.
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
 const ENETDOWN: i32 = 100;
 const ENETUNREACH: i32 = 101;
 
@@ -102,6 +104,8 @@ struct Refused {
     all: usize,
     no_way_out: usize,
     were_sent: usize,
+    /// Those of them that a rule forbids now, as that of a firewall which bans a host.
+    were_banned: usize,
     no_buffers: usize,
 }
 
@@ -124,6 +128,7 @@ impl Diagnosis {
         let mut diagnosis = Diagnosis { no_reference: prober.no_reference_answered(), ..Diagnosis::default() };
         let mut refused: PerFamily<Refused> = PerFamily::default();
         let mut total: PerFamily<usize> = PerFamily::default();
+        let mut alive: PerFamily<usize> = PerFamily::default();
         for (target, address, verdict) in known.verdicts() {
             total[address.family()] += usize::from(is_remote(address));
             match verdict {
@@ -140,9 +145,17 @@ impl Diagnosis {
                     refused.no_way_out += usize::from(matches!(errno, ENETDOWN | ENETUNREACH));
                     refused.no_buffers += usize::from(no_buffers);
                     refused.were_sent += usize::from(was_sent);
+                    refused.were_banned += usize::from(was_sent && matches!(errno, EPERM | EACCES));
                     diagnosis.add_refusal(address, errno);
                 }
-                Verdict::Alive(_) | Verdict::Unsettled => {}
+                Verdict::Alive(_) => alive[address.family()] += usize::from(is_remote(address)),
+                Verdict::Unsettled => {}
+            }
+        }
+        for family in Family::BOTH {
+            if alive[family] > 0 {
+                // Whether a rule forbids others as well, one of those shows that are alive.
+                refused[family].were_sent -= refused[family].were_banned;
             }
         }
         diagnosis.fault = faults(refused, total, has_global_ipv6);
@@ -159,9 +172,9 @@ impl Diagnosis {
     }
 
     /// Where refusals look particular to targets of `family`: targets of it that are alive, from
-    /// all parts of the list. If one of these cannot be sent to any more either, the refusals
-    /// are this machine's fault, however few targets were left when it began: see
-    /// [`Self::mark_lost`].
+    /// all parts of the list, and last the one whose address is most like that of the first
+    /// refused one. If one of these cannot be sent to any more either, the refusals are this
+    /// machine's fault, however few targets were left when it began: see [`Self::mark_lost`].
     pub fn witnesses(
         &self,
         known: &impl Verdicts,
@@ -175,8 +188,13 @@ impl Diagnosis {
             let alive = known.verdicts().filter(|(.., verdict)| matches!(verdict, Verdict::Alive(_)));
             alive.map(|(_, address, _)| address).filter(|&address| address.family() == family && is_remote(address))
         };
-        let step = alive().count().div_ceil(MAX_WITNESSES).max(1);
-        alive().step_by(step).collect()
+        let step = alive().count().div_ceil(MAX_WITNESSES - 1).max(1);
+        let mut witnesses: Vec<Address> = alive().step_by(step).collect();
+        let forbidden = self.refusals_of(family).find(|refusals| !refusals.is_no_way_out());
+        if let Some(first) = forbidden.or_else(|| self.refusals_of(family).next()).map(|refusals| refusals.first) {
+            witnesses.extend(alive().min_by_key(|&address| distance(address, first)));
+        }
+        witnesses
     }
 
     /// Takes the refusals of `family`, which looked particular, for this machine's fault.
@@ -218,6 +236,15 @@ impl Diagnosis {
             answered.first.get_or_insert(address);
         }
     }
+}
+
+/// How far apart two addresses of a family are: the less, the more bits of their prefixes agree.
+fn distance(one: Address, other: Address) -> u128 {
+    let bits = |address: Address| match address {
+        Address::V4(ip) => ip.to_bits().into(),
+        Address::V6(ip, _) => ip.to_bits(),
+    };
+    bits(one) ^ bits(other)
 }
 
 /// Whether refusals are this machine's fault, by family.

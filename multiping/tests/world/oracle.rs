@@ -345,8 +345,9 @@ impl<'a> Oracle<'a> {
     }
 
     /// Targets that were refused until the end are this machine's fault if they are most of the
-    /// list or of their family, if a quarter of the family had no way out, if two had been sent
-    /// to before, for lack of buffers, or if one that is alive is refused as well at the end.
+    /// list or of their family, if a quarter of the family had no way out, if two had been sent to
+    /// before (and no rule forbids them beside some that are alive), for lack of buffers, or if one
+    /// that is alive is refused as well at the end.
     fn judge_faults(&self) {
         let refused = |wanted: &dyn Fn(Family, i32, bool, bool) -> bool| {
             let verdicts = self.log.targets.iter().zip(&self.log.verdicts);
@@ -359,6 +360,10 @@ impl<'a> Oracle<'a> {
             counts.count()
         };
         let all = self.log.targets.len();
+        let is_alive = |family| {
+            let mut verdicts = self.log.targets.iter().zip(&self.log.verdicts);
+            verdicts.any(|(address, verdict)| address.family() == family && matches!(verdict, Verdict::Alive(_)))
+        };
         for family in Family::BOTH {
             let of_family = self.log.targets.iter().filter(|address| address.family() == family).count();
             let here = refused(&|of, _, _, _| of == family);
@@ -366,7 +371,7 @@ impl<'a> Oracle<'a> {
             let fault = here > 0
                 && (self.sent().next().is_none()
                     || refused(&|of, _, no_buffers, _| of == family && no_buffers) > 0
-                    || refused(&|_, _, _, was_sent| was_sent) > 1
+                    || refused(&|of, errno, _, was_sent| was_sent && !(is_alive(of) && [1, 13].contains(&errno))) > 1
                     || refused(&|_, _, _, _| true) * 2 > all
                     || of_family > 1 && here * 2 > of_family
                     || no_way_out > 1 && no_way_out * 4 >= of_family

@@ -348,6 +348,32 @@ fn a_refused_send_is_no_attempt() {
 }
 
 #[test]
+fn hosts_that_are_banned_in_mid_run_are_particular() {
+    let plan = at_rate(50.0).with_timeout(700 * MILLI).unwrap().with_retries(2);
+    let alive = Host { is_near: true, ..Host::alive(MILLI) };
+    let mut list = hosts(42, &alive);
+    list[40..].iter_mut().for_each(|(_, host)| *host = Host::SILENT);
+    let mut ban = world(plan, list);
+    ban.outages = vec![Outage { time: 1200 * MILLI..1000 * SECOND, family: None, errno: EPERM }];
+    let banned = Verdict::Refused { errno: EPERM, no_buffers: false, was_sent: true };
+    let log = run(&ban);
+    assert!(count(&log, banned) == 2 && no_fault(&log));
+    // The rule forbids others as well that are alive.
+    ban.list[20..40].iter_mut().for_each(|(_, host)| host.is_near = false);
+    let log = run(&ban);
+    assert_eq!((count(&log, banned), log.faults.v4), (2, Some(Fault::Lost)));
+    // It is no rule but the loss of a route.
+    ban.list[20..40].iter_mut().for_each(|(_, host)| host.is_near = true);
+    ban.outages[0].errno = ENETUNREACH;
+    assert_eq!(run(&ban).faults.v4, Some(Fault::Lost));
+    // No host is alive that could show it.
+    ban.outages[0].errno = EPERM;
+    ban.list = hosts(10, &Host { is_near: true, ..Host::SILENT });
+    ban.list[8..].iter_mut().for_each(|(_, host)| host.is_near = false);
+    assert_eq!(run(&ban).faults.v4, Some(Fault::Lost));
+}
+
+#[test]
 fn refusals_between_attempts_use_up_no_chance() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap();
     let mut between = world(plan, hosts(20, &Host { lost_first: 1, ..Host::alive(MILLI) }));
