@@ -122,6 +122,8 @@ pub struct Options {
     pub references: Vec<OsString>,
     /// The interface to send and receive on.
     pub interface: Option<String>,
+    /// The interface for multicast probes, by name or number, or an address of it; as typed.
+    pub multicast_interface: Option<String>,
     /// How long the process may take.
     pub deadline: Option<Duration>,
     /// Where the addresses come from.

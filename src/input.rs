@@ -49,6 +49,22 @@ fn source_address(source: &Source) -> Result<Address, Error> {
     }
 }
 
+/// Finds the interface that `--multicast-interface` refers to.
+pub fn find_multicast_interface(options: &mut Options) -> Result<(), Error> {
+    let Some(name) = &options.multicast_interface else { return Ok(()) };
+    let index = match name.parse() {
+        Ok(ip) => net::interface_with(ip),
+        Err(_) => net::interface(name),
+    };
+    let unknown = || Error::BadValue {
+        option: "--multicast-interface".to_owned(),
+        value: name.as_bytes().into(),
+        expected: "an interface, or an address of this machine",
+    };
+    options.packet.set_multicast_interface(index.ok_or_else(unknown)?);
+    Ok(())
+}
+
 /// The addresses that may not be targets: none, if the caller may probe broadcast addresses.
 fn broadcasts(limits: &Limits) -> Vec<Ipv4Addr> {
     if limits.allow_multicast_and_broadcast { Vec::new() } else { net::broadcasts() }
@@ -98,6 +114,12 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
     }
     let mut list = parser.finish()?;
     notes.remarks = mem::take(&mut list.remarks);
+    let packet = &options.packet;
+    let wants_groups =
+        packet.multicast_ttl().is_some() || packet.multicast_interface().is_some() || packet.no_multicast_loop();
+    if wants_groups && !list.addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
+        return Err(Error::BadUsage("no target is a multicast address, as --multicast-* needs".to_owned()));
+    }
     Ok(list)
 }
 

@@ -77,7 +77,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 2. Parse the command line, unprivileged.
     let command_line = cli::parse(invocation.arguments, limits);
     notes.awaits_list = command_line.awaits_list;
-    let options = match command_line.request {
+    let mut options = match command_line.request {
         Ok(Request::Run(options)) => *options,
         other => {
             suspended.drop()?;
@@ -106,6 +106,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         notes.deadline = Some(start + time);
         signals.set_alarm(time.saturating_sub(run::now() - start))?;
     }
+    input::find_multicast_interface(&mut options)?;
     let secret = RandomState::new();
     let ident = secret.build_hasher().finish() as u16;
     let link = sockets.and_then(|sockets| Link::new(sockets, ident, &options.packet));

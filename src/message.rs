@@ -231,6 +231,10 @@ impl From<multiping::Error> for Error {
                     SocketOption::Interface => "--interface",
                     SocketOption::Ttl => "--ttl",
                     SocketOption::Tos => "--tos",
+                    SocketOption::DontRoute => "--dont-route",
+                    SocketOption::MulticastTtl => "--multicast-ttl",
+                    SocketOption::MulticastInterface => "--multicast-interface",
+                    SocketOption::MulticastLoop => "--no-multicast-loop",
                     SocketOption::DontFragment => "--dont-fragment",
                     _ => "socket options",
                 };

@@ -84,6 +84,9 @@ const AAAA: u16 = 28;
 /// What the server does with a question.
 enum Reply {
     Data(Vec<u8>),
+    /// The name has no such data.
+    Empty,
+    /// There is no such name.
     Unknown,
     None,
 }
@@ -157,6 +160,7 @@ fn response(query: &[u8], kind: u16, reply: &Reply) -> Vec<u8> {
     let mut message = query[..end].to_vec();
     let (code, answers) = match reply {
         Reply::Data(_) => (0x80, 1),
+        Reply::Empty => (0x80, 0),
         _ => (0x83, 0),
     };
     message[2..12].copy_from_slice(&[0x81, code, 0, 1, 0, answers, 0, 0, 0, 0]);
@@ -181,6 +185,7 @@ fn zone(asked: &str, kind: u16) -> Reply {
             Reply::Data([[0xfd, 0], [0, 0], [0, 0], [0, 0], [0, 0], [0, 0], [0, 0], [0, 4]].concat())
         }
         ("loop.example", A) => Reply::Data(vec![0, 0, 0, 0]),
+        ("only4.example" | "loop.example", _) => Reply::Empty,
         ("9.0.0.10.in-addr.arpa", PTR) => Reply::Data(name("gw.example")),
         ("10.0.0.10.in-addr.arpa", PTR) => Reply::Data(name("\x1b[2J.example")),
         _ => Reply::Unknown,
@@ -193,7 +198,7 @@ fn zone(asked: &str, kind: u16) -> Reply {
 fn names_are_targets_in_the_order_of_the_list() {
     lab::play(|lab| {
         let (etc, server) = (Etc::new("order"), Server::start(lab, |name, kind, _| zone(name, kind)));
-        let list = "10.0.0.3\nweb01 the label\nonly4.example\n  twin\r\n10.0.0.1\n# web01\nwEB01.Example\n";
+        let list = "10.0.0.3\nweb01 the label\nonly4.example\n  twin\r\n10.0.0.1\n# web01\nweb01.example\n";
         let outcome = run(lab, &etc, &["--resolve"], list);
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
         let expected = [
@@ -202,7 +207,7 @@ fn names_are_targets_in_the_order_of_the_list() {
             "only4.example (10.0.0.4) is alive",
             "twin (10.0.0.1) is alive",
             "10.0.0.1 is alive",
-            "wEB01.Example (10.0.0.1) is alive",
+            "web01.example (10.0.0.1) is alive",
         ];
         assert_eq!(lines(&outcome), expected);
         assert_eq!(lab.seen().len(), 3, "equal addresses are one target");
@@ -283,7 +288,7 @@ fn names_are_looked_up_at_the_same_time() {
         let server = Server::start(lab, |_, kind, asked| match kind {
             _ if asked.len() < NAMES => Reply::None,
             A => Reply::Data(vec![10, 0, 0, 5]),
-            _ => Reply::Unknown,
+            _ => Reply::Empty,
         });
         let list: String = (0..NAMES).map(|number| format!("host{number}.example\n")).collect();
         let outcome = run(lab, &etc, &["--resolve"], &list);

@@ -71,6 +71,14 @@ pub enum SocketOption {
     DontFragment,
     /// The firewall mark.
     Mark,
+    /// Whether packets pass by the routing tables.
+    DontRoute,
+    /// Time To Live, or Hop Limit, of multicast packets.
+    MulticastTtl,
+    /// The interface of multicast packets.
+    MulticastInterface,
+    /// Whether multicast packets are received on this machine.
+    MulticastLoop,
 }
 
 impl Display for SocketOption {
@@ -81,6 +89,10 @@ impl Display for SocketOption {
             SocketOption::Tos => "TOS",
             SocketOption::DontFragment => "Don't Fragment",
             SocketOption::Mark => "firewall mark",
+            SocketOption::DontRoute => "Don't Route",
+            SocketOption::MulticastTtl => "multicast TTL",
+            SocketOption::MulticastInterface => "multicast interface",
+            SocketOption::MulticastLoop => "multicast loop",
         })
     }
 }

@@ -249,12 +249,26 @@ pub struct PacketOptions {
     ttl: Option<u8>,
     tos: Option<u8>,
     dont_fragment: bool,
+    dont_route: bool,
+    multicast_ttl: Option<u8>,
+    multicast_interface: Option<u32>,
+    no_multicast_loop: bool,
 }
 
 impl Default for PacketOptions {
     /// What the original and ping(8) send.
     fn default() -> Self {
-        PacketOptions { size: 56, pattern: Vec::new(), ttl: None, tos: None, dont_fragment: false }
+        PacketOptions {
+            size: 56,
+            pattern: Vec::new(),
+            ttl: None,
+            tos: None,
+            dont_fragment: false,
+            dont_route: false,
+            multicast_ttl: None,
+            multicast_interface: None,
+            no_multicast_loop: false,
+        }
     }
 }
 
@@ -308,6 +322,28 @@ impl PacketOptions {
         self.dont_fragment = dont_fragment;
     }
 
+    /// Whether packets pass by the routing tables, so that only neighbours can be reached (socket(7),
+    /// SO_DONTROUTE). Default: no.
+    pub fn set_dont_route(&mut self, dont_route: bool) {
+        self.dont_route = dont_route;
+    }
+
+    /// Time To Live, or Hop Limit, of probes to multicast groups. Default: the system's, which is 1.
+    pub fn set_multicast_ttl(&mut self, ttl: u8) {
+        self.multicast_ttl = Some(ttl);
+    }
+
+    /// The index of the interface that probes to multicast groups leave by. Default: that of the
+    /// route.
+    pub fn set_multicast_interface(&mut self, index: u32) {
+        self.multicast_interface = Some(index);
+    }
+
+    /// Whether probes to multicast groups are kept from members on this machine. Default: no.
+    pub fn set_no_multicast_loop(&mut self, no_multicast_loop: bool) {
+        self.no_multicast_loop = no_multicast_loop;
+    }
+
     /// See [`PacketOptions::set_size`].
     pub fn size(&self) -> usize {
         self.size
@@ -340,6 +376,26 @@ impl PacketOptions {
     /// See [`PacketOptions::set_dont_fragment`].
     pub fn dont_fragment(&self) -> bool {
         self.dont_fragment
+    }
+
+    /// See [`PacketOptions::set_dont_route`].
+    pub fn dont_route(&self) -> bool {
+        self.dont_route
+    }
+
+    /// See [`PacketOptions::set_multicast_ttl`].
+    pub fn multicast_ttl(&self) -> Option<u8> {
+        self.multicast_ttl
+    }
+
+    /// See [`PacketOptions::set_multicast_interface`].
+    pub fn multicast_interface(&self) -> Option<u32> {
+        self.multicast_interface
+    }
+
+    /// See [`PacketOptions::set_no_multicast_loop`].
+    pub fn no_multicast_loop(&self) -> bool {
+        self.no_multicast_loop
     }
 }
 

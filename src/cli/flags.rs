@@ -6,6 +6,8 @@
 //! refused if they ask for another kind of output. Their values are consumed all the same, so that
 //! none is taken for an address.
 
+mod names;
+mod packet;
 mod statistics;
 
 use std::ffi::OsStr;
@@ -216,6 +218,10 @@ pub const FLAGS: &[Flag] = &[
         default: None,
         apply: Apply::Switch(|options| options.packet.set_dont_fragment(true)),
     },
+    packet::DONT_ROUTE,
+    packet::MULTICAST_TTL,
+    packet::MULTICAST_INTERFACE,
+    packet::NO_MULTICAST_LOOP,
     Flag {
         long: Some("ipv4"),
         short: Some('4'),
@@ -273,45 +279,10 @@ pub const FLAGS: &[Flag] = &[
         default: None,
         apply: Apply::Switch(|options| options.list_errors = true),
     },
-    Flag {
-        long: Some("resolve"),
-        short: None,
-        value: Value::None,
-        help: "accept host names in place of addresses",
-        default: None,
-        apply: Apply::Switch(|options| options.names.resolve = true),
-    },
-    Flag {
-        long: Some("prefer"),
-        short: None,
-        value: Value::Required("FAMILY", Hint::Text),
-        help: "of a name with both, probe the ipv4 or the ipv6 address",
-        default: None,
-        apply: Apply::Set(|options, value| {
-            options.names.prefer = match value.to_str() {
-                Some("ipv4") => Some(Family::V4),
-                Some("ipv6") => Some(Family::V6),
-                _ => return Err(ValueError::Invalid("ipv4 or ipv6")),
-            };
-            Ok(())
-        }),
-    },
-    Flag {
-        long: Some("all-addresses"),
-        short: None,
-        value: Value::None,
-        help: "probe every address of a name",
-        default: None,
-        apply: Apply::Switch(|options| options.names.all_addresses = true),
-    },
-    Flag {
-        long: Some("names"),
-        short: None,
-        value: Value::None,
-        help: "print the names of addresses as well",
-        default: None,
-        apply: Apply::Switch(|options| options.names.reverse = true),
-    },
+    names::RESOLVE,
+    names::PREFER,
+    names::ALL_ADDRESSES,
+    names::NAMES,
     Flag {
         long: Some("exit-status"),
         short: None,

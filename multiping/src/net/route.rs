@@ -234,6 +234,12 @@ pub fn interface(zone: &str) -> Option<u32> {
     })
 }
 
+/// The index of the interface that has this address, if there is one.
+pub fn interface_with(ip: IpAddr) -> Option<u32> {
+    let found = interfaces().find(|interface| ip_of(interface) == Some(ip))?;
+    if_nametoindex(&*found.interface_name).ok()
+}
+
 fn ip_of(interface: &InterfaceAddress) -> Option<IpAddr> {
     let address = interface.address?;
     let v6 = || Some(address.as_sockaddr_in6()?.ip().into());

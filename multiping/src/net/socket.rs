@@ -20,7 +20,7 @@ use crate::address::{Address, Family};
 use crate::error::{Error, SocketOption};
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
-use crate::net::{Received, filter};
+use crate::net::{Received, filter, multicast};
 use crate::plan::{IcmpErrors, PacketOptions};
 use crate::prober::MAX_BATCH;
 use crate::wire::{self, HEADER, Malformed, Message};
@@ -226,6 +226,11 @@ impl FamilySocket {
             };
             set.map_err(failed(SocketOption::Tos))?;
         }
+        if options.dont_route() {
+            let set = setsockopt(socket, sockopt::DontRoute, &true);
+            set.map_err(|errno| failed(SocketOption::DontRoute)(errno.into()))?;
+        }
+        multicast::configure(socket, self.family, options)?;
         // IP_PMTUDISC_PROBE sets Don't Fragment and ignores the path MTU that the kernel has learnt
         // from ICMP errors, so that each probe tries the path; only the interface's MTU limits it.
         // A probe of the default size fits every link, and with Don't Fragment the kernel need not

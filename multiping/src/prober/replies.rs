@@ -85,7 +85,8 @@ impl<S: Strategy> Prober<S> {
         if let Some(byte) = self.altered(reply.data) {
             return ReplyKind::Altered { target, attempt, byte };
         }
-        if self.check_source && !address.is_source(from) {
+        // The members of a group answer with their own addresses.
+        if self.check_source && !address.is_source(from) && !address.ip().is_multicast() {
             self.record_invalid(target, Invalid::OtherSource);
             return ReplyKind::Stray;
         }

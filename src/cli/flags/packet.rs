@@ -1,0 +1,46 @@
+//! The rows of the options that say how packets are sent: by which routes, and to which groups.
+
+use crate::cli::Options;
+use crate::cli::flag::{Apply, Flag, Hint, Value};
+use crate::cli::flags::NUMBER;
+use crate::cli::value::{ValueError, parse_u8};
+
+const fn row(long: &'static str, value: Value, help: &'static str, apply: Apply) -> Flag {
+    Flag { long: Some(long), short: None, value, help, default: None, apply }
+}
+
+const fn switch(long: &'static str, help: &'static str, set: fn(&mut Options)) -> Flag {
+    row(long, Value::None, help, Apply::Switch(set))
+}
+
+pub(super) const DONT_ROUTE: Flag =
+    switch("dont-route", "send to neighbours only, past the routing tables", |options| {
+        options.packet.set_dont_route(true);
+    });
+
+pub(super) const MULTICAST_TTL: Flag = row(
+    "multicast-ttl",
+    NUMBER,
+    "Time To Live, or Hop Limit, of probes to groups",
+    Apply::Set(|options, value| {
+        options.packet.set_multicast_ttl(parse_u8(value, 0..=255, "a whole number from 0 to 255")?);
+        Ok(())
+    }),
+);
+
+pub(super) const MULTICAST_INTERFACE: Flag = row(
+    "multicast-interface",
+    Value::Required("INTERFACE", Hint::Interface),
+    "send probes to groups from this interface, or the one with this address",
+    Apply::Set(|options, value| {
+        let name = value.to_str().filter(|name| !name.is_empty());
+        let name = name.ok_or(ValueError::Invalid("an interface, or an address of this machine"))?;
+        options.multicast_interface = Some(name.to_owned());
+        Ok(())
+    }),
+);
+
+pub(super) const NO_MULTICAST_LOOP: Flag =
+    switch("no-multicast-loop", "keep probes to groups from this machine itself", |options| {
+        options.packet.set_no_multicast_loop(true);
+    });
