@@ -4,10 +4,13 @@
 //! silence (exit code 4 with a reason), a duplicate counts for nothing, and a run that is stopped
 //! calls no target unreachable that is not settled.
 
+mod clock;
+mod failure;
 mod generate;
 mod numeric;
 mod once;
 mod output;
+mod rounds;
 mod targets;
 mod words;
 
@@ -17,106 +20,44 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::mem;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, PerFamily};
+use multiping::alloc::try_filled;
 use multiping::net::{self, Link};
 use multiping::plan::{IcmpErrors, PacketOptions, Plan, Rate};
-use multiping::prober::Prober;
+use multiping::prober::{Counts, Prober, Strategy};
 use multiping::token::Key;
-use multiping::{Error as EngineError, SocketOption};
 
 use crate::cli::Source;
-use crate::cli::fping::{Help, Options, Refusal, Request, VERSION, parse};
+use crate::cli::fping::{Help, Options, Request, VERSION, parse};
+use crate::fping::clock::Clock;
+use crate::fping::failure::{BAD_USAGE, Failure, NO_ADDRESS, bad_interface, bad_source, fail};
 use crate::fping::generate::BadRange;
 use crate::fping::once::Once;
 use crate::fping::output::Output;
+use crate::fping::rounds::Rounds;
 use crate::fping::targets::{Lines, Targets};
-use crate::fping::words::{BadList, ListReader, Words};
+use crate::fping::words::{ListReader, Words};
 use crate::limits::Limits;
 use crate::message::{Error, Exit, Reason};
 use crate::personality::Invocation;
 use crate::privilege::{Dropped, Suspended};
-use crate::report::Outcome;
-use crate::report::fping::{self as report, Stats};
-use crate::run::{self, Context, Status};
+use crate::report::fping::{self as report, Stats, Trips};
+use crate::report::{End, Outcome};
+use crate::run::{self, Context, Mode, Status};
 use crate::sandbox;
-use crate::signal::Signals;
+use crate::signal::{self, Signals};
 use crate::stdio::{self, Stream, Timeout};
 
-/// The exit code of bad usage, which is that of unreachable targets too.
-const BAD_USAGE: Exit = Exit::Unreachable;
+/// The bytes of an ICMP message before its data.
+const ICMP_HEADER: usize = 8;
 
-/// The exit code where a name has no address.
-const NO_ADDRESS: Exit = Exit::Rejected;
-
-/// Why the program ends early: what it says, without the program's name in front, and the exit
-/// code.
-enum Failure {
-    /// After the program's name and a colon.
-    Named(String, Exit),
-    /// As it is.
-    Plain(String, Exit),
-    /// The help text, to stderr.
-    Usage,
-    /// Nothing is said.
-    Silent,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Named(error.to_string(), Exit::Failure)
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Usage => Failure::Usage,
-            Refusal::Option(what, option) => {
-                let option = String::from_utf8_lossy(&option).into_owned();
-                let hint = "see 'fping -h' for usage information";
-                Failure::Named(format!("{what} -- '{option}'\n{hint}"), BAD_USAGE)
-            }
-            Refusal::Said(text) => Failure::Named(text, BAD_USAGE),
-        }
-    }
-}
-
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Permission(_) => no_socket(),
-            EngineError::System { what: "opening sockets", .. } => no_socket(),
-            EngineError::Source { source, .. } => bad_source(&source),
-            EngineError::Option { option: SocketOption::Interface, source } => bad_interface(&source),
-            error => Failure::from(Error::from(error)),
-        }
-    }
-}
-
-impl From<BadList> for Failure {
-    fn from(error: BadList) -> Self {
-        match error {
-            BadList::TooLong => Failure::Named("target name too long".into(), BAD_USAGE),
-            BadList::Memory(error) => Failure::from(Error::from(error)),
-        }
-    }
-}
-
-fn no_socket() -> Failure {
-    Failure::Named("can't create socket (must run as root?)".into(), Exit::Failure)
-}
-
-fn bad_source(why: &io::Error) -> Failure {
-    Failure::Named(format!("cannot bind source address : {}", Reason(why)), Exit::Failure)
-}
-
-fn bad_interface(why: &io::Error) -> Failure {
-    Failure::Plain(format!("binding to specific interface (SO_BINDTODEVICE): {}", Reason(why)), BAD_USAGE)
-}
+/// What clients take for a round-trip time is more than 0.
+const MIN_RTT: Duration = Duration::from_micros(1);
 
 /// Runs from the parsing of the command line to the end.
 pub fn run(
@@ -172,18 +113,6 @@ fn print(text: impl Display, output: &mut Output) -> Result<Exit, Error> {
     }
 }
 
-/// Says why the program ends.
-fn fail(failure: Failure, program: &OsStr, output: &mut Output) -> Exit {
-    let (text, exit) = match failure {
-        Failure::Named(text, exit) => (format!("{}: {text}\n", program.to_string_lossy()), exit),
-        Failure::Plain(text, exit) => (format!("{text}\n"), exit),
-        Failure::Silent => return BAD_USAGE,
-        Failure::Usage => (Help(program).to_string(), BAD_USAGE),
-    };
-    let _ = output.message(text);
-    exit
-}
-
 /// The configuration of the sockets, checked as far as that is possible without privilege.
 fn config(options: &Options, limits: &Limits) -> Result<net::Config, Failure> {
     let source = |source: &Option<Source>| source.as_ref().map(source_address).transpose();
@@ -198,7 +127,7 @@ fn config(options: &Options, limits: &Limits) -> Result<net::Config, Failure> {
         interface: interface.transpose()?,
         receive_buffer: limits.receive_buffer,
         broadcast: limits.allow_multicast_and_broadcast,
-        icmp_errors: IcmpErrors::Ignore,
+        icmp_errors: icmp_errors(options),
     })
 }
 
@@ -214,6 +143,22 @@ fn source_address(source: &Source) -> Result<Address, Failure> {
     };
     let is_one_host = !address.ip().is_unspecified() && !address.ip().is_multicast();
     if is_one_host { Ok(address) } else { Err(not_ours()) }
+}
+
+/// Which ICMP errors are asked for: those that are told.
+fn icmp_errors(options: &Options) -> IcmpErrors {
+    if options.quiet { IcmpErrors::Ignore } else { IcmpErrors::Report }
+}
+
+/// How a run of any mode has ended.
+struct Ending {
+    alive: u32,
+    unreachable: u32,
+    trips: Trips,
+    duplicates: u64,
+    /// Why it is a failure, if it is one.
+    failures: Vec<String>,
+    flow: ControlFlow<signal::Event>,
 }
 
 /// What a run is made of before the sockets are open.
@@ -246,12 +191,15 @@ impl Setting<'_> {
         if targets.addresses().iter().any(|&address| link.is_remote(address)) {
             link.look_for_routes();
         }
-        if !self.options.is_default_mode() {
-            return Err(Failure::Named("count mode and loop mode are not available".into(), BAD_USAGE));
+        let key = Key::new(secret);
+        if self.options.is_default_mode() {
+            self.run_once(&targets, link, key, dropped, output)
+        } else {
+            self.run_rounds(&targets, link, key, dropped, output)
         }
-        self.run_once(&targets, link, Key::new(secret), dropped, output)
     }
 
+    /// The default mode.
     fn run_once(
         &self,
         targets: &Targets,
@@ -260,60 +208,127 @@ impl Setting<'_> {
         dropped: &Dropped,
         output: &mut Output,
     ) -> Result<Exit, Failure> {
-        let options = self.options;
         let (addresses, map) = targets.dedup().map_err(Error::from)?;
         let lines = Lines::new(map, addresses.len()).map_err(Error::from)?;
-        let sent = multiping::alloc::try_filled(addresses.len(), None).map_err(Error::from)?;
-        let plan = self.plan();
-        let prober = Prober::sweep(&plan, addresses, key, link.idents(), run::now()).map_err(Error::from)?;
-        let mut prober = prober.with_data(&self.packet().data());
-        let mut once = Once::new(options, targets, &lines, sent, output);
+        let sent = try_filled(addresses.len(), None).map_err(Error::from)?;
+        let prober = Prober::sweep(&self.plan(), addresses, key, link.idents(), run::now()).map_err(Error::from)?;
+        let mut prober = self.prepare(prober)?;
+        let mut once = Once::new(self.options, targets, &lines, sent, output);
+        let end = self.probe(&mut once, &mut link, &mut prober, dropped)?;
+        let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
+        let mut failures = Outcome::new(&prober, &diagnosis, end).failures;
+        if once.is_enough() {
+            failures.clear();
+        }
+        let (unreachable, flow) = once.finish(prober.strategy(), &diagnosis);
+        let ending = Ending {
+            alive: once.alive,
+            unreachable,
+            trips: once.trips,
+            duplicates: once.duplicates,
+            failures: failures.iter().map(Error::to_string).collect(),
+            flow,
+        };
+        let exit = self.finish(ending, targets, prober.counts(), output);
+        // The kernel frees the memory of a process faster than destructors do.
+        mem::forget((link, prober, lines));
+        Ok(exit)
+    }
+
+    /// Count mode and loop mode.
+    fn run_rounds(
+        &self,
+        targets: &Targets,
+        mut link: Link,
+        key: Key,
+        dropped: &Dropped,
+        output: &mut Output,
+    ) -> Result<Exit, Failure> {
+        let clock = Clock::new();
+        let (options, limits, rate, now) = (self.options, self.limits, self.rate(), run::now());
+        if options.period < limits.spacing && !options.quiet {
+            let least = limits.spacing.as_millis();
+            let _ = output.message(format_args!(
+                "{}: -p raised to {least} ms (the limit for ordinary users)\n",
+                self.program.to_string_lossy()
+            ));
+        }
+        let gap = rate.pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(1.0 / pps));
+        let roster = rounds::roster(options, targets, gap, limits.spacing, now).map_err(Error::from)?;
+        let prober = Prober::new(roster, rate, options.check_source, key, link.idents(), now);
+        let mut prober = self.prepare(prober)?;
+        let mut rounds = Rounds::new(options, targets, &clock, now, output).map_err(Error::from)?;
+        let end = self.probe(&mut rounds, &mut link, &mut prober, dropped)?;
+        let diagnosis = run::diagnose(&mut link, &prober, &rounds);
+        let failures = rounds.failures(end, &diagnosis);
+        let (unreachable, flow) = rounds.finish(&diagnosis);
+        let ending = Ending {
+            alive: rounds.alive,
+            unreachable,
+            trips: rounds.trips,
+            duplicates: rounds.duplicates,
+            failures,
+            flow,
+        };
+        drop(rounds);
+        let exit = self.finish(ending, targets, prober.counts(), output);
+        mem::forget((link, prober));
+        Ok(exit)
+    }
+
+    /// `prober` with the data of probes, and with regard to ICMP errors.
+    fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Result<Prober<S>, Failure> {
+        let prober = prober.with_data(&self.packet().data());
+        Ok(prober.with_icmp_errors(icmp_errors(self.options)).map_err(Error::from)?)
+    }
+
+    /// Enters the sandbox, and probes.
+    fn probe<M: Mode>(
+        &self,
+        mode: &mut M,
+        link: &mut Link,
+        prober: &mut Prober<M::Strategy>,
+        dropped: &Dropped,
+    ) -> Result<End, Failure> {
         let status = Status::new(Vec::new(), false);
         let mut context = Context { signals: self.signals, log: None, status, deadline: None };
         sandbox::enter(dropped)?;
-        let end = run::probe(&mut once, &mut link, &mut prober, &mut context, dropped);
-        let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
-        let mut outcome = Outcome::new(&prober, &diagnosis, end);
-        let is_enough = options.reachable.is_some_and(|required| once.alive >= required);
-        if is_enough && options.ends_when_reached {
-            outcome.failures.clear();
-        }
-        let (unreachable, mut flow) = once.finish(prober.strategy(), &diagnosis);
+        Ok(run::probe(mode, link, prober, &mut context, dropped))
+    }
+
+    /// Writes what ends a run of any mode.
+    fn finish(&self, ending: Ending, targets: &Targets, counts: &Counts, output: &mut Output) -> Exit {
+        let options = self.options;
+        let Ending { alive, unreachable, trips, duplicates, failures, mut flow } = ending;
+        let is_enough = options.reachable.is_some_and(|required| alive >= required);
         if let (Some(required), true) = (options.reachable, flow.is_continue()) {
-            flow = once.output.result(report::enough(required, once.alive));
+            flow = output.result(report::enough(required, alive));
         }
         if options.stats && flow.is_continue() {
-            let counts = prober.counts();
-            let stats = Stats {
+            flow = output.message(Stats {
                 targets: targets.len() as u64,
-                alive: once.alive.into(),
+                alive: alive.into(),
                 unreachable: unreachable.into(),
                 unknown: targets.unknown.into(),
                 timeouts: counts.timeouts,
                 sent: counts.sent,
-                replies: counts.replies + once.duplicates,
-                other: counts.stray,
-                trips: once.trips,
+                replies: counts.replies + duplicates,
+                other: counts.stray + counts.icmp_errors,
+                trips,
                 elapsed: run::now().saturating_duration_since(self.start),
-            };
-            flow = once.output.message(stats);
+            });
         }
-        if flow.is_continue() {
-            for failure in &outcome.failures {
-                let _ = once.output.message(format_args!("{}: {failure}\n", self.program.to_string_lossy()));
-            }
+        for failure in failures.iter().filter(|_| flow.is_continue()) {
+            let _ = output.message(format_args!("{}: {failure}\n", self.program.to_string_lossy()));
         }
-        let exit = match options.reachable {
+        match options.reachable {
             Some(_) if is_enough => Exit::Success,
-            _ if !outcome.failures.is_empty() || flow.is_break() => Exit::Failure,
+            _ if !failures.is_empty() || flow.is_break() => Exit::Failure,
             Some(_) => Exit::Unreachable,
             None if targets.unknown > 0 => NO_ADDRESS,
             None if unreachable > 0 || targets.refused > 0 => Exit::Unreachable,
             None => Exit::Success,
-        };
-        // The kernel frees the memory of a process faster than destructors do.
-        mem::forget((link, prober, lines));
-        Ok(exit)
+        }
     }
 
     /// What a probe is like on the wire.

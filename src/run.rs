@@ -177,6 +177,12 @@ pub trait Mode {
     /// The signal of this name came. Returns how the run ends, if it ends now.
     fn handle_stop(&mut self, prober: &mut Prober<Self::Strategy>, signal: &'static str, now: Instant) -> Option<End>;
 
+    /// A signal asks how the run goes. Returns whether that was answered; else the status line does.
+    /// Breaks as [`Mode::handle`].
+    fn handle_status(&mut self, _prober: &Prober<Self::Strategy>, _now: Instant) -> ControlFlow<signal::Event, bool> {
+        ControlFlow::Continue(false)
+    }
+
     /// The deadline is reached. Returns how the run ends.
     fn handle_deadline(&mut self, prober: &mut Prober<Self::Strategy>) -> End;
 
@@ -272,6 +278,13 @@ fn probe_until<M: Mode, W: Write>(
             if let ControlFlow::Break(event) = flow {
                 signal.get_or_insert(event);
             }
+        }
+        if signal == Some(signal::Event::Status) {
+            signal = match mode.handle_status(prober, now) {
+                ControlFlow::Continue(false) => signal,
+                ControlFlow::Continue(true) => None,
+                ControlFlow::Break(event) => Some(event),
+            };
         }
         match signal {
             Some(signal::Event::Stop(name)) => {

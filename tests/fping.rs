@@ -6,6 +6,8 @@ mod lab;
 mod command_line;
 #[path = "fping/once.rs"]
 mod once;
+#[path = "fping/rounds.rs"]
+mod rounds;
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -129,6 +129,8 @@ pub struct Options {
     pub elapsed: bool,
     /// Whether the time lost to silence is printed.
     pub outage: bool,
+    /// Whether reports at intervals are charts for Netdata.
+    pub netdata: bool,
     /// Whether neither targets nor probes have lines.
     pub quiet: bool,
     /// Figures at intervals.
@@ -175,6 +177,7 @@ impl Default for Options {
             stamp_format: StampFormat::default(),
             elapsed: false,
             outage: false,
+            netdata: false,
             quiet: false,
             report: None,
             stats: false,

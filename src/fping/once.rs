@@ -13,22 +13,19 @@ use nix::errno::Errno;
 use crate::cli::fping::Options;
 use crate::fping::output::Output;
 use crate::fping::targets::{Lines, Targets};
+use crate::fping::{ICMP_HEADER, MIN_RTT};
 use crate::report::End;
 use crate::report::fping::{self, Name, Trips};
 use crate::run::Mode;
 use crate::signal;
-
-/// The bytes of an ICMP message before its data.
-const ICMP_HEADER: usize = 8;
-
-/// What clients take for a round-trip time is more than 0.
-const MIN_RTT: Duration = Duration::from_micros(1);
 
 /// A run of the default mode.
 pub(super) struct Once<'a, 'o> {
     targets: &'a Targets,
     lines: &'a Lines,
     format: fping::Once,
+    /// Whether ICMP errors are told.
+    tells_errors: bool,
     /// How many targets end the run when they have answered.
     enough: Option<u32>,
     /// When the last probe to each target was sent.
@@ -57,7 +54,18 @@ impl<'a, 'o> Once<'a, 'o> {
             elapsed: options.elapsed,
         };
         let enough = options.reachable.filter(|_| options.ends_when_reached);
-        Once { targets, lines, format, enough, sent, output, alive: 0, trips: Trips::default(), duplicates: 0 }
+        Once {
+            targets,
+            lines,
+            format,
+            enough,
+            tells_errors: !options.quiet,
+            sent,
+            output,
+            alive: 0,
+            trips: Trips::default(),
+            duplicates: 0,
+        }
     }
 
     fn record_reply(&mut self, target: TargetId, from: Address, rtt: Duration) -> ControlFlow<signal::Event> {
@@ -74,6 +82,11 @@ impl<'a, 'o> Once<'a, 'o> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether enough targets have answered to end the run.
+    pub(super) fn is_enough(&self) -> bool {
+        self.enough.is_some_and(|enough| self.alive >= enough)
     }
 
     /// Writes the lines of what has not answered, in the order of the list. Returns how many
@@ -125,6 +138,14 @@ impl Mode for Once<'_, '_> {
                     return self.output.message(fping::duplicate(self.targets.name(line), attempt, bytes, rtt));
                 }
             }
+            Event::IcmpError { from, error, about: Some((target, _)), .. } if self.tells_errors => {
+                let (lines, targets) = (self.lines, self.targets);
+                return lines.of(target).try_for_each(|line| {
+                    let name = targets.name(line);
+                    let error = fping::icmp_error(from.family(), error.msg_type, error.code, &from.to_string(), name);
+                    error.map_or(ControlFlow::Continue(()), |error| self.output.message(error))
+                });
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -139,8 +160,8 @@ impl Mode for Once<'_, '_> {
     }
 
     fn is_over(&self, prober: &Prober<Sweep>, _: Instant) -> Option<End> {
-        let is_enough = self.enough.is_some_and(|enough| self.alive >= enough);
-        (is_enough || self.output.failure.is_some() || prober.is_done()).then_some(End::Complete)
+        let is_over = self.is_enough() || self.output.failure.is_some() || prober.is_done();
+        is_over.then_some(End::Complete)
     }
 
     fn progress(&mut self, prober: &Prober<Sweep>, _: Instant) -> impl Display {

@@ -64,6 +64,11 @@ impl Targets {
         Name(self.shown.get(line))
     }
 
+    /// The width of the longest name.
+    pub(super) fn width(&self) -> usize {
+        (0..self.len()).map(|line| self.name(line).to_string().chars().count()).max().unwrap_or(0)
+    }
+
     pub(super) fn addresses(&self) -> &[Address] {
         &self.addresses
     }

@@ -1,12 +1,18 @@
 //! The lines of fping 5.5, whose clients read them with patterns of their own.
 
+mod icmp;
+mod netdata;
 mod number;
+mod rounds;
 mod stats;
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+pub use crate::report::fping::icmp::icmp_error;
+pub use crate::report::fping::netdata::charts;
 pub use crate::report::fping::number::Ms;
+pub use crate::report::fping::rounds::{Figures, Label, figures_line, probe_line, values_line};
 pub use crate::report::fping::stats::{Stats, Trips};
 
 /// A name as it was typed, which need not be text: bytes that are none are shown as a mark.

@@ -250,6 +250,13 @@ pub const ROWS: &[Row] = &[
         Set(|options, _| reverse(options, false)),
     ),
     printing(
+        Some('N'),
+        Some("netdata"),
+        None,
+        "print charts for Netdata, with -Q and -l",
+        Switch(|options| options.netdata = true),
+    ),
+    printing(
         Some('o'),
         Some("outage"),
         None,

@@ -14,6 +14,11 @@ impl Ms {
     pub fn from_nanos(nanos: u64) -> Self {
         Ms { nanos }
     }
+
+    /// It in nanoseconds.
+    pub fn nanos(self) -> u64 {
+        self.nanos
+    }
 }
 
 impl From<Duration> for Ms {

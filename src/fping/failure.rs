@@ -1,0 +1,95 @@
+//! Why the program ends early, in fping's words, and with its exit codes.
+
+use std::ffi::OsStr;
+use std::io;
+
+use multiping::{Error as EngineError, SocketOption};
+
+use crate::cli::fping::{Help, Refusal};
+use crate::fping::output::Output;
+use crate::fping::words::BadList;
+use crate::message::{Error, Exit, Reason};
+
+/// The exit code of bad usage, which is that of unreachable targets too.
+pub(super) const BAD_USAGE: Exit = Exit::Unreachable;
+
+/// The exit code where a name has no address.
+pub(super) const NO_ADDRESS: Exit = Exit::Rejected;
+
+/// Why the program ends early: what it says, without the program's name in front, and the exit
+/// code.
+pub(super) enum Failure {
+    /// After the program's name and a colon.
+    Named(String, Exit),
+    /// As it is.
+    Plain(String, Exit),
+    /// The help text, to stderr.
+    Usage,
+    /// Nothing is said.
+    Silent,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Named(error.to_string(), Exit::Failure)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Usage => Failure::Usage,
+            Refusal::Option(what, option) => {
+                let option = String::from_utf8_lossy(&option).into_owned();
+                let hint = "see 'fping -h' for usage information";
+                Failure::Named(format!("{what} -- '{option}'\n{hint}"), BAD_USAGE)
+            }
+            Refusal::Said(text) => Failure::Named(text, BAD_USAGE),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Permission(_) => no_socket(),
+            EngineError::System { what: "opening sockets", .. } => no_socket(),
+            EngineError::Source { source, .. } => bad_source(&source),
+            EngineError::Option { option: SocketOption::Interface, source } => bad_interface(&source),
+            error => Failure::from(Error::from(error)),
+        }
+    }
+}
+
+impl From<BadList> for Failure {
+    fn from(error: BadList) -> Self {
+        match error {
+            BadList::TooLong => Failure::Named("target name too long".into(), BAD_USAGE),
+            BadList::Memory(error) => Failure::from(Error::from(error)),
+        }
+    }
+}
+
+fn no_socket() -> Failure {
+    Failure::Named("can't create socket (must run as root?)".into(), Exit::Failure)
+}
+
+pub(super) fn bad_source(why: &io::Error) -> Failure {
+    Failure::Named(format!("cannot bind source address : {}", Reason(why)), Exit::Failure)
+}
+
+pub(super) fn bad_interface(why: &io::Error) -> Failure {
+    Failure::Plain(format!("binding to specific interface (SO_BINDTODEVICE): {}", Reason(why)), BAD_USAGE)
+}
+
+/// Says why the program ends.
+pub(super) fn fail(failure: Failure, program: &OsStr, output: &mut Output) -> Exit {
+    let (text, exit) = match failure {
+        Failure::Named(text, exit) => (format!("{}: {text}\n", program.to_string_lossy()), exit),
+        Failure::Plain(text, exit) => (format!("{text}\n"), exit),
+        Failure::Silent => return BAD_USAGE,
+        Failure::Usage => (Help(program).to_string(), BAD_USAGE),
+    };
+    let _ = output.message(text);
+    exit
+}

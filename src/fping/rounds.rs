@@ -1,0 +1,378 @@
+//! Count mode and loop mode: each target is probed once a period.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::mem;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use multiping::address::{Address, Family, TargetId};
+use multiping::alloc::{OutOfMemory, try_filled};
+use multiping::prober::{Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Schedule, Timeout, Verdicts};
+use multiping::tally::{TICK, Verdict};
+use nix::errno::Errno;
+
+use crate::cli::fping::{Options, Report};
+use crate::fping::clock::Clock;
+use crate::fping::output::Output;
+use crate::fping::targets::Targets;
+use crate::fping::{ICMP_HEADER, MIN_RTT};
+use crate::report::End;
+use crate::report::fping::{self, Figures, Label, Trips};
+use crate::run::Mode;
+use crate::signal;
+
+/// The signal that is the planned end of a run.
+const PLANNED: &str = "SIGINT";
+
+/// A probe that has not ended.
+const PENDING: u32 = u32::MAX;
+
+/// What is known of one target.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    /// Since the start.
+    total: Figures,
+    /// Since the last report.
+    interval: Figures,
+    /// How many probes the kernel refused, which `total` counts as lost, and why it refused the
+    /// last one.
+    refused: u32,
+    errno: i32,
+    no_buffers: bool,
+    /// How many probes may have been lost on this machine, which are counted nowhere else.
+    doubtful: u32,
+}
+
+/// A run in count mode or loop mode.
+pub(super) struct Rounds<'a, 'o> {
+    options: &'a Options,
+    targets: &'a Targets,
+    clock: &'a Clock,
+    tallies: Vec<Tally>,
+    /// With `-C`: the round-trip time of each probe of each target, in ticks; 0: not answered.
+    values: Vec<u32>,
+    /// The width of the longest name.
+    width: usize,
+    /// Whether probes have lines.
+    pub(super) has_lines: bool,
+    /// When the next report is due.
+    next_report: Option<(Instant, Report)>,
+    /// Whether charts were defined.
+    charts_defined: bool,
+    /// ICMP errors that wait for the next line of their target, which clients want to see first.
+    errors: BTreeMap<TargetId, Vec<String>>,
+    /// How many targets have answered.
+    pub(super) alive: u32,
+    pub(super) trips: Trips,
+    pub(super) duplicates: u64,
+    pub(super) output: &'a mut Output<'o>,
+}
+
+/// The schedules of targets, of which a packet may leave each `gap`.
+pub(super) fn roster(
+    options: &Options,
+    targets: &Targets,
+    gap: Duration,
+    spacing: Duration,
+    now: Instant,
+) -> Result<Roster, OutOfMemory> {
+    let mut roster = Roster::new(now);
+    // Late replies are ignored, so they need not be known.
+    roster = roster.with_late(Duration::ZERO).unwrap_or_else(|_| Roster::new(now));
+    let asked = options.period.clamp(spacing.max(*Schedule::PERIOD.start()), *Schedule::PERIOD.end());
+    // A period that the rate cannot keep would leave out probes.
+    let count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    let period = asked.max(gap.saturating_mul(count)).min(*Schedule::PERIOD.end());
+    let timeout = timeout(options).clamp(*Schedule::TIMEOUT.start(), *Schedule::TIMEOUT.end());
+    let schedule = Schedule::default().with_count(options.count.unwrap_or(0));
+    let schedule = schedule.with_period(period).and_then(|schedule| schedule.with_timeout(timeout)).unwrap_or(schedule);
+    for (&address, nth) in targets.addresses().iter().zip(0..) {
+        roster.add(address, &schedule.with_phase(Phase::After(gap.saturating_mul(nth))), now)?;
+    }
+    Ok(roster)
+}
+
+/// How long a reply may take: the period, if nothing else is asked for.
+fn timeout(options: &Options) -> Duration {
+    const MAX_DEFAULT: Duration = Duration::from_millis(2000);
+    options.timeout.unwrap_or(options.period.min(MAX_DEFAULT))
+}
+
+impl<'a, 'o> Rounds<'a, 'o> {
+    pub(super) fn new(
+        options: &'a Options,
+        targets: &'a Targets,
+        clock: &'a Clock,
+        now: Instant,
+        output: &'a mut Output<'o>,
+    ) -> Result<Self, OutOfMemory> {
+        let columns = if options.values { options.count.unwrap_or(0) as usize } else { 0 };
+        let cells = columns.checked_mul(targets.len()).ok_or(OutOfMemory { items: targets.len() })?;
+        Ok(Rounds {
+            options,
+            targets,
+            clock,
+            tallies: try_filled(targets.len(), Tally::default())?,
+            values: try_filled(cells, PENDING)?,
+            width: targets.width(),
+            // -q silences count mode only, -Q both.
+            has_lines: options.report.is_none() && (options.is_endless || !options.quiet),
+            next_report: options.report.map(|report| (now + report.interval, report)),
+            charts_defined: false,
+            errors: BTreeMap::new(),
+            alive: 0,
+            trips: Trips::default(),
+            duplicates: 0,
+            output,
+        })
+    }
+
+    fn label(&self, target: TargetId) -> Label<'a> {
+        Label { name: self.targets.name(target.index()), width: self.width }
+    }
+
+    /// A probe has ended: with a reply of so many bytes of ICMP from somewhere, or without.
+    fn settle(
+        &mut self,
+        target: TargetId,
+        attempt: u32,
+        reply: Option<(usize, Duration, Address)>,
+        at: Option<Instant>,
+    ) -> ControlFlow<signal::Event> {
+        let rtt = reply.map(|(_, rtt, _)| rtt);
+        let tally = &mut self.tallies[target.index()];
+        tally.total.record(rtt);
+        tally.interval.record(rtt);
+        if let Some(rtt) = rtt {
+            self.alive += u32::from(tally.total.trips.count == 1);
+            self.trips.add(rtt);
+        }
+        self.set_value(target, attempt, rtt);
+        let Some(at) = at.filter(|_| self.has_lines) else { return ControlFlow::Continue(()) };
+        let label = self.label(target);
+        let tally = &self.tallies[target.index()];
+        let line = fping::probe_line(label, attempt, reply.map(|(bytes, rtt, _)| (bytes, rtt)), &tally.total);
+        let stamp =
+            if self.options.timestamp { self.clock.stamp(at, self.options.stamp_format) } else { String::new() };
+        if let Some((_, _, from)) = reply {
+            if !self.targets.addresses()[target.index()].is_source(from) {
+                self.output.message(format_args!(" [<- {from}]"))?;
+            }
+        }
+        self.output.result(format_args!("{stamp}{line}\n"))?;
+        self.tell_errors(target)
+    }
+
+    fn set_value(&mut self, target: TargetId, attempt: u32, rtt: Option<Duration>) {
+        let columns = self.values.len() / self.tallies.len().max(1);
+        if (attempt as usize) < columns {
+            self.values[target.index() * columns + attempt as usize] = rtt.map_or(0, ticks);
+        }
+    }
+
+    /// Writes the ICMP errors that wait for a line of `target`.
+    fn tell_errors(&mut self, target: TargetId) -> ControlFlow<signal::Event> {
+        self.errors.remove(&target).into_iter().flatten().try_for_each(|error| self.output.message(error))
+    }
+
+    /// Writes the figures since the last report, or all of them.
+    fn report(&mut self, cumulative: bool, charts: Option<Duration>) -> ControlFlow<signal::Event> {
+        let outage = self.options.outage.then_some(self.options.period);
+        let mut lines = String::new();
+        for index in 0..self.tallies.len() {
+            let target = TargetId(index as u32);
+            let tally = &mut self.tallies[index];
+            let interval = mem::take(&mut tally.interval);
+            let figures = if cumulative { tally.total } else { interval };
+            match charts {
+                Some(every) => {
+                    let first = (!self.charts_defined).then_some(every.as_secs_f64());
+                    let name = self.targets.name(index);
+                    lines += &fping::charts(name, name, &interval, first);
+                }
+                None => lines += &fping::figures_line(self.label(target), &figures, outage),
+            }
+        }
+        if charts.is_some() {
+            self.charts_defined = true;
+            return self.output.result(lines);
+        }
+        self.output.message(format_args!("[{}]\n", self.clock.time_of_day()))?;
+        self.output.message(lines)
+    }
+
+    /// Writes the figures of all targets. Of those that could not be sent to, which is this
+    /// machine's fault where the diagnosis says so, only what was sent counts. Returns how many
+    /// targets did not answer.
+    pub(super) fn finish(&mut self, diagnosis: &Diagnosis) -> (u32, ControlFlow<signal::Event>) {
+        let waiting: Vec<TargetId> = self.errors.keys().copied().collect();
+        let mut flow = waiting.into_iter().try_for_each(|target| self.tell_errors(target));
+        if self.has_lines && flow.is_continue() {
+            flow = self.output.message("\n");
+        }
+        let outage = self.options.outage.then_some(self.options.period);
+        let columns = self.values.len() / self.tallies.len().max(1);
+        let mut unreachable = 0;
+        for index in 0..self.tallies.len() {
+            let tally = self.tallies[index];
+            let is_ours = diagnosis.fault[self.targets.addresses()[index].family()].is_some();
+            let mut figures = tally.total;
+            if is_ours {
+                figures.sent -= tally.refused;
+            }
+            unreachable += u32::from(figures.trips.count == 0);
+            if flow.is_break() || is_ours && figures.sent == 0 && tally.refused > 0 {
+                continue;
+            }
+            let label = self.label(TargetId(index as u32));
+            let line = match columns {
+                0 => fping::figures_line(label, &figures, outage),
+                _ => {
+                    let values = &self.values[index * columns..(index + 1) * columns];
+                    let ended = values.iter().rposition(|&value| value != PENDING).map_or(0, |last| last + 1);
+                    let rtt = |&value: &u32| (value != 0 && value != PENDING).then(|| value * TICK);
+                    fping::values_line(label, values[..ended].iter().map(rtt))
+                }
+            };
+            flow = self.output.message(line);
+        }
+        (unreachable, flow)
+    }
+
+    /// Why the run is a failure. A run that SIGINT ends is none.
+    pub(super) fn failures(&self, end: End, diagnosis: &Diagnosis) -> Vec<String> {
+        let reason = |errno| Errno::from_raw(errno).desc();
+        let mut failures = Vec::new();
+        match end {
+            End::Stopped(PLANNED) | End::Complete | End::Deadline(_) => {}
+            End::Stopped(signal) => failures.push(format!("stopped by {signal}")),
+            End::ReceivingFailed(family, errno) => {
+                failures.push(format!("{} receiving failed: {}", family.name(), reason(errno)));
+            }
+        }
+        for family in Family::BOTH.into_iter().filter(|&family| diagnosis.fault[family].is_some()) {
+            let refusals: Vec<_> = diagnosis.refusals_of(family).collect();
+            if let [refusal, ..] = refusals[..] {
+                let targets: usize = refusals.iter().map(|refusal| refusal.targets).sum();
+                let (family, first, why) = (family.name(), refusal.first, reason(refusal.errno));
+                failures.push(format!("{family} sending failed: {why} (targets: {targets}, first {first})"));
+            }
+        }
+        if diagnosis.undecided > 0 {
+            let targets = diagnosis.undecided;
+            failures.push(format!("probes or replies were lost on this machine (targets without figures: {targets})"));
+        }
+        failures
+    }
+}
+
+fn ticks(rtt: Duration) -> u32 {
+    u32::try_from(rtt.as_nanos() / TICK.as_nanos()).unwrap_or(PENDING - 1)
+}
+
+impl Verdicts for Rounds<'_, '_> {
+    fn verdicts(&self) -> impl Iterator<Item = (TargetId, Address, Verdict)> {
+        let targets = self.tallies.iter().zip(self.targets.addresses()).zip(0..);
+        targets.map(|((tally, &address), index)| {
+            let verdict = match tally {
+                Tally { total, .. } if total.trips.count > 0 => Verdict::Alive(Duration::ZERO),
+                Tally { refused, errno, no_buffers, .. } if *refused > 0 => {
+                    let was_sent = tally.total.sent > *refused;
+                    Verdict::Refused { errno: *errno, no_buffers: *no_buffers, was_sent }
+                }
+                Tally { total, .. } if total.sent > 0 => Verdict::Unreachable,
+                Tally { doubtful, .. } if *doubtful > 0 => Verdict::Undecided,
+                _ => Verdict::Unsettled,
+            };
+            (TargetId(index), address, verdict)
+        })
+    }
+
+    fn invalid_replies(&self, _: TargetId) -> (bool, bool) {
+        (false, false)
+    }
+}
+
+impl Mode for Rounds<'_, '_> {
+    type Strategy = Roster;
+
+    fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
+        match *event {
+            Event::Received {
+                from, reply: Some(reply), kind: ReplyKind::Reply { target, attempt, rtt }, at, ..
+            } => {
+                // The same precision everywhere: clients compare the numbers.
+                let rtt = ticks(rtt.max(MIN_RTT)) * TICK;
+                self.settle(target, attempt, Some((ICMP_HEADER + reply.data.len(), rtt, from)), Some(at))
+            }
+            Event::Received { kind: ReplyKind::Duplicate { .. }, .. } => {
+                self.duplicates += 1;
+                ControlFlow::Continue(())
+            }
+            Event::TimedOut(timed_out) => match timed_out.timeout {
+                Timeout::Doubtful => {
+                    self.tallies[timed_out.target.index()].doubtful += 1;
+                    self.set_value(timed_out.target, timed_out.attempt, None);
+                    ControlFlow::Continue(())
+                }
+                _ => self.settle(timed_out.target, timed_out.attempt, None, Some(crate::run::now())),
+            },
+            Event::SendError { probe, error, .. } => {
+                let tally = &mut self.tallies[probe.target.index()];
+                tally.refused += 1;
+                (tally.errno, tally.no_buffers) = (error.errno(), error.is_no_buffers());
+                self.settle(probe.target, probe.token.attempt, None, None)
+            }
+            Event::IcmpError { from, error, about: Some((target, _)), .. } if !self.options.quiet => {
+                let (name, router) = (self.targets.name(target.index()), from.to_string());
+                let line = fping::icmp_error(from.family(), error.msg_type, error.code, &router, name);
+                if let Some(line) = line {
+                    self.errors.entry(target).or_default().push(line);
+                }
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn handle_turn(&mut self, _: &mut Prober<Roster>, now: Instant) -> ControlFlow<signal::Event> {
+        let Some((next, report)) = self.next_report.filter(|&(next, _)| next <= now) else {
+            return ControlFlow::Continue(());
+        };
+        // Those that were missed are left out.
+        let late = now.saturating_duration_since(next).as_nanos() / report.interval.as_nanos().max(1);
+        let steps = u32::try_from(late + 1).unwrap_or(u32::MAX);
+        self.next_report = Some((next + report.interval.saturating_mul(steps), report));
+        self.report(report.cumulative, self.options.netdata.then_some(report.interval))
+    }
+
+    fn next_turn(&self) -> Option<Instant> {
+        self.next_report.map(|(next, _)| next)
+    }
+
+    fn handle_status(&mut self, _: &Prober<Roster>, _: Instant) -> ControlFlow<signal::Event, bool> {
+        if self.has_lines {
+            self.output.message("\n")?;
+        }
+        self.report(self.options.report.is_some_and(|report| report.cumulative), None)?;
+        ControlFlow::Continue(true)
+    }
+
+    fn handle_stop(&mut self, _: &mut Prober<Roster>, signal: &'static str, _: Instant) -> Option<End> {
+        Some(End::Stopped(signal))
+    }
+
+    fn handle_deadline(&mut self, _: &mut Prober<Roster>) -> End {
+        End::Complete
+    }
+
+    fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> bool {
+        let required = self.options.reachable.filter(|_| self.options.ends_when_reached);
+        required.is_some_and(|required| self.alive >= required) || self.output.failure.is_some() || prober.is_done()
+    }
+
+    fn progress(&self, _: &Prober<Roster>, _: Instant) -> impl Display {
+        String::new()
+    }
+}
