@@ -43,7 +43,10 @@ use crate::fping::rounds::Rounds;
 use crate::fping::targets::{Lines, Targets};
 use crate::fping::words::{ListReader, Words};
 use crate::limits::Limits;
+use crate::list::names::Query;
 use crate::message::{Error, Exit, Reason};
+use crate::names;
+use crate::notes::Notes;
 use crate::personality::Invocation;
 use crate::privilege::{Dropped, Suspended};
 use crate::report::fping::{self as report, Stats, Trips};
@@ -176,13 +179,16 @@ impl Setting<'_> {
         let ident = secret.build_hasher().finish() as u16;
         let mut link = Link::new(sockets, ident, &self.packet())?;
         let words = self.words()?;
-        let quiet = self.options.quiet;
-        let targets = Targets::find(&words, self.options, self.limits, |name, why| {
-            if !quiet {
+        let notes = Notes::default();
+        let look_up = |queries: &[Query]| names::look_up(queries, self.signals, &notes);
+        let options = self.options;
+        let targets = Targets::find(&words, options, self.limits, &look_up, |name, why| {
+            let _ =
+                if options.json { output.result(report::json_warning(name, why)) } else { ControlFlow::Continue(()) };
+            if !options.quiet {
                 let _ = output.message(format_args!("{name}: {why}\n"));
             }
-        });
-        let targets = targets.map_err(Error::from)?;
+        })?;
         drop(words);
         if targets.len() == 0 {
             return Ok(if targets.unknown > 0 { NO_ADDRESS } else { Exit::Unreachable });
@@ -192,7 +198,10 @@ impl Setting<'_> {
             link.look_for_routes();
         }
         let key = Key::new(secret);
-        if self.options.is_default_mode() {
+        if options.ttls {
+            link.receive_ttl();
+        }
+        if options.is_default_mode() {
             self.run_once(&targets, link, key, dropped, output)
         } else {
             self.run_rounds(&targets, link, key, dropped, output)
@@ -302,10 +311,11 @@ impl Setting<'_> {
         let Ending { alive, unreachable, trips, duplicates, failures, mut flow } = ending;
         let is_enough = options.reachable.is_some_and(|required| alive >= required);
         if let (Some(required), true) = (options.reachable, flow.is_continue()) {
-            flow = output.result(report::enough(required, alive));
+            let line = report::enough(required, alive);
+            flow = if options.json { output.message(line) } else { output.result(line) };
         }
         if options.stats && flow.is_continue() {
-            flow = output.message(Stats {
+            let stats = Stats {
                 targets: targets.len() as u64,
                 alive: alive.into(),
                 unreachable: unreachable.into(),
@@ -316,7 +326,8 @@ impl Setting<'_> {
                 other: counts.stray + counts.icmp_errors,
                 trips,
                 elapsed: run::now().saturating_duration_since(self.start),
-            });
+            };
+            flow = if options.json { output.result(report::json_stats(&stats)) } else { output.message(stats) };
         }
         for failure in failures.iter().filter(|_| flow.is_continue()) {
             let _ = output.message(format_args!("{}: {failure}\n", self.program.to_string_lossy()));

@@ -43,7 +43,9 @@ impl Invocation {
         let asked = arguments.first().and_then(|first| first.as_bytes().strip_prefix(AS));
         let asked = asked.map(|asked| OsStr::from_bytes(asked).to_owned());
         if let Some(asked) = asked {
-            if let Some(other) = find(|other| asked == other) {
+            if let Some(other) =
+                find(|other| asked.as_bytes().strip_suffix(b"6").unwrap_or(asked.as_bytes()) == other.as_bytes())
+            {
                 personality = Some(other);
                 name = asked;
                 arguments.remove(0);
@@ -76,6 +78,7 @@ mod tests {
             assert_eq!(called(&[name, "-e"]), (Personality::Fping, name.into(), vec!["-e".into()]));
         }
         assert_eq!(called(&["xymonping", "--as=fping", "-e"]), (Personality::Fping, "fping".into(), vec!["-e".into()]));
+        assert_eq!(called(&["xymonping", "--as=fping6"]), (Personality::Fping, "fping6".into(), vec![]));
         for arguments in [&["xymonping", "-e", "--as=fping"][..], &["xymonping", "--as=ping", "-e"]] {
             assert_eq!(called(arguments).0, Personality::Xymonping);
             assert_eq!(called(arguments).2, arguments[1..]);

@@ -4,6 +4,8 @@ mod lab;
 
 #[path = "fping/command_line.rs"]
 mod command_line;
+#[path = "fping/manual.rs"]
+mod manual;
 #[path = "fping/once.rs"]
 mod once;
 #[path = "fping/rounds.rs"]

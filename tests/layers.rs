@@ -72,8 +72,13 @@ const CORE: &[&str] = &["alloc", "address", "plan", "wire", "token", "tally", "s
 const IO: &[&str] = &["nix", "socket2", "fs", "env", "process", "thread", "SystemTime", "UdpSocket", "OwnedFd"];
 
 /// Crates that only certain files may use.
-const CRATES: &[(&str, &[&str])] =
-    &[("lexopt", &["cli"]), ("caps", &["privilege"]), ("socket2", &["net", "sockets"]), ("seccompiler", &["sandbox"])];
+const CRATES: &[(&str, &[&str])] = &[
+    ("lexopt", &["cli"]),
+    ("caps", &["privilege"]),
+    ("socket2", &["net", "sockets"]),
+    ("seccompiler", &["sandbox"]),
+    ("jiff", &["fping"]),
+];
 
 /// The most lines of a file; a longer one must be split.
 const MAX_LINES: usize = 500;

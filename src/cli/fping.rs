@@ -129,6 +129,10 @@ pub struct Options {
     pub elapsed: bool,
     /// Whether the time lost to silence is printed.
     pub outage: bool,
+    /// Whether an object is printed in each line.
+    pub json: bool,
+    /// Whether the TTL of replies is printed.
+    pub ttls: bool,
     /// Whether reports at intervals are charts for Netdata.
     pub netdata: bool,
     /// Whether neither targets nor probes have lines.
@@ -177,6 +181,8 @@ impl Default for Options {
             stamp_format: StampFormat::default(),
             elapsed: false,
             outage: false,
+            json: false,
+            ttls: false,
             netdata: false,
             quiet: false,
             report: None,
@@ -284,6 +290,9 @@ impl Options {
         }
         if self.count.is_some() && self.is_endless {
             return said("specify only one of c, l");
+        }
+        if self.json && self.is_default_mode() {
+            return said("option -J, --json requires -c, -C, or -l");
         }
         if !(1.0..=5.0).contains(&self.backoff) {
             let backoff = self.backoff;

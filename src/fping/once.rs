@@ -52,6 +52,7 @@ impl<'a, 'o> Once<'a, 'o> {
             unreachable: options.unreachable || both,
             bare: is_list,
             elapsed: options.elapsed,
+            ttl: options.ttls,
         };
         let enough = options.reachable.filter(|_| options.ends_when_reached);
         Once {
@@ -68,7 +69,13 @@ impl<'a, 'o> Once<'a, 'o> {
         }
     }
 
-    fn record_reply(&mut self, target: TargetId, from: Address, rtt: Duration) -> ControlFlow<signal::Event> {
+    fn record_reply(
+        &mut self,
+        target: TargetId,
+        from: Address,
+        rtt: Duration,
+        ttl: Option<u8>,
+    ) -> ControlFlow<signal::Event> {
         let rtt = rtt.max(MIN_RTT);
         self.trips.add(rtt);
         let (lines, targets) = (self.lines, self.targets);
@@ -78,7 +85,7 @@ impl<'a, 'o> Once<'a, 'o> {
                 if !targets.addresses()[line].is_source(from) {
                     self.output.message(format_args!(" [<- {from}]"))?;
                 }
-                self.output.result(self.format.alive(targets.name(line), rtt))?;
+                self.output.result(self.format.alive(targets.name(line), rtt, ttl))?;
             }
         }
         ControlFlow::Continue(())
@@ -126,8 +133,8 @@ impl Mode for Once<'_, '_> {
                     *sent = Some(at);
                 }
             }
-            Event::Received { from, kind: ReplyKind::Reply { target, rtt, .. }, .. } => {
-                return self.record_reply(target, from, rtt);
+            Event::Received { from, kind: ReplyKind::Reply { target, rtt, .. }, ttl, .. } => {
+                return self.record_reply(target, from, rtt, ttl);
             }
             Event::Received { reply: Some(reply), kind: ReplyKind::Duplicate { target, attempt, .. }, at, .. } => {
                 self.duplicates += 1;

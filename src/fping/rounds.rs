@@ -44,6 +44,16 @@ struct Tally {
     doubtful: u32,
 }
 
+/// A reply that counts.
+#[derive(Clone, Copy, Debug)]
+struct Reply {
+    /// How many bytes of ICMP it has.
+    bytes: usize,
+    rtt: Duration,
+    from: Address,
+    ttl: Option<u8>,
+}
+
 /// A run in count mode or loop mode.
 pub(super) struct Rounds<'a, 'o> {
     options: &'a Options,
@@ -137,10 +147,10 @@ impl<'a, 'o> Rounds<'a, 'o> {
         &mut self,
         target: TargetId,
         attempt: u32,
-        reply: Option<(usize, Duration, Address)>,
+        reply: Option<Reply>,
         at: Option<Instant>,
     ) -> ControlFlow<signal::Event> {
-        let rtt = reply.map(|(_, rtt, _)| rtt);
+        let rtt = reply.map(|reply| reply.rtt);
         let tally = &mut self.tallies[target.index()];
         tally.total.record(rtt);
         tally.interval.record(rtt);
@@ -152,15 +162,25 @@ impl<'a, 'o> Rounds<'a, 'o> {
         let Some(at) = at.filter(|_| self.has_lines) else { return ControlFlow::Continue(()) };
         let label = self.label(target);
         let tally = &self.tallies[target.index()];
-        let line = fping::probe_line(label, attempt, reply.map(|(bytes, rtt, _)| (bytes, rtt)), &tally.total);
-        let stamp =
-            if self.options.timestamp { self.clock.stamp(at, self.options.stamp_format) } else { String::new() };
-        if let Some((_, _, from)) = reply {
-            if !self.targets.addresses()[target.index()].is_source(from) {
+        let stamp = self.options.timestamp.then(|| self.clock.stamp(at, self.options.stamp_format));
+        let other = reply.filter(|reply| !self.targets.addresses()[target.index()].is_source(reply.from));
+        let other = other.map(|reply| reply.from.to_string());
+        let numbers = reply.map(|reply| (reply.bytes, reply.rtt));
+        if self.options.json {
+            let (stamp, ttl) = (stamp.as_deref(), self.options.ttls.then(|| reply.and_then(|reply| reply.ttl)));
+            self.output.result(match numbers {
+                Some(numbers) => fping::json_reply(label.name, stamp, attempt, numbers, other.as_deref(), ttl),
+                None => fping::json_timeout(label.name, stamp, attempt),
+            })?;
+        } else {
+            let line = fping::probe_line(label, attempt, numbers, &tally.total);
+            let stamp = stamp.map_or(String::new(), |stamp| format!("[{stamp}] "));
+            let ttl = reply.filter(|_| self.options.ttls).map_or(String::new(), |reply| fping::ttl(reply.ttl));
+            if let Some(from) = other {
                 self.output.message(format_args!(" [<- {from}]"))?;
             }
+            self.output.result(format_args!("{stamp}{line}{ttl}\n"))?;
         }
-        self.output.result(format_args!("{stamp}{line}\n"))?;
         self.tell_errors(target)
     }
 
@@ -173,7 +193,9 @@ impl<'a, 'o> Rounds<'a, 'o> {
 
     /// Writes the ICMP errors that wait for a line of `target`.
     fn tell_errors(&mut self, target: TargetId) -> ControlFlow<signal::Event> {
-        self.errors.remove(&target).into_iter().flatten().try_for_each(|error| self.output.message(error))
+        let errors = self.errors.remove(&target).into_iter().flatten();
+        let (json, output) = (self.options.json, &mut *self.output);
+        errors.into_iter().try_for_each(|error| if json { output.result(error) } else { output.message(error) })
     }
 
     /// Writes the figures since the last report, or all of them.
@@ -189,13 +211,19 @@ impl<'a, 'o> Rounds<'a, 'o> {
                 Some(every) => {
                     let first = (!self.charts_defined).then_some(every.as_secs_f64());
                     let name = self.targets.name(index);
-                    lines += &fping::charts(name, name, &interval, first);
+                    lines += &fping::charts(self.targets.typed(index), name, &interval, first);
+                }
+                None if self.options.json => {
+                    let time = Some(self.clock.seconds());
+                    lines += &fping::json_figures(self.targets.name(index), &figures, outage, time);
                 }
                 None => lines += &fping::figures_line(self.label(target), &figures, outage),
             }
         }
         if charts.is_some() {
             self.charts_defined = true;
+        }
+        if charts.is_some() || self.options.json {
             return self.output.result(lines);
         }
         self.output.message(format_args!("[{}]\n", self.clock.time_of_day()))?;
@@ -208,7 +236,8 @@ impl<'a, 'o> Rounds<'a, 'o> {
     pub(super) fn finish(&mut self, diagnosis: &Diagnosis) -> (u32, ControlFlow<signal::Event>) {
         let waiting: Vec<TargetId> = self.errors.keys().copied().collect();
         let mut flow = waiting.into_iter().try_for_each(|target| self.tell_errors(target));
-        if self.has_lines && flow.is_continue() {
+        let json = self.options.json;
+        if self.has_lines && flow.is_continue() && !json {
             flow = self.output.message("\n");
         }
         let outage = self.options.outage.then_some(self.options.period);
@@ -227,15 +256,17 @@ impl<'a, 'o> Rounds<'a, 'o> {
             }
             let label = self.label(TargetId(index as u32));
             let line = match columns {
+                0 if json => fping::json_figures(label.name, &figures, outage, None),
                 0 => fping::figures_line(label, &figures, outage),
                 _ => {
                     let values = &self.values[index * columns..(index + 1) * columns];
                     let ended = values.iter().rposition(|&value| value != PENDING).map_or(0, |last| last + 1);
                     let rtt = |&value: &u32| (value != 0 && value != PENDING).then(|| value * TICK);
-                    fping::values_line(label, values[..ended].iter().map(rtt))
+                    let values = values[..ended].iter().map(rtt);
+                    if json { fping::json_values(label.name, values) } else { fping::values_line(label, values) }
                 }
             };
-            flow = self.output.message(line);
+            flow = if json { self.output.result(line) } else { self.output.message(line) };
         }
         (unreachable, flow)
     }
@@ -300,11 +331,17 @@ impl Mode for Rounds<'_, '_> {
     fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
         match *event {
             Event::Received {
-                from, reply: Some(reply), kind: ReplyKind::Reply { target, attempt, rtt }, at, ..
+                from,
+                reply: Some(echo),
+                kind: ReplyKind::Reply { target, attempt, rtt },
+                ttl,
+                at,
+                ..
             } => {
                 // The same precision everywhere: clients compare the numbers.
                 let rtt = ticks(rtt.max(MIN_RTT)) * TICK;
-                self.settle(target, attempt, Some((ICMP_HEADER + reply.data.len(), rtt, from)), Some(at))
+                let bytes = ICMP_HEADER + echo.data.len();
+                self.settle(target, attempt, Some(Reply { bytes, rtt, from, ttl }), Some(at))
             }
             Event::Received { kind: ReplyKind::Duplicate { .. }, .. } => {
                 self.duplicates += 1;
@@ -327,6 +364,8 @@ impl Mode for Rounds<'_, '_> {
             Event::IcmpError { from, error, about: Some((target, _)), .. } if !self.options.quiet => {
                 let (name, router) = (self.targets.name(target.index()), from.to_string());
                 let line = fping::icmp_error(from.family(), error.msg_type, error.code, &router, name);
+                let json = |line: String| fping::json_warning(name, line.trim_end());
+                let line = line.map(|line| if self.options.json { json(line) } else { line });
                 if let Some(line) = line {
                     self.errors.entry(target).or_default().push(line);
                 }
@@ -352,7 +391,7 @@ impl Mode for Rounds<'_, '_> {
     }
 
     fn handle_status(&mut self, _: &Prober<Roster>, _: Instant) -> ControlFlow<signal::Event, bool> {
-        if self.has_lines {
+        if self.has_lines && !self.options.json {
             self.output.message("\n")?;
         }
         self.report(self.options.report.is_some_and(|report| report.cumulative), None)?;
@@ -367,12 +406,14 @@ impl Mode for Rounds<'_, '_> {
         End::Complete
     }
 
-    fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> bool {
+    fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> Option<End> {
         let required = self.options.reachable.filter(|_| self.options.ends_when_reached);
-        required.is_some_and(|required| self.alive >= required) || self.output.failure.is_some() || prober.is_done()
+        let is_enough = required.is_some_and(|required| self.alive >= required);
+        let is_over = is_enough || self.output.failure.is_some() || prober.is_done();
+        is_over.then_some(End::Complete)
     }
 
-    fn progress(&self, _: &Prober<Roster>, _: Instant) -> impl Display {
+    fn progress(&mut self, _: &Prober<Roster>, _: Instant) -> impl Display {
         String::new()
     }
 }

@@ -1,5 +1,6 @@
 //! The targets of a run: what each is called, its address, and its place among those to probe.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use multiping::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
@@ -9,12 +10,16 @@ use crate::cli::fping::Options;
 use crate::fping::numeric;
 use crate::fping::words::Words;
 use crate::limits::Limits;
+use crate::list::names::{Answer, Query, is_host_name};
+use crate::message::{Error, Unresolved};
 use crate::report::fping::Name;
 
 /// Targets in the order of the list. Equal ones are different targets.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     shown: Words,
+    /// As typed, where that is wanted too.
+    typed: Option<Words>,
     addresses: Vec<Address>,
     /// How many names have no address.
     pub(super) unknown: u32,
@@ -22,37 +27,112 @@ pub(super) struct Targets {
     pub(super) refused: u32,
 }
 
+/// Answers questions about names, in their order.
+pub(super) type LookUp<'a> = &'a dyn Fn(&[Query]) -> Result<Vec<Answer>, Error>;
+
+/// The answers to distinct questions.
+#[derive(Default)]
+struct Known(HashMap<Query, Answer>);
+
+impl Known {
+    fn ask(queries: impl Iterator<Item = Query>, look_up: LookUp) -> Result<Self, Error> {
+        let mut distinct: Vec<Query> = Vec::new();
+        let mut known = HashMap::new();
+        for query in queries {
+            known.entry(query.clone()).or_insert_with(|| {
+                distinct.push(query);
+                Answer::None(Unresolved::Late)
+            });
+        }
+        if !distinct.is_empty() {
+            let answers = look_up(&distinct)?;
+            known.extend(distinct.into_iter().zip(answers));
+        }
+        Ok(Known(known))
+    }
+
+    /// The addresses of a name in `family`, or the C library's words for why there is none.
+    fn addresses(&self, name: &str, family: Option<Family>) -> Result<Vec<Address>, &'static str> {
+        let answer = self.0.get(&Query::Addresses(name.to_owned()));
+        let all = match answer {
+            Some(Answer::Addresses(all)) => all,
+            Some(Answer::None(why)) if why.is_temporary() => return Err(numeric::TEMPORARY),
+            _ => return Err(numeric::NOT_KNOWN),
+        };
+        let wanted = |address: &Address| family.is_none_or(|family| family == address.family());
+        let found: Vec<Address> = all.iter().copied().filter(wanted).collect();
+        if found.is_empty() { Err(numeric::NOT_KNOWN) } else { Ok(found) }
+    }
+
+    /// The name of an address, if it has one.
+    fn name(&self, address: Address) -> Option<&str> {
+        match self.0.get(&Query::Name(address)) {
+            Some(Answer::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Targets {
-    /// Finds the addresses of `words`. `say` is told of those that have none.
+    /// Finds the addresses of `words`, and their names where that is asked for. `say` is told of
+    /// those that have no address.
     pub(super) fn find(
         words: &Words,
         options: &Options,
         limits: &Limits,
+        look_up: LookUp,
         mut say: impl FnMut(Name, &'static str),
-    ) -> Result<Self, OutOfMemory> {
-        let mut targets = Targets::default();
-        for word in words.iter() {
+    ) -> Result<Self, Error> {
+        let number = |word: &[u8]| numeric::parse(&Name(word).to_string(), options.family);
+        let names = words.iter().filter(|word| number(word).is_none()).map(|word| Name(word).to_string());
+        let forward = names.filter(|name| is_host_name(name)).map(Query::Addresses);
+        let known = Known::ask(forward, look_up)?;
+        let mut targets = Targets { typed: options.netdata.then(Words::default), ..Targets::default() };
+        let mut found: Vec<(usize, Address)> = Vec::new();
+        for (index, word) in words.iter().enumerate() {
             let name = Name(word);
-            let text = name.to_string();
-            match numeric::parse(&text, options.family).unwrap_or(Err(numeric::TEMPORARY)) {
-                Ok(address) if !limits.allow_multicast_and_broadcast && is_group(address) => {
-                    targets.refused += 1;
-                    say(name, "error while sending ping: Permission denied");
+            let addresses = match number(word) {
+                Some(address) => address.map(|address| vec![address]),
+                None => known.addresses(&name.to_string(), options.family),
+            };
+            match addresses {
+                Ok(addresses) => {
+                    let count = if options.all_addresses { addresses.len() } else { 1 };
+                    for address in addresses.into_iter().take(count) {
+                        if !limits.allow_multicast_and_broadcast && is_group(address) {
+                            targets.refused += 1;
+                            say(name, "error while sending ping: Permission denied");
+                        } else {
+                            try_push(&mut found, (index, address))?;
+                        }
+                    }
                 }
-                Ok(address) if options.addresses => targets.push(address.ip().to_string().as_bytes(), address)?,
-                Ok(address) => targets.push(word, address)?,
                 Err(why) => {
                     targets.unknown += 1;
                     say(name, why);
                 }
             }
         }
+        let is_wanted = |word: &[u8]| match options.reverse_names {
+            Some(always) => always || number(word).is_some(),
+            None => false,
+        };
+        let reverse = found.iter().filter(|&&(index, _)| is_wanted(words.get(index)));
+        let names = Known::ask(reverse.map(|&(_, address)| Query::Name(address)), look_up)?;
+        for &(index, address) in &found {
+            let word = words.get(index);
+            let name = names.name(address).filter(|_| is_wanted(word)).map_or(word, str::as_bytes);
+            let ip = address.ip();
+            let shown = match (options.addresses, options.reverse_names) {
+                (true, Some(_)) => format!("{} ({ip})", Name(name)),
+                (true, None) => ip.to_string(),
+                (false, _) => Name(name).to_string(),
+            };
+            targets.shown.push(shown.as_bytes())?;
+            targets.typed.as_mut().map_or(Ok(()), |typed| typed.push(word))?;
+            try_push(&mut targets.addresses, address)?;
+        }
         Ok(targets)
-    }
-
-    fn push(&mut self, shown: &[u8], address: Address) -> Result<(), OutOfMemory> {
-        self.shown.push(shown)?;
-        try_push(&mut self.addresses, address).map(drop)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -62,6 +142,11 @@ impl Targets {
     /// What a target is called.
     pub(super) fn name(&self, line: usize) -> Name<'_> {
         Name(self.shown.get(line))
+    }
+
+    /// A target as it was typed.
+    pub(super) fn typed(&self, line: usize) -> Name<'_> {
+        Name(self.typed.as_ref().unwrap_or(&self.shown).get(line))
     }
 
     /// The width of the longest name.
@@ -137,31 +222,73 @@ impl Lines {
 mod tests {
     use super::*;
 
+    /// Knows one name, with two addresses, and the name of one address.
+    fn look_up(queries: &[Query]) -> Result<Vec<Answer>, Error> {
+        let addresses = ["10.0.0.1", "10.0.0.2"].map(|ip| Address::V4(ip.parse().expect("it is an address")));
+        let answer = |query: &Query| match query {
+            Query::Addresses(name) if name == "two" => Answer::Addresses(addresses.to_vec()),
+            Query::Addresses(name) if name == "later" => Answer::None(Unresolved::Temporary),
+            Query::Name(address) if *address == addresses[0] => Answer::Name("one.example".to_owned()),
+            _ => Answer::None(Unresolved::Unknown),
+        };
+        Ok(queries.iter().map(answer).collect())
+    }
+
     fn targets(list: &[&str], options: &Options, limits: &Limits) -> (Targets, Vec<String>) {
         let mut words = Words::default();
         list.iter().for_each(|word| words.push(word.as_bytes()).expect("there is memory"));
         let mut said = Vec::new();
-        let targets = Targets::find(&words, options, limits, |name, why| said.push(format!("{name}: {why}")));
+        let say = |name: Name, why: &str| said.push(format!("{name}: {why}"));
+        let targets = Targets::find(&words, options, limits, &look_up, say);
         (targets.expect("there is memory"), said)
+    }
+
+    fn shown(list: &[&str], options: &Options) -> Vec<String> {
+        let (found, _) = targets(list, options, &Limits::ROOT);
+        (0..found.len()).map(|line| found.name(line).to_string()).collect()
     }
 
     #[test]
     fn targets_are_called_as_they_were_typed() {
-        let (found, said) = targets(&["127.1", "::1", "127.0.0.1"], &Options::default(), &Limits::ROOT);
-        let names: Vec<_> = (0..found.len()).map(|line| found.name(line).to_string()).collect();
-        assert_eq!((names, said.len()), (["127.1", "::1", "127.0.0.1"].map(String::from).to_vec(), 0));
+        assert_eq!(shown(&["127.1", "::1", "two"], &Options::default()), ["127.1", "::1", "two"]);
         let options = Options { addresses: true, ..Options::default() };
-        let (found, _) = targets(&["127.1", "0:0::1"], &options, &Limits::ROOT);
-        assert_eq!([0, 1].map(|line| found.name(line).to_string()), ["127.0.0.1", "::1"]);
+        assert_eq!(shown(&["127.1", "0:0::1", "two"], &options), ["127.0.0.1", "::1", "10.0.0.1"]);
+        let options = Options { all_addresses: true, ..options };
+        assert_eq!(shown(&["two"], &options), ["10.0.0.1", "10.0.0.2"]);
+    }
+
+    #[test]
+    fn names_of_addresses_are_shown_where_asked_for() {
+        let options = Options { reverse_names: Some(false), ..Options::default() };
+        assert_eq!(shown(&["10.0.0.1", "10.0.0.9", "two"], &options), ["one.example", "10.0.0.9", "two"]);
+        let both = Options { addresses: true, ..options.clone() };
+        let expected = ["one.example (10.0.0.1)", "10.0.0.9 (10.0.0.9)", "two (10.0.0.1)"];
+        assert_eq!(shown(&["10.0.0.1", "10.0.0.9", "two"], &both), expected);
+        let always = Options { reverse_names: Some(true), ..options };
+        assert_eq!(shown(&["10.0.0.1", "two"], &always), ["one.example", "one.example"]);
+    }
+
+    #[test]
+    fn names_without_an_address_are_told_in_the_c_librarys_words() {
+        let (found, said) = targets(&["later", "none", "a b", "10.0.0.1"], &Options::default(), &Limits::ROOT);
+        assert_eq!((found.len(), found.unknown), (1, 3));
+        let expected = [
+            "later: Temporary failure in name resolution",
+            "none: Name or service not known",
+            "a b: Name or service not known",
+        ];
+        assert_eq!(said, expected);
+        let options = Options { family: Some(Family::V6), ..Options::default() };
+        assert_eq!(targets(&["two"], &options, &Limits::ROOT).1, ["two: Name or service not known"]);
     }
 
     #[test]
     fn ordinary_users_get_no_groups() {
-        let (found, said) =
-            targets(&["224.0.0.1", "ff02::1", "255.255.255.255"], &Options::default(), &Limits::ORDINARY);
+        let list = ["224.0.0.1", "ff02::1", "255.255.255.255"];
+        let (found, said) = targets(&list, &Options::default(), &Limits::ORDINARY);
         assert_eq!((found.len(), found.refused, found.unknown), (0, 3, 0));
         assert_eq!(said[0], "224.0.0.1: error while sending ping: Permission denied");
-        assert_eq!(targets(&["224.0.0.1", "ff02::1"], &Options::default(), &Limits::ROOT).0.len(), 2);
+        assert_eq!(targets(&list[..2], &Options::default(), &Limits::ROOT).0.len(), 2);
     }
 
     #[test]

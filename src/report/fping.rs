@@ -1,6 +1,7 @@
 //! The lines of fping 5.5, whose clients read them with patterns of their own.
 
 mod icmp;
+mod json;
 mod netdata;
 mod number;
 mod rounds;
@@ -10,6 +11,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 pub use crate::report::fping::icmp::icmp_error;
+pub use crate::report::fping::json::{json_figures, json_reply, json_stats, json_timeout, json_values, json_warning};
 pub use crate::report::fping::netdata::charts;
 pub use crate::report::fping::number::Ms;
 pub use crate::report::fping::rounds::{Figures, Label, figures_line, probe_line, values_line};
@@ -37,15 +39,18 @@ pub struct Once {
     pub bare: bool,
     /// Whether that of an alive target has the round-trip time.
     pub elapsed: bool,
+    /// Whether it has the TTL of the reply.
+    pub ttl: bool,
 }
 
 impl Once {
     /// The line of a target that has answered.
-    pub fn alive(&self, name: Name, rtt: Duration) -> String {
+    pub fn alive(&self, name: Name, rtt: Duration, reply_ttl: Option<u8>) -> String {
         let verdict = if self.bare { "" } else { " is alive" };
+        let ttl = if self.ttl { ttl(reply_ttl) } else { String::new() };
         match self.elapsed {
-            true => format!("{name}{verdict} ({} ms)\n", Ms::from(rtt)),
-            false => format!("{name}{verdict}\n"),
+            true => format!("{name}{verdict}{ttl} ({} ms)\n", Ms::from(rtt)),
+            false => format!("{name}{verdict}{ttl}\n"),
         }
     }
 
@@ -58,6 +63,11 @@ impl Once {
 /// The line of a further reply to an answered probe, with as many bytes of ICMP.
 pub fn duplicate(name: Name, seq: u32, bytes: usize, rtt: Duration) -> String {
     format!("{name} : duplicate for [{seq}], {bytes} bytes, {} ms\n", Ms::from(rtt))
+}
+
+/// What follows a line with the TTL of a reply.
+pub fn ttl(ttl: Option<u8>) -> String {
+    format!(" (TTL {})", ttl.map_or("unknown".to_owned(), |ttl| ttl.to_string()))
 }
 
 /// The last line where some number of targets had to be reachable.
@@ -74,14 +84,16 @@ mod tests {
 
     #[test]
     fn lines_of_the_default_mode() {
-        let plain = Once { alive: true, unreachable: true, bare: false, elapsed: false };
-        assert_eq!(plain.alive(Name(b"a"), RTT), "a is alive\n");
+        let plain = Once { alive: true, unreachable: true, bare: false, elapsed: false, ttl: false };
+        assert_eq!(plain.alive(Name(b"a"), RTT, None), "a is alive\n");
         assert_eq!(plain.unreachable(Name(b"a")), "a is unreachable\n");
         let timed = Once { elapsed: true, ..plain };
-        assert_eq!(timed.alive(Name(b"a"), RTT), "a is alive (1.50 ms)\n");
+        assert_eq!(timed.alive(Name(b"a"), RTT, None), "a is alive (1.50 ms)\n");
+        let both = Once { ttl: true, ..timed };
+        assert_eq!(both.alive(Name(b"a"), RTT, Some(63)), "a is alive (TTL 63) (1.50 ms)\n");
         assert_eq!(timed.unreachable(Name(b"a")), "a is unreachable\n");
         let bare = Once { bare: true, ..timed };
-        assert_eq!(bare.alive(Name(b"a"), RTT), "a (1.50 ms)\n");
+        assert_eq!(bare.alive(Name(b"a"), RTT, None), "a (1.50 ms)\n");
         assert_eq!(bare.unreachable(Name(b"a")), "a\n");
         assert_eq!(duplicate(Name(b"a"), 2, 64, RTT), "a : duplicate for [2], 64 bytes, 1.50 ms\n");
         assert_eq!(enough(2, 2), "Enough hosts reachable (required: 2, reachable: 2)\n");

@@ -76,6 +76,7 @@ fn what_is_wrong_with_an_option_is_said_as_fping_says_it() {
         (&["-d", "-n"], "use either one of -d or -n".into()),
         (&["-a", "-u"], "specify only one of a, u".into()),
         (&["-c1", "-l"], "specify only one of c, l".into()),
+        (&["-J"], "option -J, --json requires -c, -C, or -l".into()),
         (&["-B", "0.5"], "backoff factor 0.5 not valid, must be between 1.0 and 5.0".into()),
         (&["-b65508"], "data size 65508 not valid, must not be larger than 65507".into()),
         (&["-H256"], "ttl 256 out of range".into()),

@@ -197,3 +197,18 @@ fn a_run_that_is_stopped_calls_nothing_unreachable_that_is_not_settled() {
         assert!(outcome.stderr.starts_with("fping: stopped by SIGINT: 1 of 2 targets finished"), "{outcome:?}");
     });
 }
+
+#[test]
+fn names_are_looked_up_and_those_without_an_address_are_told() {
+    lab::play(|lab| {
+        // Not a name that any resolver is asked for.
+        let outcome = run(lab, &["localhost", "no_such!name"], "");
+        assert_eq!(outcome.stdout, "localhost is alive\n", "{outcome:?}");
+        assert_eq!(outcome.stderr, "no_such!name: Name or service not known\n");
+        assert_eq!(outcome.code, Some(2));
+        let outcome = run(lab, &["-4", "-A", "-c1", "-q", "localhost"], "");
+        assert!(outcome.stderr.starts_with("127.0.0.1 : xmt/rcv/%loss = 1/1/0%, "), "{outcome:?}");
+        let outcome = run(lab, &["-q", "no_such!name"], "");
+        assert_eq!((outcome.code, outcome.stdout + &outcome.stderr), (Some(2), String::new()));
+    });
+}

@@ -194,3 +194,27 @@ fn many_targets_keep_the_interval_and_all_their_probes() {
         assert_eq!(outcome.stderr.lines().filter(|line| line.contains("= 1/1/0%, ")).count(), 2);
     });
 }
+
+#[test]
+fn objects_are_printed_in_the_place_of_lines() {
+    lab::play(|lab| {
+        lab.host("10.0.0.2", Behaviour { ttl: 9, ..Behaviour::default() });
+        let args = ["-J", "-4", "-c1", "-D", "-s", "--print-ttl", "10.0.0.2", "::1"];
+        let outcome = run(lab, &args, "");
+        let lines = outcome.lines();
+        let message = "Address family for hostname not supported";
+        assert_eq!(lines[0], format!("{{\"warning\": {{\"host\": \"::1\", \"message\": \"{message}\"}}}}"));
+        assert!(lines[1].starts_with("{\"resp\": {\"timestamp\": \""), "{outcome:?}");
+        assert!(lines[1].contains("\"host\": \"10.0.0.2\", \"seq\": 0, \"size\": 64, \"rtt\": "), "{outcome:?}");
+        assert!(lines[1].ends_with(", \"ttl\": 9}}"), "{outcome:?}");
+        let summary = "{\"summary\": {\"host\": \"10.0.0.2\", \"xmt\": 1, \"rcv\": 1, \"loss\": 0, \"rttMin\": ";
+        assert!(lines[2].starts_with(summary), "{outcome:?}");
+        assert!(lines[3].starts_with("{\"stats\": {\"targets\": 1, \"alive\": 1, "), "{outcome:?}");
+        assert_eq!((lines.len(), outcome.code), (4, Some(2)), "{outcome:?}");
+        assert_eq!(outcome.stderr, format!("::1: {message}\n"));
+        let outcome = run(lab, &["-c1", "-q", "-J", "-C1", "10.0.0.2"], "");
+        assert!(outcome.stdout.starts_with("{\"vSum\": {\"host\": \"10.0.0.2\", \"values\": ["), "{outcome:?}");
+        let outcome = run(lab, &["-c1", "--print-ttl", "10.0.0.2"], "");
+        assert!(outcome.stdout.ends_with(" avg, 0% loss) (TTL 9)\n"), "{outcome:?}");
+    });
+}

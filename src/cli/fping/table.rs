@@ -243,6 +243,13 @@ pub const ROWS: &[Row] = &[
         Switch(|options| options.elapsed = true),
     ),
     printing(
+        Some('J'),
+        Some("json"),
+        None,
+        "print a JSON object in each line, with -c and -l",
+        Switch(|options| options.json = true),
+    ),
+    printing(
         Some('n'),
         Some("name"),
         None,
@@ -263,6 +270,7 @@ pub const ROWS: &[Row] = &[
         "print the time lost to silence, with -c and -l",
         Switch(|options| options.outage = true),
     ),
+    printing(None, Some("print-ttl"), None, "print the TTL of each reply", Switch(|options| options.ttls = true)),
     printing(
         Some('q'),
         Some("quiet"),
