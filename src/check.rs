@@ -97,12 +97,14 @@ impl Checklist {
         if limits.caller_is_root {
             return self.add("limits", "none (the caller is root)");
         }
-        let Limits { rate, spacing, targets, generated, max_sizes: PerFamily { v4, v6 }, .. } = limits;
+        let Limits { rate, spacing, targets, generated, bytes_per_second, .. } = limits;
         let spacing = spacing.as_millis();
         self.add("limits", format!("{rate} packets a second, {spacing} ms between probes to one target,"));
         self.add("", format!("{targets} lines, {generated} generated addresses,"));
         self.add("", "no multicast or broadcast targets,");
-        self.add("", format!("{v4} bytes of data with --ipv4, otherwise {v6}"));
+        if let Some(bytes) = bytes_per_second {
+            self.add("", format!("{bytes} bytes a second"));
+        }
     }
 
     /// Reports how a run would have ended here.

@@ -310,13 +310,9 @@ impl Options {
             }
             _ => {}
         }
-        let family = self.family.unwrap_or(Family::V6);
-        let max_size = limits.max_sizes[family];
-        if self.packet.size() > max_size {
-            return Err(Error::TooMuchData(self.packet.size(), max_size, family.name()));
-        }
-        if let Some(max_pps) = limits.rate.pps().filter(|&max_pps| self.plan.rate().exceeds(max_pps)) {
-            self.plan = self.plan.with_rate(limits.rate);
+        let max_rate = limits.rate_of(self.packet.size(), self.family.unwrap_or(Family::V6));
+        if let Some(max_pps) = max_rate.pps().filter(|&max_pps| self.plan.rate().exceeds(max_pps)) {
+            self.plan = self.plan.with_rate(max_rate);
             self.warnings.push(Warning::RateLowered(max_pps));
         }
         self.plan = self.plan.with_spacing(limits.spacing).unwrap_or(self.plan);

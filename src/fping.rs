@@ -25,7 +25,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use multiping::address::{Address, PerFamily};
+use multiping::address::{Address, Family, PerFamily};
 use multiping::alloc::try_filled;
 use multiping::net::{self, Link};
 use multiping::plan::{IcmpErrors, PacketOptions, Plan, Rate};
@@ -379,8 +379,9 @@ impl Setting<'_> {
             pps if pps > *Rate::RANGE.end() => Rate::UNLIMITED,
             pps => Rate::per_second(pps.max(*Rate::RANGE.start())).unwrap_or(Rate::UNLIMITED),
         };
-        match self.limits.rate.pps() {
-            Some(limit) if rate.exceeds(limit) => self.limits.rate,
+        let max = self.limits.rate_of(self.options.size as usize, Family::V6);
+        match max.pps() {
+            Some(limit) if rate.exceeds(limit) => max,
             _ => rate,
         }
     }

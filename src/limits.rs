@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use multiping::address::PerFamily;
-use multiping::plan::{PacketOptions, Rate};
+use multiping::address::Family;
+use multiping::plan::Rate;
 
 /// The limits of a caller.
 pub struct Limits {
@@ -20,14 +20,14 @@ pub struct Limits {
     pub generated: usize,
     /// Whether multicast and broadcast addresses may be probed.
     pub allow_multicast_and_broadcast: bool,
-    /// The most data in a probe over IPv4 and over IPv6, in bytes.
-    pub max_sizes: PerFamily<usize>,
+    /// The most bytes in a second, of IP packets.
+    pub bytes_per_second: Option<u32>,
     /// The size of each receive buffer, in bytes.
     pub receive_buffer: usize,
 }
 
 impl Limits {
-    /// For ordinary users. A probe of the largest size fits into an Ethernet frame.
+    /// For ordinary users. All that they send is a tenth of a gigabit a second.
     pub const ORDINARY: Limits = Limits {
         caller_is_root: false,
         rate: match Rate::per_second(10_000.0) {
@@ -38,9 +38,20 @@ impl Limits {
         targets: 1 << 24,
         generated: 131_072, // as in fping
         allow_multicast_and_broadcast: false,
-        max_sizes: PerFamily { v4: 1_472, v6: 1_452 },
+        bytes_per_second: Some(12_500_000),
         receive_buffer: 4 << 20,
     };
+
+    /// The highest rate of probes with `size` bytes of data, of which some may be of `family`.
+    pub fn rate_of(&self, size: usize, family: Family) -> Rate {
+        let headers = match family {
+            Family::V4 => 28,
+            Family::V6 => 48,
+        };
+        let Some(bytes) = self.bytes_per_second else { return self.rate };
+        let pps = f64::from(bytes) / (size + headers) as f64;
+        if self.rate.exceeds(pps) { Rate::per_second(pps).unwrap_or(self.rate) } else { self.rate }
+    }
 
     /// For root: what the program and its packets can hold.
     pub const ROOT: Limits = Limits {
@@ -50,7 +61,7 @@ impl Limits {
         targets: (1 << 31) - 1,
         generated: (1 << 31) - 1,
         allow_multicast_and_broadcast: true,
-        max_sizes: PerFamily { v4: *PacketOptions::SIZE.end(), v6: *PacketOptions::SIZE.end() },
+        bytes_per_second: None,
         receive_buffer: 32 << 20,
     };
 }

@@ -69,9 +69,6 @@ pub enum Error {
         /// What the option takes.
         expected: &'static str,
     },
-    /// More data in a probe than ordinary users may send: the size, the limit, and the family that
-    /// it is for.
-    TooMuchData(usize, usize, &'static str),
     /// Two options or operands that exclude each other.
     Conflict(&'static str, &'static str),
     /// An option that is of no use without `--count` or `--loop`.
@@ -175,7 +172,6 @@ impl Error {
             | Error::NotAvailable { .. }
             | Error::BadUsage(_)
             | Error::BadValue { .. }
-            | Error::TooMuchData(..)
             | Error::Conflict(..)
             | Error::NeedsStatistics(_)
             | Error::BadSource(..)
@@ -254,9 +250,6 @@ impl Display for Error {
             Error::NotAvailable { option, what, hint } => write!(f, "{option}: {what} is not available ({hint})"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
             Error::BadValue { option, value, expected } => write!(f, "{option}: bad value {value} (give {expected})"),
-            Error::TooMuchData(size, limit, family) => {
-                write!(f, "--size={size}: more than {limit} bytes over {family} (the limit for ordinary users)")
-            }
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
             Error::NeedsStatistics(option) => write!(f, "{option}: needs --count or --loop (add one of them)"),
             Error::BadSource(address, why) => {

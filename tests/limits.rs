@@ -172,22 +172,28 @@ fn probes_to_a_target_are_10_ms_apart() {
 // The data.
 
 #[test]
-fn a_probe_is_not_larger_than_a_frame() {
+fn large_probes_are_sent_at_a_rate_that_is_within_the_bytes_a_second() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
-        for (args, size, message) in [
-            (&["--size=1473", "--ipv4", ALIVE][..], 1473, "more than 1472 bytes over IPv4"),
-            (&["--size=1453", "--ipv6", "fd00::1"], 1453, "more than 1452 bytes over IPv6"),
-            (&["--size=1453", ALIVE], 1453, "more than 1452 bytes over IPv6"),
-            (&["-b65507", ALIVE], 65_507, "more than 1452 bytes over IPv6"),
-        ] {
-            let outcome = run(lab, ordinary(&program).args(args), "");
-            is_refused(lab, &outcome, &format!("--size={size}: {message} (the limit for ordinary users)"));
-        }
-        for (args, size) in [(&["--size=1472", "-4", ALIVE][..], 1472), (&["--size=1452", ALIVE, "fd00::1"], 1452)] {
+        // The largest size of each family, at rates within the limit.
+        for args in [&["-b65507", "-4", ALIVE][..], &["--size=65000", "--max-pps=190", ALIVE, "10.0.0.2"]] {
             let outcome = run(lab, ordinary(&program).args(args), "");
             assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-            assert!(lab.seen().iter().all(|seen| seen.len == size) && !lab.seen().is_empty(), "{:?}", lab.seen());
+            assert!(lab.seen().iter().all(|seen| seen.len >= 65_000) && !lab.seen().is_empty(), "{:?}", lab.seen());
+        }
+        for (args, pps) in [
+            (&["-b65507", "-i0", "-4", ALIVE, "10.0.0.2", "10.0.0.3"][..], 190.7),
+            (&["-b1202", "-i0", ALIVE], 10_000.0),
+            (&["-b1203", "-i0", ALIVE], 9_992.0),
+            (&["-b1222", "-i0", "-4", ALIVE], 10_000.0),
+            (&["-b64000", "--max-pps=200", ALIVE], 195.1),
+        ] {
+            lab.forget();
+            let outcome = run(lab, ordinary(&program).args(args), "");
+            let warning =
+                format!("xymonping: the rate was lowered to {pps} packets a second (the limit for ordinary users)\n");
+            assert_eq!((outcome.code, outcome.stderr), (Some(0), warning), "{args:?}");
+            lab.assert_pace(pps + 1.0);
         }
     });
 }
@@ -354,7 +360,7 @@ fn the_tables_of_limits_in_the_documents_are_right() {
         targets,
         generated,
         allow_multicast_and_broadcast,
-        max_sizes: PerFamily { v4, v6 },
+        bytes_per_second,
         receive_buffer: _,
     } = LIMITS;
     assert!(!caller_is_root && !allow_multicast_and_broadcast);
@@ -364,8 +370,7 @@ fn the_tables_of_limits_in_the_documents_are_right() {
             ("milliseconds between two probes to one target", spacing.as_millis() as usize),
             ("accepted lines in a list", targets),
             ("addresses of --generate", generated),
-            ("bytes of data in a probe, with --ipv4", v4),
-            ("bytes of data in a probe, otherwise", v6),
+            ("bytes per second, in all", bytes_per_second.map_or(0, |bytes| bytes as usize)),
             ("multicast and broadcast targets", 0),
         ]
         .map(|(name, number)| (name.to_owned(), number)),

@@ -77,7 +77,8 @@ fn operands(args: &[OsString]) -> Vec<OsString> {
 
 fn within_limits(options: &Options, limits: &Limits) {
     let Options { plan, packet, sources, family, .. } = options;
-    match (plan.rate().pps(), limits.rate.pps()) {
+    let max_rate = limits.rate_of(packet.size(), family.unwrap_or(Family::V6));
+    match (plan.rate().pps(), max_rate.pps()) {
         (Some(pps), max) => assert!(Rate::RANGE.contains(&pps) && max.is_none_or(|max| pps <= max)),
         (None, max) => assert_eq!(max, None),
     }
@@ -85,7 +86,6 @@ fn within_limits(options: &Options, limits: &Limits) {
     assert!(plan.responses() > 0);
     assert_eq!(plan.spacing(), limits.spacing);
     assert!(PacketOptions::SIZE.contains(&packet.size()));
-    assert!(packet.size() <= limits.max_sizes[family.unwrap_or(Family::V6)]);
     assert!(packet.pattern().len() <= PacketOptions::MAX_PATTERN);
     assert_ne!(packet.ttl(), Some(0));
     assert!(options.interface.as_ref().is_none_or(|name| (1..16).contains(&name.len())));

@@ -72,12 +72,21 @@ pub enum Warning {
     NoIcmpErrors,
 }
 
+/// A number with at most one decimal, rounded down: the limit is not exceeded.
+struct Decimal(f64);
+
+impl Display for Decimal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", (self.0 * 10.0).floor() / 10.0)
+    }
+}
+
 impl Display for Warning {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Warning::Ignored(options) => write!(f, "{options}: ignored (fping options without an equivalent here)"),
             Warning::RateLowered(pps) => {
-                write!(f, "the rate was lowered to {pps} packets a second (the limit for ordinary users)")
+                write!(f, "the rate was lowered to {} packets a second (the limit for ordinary users)", Decimal(*pps))
             }
             Warning::PeriodRaised(period) => {
                 write!(f, "--period was raised to {} ms (the limit for ordinary users)", period.as_millis())
