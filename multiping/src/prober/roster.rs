@@ -97,6 +97,8 @@ pub struct Roster {
     retry_at: u64,
     /// Between two turns of a target, at least.
     spacing: u64,
+    /// Whether answered probes are known as long as others, for the RTTs of duplicates.
+    keeps_answered: bool,
     slips: Slips,
 }
 
@@ -125,6 +127,7 @@ impl Roster {
             handed_over: 0,
             retry_at: 0,
             spacing: 0,
+            keeps_answered: true,
             slips: Slips::default(),
         }
     }
@@ -141,6 +144,13 @@ impl Roster {
         }
         self.flights.set_late(late);
         Ok(self)
+    }
+
+    /// Forgets probes when they are answered, which saves much of the memory of those known.
+    /// Duplicates then have no RTT, and are told from late replies only among the last 64 attempts
+    /// at their target.
+    pub fn without_duplicate_rtts(self) -> Self {
+        Roster { keeps_answered: false, ..self }
     }
 
     /// The least time between two turns of a target, however late the first of them was. Default:

@@ -91,6 +91,7 @@ impl Strategy for Roster {
         let sent = self.flights.get(target.0, attempt).map_or(0, |flight| flight.sent);
         let at = sent.saturating_add(rtt.as_nanos() as u64);
         self.flights.set(target.0, attempt, State::Answered, at);
+        self.forget_answered(target, attempt);
         self.hasten_turn(target.0, at);
         self.slots[target.index()].mark_answered(attempt);
         self.land(target.0);
@@ -107,6 +108,7 @@ impl Strategy for Roster {
     fn record_late(&mut self, target: TargetId, attempt: u32) -> Option<Timeout> {
         let state = self.flights.get(target.0, attempt)?.state;
         self.flights.set(target.0, attempt, State::Answered, self.handed_over);
+        self.forget_answered(target, attempt);
         self.slots[target.index()].mark_answered(attempt);
         match state {
             State::InFlight => {
@@ -239,6 +241,13 @@ impl Roster {
                 self.withdraw(index);
                 self.enqueue(index, at);
             }
+        }
+    }
+
+    /// Forgets an attempt that was answered, if its duplicates need no RTT.
+    fn forget_answered(&mut self, target: TargetId, attempt: u32) {
+        if !self.keeps_answered {
+            self.flights.remove(target.0, attempt);
         }
     }
 

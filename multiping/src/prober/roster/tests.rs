@@ -144,3 +144,27 @@ fn what_is_said_of_a_probe_to_a_removed_target_is_ignored() {
     assert_eq!(send(&mut prober, start).target, successor.target);
     assert_eq!(prober.strategy().in_flight(), 1);
 }
+
+#[test]
+fn answered_probes_that_are_forgotten_still_have_their_duplicates() {
+    let start = Instant::now();
+    let mut prober = prober(start);
+    prober.strategy.keeps_answered = false;
+    let id = add(&mut prober, start);
+    let probe = send(&mut prober, start);
+    let target = id.target;
+    let kind = ReplyKind::Reply { target, attempt: 0, rtt: SECOND / 2 };
+    assert_eq!(reply(&mut prober, &probe, start + SECOND / 2), kind);
+    assert_eq!(prober.strategy().known(), 0);
+    let duplicate = ReplyKind::Duplicate { target, attempt: 0, rtt: None };
+    assert_eq!(reply(&mut prober, &probe, start + SECOND / 2), duplicate);
+    // A late reply is known by its RTT, and then as little as any other.
+    let late = send(&mut prober, start + SECOND);
+    prober.handle_timeouts(start + 2 * SECOND, |_| None, |_| ());
+    let rtt = Some(SECOND * 3 / 2);
+    let kind = ReplyKind::Late { target, attempt: 1, rtt, timeout: Some(crate::prober::Timeout::Counted) };
+    assert_eq!(reply(&mut prober, &late, start + SECOND * 5 / 2), kind);
+    let duplicate = ReplyKind::Duplicate { target, attempt: 1, rtt: None };
+    assert_eq!(reply(&mut prober, &late, start + SECOND * 5 / 2), duplicate);
+    assert_eq!(prober.strategy().known(), 0);
+}
