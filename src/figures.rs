@@ -30,7 +30,7 @@ pub struct Settings {
 
 impl Settings {
     /// How many probes to a target may be known at a time.
-    fn window(&self) -> usize {
+    pub fn window(&self) -> usize {
         let window = Stats::window(self.timeout, self.late, self.period);
         // Probes that were late may follow each other faster than their period.
         self.count.map_or(window + 1, |count| window.min(count as usize))

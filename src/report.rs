@@ -2,6 +2,7 @@
 //! format is a file below this one.
 
 pub mod fping;
+mod histogram;
 mod hosts;
 mod lines;
 mod outcome;

@@ -574,6 +574,7 @@ fn options_of_statistics_have_ranges_and_need_a_mode() {
         "--packed",
         "--timestamps",
         "--worst=1",
+        "--histogram",
         "--bell=missed",
     ] {
         let name = option.split('=').next().unwrap_or_default();

@@ -26,7 +26,6 @@ use std::time::Duration;
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
 use lab::{Behaviour, CLOCK_ERROR, DEVICE, Finished, LIMIT, Lab};
-use multiping::address::PerFamily;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use xymonping::limits::Limits;

@@ -123,6 +123,7 @@ pub const FLAGS: &[Flag] = &[
     statistics::EXACT,
     statistics::VALUES,
     statistics::WORST,
+    statistics::HISTOGRAM,
     Flag {
         long: Some("shuffle"),
         short: None,

@@ -1,5 +1,6 @@
 //! What can be asked for with `--count` and `--loop`, and what does not go together.
 
+use std::mem;
 use std::time::Duration;
 
 use multiping::plan::Plan;
@@ -80,6 +81,9 @@ impl Default for Statistics {
 /// The greatest number of probes, answers and the like that can be asked for.
 pub(super) const MAX_COUNT: u32 = 1_000_000_000;
 
+/// The share of the rate that is left unused.
+const SPARE: f64 = 0.01;
+
 /// Options that need `--count` or `--loop`.
 const NEED_STATISTICS: &[&str] = &[
     "--period",
@@ -97,6 +101,7 @@ const NEED_STATISTICS: &[&str] = &[
     "--packed",
     "--timestamps",
     "--worst",
+    "--histogram",
     "--bell",
     "-Q",
 ];
@@ -147,14 +152,15 @@ impl Statistics {
         // A list that leaves no rate for its references has to share it with them.
         let rate = (pps - references as f64).max(pps / 2.0);
         let needed = Duration::try_from_secs_f64(targets as f64 / rate).unwrap_or(Duration::MAX);
-        // Rounding is no reason for a warning.
-        if needed <= self.period + Duration::from_micros(1) || self.count == Some(1) {
+        // Without some spare rate, what a stall has delayed would stay late for ever.
+        let with_spare = needed.min(*Schedule::PERIOD.end()).mul_f64(1.0 + SPARE).min(*Schedule::PERIOD.end());
+        if with_spare <= self.period || self.count == Some(1) {
             return (self, None);
         }
-        let asked = self.period;
-        self.period = needed.min(*Schedule::PERIOD.end());
-        let warning = Warning::PeriodTooShort { targets, pps, needed: self.period, asked };
-        (self, Some(warning))
+        let asked = mem::replace(&mut self.period, with_spare);
+        // Rounding is no reason for a warning.
+        let is_longer = needed > asked + Duration::from_micros(1);
+        (self, is_longer.then_some(Warning::PeriodTooShort { targets, pps, needed: with_spare, asked }))
     }
 }
 
@@ -182,7 +188,7 @@ impl Options {
             (self.draft, self.given) = (Statistics::default(), Vec::new());
             return Ok(());
         }
-        let mut statistics = std::mem::take(&mut self.draft);
+        let mut statistics = mem::take(&mut self.draft);
         if statistics.period < limits.spacing {
             statistics.period = limits.spacing;
             self.warnings.push(Warning::PeriodRaised(limits.spacing));

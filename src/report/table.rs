@@ -11,6 +11,7 @@ use multiping::tally::Verdict;
 use nix::errno::Errno;
 
 use crate::figures::Figures;
+use crate::report::histogram;
 use crate::report::hosts::Hosts;
 use crate::report::unit::{Short, Unit};
 
@@ -25,12 +26,14 @@ pub struct Style {
     pub of_sent: bool,
     /// How many lines of targets there are at most, the worst ones.
     pub worst: Option<usize>,
+    /// Whether histograms are shown: of each target if there are few, else over all.
+    pub histogram: bool,
 }
 
 impl Default for Style {
     fn default() -> Self {
         let percentiles = [50_000, 90_000, 99_000].into_iter().filter_map(Percent::from_thousandths).collect();
-        Style { unit: Unit::default(), percentiles, of_sent: false, worst: None }
+        Style { unit: Unit::default(), percentiles, of_sent: false, worst: None, histogram: false }
     }
 }
 
@@ -65,6 +68,9 @@ impl Table<'_> {
         self.write_header(out, widths)?;
         lines.iter().try_for_each(|line| self.write_line(out, line, widths))?;
         self.write_values(out, &lines)?;
+        if self.style.histogram {
+            self.write_histograms(out, &lines)?;
+        }
         self.write_totals(out)
     }
 
@@ -162,6 +168,27 @@ impl Table<'_> {
                 write!(out, " {}", self.figure(value))?;
             }
             writeln!(out, "{}", self.unit())?;
+        }
+        Ok(())
+    }
+
+    fn write_histograms(&self, out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
+        const FEW: usize = 5;
+        let percentiles = &self.style.percentiles;
+        if self.figures.addresses().len() > FEW {
+            let rtts = self.figures.totals().rtts();
+            writeln!(out, "RTTs over all, n={}", rtts.n())?;
+            return histogram::write(out, rtts, percentiles);
+        }
+        for line in lines {
+            let Some(host) = self.hosts.name(line.target, self.figures.addresses()) else { continue };
+            let (rtts, counts) = (line.stats.rtts(), line.stats.counts());
+            write!(out, "RTTs of {host}, n={}, {} lost", rtts.n(), counts.get(Counter::Lost))?;
+            match counts.loss() {
+                Some(loss) => writeln!(out, " ({loss})")?,
+                None => writeln!(out)?,
+            }
+            histogram::write(out, rtts, percentiles)?;
         }
         Ok(())
     }

@@ -27,6 +27,9 @@ use crate::stdio::{self, Interrupted, Stream, Timeout};
 /// More lines than this in a second cannot be read on a terminal.
 const MAX_READABLE: f64 = 20.0;
 
+/// How many probes back a duplicate is known without its RTT.
+const KNOWN_DUPLICATES: usize = 64;
+
 /// Probes the targets of a session, and reports.
 pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Notes) -> Result<Exit, Error> {
     let plan = &session.options.plan;
@@ -58,7 +61,10 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     };
     let start = now();
     let figures = Figures::new(addresses, settings, start)?;
-    let roster = roster(&statistics, &session, &figures)?;
+    let mut roster = roster(&statistics, &session, &figures)?;
+    if lines.is_none() && !statistics.all_rtts && settings.window() <= KNOWN_DUPLICATES {
+        roster = roster.without_duplicate_rtts();
+    }
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
     let prober = Prober::new(roster, rate, plan.check_source(), key, session.link.idents(), start);
     let mut prober = session.prepare(prober);

@@ -201,6 +201,21 @@ impl<W: Word, const BITS: u32> Rtts<W, BITS> {
         }
     }
 
+    /// How many RTTs are not above `rtt`; of a histogram, by the values that its buckets stand for.
+    pub fn count_up_to(&self, rtt: Duration) -> u64 {
+        let (limit, kept) = (ticks(rtt), self.kept());
+        match usize::try_from(kept).ok().and_then(|kept| self.words.get(..kept)) {
+            Some(rtts) => rtts.iter().filter(|&&rtt| rtt.into() <= u64::from(limit)).count() as u64,
+            None if limit >= self.max => kept,
+            None => {
+                let counters = (0..).zip(&self.words[..Self::COUNTERS]);
+                let below =
+                    counters.filter(|&(index, _)| histogram::middle(index, BITS).clamp(self.min, self.max) <= limit);
+                below.map(|(_, &counter)| counter.into()).sum()
+            }
+        }
+    }
+
     /// How many RTTs the percentiles are taken from.
     fn kept(&self) -> u64 {
         let len = self.words.len();

@@ -194,6 +194,9 @@ pub(super) const WORST: Flag = row(
     }),
 );
 
+pub(super) const HISTOGRAM: Flag =
+    switch("histogram", "print a histogram of the RTTs", |options| options.draft.style.histogram = true);
+
 pub(super) const BELL: Flag = row(
     "bell",
     Value::Required("WHEN", Hint::Text),
