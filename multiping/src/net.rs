@@ -62,8 +62,9 @@ pub struct Link {
     /// Of a family that could not be opened, the reason, which holds for each probe of that family.
     sockets: PerFamily<Result<FamilySocket, Errno>>,
     routes: Routes,
-    /// The last address of another machine that was sent to.
+    /// The last address of another machine that was sent to, and the last of IPv6.
     last_sent: Option<Address>,
+    last_v6: Option<Address>,
     /// What a probe carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
@@ -166,6 +167,7 @@ impl Link {
             sockets,
             routes: Routes::default(),
             last_sent: None,
+            last_v6: None,
             packets: vec![vec![0; HEADER + size]; MAX_BATCH],
             receive_slots: receive_slots(size),
             data: options.data(),
@@ -245,6 +247,7 @@ impl Link {
         let remote = probes[..count].iter().rev().find(|probe| self.routes.is_remote(probe.address));
         let outward = remote.is_some();
         self.last_sent = remote.map(|probe| probe.address).or(self.last_sent);
+        self.last_v6 = self.last_sent.filter(|address| address.family() == Family::V6).or(self.last_v6);
         Departure { count, sent_during, outward, error }
     }
 
@@ -334,13 +337,16 @@ impl Link {
     /// Tells `prober` of this machine's links and queues.
     pub(crate) fn look<S: Strategy>(&mut self, prober: &mut Prober<S>, now: Instant) {
         if self.routes.changed() {
-            prober.handle_change(now);
+            prober.handle_change();
         }
         for interface in self.routes.interfaces() {
             prober.handle_interface(interface, now);
         }
         if let Some(route) = self.last_sent.and_then(|address| self.routes.hops(address)) {
             prober.handle_route(&route, now);
+        }
+        if let Some(address) = self.last_v6 {
+            prober.handle_source(self.routes.lacks_source(address), now);
         }
         for &(index, packets) in self.routes.queues() {
             prober.handle_queue(index, packets, now);

@@ -351,14 +351,19 @@ impl<S: Strategy> Prober<S> {
         (self.sent_outward || self.counts.refused > 0) && self.paths.wants_look(expiring, now)
     }
 
-    /// The kernel reported a change of links or routes.
-    pub fn handle_change(&mut self, now: Instant) {
-        self.paths.handle_change(now);
+    /// The kernel reported a change of links, addresses or routes.
+    pub fn handle_change(&mut self) {
+        self.paths.handle_change();
     }
 
     /// The state of an interface that is up, or a port. At each look all are to be told.
     pub fn handle_interface(&mut self, interface: Interface, now: Instant) {
         self.paths.handle_interface(interface, now);
+    }
+
+    /// Whether probes of IPv6 leave without a source address that replies could reach, at `now`.
+    pub fn handle_source(&mut self, lacks_source: bool, now: Instant) {
+        self.paths.handle_source(lacks_source, now);
     }
 
     /// The route to the last target that was sent to, as it is at `now`.

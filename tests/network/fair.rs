@@ -132,6 +132,36 @@ fn hosts_that_are_banned_in_mid_run_do_not_spoil_the_others() {
 }
 
 #[test]
+fn without_its_ipv6_address_this_machine_calls_no_ipv6_host_unreachable() {
+    lab::play(|lab| {
+        if !lab.has_ipv6() {
+            return lab::skip("without_its_ipv6_address_this_machine_calls_no_ipv6_host_unreachable", "no IPv6");
+        }
+        // The route by a router's link-local address stays, and probes leave from such an address.
+        lab.script("fd00::/16", vec![Behaviour::silent(), Behaviour::silent(), Behaviour::default()]);
+        let all: Vec<String> = (1..=10).map(|n| format!("fd00::{n}")).collect();
+        for comes_back in [true, false] {
+            lab.forget();
+            if !comes_back {
+                lab.host("fd00::/16", Behaviour::silent());
+            }
+            let mut running = lab.start(lab.command().args(["--timeout=0.5", "--retries=0", "--max-pps=1000"]));
+            running.feed(list(&all));
+            running.close_stdin();
+            running.wait_until(LIMIT, "all probes", |_| lab.seen().len() >= 10);
+            lab.ip(&["-6", "addr", "flush", "dev", DEVICE, "scope", "global"]);
+            if comes_back {
+                lab.wait_until("probes from a link-local address", || lab.seen().len() >= 20);
+                lab.ip(&["-6", "addr", "add", "2001:db8::1/64", "dev", DEVICE, "nodad"]);
+            }
+            let outcome = running.finish(LIMIT);
+            assert!(!outcome.stdout.contains("unreachable"), "{outcome:?}");
+            assert_eq!(outcome.code, Some(if comes_back { 0 } else { 4 }), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
 fn without_a_carrier_no_host_is_unreachable_though_another_interface_is_up() {
     lab::play(|lab| {
         another_interface(lab);

@@ -24,6 +24,7 @@ impl Link {
             config,
             sockets: PerFamily::from_fn(|_| Err(Errno::EAFNOSUPPORT)),
             last_sent: None,
+            last_v6: None,
             routes: Routes::default(),
             packets: vec![vec![0; HEADER + options.size()]; MAX_BATCH],
             receive_slots: receive_slots(options.size()),

@@ -136,6 +136,15 @@ impl Routes {
         netlink.route(address, self.sources[address.family()], self.only)
     }
 
+    /// Whether packets to `address` leave from a link-local address, which no router may forward
+    /// (RFC 4291 §2.5.6): so the kernel does when the last global IPv6 address has gone.
+    pub(super) fn lacks_source(&self, address: Address) -> bool {
+        let is_link_local = |address| matches!(address, Address::V6(ip, _) if ip.is_unicast_link_local());
+        let is_lost = |hop: NextHop| hop.router.is_some() && hop.source.is_some_and(is_link_local);
+        // Without one from the start it is no fault.
+        self.has_global_ipv6() && !is_link_local(address) && self.next_hop(address).ok().flatten().is_some_and(is_lost)
+    }
+
     fn with_other_hops(&self, address: Address, hop: NextHop) -> Route {
         let mut route = Route::over(hop.interface);
         route.via_router = hop.router.is_some();

@@ -71,7 +71,7 @@ struct Link {
     interface: Interface,
     /// When it was last reported.
     seen_at: Instant,
-    /// When it was last seen without a carrier, or to have lost it.
+    /// When it was last seen without a carrier, or to have lost it or got it back.
     lost_at: Option<Instant>,
     /// When it was last seen to have lost the carrier that it had.
     dropped_at: Option<Instant>,
@@ -132,7 +132,8 @@ impl Links {
         if has_dropped {
             link.dropped_at = Some(now);
         }
-        if has_dropped || !interface.carrier {
+        if has_dropped || !interface.carrier || !before.carrier {
+            // One that has a carrier again may have been without it until now.
             link.lost_at = Some(now);
         }
         (link.interface, link.seen_at, link.is_gone) = (interface, now, false);
@@ -288,6 +289,7 @@ mod tests {
         assert_eq!(blame(&links, 2, start + 20 * MS), Blame::Likely, "it has none yet");
         assert_eq!(blame(&links, 3, start), Blame::No, "another interface means nothing");
         look(&mut links, &[interface(2, true, 1), interface(3, true, 0)], start + 30 * MS);
+        assert_eq!(blame(&links, 2, start + 29 * MS), Blame::Likely, "it may just have got it back");
         assert_eq!(blame(&links, 2, start + 31 * MS), Blame::No);
         // It went and came back between two looks.
         look(&mut links, &[interface(2, true, 2), interface(3, true, 0)], start + 40 * MS);
@@ -336,7 +338,7 @@ mod tests {
             assert_eq!(links.blame(&behind(Some(12)), sent), Blame::No, "it is known to be behind another one");
         }
         look(&mut links, &[bridge(), port(11, true, 1), port(12, true, 0)], start + 30 * MS);
-        assert_eq!(links.blame(&behind(None), start + 20 * MS), Blame::No);
+        assert_eq!(links.blame(&behind(None), start + 31 * MS), Blame::No);
         // What lies upon the bridge, and an interface whose other end is a port of it.
         let vlan = Interface { link: Some(BRIDGE), ..interface(20, true, 0) };
         let near = Interface { link: Some(12), ..interface(21, true, 0) };

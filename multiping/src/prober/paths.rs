@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::address::Family;
 use crate::prober::links::{Interface, Links, Route};
 use crate::prober::strategy::Blame;
 
@@ -52,8 +53,12 @@ impl Backlog {
 pub(super) struct Paths {
     links: Links,
     backlogs: Vec<Backlog>,
-    /// When a change of links or routes was last reported.
-    changed_at: Option<Instant>,
+    /// Whether a change of links, addresses or routes was reported.
+    has_changed: bool,
+    /// Whether probes of IPv6 leave without a source address that replies could reach, as of the
+    /// last look, and when that was last seen, or seen to be over.
+    lacks_source: bool,
+    lacked_source_at: Option<Instant>,
     /// When they were last looked at, and how long that took.
     looked_at: Option<Instant>,
     look_cost: Duration,
@@ -70,13 +75,26 @@ impl Paths {
     }
 
     /// A change of links or routes was reported.
-    pub(super) fn handle_change(&mut self, now: Instant) {
-        self.changed_at = Some(now);
+    pub(super) fn handle_change(&mut self) {
+        self.has_changed = true;
     }
 
     /// The state of an interface at `now`: see [`Links::handle_interface`].
     pub(super) fn handle_interface(&mut self, interface: Interface, now: Instant) {
         self.links.handle_interface(interface, now);
+    }
+
+    /// Whether probes of IPv6 leave without a source address that replies could reach, at `now`.
+    pub(super) fn handle_source(&mut self, lacks_source: bool, now: Instant) {
+        if self.lacks_source || lacks_source {
+            self.lacked_source_at = Some(now);
+        }
+        self.lacks_source = lacks_source;
+    }
+
+    /// Whether a probe sent at `sent` may have left so.
+    fn lacked_source(&self, sent: Instant) -> bool {
+        self.lacks_source || self.lacked_source_at.is_some_and(|lacked| lacked >= sent)
     }
 
     /// The route to a target at `now`.
@@ -105,14 +123,22 @@ impl Paths {
     /// Whether the silence of a probe sent at `sent` may be excused, so that its route has to be
     /// asked for.
     fn may_excuse(&self, sent: Instant) -> bool {
-        self.changed_at.is_some_and(|changed| changed >= sent) || self.links.was_lost() || self.was_queued(sent)
+        self.has_changed || self.links.was_lost() || self.was_queued(sent)
     }
 
-    /// Why the silence of a probe sent at `sent` proves nothing, if so, and how much that weighs.
-    /// `route` returns its route now; `None`: it has none.
-    pub(super) fn excuse(&self, sent: Instant, route: impl FnOnce() -> Option<Route>) -> Option<(Excuse, Blame)> {
+    /// Why the silence of a probe of `family` sent at `sent` proves nothing, if so, and how much that
+    /// weighs. `route` returns its route now; `None`: it has none.
+    pub(super) fn excuse(
+        &self,
+        family: Family,
+        sent: Instant,
+        route: impl FnOnce() -> Option<Route>,
+    ) -> Option<(Excuse, Blame)> {
         if !self.may_excuse(sent) {
             return None;
+        }
+        if family == Family::V6 && self.lacked_source(sent) {
+            return Some((Excuse::Link, Blame::Likely));
         }
         let Some(route) = route() else { return Some((Excuse::Link, Blame::Likely)) };
         let blame = self.links.blame(&route, sent);
@@ -155,6 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn probes_of_ipv6_from_no_address_of_ours_prove_nothing() {
+        let start = Instant::now();
+        let mut paths = paths(&[], start);
+        paths.handle_change();
+        paths.handle_source(false, start);
+        paths.handle_source(true, start + 100 * MS);
+        let excuse = |paths: &Paths, family, ms| paths.excuse(family, start + ms * MS, || over(2));
+        assert_eq!(excuse(&paths, Family::V6, 150), Some((Excuse::Link, Blame::Likely)));
+        assert_eq!(excuse(&paths, Family::V4, 150), None);
+        paths.handle_source(false, start + 200 * MS);
+        paths.handle_source(false, start + 300 * MS);
+        assert_eq!(excuse(&paths, Family::V6, 199), Some((Excuse::Link, Blame::Likely)), "until it is seen to be back");
+        assert_eq!(excuse(&paths, Family::V6, 201), None);
+    }
+
+    #[test]
     fn looks_that_take_long_are_rarer_but_do_not_end() {
         let start = Instant::now();
         let mut paths = Paths::default();
@@ -172,17 +214,17 @@ mod tests {
         let start = Instant::now();
         let mut paths = paths(&[Interface { index: 2, carrier: true, ..Interface::default() }], start);
         paths.handle_queue(2, 0, start);
-        assert_eq!(paths.excuse(start + MS, || panic!("no route is needed")), None);
+        assert_eq!(paths.excuse(Family::V4, start + MS, || panic!("no route is needed")), None);
     }
 
     #[test]
-    fn a_route_that_has_gone_excuses_what_was_sent_before() {
+    fn a_route_that_has_gone_is_an_excuse() {
         let start = Instant::now();
         let mut paths = paths(&[Interface { index: 2, carrier: true, ..Interface::default() }], start);
-        paths.handle_change(start + 10 * MS);
-        assert_eq!(paths.excuse(start, || None), Some((Excuse::Link, Blame::Likely)));
-        assert_eq!(paths.excuse(start, || over(2)), None, "it was another route");
-        assert_eq!(paths.excuse(start + 11 * MS, || panic!("no route is needed")), None);
+        assert_eq!(paths.excuse(Family::V4, start, || panic!("no route is needed")), None);
+        paths.handle_change();
+        assert_eq!(paths.excuse(Family::V4, start, || None), Some((Excuse::Link, Blame::Likely)));
+        assert_eq!(paths.excuse(Family::V4, start, || over(2)), None, "it was another route");
     }
 
     #[test]
@@ -193,11 +235,11 @@ mod tests {
         for ms in [10, 20, 30] {
             paths.handle_queue(2, 5, start + ms * MS);
         }
-        assert_eq!(paths.excuse(start + 5 * MS, || over(2)), QUEUED);
-        assert_eq!(paths.excuse(start + 5 * MS, || over(3)), None, "another queue");
-        assert_eq!(paths.excuse(start + 35 * MS, || over(2)), None, "it was not looked at since");
+        assert_eq!(paths.excuse(Family::V4, start + 5 * MS, || over(2)), QUEUED);
+        assert_eq!(paths.excuse(Family::V4, start + 5 * MS, || over(3)), None, "another queue");
+        assert_eq!(paths.excuse(Family::V4, start + 35 * MS, || over(2)), None, "it was not looked at since");
         paths.handle_queue(2, 0, start + 40 * MS);
-        assert_eq!(paths.excuse(start + 5 * MS, || over(2)), None);
+        assert_eq!(paths.excuse(Family::V4, start + 5 * MS, || over(2)), None);
         assert!(!paths.was_queued(start + 5 * MS));
         paths.handle_queue(3, 5, start + 50 * MS);
         assert_eq!([2, 3].map(|index| paths.is_queued(index)), [false, true]);
@@ -217,7 +259,7 @@ mod tests {
             for index in [3, 4] {
                 let mut route = Route::over(index);
                 route.port = behind;
-                assert_eq!(paths.excuse(start, || Some(route)), expected, "{is_bridge} {behind:?}");
+                assert_eq!(paths.excuse(Family::V4, start, || Some(route)), expected, "{is_bridge} {behind:?}");
             }
         }
     }

@@ -43,7 +43,10 @@ impl<S: Strategy> Prober<S> {
         // An error is no silence: only the loss of the link excuses it, over which this machine may
         // have been unable to resolve the address.
         let blame_of_links = |address: Address, sent| {
-            let excuse = self.paths.excuse(sent, || route(address)).filter(|(excuse, _)| *excuse == Excuse::Link);
+            let excuse = self
+                .paths
+                .excuse(address.family(), sent, || route(address))
+                .filter(|(excuse, _)| *excuse == Excuse::Link);
             last_excuse.set(excuse.map(|(excuse, _)| excuse));
             excuse.map_or(Blame::No, |(_, blame)| blame)
         };
@@ -51,7 +54,7 @@ impl<S: Strategy> Prober<S> {
         let blame = |address: Address, sent| {
             let no_reference = !self.references.is_empty() && !self.references.answered_since(sent);
             let overflowed = self.overflow[address.family()].is_some_and(|overflow| overflow >= sent);
-            let (excuse, blame) = match self.paths.excuse(sent, || route(address)) {
+            let (excuse, blame) = match self.paths.excuse(address.family(), sent, || route(address)) {
                 Some((excuse, Blame::Likely)) => (Some(excuse), Blame::Likely),
                 _ if no_reference => (Some(Excuse::Reference), Blame::Likely),
                 _ if overflowed => (None, Blame::Likely),

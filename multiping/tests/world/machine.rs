@@ -356,7 +356,7 @@ impl Run<'_> {
         let losses = machine.cuts.iter().filter(|cut| cut.start <= self.now).count() as u32;
         if losses != self.losses || self.is_cut() != self.was_cut {
             (self.losses, self.was_cut) = (losses, self.is_cut());
-            self.prober.handle_change(self.instant());
+            self.prober.handle_change();
         }
         let link = Interface { index: 1, carrier: !self.is_cut(), carrier_losses: losses, ..Interface::default() };
         let other = Interface { index: 2, carrier: true, ..Interface::default() };

@@ -55,6 +55,8 @@ pub(crate) struct NextHop {
     pub(crate) interface: u32,
     /// The router, if there is one.
     pub(crate) router: Option<Address>,
+    /// The source address that the kernel chooses.
+    pub(crate) source: Option<Address>,
 }
 
 /// A message.
@@ -167,7 +169,8 @@ pub(super) fn route(body: &[u8]) -> io::Result<Option<NextHop>> {
     // struct rtvia: a family and an address of it.
     let via = attribute(attributes, RTA_VIA)?.and_then(|via| via.get(2..));
     let router = attribute(attributes, libc::RTA_GATEWAY)?.or(via).and_then(ip_address);
-    Ok(Some(NextHop { interface, router }))
+    let source = attribute(attributes, libc::RTA_PREFSRC)?.and_then(ip_address);
+    Ok(Some(NextHop { interface, router, source }))
 }
 
 fn ip_address(bytes: &[u8]) -> Option<Address> {

@@ -239,9 +239,9 @@ fn all_next_hops_of_a_route_are_told() {
             assert!(hop.router.is_some() && hops(to).contains(&hop.interface), "{to}");
         }
         assert_eq!(hops(v4("10.9.0.1")), []);
-        let hop = NextHop { interface: other, router: Some(v4("198.51.100.2")) };
+        let hop = NextHop { interface: other, router: Some(v4("198.51.100.2")), source: Some(v4("198.51.100.1")) };
         assert_eq!(netlink.route(v4("10.9.0.1"), None, None).unwrap(), Some(hop));
-        let hop = NextHop { interface: near, router: None };
+        let hop = NextHop { interface: near, router: None, source: Some(v4("192.0.2.1")) };
         assert_eq!(netlink.route(v4("192.0.2.2"), None, None).unwrap(), Some(hop));
         // One that has lost its carrier is not used if the kernel is told so, and else is.
         ip("link set dev end down\n");

@@ -179,11 +179,14 @@ fn what_the_kernel_answers_is_understood() {
     };
     assert_eq!(interface(message.body).unwrap(), near);
 
-    let on_link = Some(NextHop { interface: 3, router: None });
-    assert_eq!(route(whole(&bytes(ROUTE))[0].body).unwrap(), on_link);
-    assert_eq!(route(whole(&bytes(ROUTE_V6))[0].body).unwrap(), on_link);
-    let router = Some(Address::V4([192, 0, 2, 2].into()));
-    assert_eq!(route(whole(&bytes(ROUTED))[0].body).unwrap(), Some(NextHop { interface: 4, router }));
+    let v4 = |last| Some(Address::V4([192, 0, 2, last].into()));
+    let v6 = Some(Address::V6("fd00::1".parse().unwrap(), 0));
+    for (datagram, interface, router, source) in
+        [(ROUTE, 3, None, v4(1)), (ROUTE_V6, 3, None, v6), (ROUTED, 4, v4(2), v4(1))]
+    {
+        let hop = NextHop { interface, router, source };
+        assert_eq!(route(whole(&bytes(datagram))[0].body).unwrap(), Some(hop));
+    }
     assert_eq!(hops(whole(&bytes(MULTIPATH))[0].body).unwrap(), [4, 6]);
     assert_eq!(hops(whole(&bytes(ROUTED))[0].body).unwrap(), []);
     assert_eq!(neighbour(whole(&bytes(NEIGHBOUR))[0].body).unwrap(), Some(MAC));
