@@ -29,6 +29,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     pub influx: Option<PathBuf>,
 
+    /// write a picture
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+
     /// rewrite the files while the run goes on
     #[arg(long)]
     pub follow: bool,
@@ -79,6 +83,8 @@ pub enum Format {
     Prometheus,
     /// Points.
     Influx,
+    /// A picture.
+    Svg,
 }
 
 impl Options {
@@ -89,6 +95,7 @@ impl Options {
             (Format::Csv, &self.csv),
             (Format::Prometheus, &self.prometheus),
             (Format::Influx, &self.influx),
+            (Format::Svg, &self.svg),
         ];
         let chosen = all.into_iter().filter_map(|(format, file)| Some((format, file.clone()?)));
         let mut chosen: Vec<_> = chosen.collect();

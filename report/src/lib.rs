@@ -14,5 +14,7 @@ pub mod prometheus;
 pub mod read;
 pub mod record;
 pub mod run;
+pub mod scene;
 pub mod series;
+pub mod svg;
 pub mod text;

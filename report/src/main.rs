@@ -17,6 +17,7 @@ use xymonping_report::output;
 use xymonping_report::prometheus::prometheus;
 use xymonping_report::read::Reader;
 use xymonping_report::run::Run;
+use xymonping_report::svg::svg;
 use xymonping_report::text::{Look, text};
 
 /// How much is read at once.
@@ -188,6 +189,7 @@ fn write(options: &Options, runs: &[Run], mut table: Option<Table>, goes_on: boo
             Format::Csv => table.take().map(Table::finish),
             Format::Prometheus => prometheus(runs, goes_on).map(String::into_bytes),
             Format::Influx => Some(influx(runs).into_bytes()),
+            Format::Svg => Some(svg(runs).into_bytes()),
         };
         let name = if is_stdout(file) { "standard output".to_owned() } else { file.display().to_string() };
         let written = bytes.map_or(Ok(()), |bytes| output::write(file, &bytes));

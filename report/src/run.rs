@@ -1,6 +1,7 @@
 //! One run: its records, collected in memory that is bounded for each target.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 use crate::record::{End, Interval, Mode, Packet, Rejected, Start, State, Target, Time};
@@ -29,8 +30,6 @@ pub struct Run {
 /// A target with its probes.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
-    /// The name of its run, if there are several runs of different names.
-    pub run: Option<&'a str>,
     /// Its figures; made up from its probes if the record is missing.
     pub target: Cow<'a, Target>,
     /// Its probes, as far as they are known.
@@ -247,18 +246,15 @@ impl Run {
         let series = |address: &str| self.places.get(address).map(|place| &self.series[*place].0);
         let known: HashSet<&str> = self.targets.iter().map(|target| target.target.as_str()).collect();
         let mut rows: Vec<Row<'_>> = Vec::with_capacity(self.targets.len());
-        rows.extend(self.targets.iter().map(|target| Row {
-            run: None,
-            target: Cow::Borrowed(target),
-            series: series(&target.target),
-        }));
+        rows.extend(
+            self.targets.iter().map(|target| Row { target: Cow::Borrowed(target), series: series(&target.target) }),
+        );
         let unknown = self.series.iter().filter(|(_, _, address)| !known.contains(&**address));
         rows.extend(unknown.map(|(series, label, address)| Row {
-            run: None,
             target: Cow::Owned(estimate(series, label, address)),
             series: Some(series),
         }));
-        sort(&mut rows);
+        rows.sort_by(|one, other| worse(&one.target, &other.target));
         rows
     }
 
@@ -308,13 +304,10 @@ impl Run {
     }
 }
 
-/// Sorts the worst to the front.
-pub fn sort(rows: &mut [Row<'_>]) {
-    rows.sort_by(|one, other| {
-        let (one, other) = (&*one.target, &*other.target);
-        let loss = other.loss().unwrap_or(0.0).total_cmp(&one.loss().unwrap_or(0.0));
-        one.state.cmp(&other.state).then(loss).then(other.typical().cmp(&one.typical()))
-    });
+/// Which of two targets comes first: by state, then loss, then RTT.
+pub fn worse(one: &Target, other: &Target) -> Ordering {
+    let loss = other.loss().unwrap_or(0.0).total_cmp(&one.loss().unwrap_or(0.0));
+    one.state.cmp(&other.state).then(loss).then(other.typical().cmp(&one.typical()))
 }
 
 /// Figures for a target without a record: the records were cut off, or the run goes on. That it did

@@ -22,7 +22,7 @@ impl Detail {
     /// What there is memory for, with so many targets; 100 MB at most.
     pub fn of(targets: usize) -> Self {
         match targets {
-            0..=24 => Detail { bins: 320, sample: 64 },
+            0..=24 => Detail { bins: 300, sample: 64 },
             25..=1000 => Detail { bins: 120, sample: 6 },
             1001..=20_000 => Detail { bins: 60, sample: 0 },
             _ => Detail { bins: 0, sample: 0 },
@@ -47,6 +47,11 @@ impl Bin {
     /// Whether it has no probe.
     pub fn is_empty(&self) -> bool {
         self.answered == 0 && self.lost == 0
+    }
+
+    /// Whether some of its RTTs are kept.
+    pub fn has_sample(&self) -> bool {
+        !self.sample.is_empty()
     }
 
     /// The share of the lost; none without probes.

@@ -14,6 +14,7 @@ fn main() -> io::Result<()> {
         behaviour: match words.get(2).map(String::as_str) {
             Some("dead") => Behaviour::Dead,
             Some("near-and-far") => Behaviour::NearAndFar,
+            Some("noisy") => Behaviour::Noisy,
             Some("one-answer") => Behaviour::OneAnswer,
             _ => Behaviour::Ordinary,
         },

@@ -1,5 +1,7 @@
 //! Makes runs like those of `xymonping --json=packets`: seeded, ordinary and hard ones.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
@@ -37,6 +39,8 @@ pub enum Behaviour {
     Dead,
     /// Half of them answer in 2 ms, the others in 2 s.
     NearAndFar,
+    /// Each loses every second probe.
+    Noisy,
     /// Each loses all but one probe.
     OneAnswer,
 }
@@ -106,7 +110,11 @@ fn host(place: usize, scene: &Scene, random: &mut Rng) -> Host {
             + &place.to_string(),
         base,
         jitter: 0.02 + 0.3 * random.f64() * random.f64(),
-        loss: if scene.behaviour == Behaviour::NearAndFar { 0.01 } else { loss },
+        loss: match scene.behaviour {
+            Behaviour::NearAndFar => 0.01,
+            Behaviour::Noisy => 0.5,
+            _ => loss,
+        },
         dead: scene.behaviour == Behaviour::Dead
             || scene.behaviour == Behaviour::Ordinary && scene.targets > 3 && random.u8(..100) < 2,
         in_outage: scene.behaviour == Behaviour::Ordinary && random.bool(),
