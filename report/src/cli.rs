@@ -33,6 +33,10 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 
+    /// write a page with the picture and a table
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
     /// rewrite the files while the run goes on
     #[arg(long)]
     pub follow: bool,
@@ -85,6 +89,8 @@ pub enum Format {
     Influx,
     /// A picture.
     Svg,
+    /// A page.
+    Html,
 }
 
 impl Options {
@@ -96,6 +102,7 @@ impl Options {
             (Format::Prometheus, &self.prometheus),
             (Format::Influx, &self.influx),
             (Format::Svg, &self.svg),
+            (Format::Html, &self.html),
         ];
         let chosen = all.into_iter().filter_map(|(format, file)| Some((format, file.clone()?)));
         let mut chosen: Vec<_> = chosen.collect();

@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod csv;
 pub mod figures;
+pub mod html;
 pub mod influx;
 pub mod output;
 pub mod prometheus;

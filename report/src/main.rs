@@ -12,6 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use xymonping_report::cli::{Format, Options, When};
 use xymonping_report::csv::Table;
+use xymonping_report::html::html;
 use xymonping_report::influx::influx;
 use xymonping_report::output;
 use xymonping_report::prometheus::prometheus;
@@ -189,6 +190,7 @@ fn write(options: &Options, runs: &[Run], mut table: Option<Table>, goes_on: boo
             Format::Csv => table.take().map(Table::finish),
             Format::Prometheus => prometheus(runs, goes_on).map(String::into_bytes),
             Format::Influx => Some(influx(runs).into_bytes()),
+            Format::Html => Some(html(runs).into_bytes()),
             Format::Svg => Some(svg(runs).into_bytes()),
         };
         let name = if is_stdout(file) { "standard output".to_owned() } else { file.display().to_string() };

@@ -16,11 +16,8 @@ use crate::svg::draw::{Anchor, Canvas};
 /// The width of every picture.
 pub const WIDTH: f64 = 1200.0;
 
-/// What the greys of a picture are called.
-type Greys = &'static [(&'static str, &'static str)];
-
 /// The greys where probes are shown over time.
-const BANDS: Greys = &[("s0", "min–max"), ("s1", "p10–p90"), ("s2", "p25–p75")];
+const BANDS: &[(&str, &str)] = &[("s0", "min–max"), ("s1", "p10–p90"), ("s2", "p25–p75")];
 
 /// A picture of these runs, as a file.
 pub fn svg(runs: &[Run]) -> String {
@@ -45,10 +42,10 @@ fn nothing(scene: &Scene<'_>) -> Canvas {
 }
 
 /// Title, subtitle and legend, 60 high.
-fn header(canvas: &mut Canvas, scene: &Scene<'_>, how: &str, greys: Greys) {
+fn header(canvas: &mut Canvas, scene: &Scene<'_>, how: &str, greys: &[(&str, &str)]) {
     canvas.title(&scene.title(), &scene.subtitle());
-    canvas.text(16.0, 25.0, "t1", Anchor::Start, &draw::shorten(&scene.title(), 62));
-    canvas.text(16.0, 43.0, "t2", Anchor::Start, &draw::shorten(&scene.subtitle(), 130));
+    canvas.text(16.0, 25.0, "t1 head", Anchor::Start, &draw::shorten(&scene.title(), 62));
+    canvas.text(16.0, 43.0, "t2 head", Anchor::Start, &draw::shorten(&scene.subtitle(), 130));
     if scene.cut_off {
         canvas.text(
             16.0,
@@ -57,6 +54,9 @@ fn header(canvas: &mut Canvas, scene: &Scene<'_>, how: &str, greys: Greys) {
             Anchor::Start,
             "cut off: there is no end record, so targets and figures are missing",
         );
+    } else if !scene.has_time && !scene.subjects.is_empty() {
+        let why = "nothing is known over time: that takes --json=packets, --report-every or several runs";
+        canvas.text(16.0, 58.0, "t2", Anchor::Start, why);
     } else {
         canvas.text(16.0, 58.0, "t2", Anchor::Start, how);
     }

@@ -6,9 +6,9 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use crate::figures::{count, counted, loss_class, milliseconds, percent, printable, share, span};
-use crate::record::State;
+use crate::record::{State, Target};
 use crate::run::{Row, Run};
-use crate::series::{Bin, Series};
+use crate::series::Bin;
 
 /// How the table is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,21 +166,25 @@ fn columns(run: &Run, rows: &[Row<'_>], look: Look) -> Vec<Column> {
     columns.extend(rtt("max ms".to_owned(), &|row| row.target.rtt_max_ns));
     if run.bins() > 0 {
         columns.push(column("over time", false, &|row| {
-            (row.series.map_or(String::new(), |s| signs(run, s, look)), plain)
+            (
+                row.series.map_or(String::new(), |s| {
+                    signs(&s.bins.chunks(bins_of_cell(run)).map(unite).collect::<Vec<_>>(), look)
+                }),
+                plain,
+            )
         }));
     }
     if rows.iter().any(|row| !row.target.label.is_empty()) {
         columns.push(column("label", false, &|row| (printable(&row.target.label), plain)));
     }
-    if rows.iter().any(|row| !reason(row).is_empty()) {
-        columns.push(column("reason", false, &|row| (reason(row), plain)));
+    if rows.iter().any(|row| !reason(&row.target).is_empty()) {
+        columns.push(column("reason", false, &|row| (reason(&row.target), plain)));
     }
     columns
 }
 
 /// Why a target is not alive, in the words of the records.
-pub fn reason(row: &Row<'_>) -> String {
-    let target = &row.target;
+pub fn reason(target: &Target) -> String {
     let from = target.icmp_from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
     match (target.reason.as_deref(), &target.icmp_name, &target.errno_name) {
         (Some("icmp-error"), Some(icmp), _) => format!("{}{from}", printable(icmp)),
@@ -218,25 +222,19 @@ fn cell_width(run: &Run) -> u64 {
 }
 
 /// A sign for each cell.
-fn signs(run: &Run, series: &Series, look: Look) -> String {
-    let cells: Vec<Bin> = series.bins.chunks(bins_of_cell(run)).map(unite).collect();
+pub fn signs(cells: &[Bin], look: Look) -> String {
     let mut usual: Vec<u64> = cells.iter().filter_map(|cell| cell.percentile(50)).collect();
     usual.sort_unstable();
     let usual = usual.get(usual.len() / 2).map_or(1.0, |median| *median as f64);
+    let lost = if look.unicode { '✕' } else { 'x' };
     let sign = |cell: &Bin| match (cell.loss(), cell.percentile(90)) {
         (None, _) => ' ',
-        (Some(loss), rtt) if loss > 0.5 || rtt.is_none() => {
-            if look.unicode {
-                '✕'
-            } else {
-                'x'
-            }
-        }
-        (Some(_), rtt) => {
-            let ratio = rtt.unwrap_or(0) as f64 / usual;
+        (Some(loss), Some(rtt)) if loss <= 0.5 => {
+            let ratio = rtt as f64 / usual;
             let level = LEVELS.iter().position(|most| ratio <= *most).unwrap_or(LEVELS.len());
             if look.unicode { BLOCKS[level] } else { ASCII[level] }
         }
+        _ => lost,
     };
     cells.iter().map(sign).collect()
 }

@@ -44,7 +44,9 @@ fn check(text: &str, what: &str) {
     let style = document.descendants().find(|node| node.has_tag_name("style")).unwrap().text().unwrap();
     let mut classes = BTreeSet::new();
     for node in document.descendants().filter(roxmltree::Node::is_element) {
-        classes.extend(node.attribute("class").unwrap_or("").split(' ').filter(|class| !matches!(*class, "" | "xp")));
+        classes.extend(
+            node.attribute("class").unwrap_or("").split(' ').filter(|class| !matches!(*class, "" | "xp" | "head")),
+        );
         let number = |name: &str| node.attribute(name).map(|value| value.parse::<f64>().unwrap());
         for (place, length, end) in [("x", "width", 1200.0), ("y", "height", height)] {
             let (place, length) = (number(place).unwrap_or(0.0), number(length).unwrap_or(0.0));

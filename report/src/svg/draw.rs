@@ -9,34 +9,50 @@ use std::fmt::Write;
 use crate::figures::loss_class;
 use crate::svg::WIDTH;
 
-/// Classes, their property, and its value in light and in dark. The colours of losses are told apart
-/// by the colour-blind too.
-pub const COLOURS: [(&str, &str, &str, &str); 24] = [
-    ("bg", "fill", "#ffffff", "#14181d"),
-    ("t1", "fill", "#1b1f23", "#e9ecef"),
-    ("t2", "fill", "#5f6973", "#9aa5b0"),
-    ("t3", "fill", "#1b1f23", "#e9ecef"),
-    ("bad", "fill", "#b2182b", "#ff6b7a"),
-    ("grid", "stroke", "#e6e9ec", "#2a3138"),
-    ("axis", "stroke", "#6a737d", "#717c87"),
-    ("mark", "stroke", "#1b1f23", "#e9ecef"),
-    ("up", "fill", "#4a545e", "#aab4be"),
-    ("s0", "fill", "#dfe3e7", "#2c353e"),
-    ("s1", "fill", "#c0c8cf", "#45515d"),
-    ("s2", "fill", "#95a1ac", "#6d7b88"),
-    ("l0", "fill", "#2166ac", "#4b9bdc"),
-    ("l1", "fill", "#67a9cf", "#a6d3ea"),
-    ("l2", "fill", "#f4a582", "#f7c59f"),
-    ("l3", "fill", "#d6604d", "#ef8a62"),
-    ("l4", "fill", "#b2182b", "#e03246"),
+/// A class and its colour.
+#[derive(Clone, Copy, Debug)]
+pub struct Colour {
+    /// The class.
+    pub class: &'static str,
+    /// What has the colour: `fill` or `stroke`.
+    pub property: &'static str,
+    /// In light.
+    pub light: &'static str,
+    /// In dark.
+    pub dark: &'static str,
+}
+
+const fn colour(class: &'static str, property: &'static str, light: &'static str, dark: &'static str) -> Colour {
+    Colour { class, property, light, dark }
+}
+
+/// All colours. Those of losses are told apart by the colour-blind too.
+pub const COLOURS: [Colour; 24] = [
+    colour("bg", "fill", "#ffffff", "#14181d"),
+    colour("t1", "fill", "#1b1f23", "#e9ecef"),
+    colour("t2", "fill", "#5f6973", "#9aa5b0"),
+    colour("t3", "fill", "#1b1f23", "#e9ecef"),
+    colour("bad", "fill", "#b2182b", "#ff6b7a"),
+    colour("grid", "stroke", "#e6e9ec", "#2a3138"),
+    colour("axis", "stroke", "#6a737d", "#717c87"),
+    colour("mark", "stroke", "#1b1f23", "#e9ecef"),
+    colour("up", "fill", "#4a545e", "#aab4be"),
+    colour("s0", "fill", "#dfe3e7", "#2c353e"),
+    colour("s1", "fill", "#c0c8cf", "#45515d"),
+    colour("s2", "fill", "#95a1ac", "#6d7b88"),
+    colour("l0", "fill", "#2166ac", "#4b9bdc"),
+    colour("l1", "fill", "#67a9cf", "#a6d3ea"),
+    colour("l2", "fill", "#f4a582", "#f7c59f"),
+    colour("l3", "fill", "#d6604d", "#ef8a62"),
+    colour("l4", "fill", "#b2182b", "#e03246"),
     // The same in words, which need more contrast.
-    ("w1", "fill", "#2a7aab", "#a6d3ea"),
-    ("w2", "fill", "#b35a1f", "#f7c59f"),
-    ("w3", "fill", "#c2452f", "#ef8a62"),
-    ("w4", "fill", "#b2182b", "#ff5b6c"),
-    ("pale", "fill", "#f3d3d7", "#47242b"),
-    ("none", "fill", "#eceef0", "#232a31"),
-    ("thin", "stroke", "#aab4be", "#5b6772"),
+    colour("w1", "fill", "#2a7aab", "#a6d3ea"),
+    colour("w2", "fill", "#b35a1f", "#f7c59f"),
+    colour("w3", "fill", "#c2452f", "#ef8a62"),
+    colour("w4", "fill", "#b2182b", "#ff5b6c"),
+    colour("pale", "fill", "#f3d3d7", "#47242b"),
+    colour("none", "fill", "#eceef0", "#232a31"),
+    colour("thin", "stroke", "#aab4be", "#5b6772"),
 ];
 
 /// Where a text stands.
@@ -226,14 +242,14 @@ pub fn style() -> String {
 .xp .grid,.xp .axis,.xp .mark,.xp .thin{fill:none;stroke-width:1}
 "
     .to_owned();
-    let colours = |rules: &mut String, of: fn(&(&str, &str, &'static str, &'static str)) -> &'static str| {
+    let colours = |rules: &mut String, of: fn(&Colour) -> &'static str| {
         for colour in &COLOURS {
-            let _ = writeln!(rules, ".xp .{}{{{}:{}}}", colour.0, colour.1, of(colour));
+            let _ = writeln!(rules, ".xp .{}{{{}:{}}}", colour.class, colour.property, of(colour));
         }
     };
-    colours(&mut rules, |colour| colour.2);
+    colours(&mut rules, |colour| colour.light);
     rules.push_str("@media(prefers-color-scheme:dark){\n.xp .tip{fill:#fff}\n");
-    colours(&mut rules, |colour| colour.3);
+    colours(&mut rules, |colour| colour.dark);
     rules.push_str("}\n");
     rules
 }

@@ -6,7 +6,7 @@ use crate::scene::{Scene, Subject};
 use crate::series::Bin;
 use crate::svg::draw::{Anchor, Canvas, shorten};
 use crate::svg::scale::{Scale, clock_unit, tick, time_axis};
-use crate::svg::{Greys, WIDTH, header};
+use crate::svg::{WIDTH, header};
 
 const TOP: f64 = 104.0;
 const MAP: f64 = 190.0;
@@ -17,7 +17,7 @@ const MAX_PIECES: usize = 16_000;
 
 const CLASSES: [&str; 10] = ["none", "pale", "s0", "s1", "s2", "l0", "l1", "l2", "l3", "l4"];
 
-const GREYS: Greys = &[("s1", "RTT > 1.5 × median"), ("s2", "> 3 ×")];
+const GREYS: &[(&str, &str)] = &[("s1", "RTT > 1.5 × median"), ("s2", "> 3 ×")];
 
 /// Draws it.
 pub fn draw(scene: &Scene<'_>) -> Canvas {

@@ -7,9 +7,9 @@ use crate::svg::draw::{Anchor, Canvas, shorten, words_of};
 use crate::svg::heat::common_scale;
 use crate::svg::scale::{Scale, tick};
 use crate::svg::smoke::Area;
-use crate::svg::{Greys, WIDTH, header};
+use crate::svg::{WIDTH, header};
 
-const GREYS: Greys = &[("s1", "p10–p90"), ("up", "max")];
+const GREYS: &[(&str, &str)] = &[("s1", "p10–p90"), ("up", "max")];
 const CLASSES: [&str; 10] = ["none", "s0", "s1", "s2", "up", "l0", "l1", "l2", "l3", "l4"];
 
 /// How many of the worst are shown.

@@ -120,6 +120,9 @@ fn tip(column: &Bin, since: u64) -> String {
 
 /// How many RTTs there are of each size, on the axis of the panel beside it.
 pub fn distribution(canvas: &mut Canvas, area: Area, subject: &Subject<'_>, scale: &Scale, marks: &[u32]) {
+    if subject.histogram().total() == 0 && marks.is_empty() {
+        return;
+    }
     let rows = (area.height / 6.0).max(8.0) as usize;
     let height = area.height / rows as f64;
     let mut counts = vec![0_u64; rows + 1];
