@@ -6,6 +6,7 @@
 mod generate;
 
 use generate::{Behaviour, Scene};
+use serde_json::Value;
 use xymonping_report::read::{MAX_LINE, Reader};
 use xymonping_report::record::State;
 
@@ -197,4 +198,24 @@ fn several_runs_are_kept_apart() {
     let reader = read(&cut);
     assert_eq!(reader.problems.len(), 1, "{:?}", reader.problems);
     assert_eq!(reader.runs.len(), 2);
+}
+
+#[test]
+fn made_up_records_are_those_of_the_schema() {
+    let schema: Value = serde_json::from_str(include_str!("../../packaging/run.schema.json")).unwrap();
+    let of_kind = |kind: &Value| {
+        let all = schema["oneOf"].as_array().unwrap().iter();
+        all.map(|one| one.as_object().unwrap()).find(|one| {
+            let kinds = &one["properties"]["type"];
+            kinds["enum"].as_array().is_some_and(|kinds| kinds.contains(kind)) || kinds["const"] == *kind
+        })
+    };
+    let intervals = generated(&Scene { intervals: true, ..Scene::new(3, 60) });
+    for line in EXAMPLE.lines().chain(intervals.lines()) {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let one = of_kind(&record["type"]).unwrap_or_else(|| panic!("no such type: {line}"));
+        for key in one["required"].as_array().unwrap() {
+            assert!(record.get(key.as_str().unwrap()).is_some(), "no {key}: {line}");
+        }
+    }
 }
