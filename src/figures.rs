@@ -16,6 +16,8 @@ pub struct Settings {
     pub count: Option<u32>,
     /// The time between two probes to a target.
     pub period: Duration,
+    /// How many probes are sent out of turn at the start.
+    pub extra: u32,
     /// How long a probe may stay unanswered.
     pub timeout: Duration,
     /// How long after its timeout a reply is late.
@@ -31,7 +33,7 @@ pub struct Settings {
 impl Settings {
     /// How many probes to a target may be known at a time.
     pub fn window(&self) -> usize {
-        let window = Stats::window(self.timeout, self.late, self.period);
+        let window = Stats::window(self.timeout, self.late, self.period) + self.extra as usize;
         // Probes that were late may follow each other faster than their period.
         self.count.map_or(window + 1, |count| window.min(count as usize))
     }

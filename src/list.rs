@@ -167,9 +167,13 @@ impl OutputLines {
         Shown { address, zone: self.zone(line) }
     }
 
-    /// The label of a line, counted from 0, where labels are kept; empty if it has none.
+    /// The label of a line, counted from 0, where labels are kept, or else the name of its target;
+    /// empty if it has neither.
     pub fn label(&self, line: u32) -> &str {
-        self.labels.get(line as usize)
+        match self.labels.get(line as usize) {
+            "" => self.name(line).unwrap_or_default(),
+            label => label,
+        }
     }
 
     /// The name of the target of a line, counted from 0, where names are looked up.

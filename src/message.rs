@@ -73,6 +73,8 @@ pub enum Error {
     Conflict(&'static str, &'static str),
     /// An option that is of no use without `--count` or `--loop`.
     NeedsStatistics(&'static str),
+    /// An option that only root may use.
+    RootOnly(&'static str),
     /// The source address cannot be used.
     BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
@@ -174,6 +176,7 @@ impl Error {
             | Error::BadValue { .. }
             | Error::Conflict(..)
             | Error::NeedsStatistics(_)
+            | Error::RootOnly(_)
             | Error::BadSource(..)
             | Error::SourceRefused(..)
             | Error::SocketOption(..)
@@ -252,6 +255,7 @@ impl Display for Error {
             Error::BadValue { option, value, expected } => write!(f, "{option}: bad value {value} (give {expected})"),
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
             Error::NeedsStatistics(option) => write!(f, "{option}: needs --count or --loop (add one of them)"),
+            Error::RootOnly(option) => write!(f, "{option}: for root only (leave it out)"),
             Error::BadSource(address, why) => {
                 write!(f, "--source={address}: {why} (give one address of this machine)")
             }

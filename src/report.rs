@@ -1,6 +1,7 @@
 //! What a run prints: its lines in a [`Format`], a [`Summary`], and its [`Outcome`] in words. A
 //! format is a file below this one.
 
+mod flood;
 pub mod fping;
 mod histogram;
 mod hosts;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use multiping::prober::{Diagnosis, Event, Prober, Sweep};
 
+pub use crate::report::flood::Flood;
 pub use crate::report::hosts::Hosts;
 pub use crate::report::lines::ReplyLines;
 pub use crate::report::outcome::{End, Outcome};

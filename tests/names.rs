@@ -349,6 +349,22 @@ fn addresses_have_their_names_in_front() {
     });
 }
 
+#[test]
+fn names_are_labels_in_lines_with_statistics() {
+    lab::play(|lab| {
+        let etc = Etc::new("statistics");
+        let outcome = run(lab, &etc, &["--resolve", "--names", "--count=1"], "twin\n10.0.0.1\n10.0.0.7 the label\n");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        for start in ["64 bytes from twin (10.0.0.1): ", "64 bytes from the label (10.0.0.7): "] {
+            assert_eq!(outcome.lines().iter().filter(|line| line.starts_with(start)).count(), 1, "{outcome:?}");
+        }
+        for row in [["10.0.0.1", "twin"], ["10.0.0.1", "web01"]] {
+            let is_row = |line: &&&str| line.split_whitespace().take(2).eq(row);
+            assert_eq!(outcome.lines().iter().filter(is_row).count(), 1, "{row:?}: {outcome:?}");
+        }
+    });
+}
+
 // The child.
 
 /// The child of a process, once it has one.

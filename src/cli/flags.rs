@@ -116,6 +116,8 @@ pub const FLAGS: &[Flag] = &[
     statistics::TIMESTAMPS,
     statistics::PACKED,
     statistics::BELL,
+    statistics::FLOOD,
+    statistics::PRELOAD,
     statistics::UNIT,
     statistics::PERCENTILES,
     statistics::PERCENTILES_OF,

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use multiping::plan::Plan;
+use multiping::plan::{Plan, Rate};
 use multiping::prober::{Roster, Schedule};
 
 use crate::cli::Options;
@@ -43,6 +43,10 @@ pub struct Statistics {
     pub timestamps: bool,
     /// When a terminal is to sound.
     pub bell: Option<Bell>,
+    /// Whether each reply is followed by the next probe at once.
+    pub flood: bool,
+    /// How many probes each target is sent at once at the start.
+    pub preload: u32,
     /// How figures are shown.
     pub style: Style,
 }
@@ -73,6 +77,8 @@ impl Default for Statistics {
             packed: false,
             timestamps: false,
             bell: None,
+            flood: false,
+            preload: 1,
             style: Style::default(),
         }
     }
@@ -103,6 +109,8 @@ const NEED_STATISTICS: &[&str] = &[
     "--worst",
     "--histogram",
     "--bell",
+    "--flood",
+    "--preload",
     "-Q",
 ];
 
@@ -122,21 +130,46 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("--values", "--loop"),
     ("--exact", "--loop"),
     ("--packed", "--bell"),
+    ("--flood", "--period"),
+    ("--flood", "-p"),
+    ("--flood", "--packed"),
+    ("--flood", "--bell"),
+    ("--flood", "--show-lost"),
+    ("--flood", "--timestamps"),
+    ("--flood", "--stop-after"),
 ];
+
+/// How long a flood waits for an answer before the next probe, and the least time between two
+/// probes to a target.
+const FLOOD_PERIOD: Duration = Duration::from_millis(10);
+const FLOOD_SPACING: Duration = Duration::from_micros(100);
 
 impl Statistics {
     /// How the engine probes each target.
     pub fn schedule(&self, plan: &Plan) -> Schedule {
-        let schedule = Schedule::default().with_count(self.count.unwrap_or(0));
+        let count = self.count.map_or(0, |count| count - self.extra());
+        let schedule = Schedule::default().with_count(count).with_after_reply(self.flood);
         let schedule = schedule.with_period(self.period).unwrap_or(schedule);
         schedule.with_timeout(plan.timeout()).unwrap_or(schedule)
     }
 
+    /// How many probes each target is sent at the start besides the first one.
+    pub fn extra(&self) -> u32 {
+        self.count.unwrap_or(u32::MAX).min(self.preload) - 1
+    }
+
+    /// The least time between two probes to a target, if `limit` is that of the caller.
+    pub fn spacing(&self, limit: Duration) -> Duration {
+        if self.flood { limit.max(FLOOD_SPACING) } else { limit }
+    }
+
     /// Which figures are kept.
     pub fn settings(&self, plan: &Plan) -> Settings {
+        let least = plan.rate().pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(1.0 / pps));
         Settings {
             count: self.count,
-            period: self.period,
+            period: if self.flood { least.clamp(FLOOD_SPACING, FLOOD_PERIOD) } else { self.period },
+            extra: self.extra(),
             timeout: plan.timeout(),
             late: self.late.unwrap_or(plan.timeout()).min(Roster::MAX_LATE),
             exact: self.exact,
@@ -148,7 +181,7 @@ impl Statistics {
     /// With the period that `plan` allows for so many targets and references, each of which is sent
     /// a probe every second, and a warning if that is longer than what was asked for.
     pub fn within_rate(mut self, plan: &Plan, targets: usize, references: usize) -> (Self, Option<Warning>) {
-        let Some(pps) = plan.rate().pps() else { return (self, None) };
+        let Some(pps) = plan.rate().pps().filter(|_| !self.flood) else { return (self, None) };
         // A list that leaves no rate for its references has to share it with them.
         let rate = (pps - references as f64).max(pps / 2.0);
         let needed = Duration::try_from_secs_f64(targets as f64 / rate).unwrap_or(Duration::MAX);
@@ -188,7 +221,19 @@ impl Options {
             (self.draft, self.given) = (Statistics::default(), Vec::new());
             return Ok(());
         }
+        let has_rate = is_given("--max-pps") || is_given("-i");
         let mut statistics = mem::take(&mut self.draft);
+        for (is_wanted, name) in [(statistics.flood, "--flood"), (statistics.preload > 1, "--preload")] {
+            if is_wanted && !limits.caller_is_root {
+                return Err(Error::RootOnly(name));
+            }
+        }
+        if statistics.flood {
+            statistics.period = FLOOD_PERIOD;
+            if !has_rate {
+                self.plan = self.plan.with_rate(Rate::UNLIMITED);
+            }
+        }
         if statistics.period < limits.spacing {
             statistics.period = limits.spacing;
             self.warnings.push(Warning::PeriodRaised(limits.spacing));

@@ -19,7 +19,7 @@ use crate::figures::Figures;
 use crate::memory;
 use crate::message::{Error, Exit, Warning};
 use crate::notes::Notes;
-use crate::report::{End, EventLines, Hosts, Outcome, Packed, Progress, ReplyLines, Table};
+use crate::report::{End, EventLines, Flood, Hosts, Outcome, Packed, Progress, ReplyLines, Table};
 use crate::run::{Mode, Session, diagnose, now, since_1970};
 use crate::signal;
 use crate::stdio::{self, Interrupted, Stream, Timeout};
@@ -47,12 +47,17 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let is_terminal = stdout.is_terminal();
     let lines_a_second = addresses.len() as f64 / statistics.period.as_secs_f64();
     let mut shows_replies = !statistics.quiet;
-    if shows_replies && is_terminal && lines_a_second > MAX_READABLE {
+    if statistics.flood && addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
+        return Err(Error::Conflict("--flood", "multicast targets"));
+    }
+    if shows_replies && is_terminal && !statistics.flood && lines_a_second > MAX_READABLE {
         shows_replies = false;
         notes.say(Warning::NotReadable(lines_a_second));
     }
     let lines: Option<Box<dyn EventLines>> = if shows_replies && statistics.packed {
         Some(Box::new(Packed))
+    } else if shows_replies && statistics.flood {
+        Some(Box::new(Flood))
     } else if shows_replies || statistics.show_lost {
         let (unit, show_lost) = (statistics.style.unit, statistics.show_lost);
         Some(Box::new(ReplyLines { unit, show_replies: shows_replies, show_lost, data: session.options.packet.data() }))
@@ -112,15 +117,19 @@ fn roster(statistics: &Statistics, session: &Session, figures: &Figures) -> Resu
     let (plan, start) = (&session.options.plan, figures.start());
     let mut roster = Roster::new(start);
     roster = roster.with_late(figures.settings().late).unwrap_or_else(|_| Roster::new(start));
-    roster = roster.with_spacing(session.limits.spacing).unwrap_or_else(|_| Roster::new(start));
+    roster = roster.with_spacing(statistics.spacing(session.limits.spacing)).unwrap_or_else(|_| Roster::new(start));
     let schedule = statistics.schedule(plan);
     let targets = figures.addresses().len();
     let places = places(targets, plan.shuffle().then_some(&session.secret))?;
     for (target, address) in figures.addresses().iter() {
         let place = places.get(target.index()).copied().unwrap_or(target.0);
         let after = statistics.period.as_nanos() * u128::from(place) / targets as u128;
-        let phase = Phase::After(Duration::from_nanos(after as u64));
-        roster.add(address, &schedule.with_phase(phase), start)?;
+        let at_once = statistics.flood || statistics.extra() > 0;
+        let phase = if at_once { Phase::Now } else { Phase::After(Duration::from_nanos(after as u64)) };
+        let id = roster.add(address, &schedule.with_phase(phase), start)?;
+        for _ in 0..statistics.extra() {
+            roster.probe(id, start);
+        }
     }
     Ok(roster)
 }
@@ -276,6 +285,9 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
 
     fn write_table(&mut self, now: Instant) {
         self.figures.sum_up();
+        if self.statistics.flood && self.lines.is_some() {
+            self.out.push(b'\n');
+        }
         let elapsed = now.saturating_duration_since(self.figures.start());
         let table = Table { figures: &self.figures, hosts: &self.hosts, style: &self.statistics.style, elapsed };
         // Writing to memory does not fail.

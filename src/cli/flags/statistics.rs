@@ -208,6 +208,25 @@ pub(super) const BELL: Flag = row(
     }),
 );
 
+pub(super) const FLOOD: Flag =
+    switch("flood", "send the next probe as soon as one is answered (root only)", |options| {
+        options.draft.flood = true;
+    });
+
+pub(super) const PRELOAD: Flag = row(
+    "preload",
+    NUMBER,
+    "send the first N probes to each target at once (root only)",
+    Apply::Set(|options, value| {
+        let number = parse_unsigned(value);
+        options.draft.preload = in_range(number, 1..=MAX_PRELOAD, "a whole number from 1 to 65535")?;
+        Ok(())
+    }),
+);
+
+/// The most probes to a target that are in flight.
+const MAX_PRELOAD: u32 = 65_535;
+
 fn set_count(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
     options.draft.count = Some(parse_count(value)?);
     Ok(())
