@@ -140,7 +140,8 @@ fn without_its_ipv6_address_this_machine_calls_no_ipv6_host_unreachable() {
         // The route by a router's link-local address stays, and probes leave from such an address.
         lab.script("fd00::/16", vec![Behaviour::silent(), Behaviour::silent(), Behaviour::default()]);
         let all: Vec<String> = (1..=10).map(|n| format!("fd00::{n}")).collect();
-        for comes_back in [true, false] {
+        // Without any address of the link, the kernel takes ::1.
+        for (scope, comes_back) in [("global", true), ("link", true), ("global", false)] {
             lab.forget();
             if !comes_back {
                 lab.host("fd00::/16", Behaviour::silent());
@@ -149,6 +150,10 @@ fn without_its_ipv6_address_this_machine_calls_no_ipv6_host_unreachable() {
             running.feed(list(&all));
             running.close_stdin();
             running.wait_until(LIMIT, "all probes", |_| lab.seen().len() >= 10);
+            if scope == "link" {
+                lab.ip(&["-6", "route", "replace", "fd00::/16", "via", "2001:db8::fe", "dev", DEVICE]);
+                lab.ip(&["-6", "addr", "flush", "dev", DEVICE, "scope", "link"]);
+            }
             lab.ip(&["-6", "addr", "flush", "dev", DEVICE, "scope", "global"]);
             if comes_back {
                 lab.wait_until("probes from a link-local address", || lab.seen().len() >= 20);
