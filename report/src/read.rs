@@ -200,8 +200,7 @@ fn type_of(line: &[u8]) -> Option<String> {
 fn name_of(line: &[u8]) -> Result<String, Error> {
     #[derive(Deserialize)]
     struct Name {
-        #[serde(default)]
-        run: String,
+        run: Option<String>,
     }
-    Ok(serde_json::from_slice::<Name>(line)?.run)
+    Ok(serde_json::from_slice::<Name>(line)?.run.unwrap_or_default())
 }

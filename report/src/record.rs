@@ -47,6 +47,11 @@ pub struct Kind<'a> {
     pub kind: Cow<'a, str>,
 }
 
+/// A value; null is none.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// What a run does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,17 +71,17 @@ pub struct Start {
     /// The version of the schema.
     pub schema: u64,
     /// The version of the program.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub version: String,
     /// The name of the run; may be empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub run: String,
     /// When it started.
     pub time: Time,
     /// What it does.
     pub mode: Mode,
     /// Accepted lines.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub targets: u64,
     /// Probes to each target.
     #[serde(default)]
@@ -133,7 +138,7 @@ impl State {
 #[expect(missing_docs, reason = "the schema describes the keys")]
 pub struct Target {
     pub target: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub label: String,
     #[serde(default)]
     pub family: Option<String>,
@@ -142,20 +147,20 @@ pub struct Target {
     pub reason: Option<String>,
     pub sent: u64,
     pub received: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub late: u64,
     pub lost: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub duplicates: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub damaged: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub elsewhere: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub reordered: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub icmp_errors: u64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub send_errors: u64,
     #[serde(default)]
     pub icmp_name: Option<String>,
@@ -167,7 +172,7 @@ pub struct Target {
     pub errno_name: Option<String>,
     #[serde(default)]
     pub ttl: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub samples: u64,
     #[serde(default)]
     pub rtt_min_ns: Option<u64>,
@@ -261,9 +266,9 @@ pub struct Packet<'a> {
     pub target: Cow<'a, str>,
     /// Its label.
     #[serde(borrow, default)]
-    pub label: Cow<'a, str>,
+    pub label: Option<Cow<'a, str>>,
     /// Which probe to this target.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub probe: u64,
     /// The RTT of a reply.
     #[serde(default)]
@@ -283,13 +288,13 @@ pub struct Interval<'a> {
     pub target: Cow<'a, str>,
     /// Its label.
     #[serde(borrow, default)]
-    pub label: Cow<'a, str>,
+    pub label: Option<Cow<'a, str>>,
     /// Probes whose fate became known in it.
     pub sent: u64,
     /// Answered in time.
     pub received: u64,
     /// Answered late.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub late: u64,
     /// Neither.
     pub lost: u64,
@@ -332,13 +337,13 @@ pub struct End {
     /// How long it took.
     pub duration_ns: u64,
     /// Packets that the kernel threw away.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub kernel_drops: u64,
     /// What failed on the prober's machine.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub failures: Vec<String>,
     /// What it warned of.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub warnings: Vec<String>,
 }
 

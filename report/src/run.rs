@@ -133,7 +133,7 @@ impl Run {
     pub fn packet(&mut self, event: Event, packet: &Packet<'_>) {
         let timeout = difference(self.start.timeout_ns.unwrap_or(0));
         let late = difference(self.start.late_ns.or(self.start.timeout_ns).unwrap_or(0));
-        let place = self.place(&packet.target, &packet.label, packet.time);
+        let place = self.place(&packet.target, packet.label.as_deref().unwrap_or(""), packet.time);
         let rtt = packet.rtt_ns.filter(|_| matches!(event, Event::Reply | Event::Late));
         // A probe counts where it was sent. The time was cut to microseconds.
         let time = packet.time.0.saturating_add(1000);
@@ -172,7 +172,7 @@ impl Run {
 
     /// Adds the figures of an interval. They are counted twice where packets are known too.
     pub fn interval(&mut self, interval: &Interval<'_>) {
-        let place = self.place(&interval.target, &interval.label, interval.time);
+        let place = self.place(&interval.target, interval.label.as_deref().unwrap_or(""), interval.time);
         if self.series[place].0.has_packets {
             return;
         }

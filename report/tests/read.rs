@@ -181,6 +181,15 @@ fn a_late_answer_takes_its_loss_back() {
 }
 
 #[test]
+fn a_run_and_a_label_may_be_null() {
+    let text = EXAMPLE.replace("\"run\":\"core\"", "\"run\":null").replace("\"label\":\"web01\"", "\"label\":null");
+    let reader = read(&text);
+    assert_eq!(reader.problems, [] as [&str; 0]);
+    assert_eq!((reader.runs[0].name(), reader.runs[0].records()), ("", 3));
+    assert!(reader.runs[0].end.is_some());
+}
+
+#[test]
 fn several_runs_are_kept_apart() {
     let two = format!("{EXAMPLE}{}", EXAMPLE.replace("\"core\"", "\"edge\""));
     let reader = read(&two);
