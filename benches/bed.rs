@@ -138,6 +138,11 @@ impl Program {
         Some(Program::new("fping", peer("FPING")?, args))
     }
 
+    /// What `benches/surge` builds, if the environment names it.
+    pub fn surge(args: &[&str]) -> Option<Program> {
+        Some(Program::new("surge-ping", peer("SURGE")?, args))
+    }
+
     /// Xymon's own xymonping, if the environment names one.
     pub fn original(args: &[&str]) -> Option<Program> {
         Some(Program::new("the original xymonping", peer("XYMONPING_ORIGINAL")?, args))
