@@ -30,8 +30,7 @@ const NO_ADDRESS: Address = Address::V6(Ipv6Addr::UNSPECIFIED, u32::MAX);
 ///
 /// It has at most one socket a family, and one that is told of changes of links and routes. It
 /// waits for nothing: [`Engine::turn`] does what is to be done by now and says when to come back.
-/// It is `Send` and `Sync`, and of use in one process only: after a fork the sockets would be
-/// shared.
+/// It is `Send`, and of use in one process only: after a fork the sockets would be shared.
 ///
 /// ```
 /// use std::time::Duration;
@@ -373,4 +372,51 @@ impl Engine {
 /// An address as it is told.
 fn told(address: Address) -> Address {
     if address == NO_ADDRESS { Address::V4(Ipv4Addr::UNSPECIFIED) } else { address }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Two engines with the same Identifier, as two processes may have it by chance: each hears the
+    /// other's replies, and takes none of them for its own.
+    #[test]
+    fn engines_with_the_same_identifier_credit_each_other_nothing() {
+        let new = || Engine::new(Config::new()).unwrap_or_else(|error| panic!("{error}"));
+        let mut engines = [new(), new()];
+        for engine in &mut engines {
+            engine.ident = 4711;
+            for number in 1..=50 {
+                let schedule = Schedule::every(Duration::from_millis(20)).count(4).timeout(Duration::from_secs(100));
+                if let Err(error) = engine.add([127, 0, 0, number], schedule) {
+                    let name = "engines_with_the_same_identifier_credit_each_other_nothing";
+                    let _ = writeln!(io::stderr(), "SKIPPED {name}: {error}");
+                    return;
+                }
+            }
+        }
+        if engines[0].link.idents().v4 != 4711 {
+            return; // a datagram socket's is the kernel's choice
+        }
+        let mut told = [0; 2];
+        while engines.iter().any(|engine| !engine.is_empty()) {
+            for (engine, told) in engines.iter_mut().zip(&mut told) {
+                engine.turn();
+                while let Some(event) = engine.next_event() {
+                    if let What::Reply(reply) = event.what {
+                        assert_eq!(reply.from, event.address);
+                        *told += 1;
+                    }
+                }
+            }
+        }
+        assert_eq!(told, [200; 2]);
+        // Each hears the other's, until it is done.
+        let damaged: u64 = engines.iter().map(|engine| engine.counts().damaged).sum();
+        assert!(damaged > 100, "{damaged} of the other's replies were heard");
+        assert!(engines.iter().all(|engine| engine.counts().duplicates == 0));
+    }
 }

@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 #[cfg(feature = "resolve")]
@@ -81,7 +81,7 @@ pub(crate) struct Shared {
     /// The thread is to end at once, or has ended.
     is_closing: AtomicBool,
     /// The process in which the thread runs.
-    process: u32,
+    process: AtomicU32,
 }
 
 /// The state machine and the sockets.
@@ -137,7 +137,7 @@ impl Pinger {
             wake,
             is_woken: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
-            process: process::id(),
+            process: AtomicU32::new(process::id()),
         });
         let for_thread = shared.clone();
         let run = move || {
@@ -369,7 +369,7 @@ impl Shared {
     /// Whether this is another process than the thread's, after a fork. Then a lock may be held for
     /// ever.
     fn is_foreign(&self) -> bool {
-        self.process != process::id()
+        self.process.load(Ordering::Relaxed) != process::id()
     }
 
     fn is_closing(&self) -> bool {
@@ -462,5 +462,56 @@ impl Core {
             return false;
         }
         self.draining && self.engine.is_done()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays a fork: for the child the thread is in another process.
+    #[cfg(feature = "resolve")]
+    #[test]
+    fn in_another_process_every_method_fails_and_none_hangs() {
+        let started = Pinger::queued(Config::new());
+        let (pinger, mut events) = started.unwrap_or_else(|error| panic!("{error}"));
+        let target = pinger.shared.core().engine.add_unresolved();
+        let target = target.unwrap_or_else(|error| panic!("{error}"));
+        pinger.shared.queue.admit(target);
+        // As a thread that holds it when the process forks.
+        let for_thread = pinger.shared.clone();
+        let held = for_thread.core();
+        let thread = pinger.shared.process.swap(0, Ordering::Relaxed);
+        assert!(matches!(pinger.add([127, 0, 0, 1], Schedule::once()), Err(Error::Closed)));
+        assert!(!pinger.probe(target) && !pinger.finish(target) && !pinger.remove(target));
+        assert!(matches!(pinger.reschedule(target, Schedule::once()), Ok(false)));
+        assert_eq!((pinger.len(), pinger.counts()), (0, Counts::default()));
+        assert!(events.next().is_none() && events.try_next().is_none());
+        assert!(matches!(pinger.drain(), Err(Error::Closed)));
+        drop(events);
+        // The parent goes on, and so its thread ends.
+        drop(held);
+        for_thread.process.store(thread, Ordering::Relaxed);
+        for_thread.is_closing.store(true, Ordering::Relaxed);
+        for_thread.wake();
+    }
+
+    #[test]
+    fn what_may_go_to_other_threads_does() {
+        fn send<T: Send + 'static>() {}
+        fn sync<T: Sync>() {}
+        send::<Pinger>();
+        sync::<Pinger>();
+        send::<Events>();
+        send::<Engine>();
+        send::<Event>();
+        sync::<Event>();
+        send::<crate::Running>();
+        sync::<crate::Results>();
+        send::<crate::Results>();
+        send::<crate::Sockets>();
+        sync::<crate::Sockets>();
+        fn error<T: std::error::Error + Send + Sync + 'static>() {}
+        error::<Error>();
     }
 }

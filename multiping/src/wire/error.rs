@@ -39,7 +39,7 @@ pub enum Detail {
 pub(super) const REDIRECT_V6: u8 = 137;
 
 /// The types that are errors. What is quoted follows 4 bytes after the checksum, except in
-/// [`REDIRECT_V6`].
+/// ICMPv6 Redirect.
 pub const ERRORS: PerFamily<&[u8]> = PerFamily { v4: &[3, 5, 11, 12], v6: &[1, 2, 3, 4, REDIRECT_V6] };
 
 impl IcmpError {
