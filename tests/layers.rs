@@ -18,7 +18,7 @@ const PACKAGES: [(&str, &[&str]); 3] = [
         "multiping",
         &[
             "alloc", "address", "plan", "wire", "token", "tally", "stats", "prober", "error", "net", "turn", "sockets",
-            "schedule", "event", "config", "engine", "resolve", "pinger", "ping", "lib",
+            "schedule", "event", "config", "engine", "resolve", "pinger", "ping", "proto", "lib",
         ],
     ),
     (

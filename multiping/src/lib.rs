@@ -140,27 +140,29 @@ mod schedule;
 mod sockets;
 
 #[doc(inline)]
-pub use crate::{
-    address::Address,
-    config::Config,
-    engine::{Engine, Turn},
-    error::{Error, SocketOption},
-    event::{Counts, Event, Reply, TargetId, What},
-    net::ParseAddressError,
-    ping::{Options, Outcome, Results, Rtt, Running, Verdict, ping},
-    pinger::{Events, Pinger},
-    plan::{OutOfRange, PacketOptions, Rate},
-    schedule::{Phase, Schedule},
-    sockets::{Families, Kind, Sockets},
-    wire::{Detail, IcmpError},
-};
-
+pub use crate::address::{Address, Family};
 #[doc(inline)]
-pub use crate::{address::Family, alloc::OutOfMemory};
+pub use crate::alloc::OutOfMemory;
+pub use crate::config::Config;
+pub use crate::engine::{Engine, Turn};
+pub use crate::error::{Error, SocketOption};
+pub use crate::event::{Counts, Event, Reply, TargetId, What};
+#[doc(inline)]
+pub use crate::net::ParseAddressError;
+pub use crate::ping::{Options, Outcome, Results, Rtt, Running, Verdict, ping};
+pub use crate::pinger::{Events, Pinger};
+#[doc(inline)]
+pub use crate::plan::{OutOfRange, PacketOptions, Rate};
+#[doc(inline)]
+pub use crate::schedule::Phase;
+pub use crate::schedule::Schedule;
+pub use crate::sockets::{Families, Kind, Sockets};
+#[doc(inline)]
+pub use crate::wire::{Detail, IcmpError};
 
 /// Names and their addresses, by the system's resolver. (Feature `resolve`, on by default.)
 #[cfg(feature = "resolve")]
 pub mod names {
-    #[doc(inline)]
-    pub use crate::{ping::ping_names as ping, resolve::resolve};
+    pub use crate::ping::ping_names as ping;
+    pub use crate::resolve::resolve;
 }

@@ -277,3 +277,17 @@ fn open(link: &mut Link, opener: &Opener, families: [(Family, usize); 2]) -> Res
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_and_results_may_go_to_other_threads() {
+        fn send_and_sync<T: Send + Sync + 'static>() {}
+        send_and_sync::<Running>();
+        send_and_sync::<Results>();
+        send_and_sync::<Outcome>();
+        send_and_sync::<Options>();
+    }
+}

@@ -6,6 +6,8 @@ mod events;
 #[cfg(feature = "resolve")]
 mod names;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io;
@@ -62,6 +64,9 @@ pub struct Pinger {
     thread: Option<JoinHandle<Result<(), Panicked>>>,
     thread_id: ThreadId,
 }
+
+/// How often the thread lets others go first in one turn.
+const MAX_YIELDS: u32 = 100;
 
 /// What is called with each event.
 struct Tell(Box<dyn FnMut(Event) + Send>);
@@ -419,8 +424,11 @@ impl Shared {
             if is_over {
                 return;
             }
-            while self.waiting.load(Ordering::Relaxed) > 0 {
+            // A lock is not fair: whoever waits for it goes first, but not for ever.
+            let mut yields = 0;
+            while self.waiting.load(Ordering::Relaxed) > 0 && yields < MAX_YIELDS {
                 thread::yield_now();
+                yields += 1;
             }
             if let Some(waiter) = waiter {
                 waiter.wait(self.wake.as_fd());
@@ -462,56 +470,5 @@ impl Core {
             return false;
         }
         self.draining && self.engine.is_done()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plays a fork: for the child the thread is in another process.
-    #[cfg(feature = "resolve")]
-    #[test]
-    fn in_another_process_every_method_fails_and_none_hangs() {
-        let started = Pinger::queued(Config::new());
-        let (pinger, mut events) = started.unwrap_or_else(|error| panic!("{error}"));
-        let target = pinger.shared.core().engine.add_unresolved();
-        let target = target.unwrap_or_else(|error| panic!("{error}"));
-        pinger.shared.queue.admit(target);
-        // As a thread that holds it when the process forks.
-        let for_thread = pinger.shared.clone();
-        let held = for_thread.core();
-        let thread = pinger.shared.process.swap(0, Ordering::Relaxed);
-        assert!(matches!(pinger.add([127, 0, 0, 1], Schedule::once()), Err(Error::Closed)));
-        assert!(!pinger.probe(target) && !pinger.finish(target) && !pinger.remove(target));
-        assert!(matches!(pinger.reschedule(target, Schedule::once()), Ok(false)));
-        assert_eq!((pinger.len(), pinger.counts()), (0, Counts::default()));
-        assert!(events.next().is_none() && events.try_next().is_none());
-        assert!(matches!(pinger.drain(), Err(Error::Closed)));
-        drop(events);
-        // The parent goes on, and so its thread ends.
-        drop(held);
-        for_thread.process.store(thread, Ordering::Relaxed);
-        for_thread.is_closing.store(true, Ordering::Relaxed);
-        for_thread.wake();
-    }
-
-    #[test]
-    fn what_may_go_to_other_threads_does() {
-        fn send<T: Send + 'static>() {}
-        fn sync<T: Sync>() {}
-        send::<Pinger>();
-        sync::<Pinger>();
-        send::<Events>();
-        send::<Engine>();
-        send::<Event>();
-        sync::<Event>();
-        send::<crate::Running>();
-        sync::<crate::Results>();
-        send::<crate::Results>();
-        send::<crate::Sockets>();
-        sync::<crate::Sockets>();
-        fn error<T: std::error::Error + Send + Sync + 'static>() {}
-        error::<Error>();
     }
 }

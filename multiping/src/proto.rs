@@ -21,14 +21,19 @@
 //! Here a [`TargetId`] is the number of a target, and a [`RosterId`] names it for good.
 
 #[doc(inline)]
-pub use crate::{
-    address::{AddressList, Addresses, PerFamily, TargetId, TargetMap},
-    plan::{IcmpErrors, Plan},
-    prober::{
-        Attempt, Counts, Event, Interface, Invalid, Phase, Probe, Prober, ReplyKind, Roster, RosterId, Route, Schedule,
-        SendError, Slips, Strategy, Sweep, TimedOut, Timeout, Wait, send_time,
-    },
-    tally::{Tally, Verdict},
-    token::{Key, Token},
-    wire::{ECHO_REPLY, Echo, HEADER, Malformed, Message, Original, ipv4_destination, ipv4_payload, ipv4_ttl},
+pub use crate::address::{AddressList, Addresses, PerFamily, TargetId, TargetMap};
+#[doc(inline)]
+pub use crate::plan::{IcmpErrors, Plan};
+#[doc(inline)]
+pub use crate::prober::{
+    Attempt, Counts, Event, Interface, Invalid, Phase, Probe, Prober, ReplyKind, Roster, RosterId, Route, Schedule,
+    SendError, Slips, Strategy, Sweep, TimedOut, Timeout, Wait, send_time,
+};
+#[doc(inline)]
+pub use crate::tally::{Tally, Verdict};
+#[doc(inline)]
+pub use crate::token::{Key, Token};
+#[doc(inline)]
+pub use crate::wire::{
+    ECHO_REPLY, Echo, HEADER, Malformed, Message, Original, ipv4_destination, ipv4_payload, ipv4_ttl,
 };

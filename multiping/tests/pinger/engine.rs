@@ -59,7 +59,8 @@ fn a_full_queue_holds_up_an_engine_as_well() {
             thread::sleep(MILLI);
         }
         let sent = engine.counts().sent;
-        assert!((3..=13).contains(&sent), "{sent} are sent though nobody reads");
+        // Two that wait, a batch that is read in the last turn, and a batch that is sent in it.
+        assert!((3..=18).contains(&sent), "{sent} are sent though nobody reads");
         for _ in 0..20 {
             engine.turn();
         }
