@@ -8,6 +8,7 @@ mod hosts;
 mod lines;
 mod outcome;
 mod packed;
+pub mod ping;
 mod summary;
 mod table;
 mod unit;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use multiping::prober::{Diagnosis, Event, Prober, Sweep};
 
 pub use crate::report::flood::Flood;
-pub use crate::report::hosts::Hosts;
+pub use crate::report::hosts::{Host, Hosts};
 pub use crate::report::lines::ReplyLines;
 pub use crate::report::outcome::{End, Outcome};
 pub use crate::report::packed::Packed;

@@ -6,6 +6,8 @@
 
 mod lab;
 
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lab::{Answer, Behaviour, Finished, LIMIT, Lab, Lose, Running, ms};
@@ -40,13 +42,16 @@ fn said(outcome: &Finished) -> String {
     outcome.stderr.lines().filter(is_busy).map(|line| format!("{line}\n")).collect()
 }
 
+/// The line over all targets.
 fn last_line(outcome: &Finished) -> &str {
-    outcome.stdout.lines().last().unwrap_or_default()
+    let is_over_all = |line: &&str| line.contains(" target: ") || line.contains(" targets: ");
+    outcome.stdout.lines().rfind(is_over_all).unwrap_or_default()
 }
 
 /// The lines of replies and lost probes.
 fn events(outcome: &Finished) -> Vec<&str> {
-    outcome.stdout.lines().take_while(|line| !line.starts_with("target ")).collect()
+    let ends = |line: &&str| !line.starts_with("target ") && !line.is_empty();
+    outcome.stdout.lines().take_while(ends).filter(|line| !line.starts_with("PING ")).collect()
 }
 
 #[test]
@@ -336,8 +341,8 @@ fn a_reader_that_goes_ends_the_run() {
     lab::play(|lab| {
         let (reader, writer) = lab::pipe();
         let mut command = lab.command();
-        command.args(["--loop", "--period=0.02", ALIVE]).stdin(std::process::Stdio::null());
-        let running = lab.start_as_is(command.stdout(writer).stderr(std::process::Stdio::piped()));
+        command.args(["--loop", "--period=0.02", ALIVE]).stdin(Stdio::null());
+        let running = lab.start_as_is(command.stdout(writer).stderr(Stdio::piped()));
         drop((command, reader));
         let outcome = running.finish(LIMIT);
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
@@ -386,4 +391,78 @@ fn memory_that_is_not_there_is_refused_before_the_first_probe() {
         assert!(said(&outcome).contains(" MB of memory needed, "), "{outcome:?}");
         assert!(lab.seen().is_empty());
     });
+}
+
+#[test]
+fn the_output_of_one_target_is_read_by_programs_that_read_pings() {
+    lab::play(|lab| {
+        let script = [
+            Behaviour { copies: 2, ..Behaviour::default() },
+            Behaviour::silent(),
+            Behaviour::after(ms(20)),
+            Behaviour::default(),
+        ];
+        for (list, header) in [
+            ("10.0.0.1 web01\n", "PING web01 (10.0.0.1) 56(84) bytes of data."),
+            ("10.0.0.1\n", "PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data."),
+            ("fd00::1\n", "PING fd00::1(fd00::1) 56 data bytes"),
+        ] {
+            if list.contains(':') && !lab.has_ipv6() {
+                continue;
+            }
+            lab.forget();
+            let address = list.split_whitespace().next().unwrap_or_default();
+            lab.script(address, script.to_vec());
+            let outcome = lab.run(&["--count=4", "--period=0.1", "--timeout=0.5"], list);
+            assert_eq!((outcome.code, outcome.lines()[0]), (Some(0), header), "{outcome:?}");
+            let packets = "\n4 packets transmitted, 3 received, +1 duplicates, 25% packet loss, time ";
+            assert!(outcome.stdout.contains(packets), "{outcome:?}");
+            assert!(outcome.stdout.contains(" ping statistics ---\n4 packets"), "{outcome:?}");
+            assert!(outcome.stdout.contains("\nrtt min/avg/max/mdev = "), "{outcome:?}");
+            read_by_others(&outcome.stdout);
+        }
+        let silent = lab.run(&["--count=1", "--timeout=0.1", SILENT], "");
+        lab.host(SILENT, Behaviour::silent());
+        let silent_too = lab.run(&["--count=1", "--timeout=0.1", SILENT], "");
+        assert!(silent.stdout.contains("1 packets transmitted, 1 received, 0% packet loss, time "), "{silent:?}");
+        let lost = "1 packets transmitted, 0 received, 100% packet loss, time ";
+        assert!(silent_too.lines().iter().rev().nth(1).is_some_and(|line| line.starts_with(lost)), "{silent_too:?}");
+        let two = lab.run(&["--count=1", "10.0.0.2", "10.0.0.3"], "");
+        assert!(!two.stdout.contains("PING"), "{two:?}");
+    });
+}
+
+/// Has jc and pingparsing (of PyPI) read the output of four probes to one target, of which one was
+/// lost and one answered twice. `PYTHON` names an interpreter that has them.
+fn read_by_others(output: &str) {
+    const READ: &str = r#"
+import sys, jc, pingparsing
+text = sys.stdin.read()
+ping = jc.parse("ping", text)
+assert (ping["packets_transmitted"], ping["packets_received"], ping["packet_loss_percent"], ping["duplicates"]) == (4, 3, 25.0, 1), ping
+assert [reply["icmp_seq"] for reply in ping["responses"]] == [0, 0, 2, 3], ping
+assert [reply["duplicate"] for reply in ping["responses"]] == [False, True, False, False], ping
+assert all(reply["ttl"] == 64 and reply["time_ms"] >= 0 for reply in ping["responses"]), ping
+assert ping["round_trip_ms_max"] >= 20, ping
+stats = pingparsing.PingParsing().parse(text)
+assert (stats.packet_transmit, stats.packet_receive, stats.packet_loss_count, stats.packet_duplicate_count) == (4, 3, 1, 1), stats.as_dict()
+assert stats.rtt_max >= 20 and [reply["icmp_seq"] for reply in stats.icmp_replies] == [0, 0, 2, 3], stats.as_dict()
+"#;
+    const NAME: &str = "the_output_of_one_target_is_read_by_programs_that_read_pings";
+    let python = std::env::var("PYTHON").unwrap_or("python3".to_owned());
+    let has_both = Command::new(&python).args(["-c", "import jc, pingparsing"]).stderr(Stdio::null()).status();
+    if !has_both.is_ok_and(|status| status.success()) {
+        let skipped = format!("SKIPPED a part of {NAME}: {python} has not jc and pingparsing (pip install)\n");
+        let _ = std::io::stderr().write_all(skipped.as_bytes());
+        return;
+    }
+    let mut child = Command::new(&python)
+        .args(["-c", READ])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it has just been run");
+    child.stdin.take().expect("it is piped").write_all(output.as_bytes()).expect("it reads");
+    let read = child.wait_with_output().expect("it ends");
+    assert!(read.status.success(), "{}\n{output}", String::from_utf8_lossy(&read.stderr));
 }

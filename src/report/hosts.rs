@@ -40,8 +40,10 @@ impl Hosts {
 
 /// A target with its label.
 pub struct Host<'a> {
-    shown: Shown<'a>,
-    label: &'a str,
+    /// Its address as typed.
+    pub shown: Shown<'a>,
+    /// Its label; empty if it has none.
+    pub label: &'a str,
 }
 
 impl Display for Host<'_> {

@@ -8,7 +8,7 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use multiping::address::TargetId;
+use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::OutOfMemory;
 use multiping::prober::{Event, Phase, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
@@ -19,7 +19,7 @@ use crate::figures::Figures;
 use crate::memory;
 use crate::message::{Error, Exit, Warning};
 use crate::notes::Notes;
-use crate::report::{End, EventLines, Flood, Hosts, Outcome, Packed, Progress, ReplyLines, Table};
+use crate::report::{End, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping};
 use crate::run::{Mode, Session, diagnose, now, since_1970};
 use crate::signal;
 use crate::stdio::{self, Interrupted, Stream, Timeout};
@@ -82,12 +82,14 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         missed: if statistics.bell == Some(Bell::Missed) { vec![0; figures.addresses().len()] } else { Vec::new() },
         rings: false,
         satisfied: Vec::new(),
+        is_ping: shows_replies && !statistics.packed && !statistics.flood && figures.addresses().len() == 1,
         done: 0,
         stopped_by: None,
         figures,
         hosts,
         statistics,
     };
+    run.write_ping_header(session.options.packet.size());
     let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
     let diagnosis = diagnose(&mut session.link, &prober, &run.figures);
     run.figures.sum_up();
@@ -95,6 +97,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     session.note(&mut outcome, notes);
     if run.write_error.is_none() {
         run.write_table(now());
+        run.write_ping_statistics(now());
         // A signal that comes now is about these lines.
         let _ = run.flush();
     }
@@ -161,6 +164,8 @@ struct Run<'a, D> {
     rings: bool,
     /// Targets that have answered often enough.
     satisfied: Vec<TargetId>,
+    /// Whether there is one target, so that programs that read ping(8)'s output may read this.
+    is_ping: bool,
     /// How many targets are done.
     done: usize,
     stopped_by: Option<&'static str>,
@@ -281,6 +286,33 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
             *most = missed;
             self.rings = true;
         }
+    }
+
+    /// The one target, where the output is like ping(8)'s.
+    fn pinged(&self) -> Option<(TargetId, Host<'_>)> {
+        let (target, _) = self.figures.addresses().iter().next().filter(|_| self.is_ping)?;
+        Some((target, self.hosts.name(target, self.figures.addresses())?))
+    }
+
+    fn write_ping_header(&mut self, size: usize) {
+        let mut out = Vec::new();
+        if let Some((target, host)) = self.pinged() {
+            let family = self.figures.addresses().get(target).map_or(Family::V4, Address::family);
+            // Writing to memory does not fail.
+            let _ = ping::write_header(&mut out, &host.shown.to_string(), host.label, family, size);
+        }
+        self.out.append(&mut out);
+    }
+
+    fn write_ping_statistics(&mut self, now: Instant) {
+        let mut out = Vec::new();
+        let elapsed = now.saturating_duration_since(self.figures.start());
+        if let Some((target, host)) = self.pinged() {
+            let name = if host.label.is_empty() { host.shown.to_string() } else { host.label.to_owned() };
+            let stats = self.figures.stats(target);
+            let _ = stats.map(|stats| ping::write_statistics(&mut out, &name, stats, elapsed));
+        }
+        self.out.append(&mut out);
     }
 
     fn write_table(&mut self, now: Instant) {
