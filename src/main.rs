@@ -132,7 +132,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     if addresses.iter().chain(references.iter()).any(|(_, address)| link.is_remote(address)) {
         link.look_for_routes();
     }
-    let deadline = options.deadline.map(|time| start + time - run::time_to_report(addresses.len()).min(time / 2));
+    let to_report = run::time_to_report(addresses.len(), options.statistics.is_some());
+    let deadline = options.deadline.map(|time| start + time - to_report.min(time / 2));
 
     // 6. Enter the sandbox, with seccomp or without; probe; report.
     let (options, signals, dropped) = (&options, &signals, &dropped);

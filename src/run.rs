@@ -63,9 +63,10 @@ pub fn since_1970(at: Instant) -> Duration {
 }
 
 /// How long before the deadline probing has to end so that the lines are out by then: ample for a
-/// file, and for a pipe that is read.
-pub fn time_to_report(targets: usize) -> Duration {
-    Duration::from_millis(20) + Duration::from_micros(targets as u64)
+/// file, for a pipe that is read, and with statistics for a terminal.
+pub fn time_to_report(targets: usize, with_statistics: bool) -> Duration {
+    let (start, target) = if with_statistics { (200, 50) } else { (20, 1) };
+    Duration::from_millis(start) + Duration::from_micros(target) * u32::try_from(targets).unwrap_or(u32::MAX)
 }
 
 /// What a run needs once its list is read.
