@@ -4,7 +4,6 @@
 //! It is made at the point where a run would read its list, after the same steps, and asks the
 //! kernel rather than the program. No target is probed.
 
-use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +15,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::getuid;
 
 use crate::limits::Limits;
-use crate::message::{Error, Reason};
+use crate::message::{Error, Reason, program};
 use crate::privilege::Right;
 use crate::sandbox::Seccomp;
 
@@ -61,7 +60,7 @@ impl Checklist {
                     }
                 }
             }
-            Err(Error::NoPermission(error)) => {
+            Err(Error::NoPermission(error, _)) => {
                 checklist.add("sockets", format!("none: {}", Reason(error)));
                 checklist.explain_missing_privilege();
             }
@@ -232,12 +231,4 @@ impl Display for Checklist {
         writeln!(f, "{}", self.title)?;
         self.lines.iter().try_for_each(|(label, text)| writeln!(f, "{label:12} {text}"))
     }
-}
-
-/// The path of this program, for root to type into a shell. The caller may have chosen it, so a
-/// path with characters that are special to a shell or a terminal is replaced.
-fn program() -> String {
-    let path = env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
-    let is_plain = |path: &String| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte));
-    path.filter(is_plain).unwrap_or_else(|| "THIS-PROGRAM".to_owned())
 }

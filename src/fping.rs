@@ -43,6 +43,7 @@ use crate::fping::rounds::Rounds;
 use crate::fping::targets::{Lines, Targets};
 use crate::fping::words::{ListReader, Words};
 use crate::limits::Limits;
+use crate::list::Zones;
 use crate::list::names::Query;
 use crate::message::{Error, Exit, Reason};
 use crate::names;
@@ -225,7 +226,7 @@ impl Setting<'_> {
         let mut once = Once::new(self.options, targets, &lines, sent, output);
         let end = self.probe(&mut once, &mut link, &mut prober, dropped)?;
         let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
-        let mut failures = Outcome::new(&prober, &diagnosis, end).failures;
+        let mut failures = Outcome::new(&prober, &diagnosis, end, &Zones::default()).failures;
         if once.is_enough() {
             failures.clear();
         }

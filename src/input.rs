@@ -4,9 +4,12 @@
 use std::io::{self, IsTerminal, Read};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
+use multiping::SocketOption;
 use multiping::address::{Address, Addresses, PerFamily};
 use multiping::net;
 use multiping::plan::IcmpErrors;
@@ -15,11 +18,14 @@ use crate::cli::{Input, Options, Source};
 use crate::limits::Limits;
 use crate::list::{List, ListParser, Rules};
 use crate::memory;
-use crate::message::{Count, Error, Warning};
+use crate::message::{Error, Quoted, Warning};
 use crate::names;
 use crate::notes::Notes;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
+
+/// The shortest wait for a list: poll(2) counts whole milliseconds.
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
 /// The configuration of the sockets, checked as far as that is possible without privilege.
 pub fn sockets(options: &Options, limits: &Limits) -> Result<net::Config, Error> {
@@ -70,8 +76,26 @@ fn broadcasts(limits: &Limits) -> Vec<Ipv4Addr> {
     if limits.allow_multicast_and_broadcast { Vec::new() } else { net::broadcasts() }
 }
 
-/// Reads the list of targets, and notes the remarks on it.
-pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut Notes) -> Result<List, Error> {
+/// The error of sockets that were opened or set up, with the value that the kernel refused.
+pub fn refused(error: multiping::Error, options: &Options) -> Error {
+    match (error, &options.interface) {
+        (multiping::Error::Option { option: SocketOption::Interface, source }, Some(name)) => {
+            Error::SocketOption(format!("--interface={}", Quoted::from(name.as_bytes())), source)
+        }
+        (error, _) => error.into(),
+    }
+}
+
+/// Reads the list of targets, and notes the remarks on it. While a list is read, `show` is called
+/// with the number of lines so far and with whether a signal asked for it; it returns after what
+/// time it is to be called again, if it is.
+pub fn read(
+    options: &Options,
+    limits: &Limits,
+    signals: &Signals,
+    notes: &mut Notes,
+    show: &mut dyn FnMut(usize, bool) -> Option<Duration>,
+) -> Result<List, Error> {
     let broadcasts = broadcasts(limits);
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available).with_names(options.names);
@@ -99,13 +123,18 @@ pub fn read(options: &Options, limits: &Limits, signals: &Signals, notes: &mut N
                 }
                 Error::OpenList(path.as_bytes().into(), error)
             })?;
-            read_lines(&mut file, &mut parser, notes)?;
+            read_lines(&mut file, &mut parser, show)?;
         }
         Input::Stdin => {
+            let mut list = Stream::new(io::stdin(), Timeout::Signal(signals));
             if io::stdin().is_terminal() {
                 notes.say("reading addresses from the terminal, one per line (end with Ctrl-D)");
+                // What is being typed must not be overwritten.
+                let mut show_if_asked = |lines, asked| if asked { show(lines, true).and(None) } else { None };
+                read_lines(&mut list, &mut parser, &mut show_if_asked)?;
+            } else {
+                read_lines(&mut list, &mut parser, show)?;
             }
-            read_lines(&mut Stream::new(io::stdin(), Timeout::Signal(signals)), &mut parser, notes)?;
         }
     }
     if options.names.are_looked_up() {
@@ -140,15 +169,22 @@ pub fn references(options: &Options, limits: &Limits) -> Result<Addresses, Error
     Ok(parser.finish()?.addresses)
 }
 
-/// Reads a list to its end. On a status signal it prints the number of lines so far.
-fn read_lines(list: &mut impl Read, parser: &mut ListParser, notes: &Notes) -> Result<(), Error> {
+/// Reads a list to its end, and shows the number of lines so far.
+fn read_lines<D: AsFd>(
+    list: &mut Stream<D>,
+    parser: &mut ListParser,
+    show: &mut dyn FnMut(usize, bool) -> Option<Duration>,
+) -> Result<(), Error> {
     let mut piece = vec![0; 16 * 1024];
     loop {
+        if show(parser.accepted(), false).is_some_and(|wait| !list.wait_readable(wait.max(MIN_WAIT))) {
+            continue;
+        }
         match list.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(count) => parser.feed(&piece[..count])?,
             Err(error) if Interrupted::event(&error) == Some(signal::Event::Status) => {
-                notes.say(format_args!("reading the list, {} so far", Count(parser.accepted(), "line")));
+                show(parser.accepted(), true);
             }
             Err(error) => return Err(Error::ReadList(error)),
         }

@@ -10,6 +10,7 @@ mod generate;
 mod labels;
 pub mod names;
 mod remarks;
+mod zones;
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
@@ -22,6 +23,7 @@ use multiping::alloc::{OutOfMemory, try_push};
 use multiping::prober::Sweep;
 
 pub use crate::list::remarks::{Remark, Remarks};
+pub use crate::list::zones::Zones;
 
 use crate::limits::Limits;
 use crate::list::labels::{Labels, label};

@@ -8,25 +8,26 @@
 
 use std::env;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use multiping::net::Link;
 use xymonping::check::{self, Checklist};
-use xymonping::cli::{self, Input, Request};
+use xymonping::cli::{self, Debug, Input, Request};
 use xymonping::fping;
 use xymonping::inherited;
 use xymonping::input;
 use xymonping::limits::Limits;
-use xymonping::list::List;
+use xymonping::list::{List, Zones};
 use xymonping::memory;
 use xymonping::message::{Error, Exit};
 use xymonping::names;
 use xymonping::notes::{self, Notes};
 use xymonping::personality::{Invocation, Personality};
 use xymonping::privilege::Suspended;
-use xymonping::run::{self, Log, Session};
+use xymonping::run::{self, Log, Session, Status};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
 use xymonping::stdio::{self, Stream, Timeout};
@@ -112,7 +113,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let link = sockets.and_then(|sockets| Link::new(sockets, ident, &options.packet));
     if let Some(right) = right {
         let link = link.and_then(|mut link| link.listen(|_| true).map(|()| link));
-        let sockets = link.map(Link::status).map_err(Error::from);
+        let sockets = link.map(Link::status).map_err(|error| input::refused(error, &options));
         let mut checklist = Checklist::new(right, options.family, &sockets);
         let entered = sandbox::enter(&dropped);
         checklist.add_sandbox(&entered);
@@ -122,10 +123,20 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         print(&checklist.to_string(), &signals)?;
         return result.map(|()| Exit::Success);
     }
-    let mut link = link?;
-    let log = Log::open(&options.debug, options.packet.size(), &signals)?;
-    let list = input::read(&options, limits, &signals, notes)?;
+    let mut link = link.map_err(|error| input::refused(error, &options))?;
+    let mut log = Log::open(&options.debug, options.packet.size(), &signals)?;
+    // The log's lines would run into a status line.
+    let has_status = io::stderr().is_terminal() && options.debug != Debug::Stderr;
+    let mut status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), has_status);
+    let mut show = |lines, asked| status.show_reading(lines, asked);
+    let list = input::read(&options, limits, &signals, notes, &mut show);
+    status.wipe();
+    let list = list?;
     notes.awaits_list = false;
+    let zones = Zones::new(&list.lines, &list.addresses);
+    if let Some(log) = &mut log {
+        log.zones = zones.clone();
+    }
     let references = input::references(&options, limits)?;
     let List { addresses, .. } = &list;
     link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
@@ -137,7 +148,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
 
     // 6. Enter the sandbox, with seccomp or without; probe; report.
     let (options, signals, dropped) = (&options, &signals, &dropped);
-    let session = Session { options, limits, signals, dropped, link, list, references, log, secret, start, deadline };
+    let session =
+        Session { options, limits, signals, dropped, link, list, zones, references, log, secret, start, deadline };
     session.run(notes)
 }
 

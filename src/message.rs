@@ -16,10 +16,10 @@ use multiping::alloc::OutOfMemory;
 
 pub use crate::message::reject::{BadRange, Reject, Unresolved};
 pub use crate::message::warning::Warning;
-pub use crate::message::words::Quoted;
 pub(crate) use crate::message::words::{Count, Reason};
+pub use crate::message::words::{Quoted, program};
 
-use crate::message::words::remedy;
+use crate::message::words::Remedy;
 
 /// The exit code. Xymon takes 0, 1 and 2 for success, shows every host as "clear"
 /// with a reason for the others, and uses 98 and 99 itself.
@@ -89,8 +89,8 @@ pub enum Error {
     ClosedList(Quoted),
     /// The file for `--debug` cannot be opened, or is not a regular file.
     OpenDebug(Quoted, io::Error),
-    /// Neither raw sockets nor ICMP datagram sockets are allowed.
-    NoPermission(io::Error),
+    /// Neither raw sockets nor ICMP datagram sockets are allowed; and the path of this program.
+    NoPermission(io::Error, String),
     /// A system call failed while privileges were dropped.
     Privilege(&'static str, io::Error),
     /// After privileges were dropped the kernel still reports one.
@@ -133,9 +133,9 @@ pub enum Error {
         targets: usize,
     },
     /// The kernel refused a socket option that the command line requests.
-    SocketOption(&'static str, io::Error),
-    /// No probe left this machine.
-    NothingSent(io::Error),
+    SocketOption(String, io::Error),
+    /// No probe left this machine: the first target, and why.
+    NothingSent(String, io::Error),
     /// This machine could not send to targets of one family until the end.
     SendingFailed {
         /// The family.
@@ -188,7 +188,7 @@ impl Error {
             | Error::Utf16List
             | Error::OpenDebug(..)
             | Error::NoResolver(_)
-            | Error::NoPermission(_) => Exit::Usage,
+            | Error::NoPermission(..) => Exit::Usage,
             Error::Privilege(..)
             | Error::PrivilegeRemains(..)
             | Error::System(..)
@@ -202,7 +202,7 @@ impl Error {
             | Error::WriteResults(_)
             | Error::Stopped(..)
             | Error::Deadline { .. }
-            | Error::NothingSent(_)
+            | Error::NothingSent(..)
             | Error::SendingFailed { .. }
             | Error::ReceivingFailed(..)
             | Error::Undecided(_)
@@ -223,7 +223,7 @@ impl From<OutOfMemory> for Error {
 impl From<multiping::Error> for Error {
     fn from(error: multiping::Error) -> Self {
         match error {
-            multiping::Error::Permission(why) => Error::NoPermission(why),
+            multiping::Error::Permission(why) => Error::NoPermission(why, program()),
             multiping::Error::Source { address, source } => Error::SourceRefused(address, source),
             multiping::Error::Option { option, source } => {
                 let option = match option {
@@ -237,7 +237,7 @@ impl From<multiping::Error> for Error {
                     SocketOption::DontFragment => "--dont-fragment",
                     _ => "socket options",
                 };
-                Error::SocketOption(option, source)
+                Error::SocketOption(option.to_owned(), source)
             }
             multiping::Error::System { what, source } => Error::System(what, source),
             multiping::Error::Memory(error) => error.into(),
@@ -281,10 +281,10 @@ impl Display for Error {
             Error::OpenDebug(path, why) => {
                 write!(f, "--debug={path}: {} (give a regular file that this user may write)", Reason(why))
             }
-            Error::NoPermission(why) => write!(
+            Error::NoPermission(why, program) => write!(
                 f,
-                "no permission to ping: {} (as root: chmod u+s on this program, or setcap cap_net_raw+p; \
-                 run --check for details)",
+                "no permission to ping: {} (as root: chown root {program} && chmod u+s {program}, \
+                 or setcap cap_net_raw+p {program}; run --check for details)",
                 Reason(why)
             ),
             Error::Privilege(step, why) => write!(f, "privileges: {step}: {} (refusing to continue)", Reason(why)),
@@ -314,7 +314,7 @@ impl Display for Error {
                 "{family} sending failed: {} (no probe left to {}, first {first}; {})",
                 Reason(why),
                 Count(*targets, "target"),
-                remedy(why)
+                Remedy(why, first)
             ),
             Error::Doubtful(targets) => {
                 let targets = Count(*targets, "target");
@@ -334,18 +334,21 @@ impl Display for Error {
                 let targets = Count(*targets, "target");
                 write!(f, "deadline reached with {unsettled} of {targets} unfinished ({without_line} without a line)")
             }
+            Error::SocketOption(option, why) if option.starts_with("--interface") => {
+                write!(f, "{option}: {} (see: ip link)", Reason(why))
+            }
             Error::SocketOption(option, why) => {
                 write!(f, "{option}: {} (the kernel refuses it: give another value, or leave it out)", Reason(why))
             }
-            Error::NothingSent(why) => {
-                write!(f, "no probe could leave this machine: {} ({})", Reason(why), remedy(why))
+            Error::NothingSent(first, why) => {
+                write!(f, "no probe could leave this machine: {} ({})", Reason(why), Remedy(why, first))
             }
             Error::SendingFailed { family, targets, first, why } => write!(
                 f,
                 "{family} sending failed: {} (no line for {}, first {first}; {})",
                 Reason(why),
                 Count(*targets, "target"),
-                remedy(why)
+                Remedy(why, first)
             ),
             Error::ReceivingFailed(family, why, None) => {
                 write!(f, "{family} receiving failed: {} (a seccomp filter or a security module?)", Reason(why))

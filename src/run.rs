@@ -25,9 +25,9 @@ use nix::sys::prctl;
 pub use crate::run::log::Log;
 pub use crate::run::status::Status;
 
-use crate::cli::{ExitStatus, Options};
+use crate::cli::{Debug, ExitStatus, Options};
 use crate::limits::Limits;
-use crate::list::List;
+use crate::list::{List, Zones};
 use crate::message::{Error, Exit, Warning};
 use crate::notes::Notes;
 use crate::privilege::Dropped;
@@ -83,6 +83,8 @@ pub struct Session<'a> {
     pub link: Link,
     /// The targets.
     pub list: List,
+    /// The interfaces of targets, as typed.
+    pub zones: Zones,
     /// Hosts that are known to answer.
     pub references: Addresses,
     /// Where a line for every packet is written to, if anywhere.
@@ -120,7 +122,8 @@ impl Session<'_> {
         shows_status: bool,
     ) -> Result<End, Error> {
         let stderr = io::stderr();
-        let shows_status = shows_status && stderr.is_terminal();
+        // The log's lines would run into a status line.
+        let shows_status = shows_status && stderr.is_terminal() && self.options.debug != Debug::Stderr;
         let status = Status::new(Stream::new(stderr, Timeout::After(Duration::ZERO)), shows_status);
         let (signals, log, deadline) = (self.signals, self.log.take(), self.deadline);
         sandbox::enter(self.dropped)?;

@@ -112,10 +112,16 @@ impl<'a, D: AsFd> Stream<'a, D> {
         }
     }
 
-    /// Waits at most `time`, in whole milliseconds, for something to read.
+    /// Waits at most `time`, in whole milliseconds, for something to read or for a signal.
     pub fn wait_readable(&self, time: Duration) -> bool {
-        let mut descriptors = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
-        poll(&mut descriptors, poll_timeout(time)).is_ok_and(|ready| ready > 0)
+        let descriptor = PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN);
+        let ready = match self.timeout {
+            Timeout::Signal(signals) | Timeout::Until(signals, _) => {
+                poll(&mut [descriptor, PollFd::new(signals.as_fd(), PollFlags::POLLIN)], poll_timeout(time))
+            }
+            Timeout::After(_) => poll(&mut [descriptor], poll_timeout(time)),
+        };
+        ready.is_ok_and(|ready| ready > 0)
     }
 
     /// Fails if the descriptor is not open for this. poll(2) never reports the wrong end of a pipe

@@ -226,8 +226,7 @@ fn probes_that_are_too_long_for_a_frame_are_a_failure_with_dont_fragment() {
         let few = ["--timeout=300ms", "--retries=1", "--size=1473", "--ipv4"];
         for letter in ["--dont-fragment", "-M"] {
             let outcome = lab.run(&[&few[..], &[letter]].concat(), "10.0.0.1\n10.0.0.2\n");
-            let message =
-                "no probe could leave this machine: Message too long (check this machine's network, and --size)";
+            let message = "no probe could leave this machine: Message too long (lower --size, or see the MTU: ip route get 10.0.0.1)";
             assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
             assert_eq!(outcome.first_stderr_line(), format!("xymonping: {message}"));
         }
@@ -276,11 +275,7 @@ fn an_interface_that_does_not_exist_is_refused() {
     lab::play(|lab| {
         for name in ["lab9", "no such one", "%", "10.0.0.1"] {
             let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");
-            is_refused(
-                lab,
-                &outcome,
-                "--interface: No such device (the kernel refuses it: give another value, or leave it out)",
-            );
+            is_refused(lab, &outcome, &format!("--interface=\"{name}\": No such device (see: ip link)"));
         }
         for name in ["", "a-name-of-16-byt", "a-name-of-many-more-bytes"] {
             let outcome = lab.run(&[&format!("--interface={name}"), "10.0.0.1"], "");

@@ -36,10 +36,12 @@ fn under_way(lab: &Lab, command: &mut Command, args: &[&str]) -> Running {
     running
 }
 
-/// Whether this is the status of such a run, with at most `limit` seconds to go.
+/// Whether this is the status of such a run, with at most `limit` seconds to go. The silent host is
+/// counted once its first probe has timed out.
 fn is_progress(text: &str, limit: u32) -> bool {
-    let seconds =
-        text.strip_prefix("2 of 2 probed, 1 alive, 0 silent, about ").and_then(|rest| rest.strip_suffix(" s left"));
+    let silent =
+        [0, 1].iter().find_map(|silent| text.strip_prefix(&format!("2 of 2 probed, 1 alive, {silent} silent, about ")));
+    let seconds = silent.and_then(|rest| rest.strip_suffix(" s left"));
     seconds.and_then(|seconds| seconds.parse().ok()).is_some_and(|seconds: u32| seconds <= limit)
 }
 
@@ -47,8 +49,10 @@ fn is_progress(text: &str, limit: u32) -> bool {
 
 /// The figures of a summary, in order, and the text between them.
 fn figures(outcome: &Finished) -> (Vec<f64>, String) {
-    let line = outcome.stderr.lines().last().unwrap_or("").strip_prefix("xymonping: ");
-    let line = line.unwrap_or_else(|| panic!("there is no summary: {outcome:?}"));
+    let lines = outcome.stderr.lines().filter_map(|line| line.strip_prefix("xymonping: "));
+    let lines: Vec<_> = lines.skip_while(|line| !line.starts_with("targets: ")).collect();
+    assert!(lines.len() >= 4, "there is no summary: {outcome:?}");
+    let line = lines.join("; ");
     // Digits that are not a figure.
     let line = line.replace("p99", "pXX");
     let is_digit_or_point = |c: char| c.is_ascii_digit() || c == '.';
@@ -80,16 +84,17 @@ fn a_summary_has_the_figures_of_the_wire() {
         let (figures, words) = figures(&outcome);
         assert_eq!(
             words,
-            "targets: , alive: , unreachable: , without a line: ; probes sent: , replies: , from other sources: , \
-             duplicates: , late: , damaged: , stray: , send errors: , kernel drops: ; time:  s; \
-             RTT min/median/mean/pXX/max //// ms",
+            "targets: , alive: , unreachable: , without a line: ; alive only after a retry: ; \
+             probes sent: , replies: , from other sources: , duplicates: , late: , damaged: , stray: ; \
+             send errors: , kernel drops: , time:  s; RTT min/median/mean/pXX/max: //// ms",
         );
         let [counts @ .., elapsed, min, median, mean, p99, max] = &figures[..] else { panic!("{figures:?}") };
         let sent = lab.seen().len() as f64;
         // In the order of the words above. How often the kernel is asked again depends on time.
-        let refused = counts[11];
+        let refused = counts[12];
         assert!(refused >= 3.0, "{}", outcome.stderr);
-        let expected = [11.0, 8.0, 3.0, 0.0, sent, 8.0, 1.0, 2.0, 1.0, 2.0, 0.0, refused, 0.0];
+        // Three of them are those of `script`.
+        let expected = [11.0, 8.0, 3.0, 0.0, 3.0, sent, 8.0, 1.0, 2.0, 1.0, 2.0, 0.0, refused, 0.0];
         assert_eq!(counts, expected, "{}", outcome.stderr);
         assert_eq!(lab.seen().len(), 8 + 3 + 2 * 3, "first attempts, retries, silent hosts");
         assert!(*elapsed >= 1.8 && *elapsed <= outcome.wall.as_secs_f64(), "{elapsed} {:?}", outcome.wall);
@@ -122,7 +127,7 @@ fn a_summary_is_printed_last_and_only_on_request() {
             assert_eq!(outcome.code, Some(if more.contains(&"--exit-status") { 2 } else { 0 }), "{outcome:?}");
             assert_eq!(outcome.stdout.is_empty(), more.contains(&"-q"));
             let lines: Vec<&str> = outcome.stderr.lines().collect();
-            assert_eq!((lines.len(), lines[0]), (2, rejected), "{outcome:?}");
+            assert_eq!((lines.len(), lines[0]), (6, rejected), "{outcome:?}");
             assert_eq!(figures(&outcome).0[..4], [2.0, 1.0, 1.0, 0.0], "{outcome:?}");
         }
     });
@@ -134,9 +139,9 @@ fn a_summary_without_replies_has_no_rtts() {
         lab.host(SILENT, Behaviour::silent());
         for (input, targets) in [("", 0.0), ("10.0.0.7\n", 1.0)] {
             let outcome = lab.run(&["--summary", "--timeout=100ms", "--retries=0"], input);
-            assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), 1), "{outcome:?}");
+            assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), 4), "{outcome:?}");
             assert!(outcome.stderr.ends_with(" s\n") && !outcome.stderr.contains("RTT"), "{outcome:?}");
-            assert_eq!(figures(&outcome).0[..5], [targets, 0.0, targets, 0.0, targets], "{outcome:?}");
+            assert_eq!(figures(&outcome).0[..6], [targets, 0.0, targets, 0.0, 0.0, targets], "{outcome:?}");
         }
     });
 }
@@ -150,7 +155,7 @@ fn a_summary_of_an_interrupted_run_counts_targets_without_a_line() {
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         let message = "xymonping: stopped by SIGTERM: 1 of 2 targets finished (the others have no line)";
         assert_eq!(outcome.first_stderr_line(), message, "the failure is first");
-        assert_eq!(figures(&outcome).0[..6], [2.0, 1.0, 0.0, 1.0, 2.0, 1.0], "{outcome:?}");
+        assert_eq!(figures(&outcome).0[..6], [2.0, 1.0, 0.0, 1.0, 0.0, 2.0], "{outcome:?}");
     });
 }
 
@@ -217,6 +222,7 @@ fn a_terminal_has_a_status_line_after_a_second_and_none_at_the_end() {
         let lines = text.strip_suffix(WIPED).unwrap_or_else(|| panic!("it was not wiped: {text:?}"));
         let lines: Vec<&str> = lines.split_terminator("\x1b[K").collect();
         assert!(lines.len() >= 2, "it was not renewed: {text:?}");
+        assert!(lines[0].contains(" 0 silent") && lines[lines.len() - 1].contains(" 1 silent"), "{text:?}");
         for line in lines {
             assert!(line.strip_prefix('\r').is_some_and(|line| is_progress(line, 3)), "{text:?}");
         }
@@ -259,6 +265,39 @@ fn messages_on_a_terminal_begin_on_a_line_of_their_own() {
         let (text, _) = terminal.end();
         let last = "xymonping: stopped by SIGTERM: 1 of 2 targets finished (the others have no line)\r\n";
         assert!(text.ends_with(&format!("{WIPED}{last}")), "{text:?}");
+    });
+}
+
+#[test]
+fn the_status_line_shows_how_much_of_a_slow_list_was_read() {
+    lab::play(|lab| {
+        let mut command = lab.command();
+        let test = "the_status_line_shows_how_much_of_a_slow_list_was_read";
+        let Some((mut running, terminal)) = Terminal::start(lab, test, &mut command) else { return };
+        running.feed("10.0.0.1\n");
+        running.wait_until(LIMIT, "shows nothing", |_| terminal.so_far().contains("\rreading the list, 1 line so far"));
+        running.feed("10.0.0.2\n10.0.0.3\n");
+        running
+            .wait_until(LIMIT, "shows no more", |_| terminal.so_far().contains("\rreading the list, 3 lines so far"));
+        running.close_stdin();
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 3), "{outcome:?}");
+        let (text, _) = terminal.end();
+        assert!(text.ends_with(WIPED), "{text:?}");
+    });
+}
+
+#[test]
+fn a_debug_log_on_a_terminal_has_no_status_line_in_it() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let mut command = lab.command();
+        command.args(["--debug", "--timeout=1200ms", "--retries=0", ALIVE, SILENT]);
+        let test = "a_debug_log_on_a_terminal_has_no_status_line_in_it";
+        let Some((running, terminal)) = Terminal::start(lab, test, &mut command) else { return };
+        assert_eq!(running.finish(LIMIT).code, Some(0));
+        let (text, _) = terminal.end();
+        assert_eq!((text.lines().count(), text.contains("\x1b")), (3, false), "{text:?}");
     });
 }
 

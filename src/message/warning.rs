@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use multiping::prober::Answered;
 
-use crate::message::words::{Count, Reason, remedy};
+use crate::message::words::{Count, Reason, Remedy};
 
 /// Something to report although the run continues.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub enum Warning {
     /// The list is too long for the deadline: how many targets, and the least number of
     /// seconds that they take.
     TooSlow(usize, f64),
+    /// A silent target takes longer than the deadline allows: this many seconds.
+    LongTimeouts(f64),
     /// Targets of one family that the kernel refused to send to: how many, the first, and why.
     Refused(usize, String, io::Error),
     /// Replies were lost in the receive buffer: how many probes were sent again.
@@ -60,8 +62,8 @@ pub enum Warning {
         /// How many probes were sent again.
         refunds: u64,
     },
-    /// Unreachable targets that did answer, but not so that it counts.
-    DidAnswer(Answered),
+    /// Unreachable targets that did answer, but not so that it counts; and the first.
+    DidAnswer(Answered, Option<String>),
     /// Not one of this many targets answered.
     NoneAnswered(usize),
     /// The kernel does not stamp what arrives.
@@ -121,11 +123,16 @@ impl Display for Warning {
                  (raise --max-pps or --deadline)",
                 Count(*targets, "target")
             ),
+            Warning::LongTimeouts(seconds) => write!(
+                f,
+                "--deadline: too short for silent targets, which take {seconds:.1} s (lower --timeout or --retries)"
+            ),
             Warning::Refused(1, target, why) => {
-                write!(f, "could not send to {target}: {} ({})", Reason(why), remedy(why))
+                write!(f, "could not send to {target}: {} ({})", Reason(why), Remedy(why, target))
             }
             Warning::Refused(targets, first, why) => {
-                write!(f, "could not send to {targets} targets, first {first}: {} ({})", Reason(why), remedy(why))
+                let hint = Remedy(why, first);
+                write!(f, "could not send to {targets} targets, first {first}: {} ({hint})", Reason(why))
             }
             Warning::Overflow(probes) => {
                 write!(f, "this machine lost replies: {} sent again (lower --max-pps)", Count(*probes, "probe"))
@@ -151,14 +158,14 @@ impl Display for Warning {
                  probes sent again: {refunds} (lower --max-pps, or see: tc -s qdisc)",
                 longest.as_secs_f64() * 1e3
             ),
-            Warning::DidAnswer(Answered { targets, late, damaged, other_source, first }) => {
+            Warning::DidAnswer(Answered { targets, late, damaged, other_source, .. }, first) => {
                 write!(f, "unreachable targets that did answer: {targets}")?;
                 for (count, how) in [(late, "late"), (damaged, "damaged"), (other_source, "from another address")] {
                     if *count > 0 {
                         write!(f, ", {how}: {count}")?;
                     }
                 }
-                first.map_or(Ok(()), |first| write!(f, ", the first {first} (see --debug)"))
+                first.as_ref().map_or(Ok(()), |first| write!(f, ", the first {first} (see --debug)"))
             }
             Warning::NoneAnswered(targets) => {
                 write!(f, "none of {targets} targets answered (is this machine's network all right? see --check)")

@@ -1,7 +1,10 @@
 //! Parts of messages: numbers of things, quoted input, and reasons.
 
+use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::io;
+
+use nix::errno::Errno;
 
 /// A number of things, named in the singular.
 pub(crate) struct Count<N>(pub(crate) N, pub(crate) &'static str);
@@ -13,18 +16,32 @@ impl<N: Copy + Display + PartialEq + From<u8>> Display for Count<N> {
     }
 }
 
-/// What to check when the kernel refuses to send.
-pub(super) fn remedy(why: &io::Error) -> &'static str {
-    match why.kind() {
-        io::ErrorKind::PermissionDenied => "check the firewall's output rules",
-        io::ErrorKind::NetworkDown | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            "check this machine's interfaces and routes"
+/// The command that shows why the kernel refuses to send, for this reason, to this target.
+pub(super) struct Remedy<'a>(pub(super) &'a io::Error, pub(super) &'a str);
+
+impl Display for Remedy<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Remedy(why, target) = self;
+        match why.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EPERM) => f.write_str(
+                "see: nft list ruleset; or a full table of connections: \
+                 sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max",
+            ),
+            Some(Errno::EMSGSIZE) => write!(f, "lower --size, or see the MTU: ip route get {target}"),
+            Some(Errno::EADDRNOTAVAIL) => f.write_str("check --source and --interface; see: ip address"),
+            Some(Errno::ENOBUFS) => f.write_str("see: tc -s qdisc"),
+            Some(Errno::ENETDOWN) => write!(f, "see: ip link; ip route get {target}"),
+            _ => write!(f, "see: ip route get {target}"),
         }
-        io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable => {
-            "check --source and --interface, and for blackhole routes: ip route get ADDRESS"
-        }
-        _ => "check this machine's network, and --size",
     }
+}
+
+/// The path of this program, for root to type into a shell. The caller may have chosen it, so a
+/// path with characters that are special to a shell or a terminal is replaced.
+pub fn program() -> String {
+    let path = env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok());
+    let is_plain = |path: &String| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-".contains(&byte));
+    path.filter(is_plain).unwrap_or_else(|| "THIS-PROGRAM".to_owned())
 }
 
 /// Input quoted for a terminal or a log: printable ASCII, the rest escaped, cut at 60 bytes.

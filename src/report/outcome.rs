@@ -8,6 +8,7 @@ use multiping::prober::{Diagnosis, Prober, Refusals, Roster, Sweep};
 use multiping::stats::Counter;
 
 use crate::figures::Figures;
+use crate::list::Zones;
 use crate::message::{Error, Warning};
 
 /// From this time on, full buffers explain why a run took so long.
@@ -41,7 +42,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a run that ended so.
-    pub fn new(prober: &Prober<Sweep>, diagnosis: &Diagnosis, end: End) -> Self {
+    pub fn new(prober: &Prober<Sweep>, diagnosis: &Diagnosis, end: End, zones: &Zones) -> Self {
         let mut outcome = Outcome::default();
         let sweep = prober.strategy();
         let targets = sweep.addresses().len();
@@ -55,23 +56,26 @@ impl Outcome {
                 Some(Error::ReceivingFailed(family.name(), error, Some((without_line, targets))))
             }
         });
-        outcome.add_refusals(diagnosis, prober.sent_outward(), |family, targets, first, why| Error::SendingFailed {
-            family: family.name(),
-            targets,
-            first,
-            why,
+        outcome.add_refusals(diagnosis, prober.sent_outward(), zones, |family, targets, first, why| {
+            Error::SendingFailed { family: family.name(), targets, first, why }
         });
         if diagnosis.no_reference {
             outcome.failures.push(Error::NoReference(diagnosis.undecided));
         } else if diagnosis.undecided > 0 {
             outcome.failures.push(Error::Undecided(diagnosis.undecided));
         }
-        outcome.warnings.extend(warnings(prober, diagnosis));
+        outcome.warnings.extend(warnings(prober, diagnosis, zones));
         outcome
     }
 
     /// The outcome of a run with statistics that ended so, with its figures summed up.
-    pub fn of_statistics(prober: &Prober<Roster>, figures: &Figures, diagnosis: &Diagnosis, end: End) -> Self {
+    pub fn of_statistics(
+        prober: &Prober<Roster>,
+        figures: &Figures,
+        diagnosis: &Diagnosis,
+        end: End,
+        zones: &Zones,
+    ) -> Self {
         let mut outcome = Outcome::default();
         let (targets, counts) = (figures.addresses().len(), prober.counts());
         outcome.failures.extend(match end {
@@ -83,7 +87,7 @@ impl Outcome {
                 Some(Error::ReceivingFailed(family.name(), error, Some((targets - figures.answering(), targets))))
             }
         });
-        outcome.add_refusals(diagnosis, prober.sent_outward(), |family, targets, first, why| {
+        outcome.add_refusals(diagnosis, prober.sent_outward(), zones, |family, targets, first, why| {
             Error::NotSent(family.name(), targets, first, why)
         });
         if diagnosis.undecided > 0 {
@@ -105,6 +109,7 @@ impl Outcome {
         &mut self,
         diagnosis: &Diagnosis,
         sent_outward: bool,
+        zones: &Zones,
         failure: impl Fn(Family, usize, String, io::Error) -> Error,
     ) {
         for family in Family::BOTH {
@@ -112,27 +117,31 @@ impl Outcome {
             let Some(first) = refusals().next() else { continue };
             let targets = refusals().map(|refusals| refusals.targets).sum();
             match diagnosis.fault[family] {
-                None => {
-                    self.warnings.extend(refusals().map(|refusals| {
-                        Warning::Refused(refusals.targets, refusals.first.to_string(), reason(refusals))
-                    }))
-                }
+                None => self.warnings.extend(refusals().map(|refusals| {
+                    let first = zones.show(refusals.first).to_string();
+                    Warning::Refused(refusals.targets, first, reason(refusals))
+                })),
                 Some(_) if sent_outward => {
-                    self.failures.push(failure(family, targets, first.first.to_string(), reason(first)));
+                    let target = zones.show(first.first).to_string();
+                    self.failures.push(failure(family, targets, target, reason(first)));
                 }
                 // Said once: it is about both families.
-                Some(_) if self.failures.iter().any(|error| matches!(error, Error::NothingSent(_))) => {}
-                Some(_) => self.failures.push(Error::NothingSent(reason(first))),
+                Some(_) if self.failures.iter().any(|error| matches!(error, Error::NothingSent(..))) => {}
+                Some(_) => {
+                    let target = zones.show(first.first).to_string();
+                    self.failures.push(Error::NothingSent(target, reason(first)));
+                }
             }
         }
     }
 }
 
 /// What went wrong without making the run a failure.
-fn warnings(prober: &Prober<Sweep>, diagnosis: &Diagnosis) -> impl Iterator<Item = Warning> {
+fn warnings(prober: &Prober<Sweep>, diagnosis: &Diagnosis, zones: &Zones) -> impl Iterator<Item = Warning> {
     let counts = *prober.counts();
     let sweep = prober.strategy();
     let targets = sweep.addresses().len();
+    let first = diagnosis.answered.first.map(|first| zones.show(first).to_string());
     let none_answered = targets >= MANY && diagnosis.unreachable == targets && diagnosis.answered.targets == 0;
     [
         (counts.overflow_refunds > 0).then_some(Warning::Overflow(counts.overflow_refunds)),
@@ -144,7 +153,7 @@ fn warnings(prober: &Prober<Sweep>, diagnosis: &Diagnosis) -> impl Iterator<Item
             refunds: counts.queue_refunds,
         }),
         (counts.no_buffers >= LONG_WAIT).then_some(Warning::NoBuffers(counts.no_buffers)),
-        (diagnosis.answered.targets > 0).then_some(Warning::DidAnswer(diagnosis.answered)),
+        (diagnosis.answered.targets > 0).then_some(Warning::DidAnswer(diagnosis.answered, first)),
         none_answered.then_some(Warning::NoneAnswered(targets)),
     ]
     .into_iter()

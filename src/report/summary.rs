@@ -54,16 +54,17 @@ impl Display for Summary<'_> {
         let (targets, alive, unreachable) = (sweep.addresses().len(), sweep.alive(), results.diagnosis.unreachable);
         let counts = results.prober.counts();
         let without_line = targets - alive - unreachable;
-        write!(f, "targets: {targets}, alive: {alive}, unreachable: {unreachable}, without a line: {without_line}; ")?;
+        writeln!(f, "targets: {targets}, alive: {alive}, unreachable: {unreachable}, without a line: {without_line}")?;
+        writeln!(f, "alive only after a retry: {}", sweep.after_retry())?;
         write!(f, "probes sent: {}, replies: {}, ", counts.sent, counts.replies)?;
         write!(f, "from other sources: {}, duplicates: {}, ", counts.other_source, counts.duplicates)?;
-        write!(f, "late: {}, damaged: {}, stray: {}, ", counts.late, counts.damaged, counts.stray)?;
-        write!(f, "send errors: {}, kernel drops: {drops}; time: {:.3} s", counts.refused, elapsed.as_secs_f64())?;
+        writeln!(f, "late: {}, damaged: {}, stray: {}", counts.late, counts.damaged, counts.stray)?;
+        write!(f, "send errors: {}, kernel drops: {drops}, time: {:.3} s", counts.refused, elapsed.as_secs_f64())?;
         if !rtts.is_empty() {
             let sum: u64 = rtts.iter().map(|&ticks| u64::from(ticks)).sum();
             let mean = milliseconds(sum as f64 / rtts.len() as f64);
             let [min, median, p99, max] = [0.0, 0.5, 0.99, 1.0].map(|share| self.quantile(share));
-            write!(f, "; RTT min/median/mean/p99/max {min:.3}/{median:.3}/{mean:.3}/{p99:.3}/{max:.3} ms")?;
+            write!(f, "\nRTT min/median/mean/p99/max: {min:.3}/{median:.3}/{mean:.3}/{p99:.3}/{max:.3} ms")?;
         }
         Ok(())
     }

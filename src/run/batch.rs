@@ -1,7 +1,7 @@
 //! Batch mode: each target is asked until it has answered, and has one line in the end.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, IsTerminal};
 use std::mem;
 use std::time::Instant;
 
@@ -25,6 +25,9 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     let targets = addresses.len();
     if let Some(warning) = too_slow(&options.plan, targets, session.deadline) {
         notes.say(warning);
+    } else if let Some(warning) = long_timeouts(&options.plan, targets, session.deadline) {
+        // On a terminal there is time to interrupt it; elsewhere the first line is kept for failures.
+        if io::stderr().is_terminal() { notes.say(warning) } else { notes.warn([warning]) }
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
     let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Timeout::Signal(session.signals)));
@@ -33,7 +36,7 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     let mut prober = session.prepare(prober);
     let end = session.probe(&mut Batch, &mut prober, true)?;
     let diagnosis = diagnose(&mut session.link, &prober, prober.strategy());
-    let mut outcome = Outcome::new(&prober, &diagnosis, end);
+    let mut outcome = Outcome::new(&prober, &diagnosis, end, &session.zones);
     session.note(&mut outcome, notes);
     let results = Results { lines: &session.list.lines, prober: &prober, diagnosis: &diagnosis };
     if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {
@@ -76,7 +79,7 @@ impl Display for Progress<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Progress { prober, now } = self;
         let sweep = prober.strategy();
-        let (alive, silent) = (sweep.alive(), sweep.settled() - sweep.alive());
+        let (alive, silent) = (sweep.alive(), sweep.silent());
         let remaining = prober.remaining(*now).as_secs_f64().ceil();
         write!(f, "{} of {} probed, ", sweep.tried(), sweep.addresses().len())?;
         write!(f, "{alive} alive, {silent} silent, about {remaining} s left")
@@ -89,4 +92,10 @@ fn too_slow(plan: &Plan, targets: usize, deadline: Option<Instant>) -> Option<Wa
     let needed = targets.saturating_sub(1) as f64 / plan.rate().pps()?; // the first is sent at once
     let available = deadline?.saturating_duration_since(now());
     (needed > available.as_secs_f64()).then_some(Warning::TooSlow(targets, needed))
+}
+
+/// The warning that a silent target has no result by the deadline.
+fn long_timeouts(plan: &Plan, targets: usize, deadline: Option<Instant>) -> Option<Warning> {
+    let (needed, available) = (plan.total_timeout(), deadline?.saturating_duration_since(now()));
+    (targets > 0 && needed > available).then_some(Warning::LongTimeouts(needed.as_secs_f64()))
 }

@@ -93,7 +93,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
     let diagnosis = diagnose(&mut session.link, &prober, &run.figures);
     run.figures.sum_up();
-    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end);
+    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, &session.zones);
     session.note(&mut outcome, notes);
     if run.write_error.is_none() {
         run.write_table(now());

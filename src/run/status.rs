@@ -6,6 +6,7 @@ use std::io::Write;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use crate::message::Count;
 use crate::run::now;
 
 /// The status line of a run.
@@ -16,6 +17,9 @@ pub struct Status<W> {
     shown: bool,
 }
 
+/// The most columns of the line, so that no terminal wraps it.
+const MAX_COLUMNS: usize = 79;
+
 impl<W: Write> Status<W> {
     const PERIOD: Duration = Duration::from_secs(1);
 
@@ -25,26 +29,45 @@ impl<W: Write> Status<W> {
     }
 
     /// When the line is to be renewed.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub fn next(&self) -> Option<Instant> {
         self.next
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    /// Whether the line is to be renewed now.
+    pub fn is_due(&self, now: Instant) -> bool {
         self.next.is_some_and(|next| next <= now)
     }
 
-    pub(super) fn renew(&mut self, progress: impl Display, now: Instant) {
+    /// Renews the line, in one write.
+    pub fn renew(&mut self, progress: impl Display, now: Instant) {
         self.next = Some(now + Self::PERIOD);
         self.shown = true;
-        let _ = write!(self.out, "\r{progress}\x1b[K");
+        let mut line = progress.to_string();
+        line.truncate(MAX_COLUMNS); // ASCII
+        let _ = self.out.write_all(format!("\r{line}\x1b[K").as_bytes());
     }
 
-    pub(super) fn print(&mut self, progress: impl Display) {
+    /// Shows how many lines of the list were read: on a terminal when that is due, or because a
+    /// signal `asked` for it. Returns how long it is until that is due again, if ever.
+    pub fn show_reading(&mut self, lines: usize, asked: bool) -> Option<Duration> {
+        let progress = format!("reading the list, {} so far", Count(lines, "line"));
+        let now = now();
+        if asked {
+            self.print(progress);
+        } else if self.is_due(now) {
+            self.renew(progress, now);
+        }
+        self.next.map(|next| next.saturating_duration_since(now))
+    }
+
+    /// Writes the line once, because a signal asked for it.
+    pub fn print(&mut self, progress: impl Display) {
         self.wipe();
-        let _ = writeln!(self.out, "xymonping: {progress}");
+        let _ = self.out.write_all(format!("xymonping: {progress}\n").as_bytes());
     }
 
-    pub(super) fn wipe(&mut self) {
+    /// Clears the line, if it is shown.
+    pub fn wipe(&mut self) {
         if mem::take(&mut self.shown) {
             let _ = self.out.write_all(b"\r\x1b[K");
         }

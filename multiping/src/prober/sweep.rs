@@ -51,6 +51,8 @@ pub struct Sweep {
     settled: usize,
     given_up: usize,
     alive: usize,
+    silent: usize,
+    after_retry: usize,
     epoch: Instant,
     /// When the last probe was sent, in ticks from the epoch: 32-bit times are counted back from
     /// it.
@@ -89,6 +91,8 @@ impl Sweep {
             settled: 0,
             given_up: 0,
             alive: 0,
+            silent: 0,
+            after_retry: 0,
             epoch: now,
             last_ticks: 0,
             last_refusal: 0,
@@ -120,6 +124,16 @@ impl Sweep {
     /// How many targets are alive so far.
     pub fn alive(&self) -> usize {
         self.alive
+    }
+
+    /// How many targets have let a timeout pass and have not answered so far.
+    pub fn silent(&self) -> usize {
+        self.silent
+    }
+
+    /// How many targets answered for the first time after a timeout.
+    pub fn after_retry(&self) -> usize {
+        self.after_retry
     }
 
     /// The state of a target, if there is such a target.
@@ -327,6 +341,10 @@ impl Strategy for Sweep {
         self.remove_from_flight(target);
         let ticks = (rtt.as_nanos() / TICK.as_nanos()) as u32;
         let tally = &mut self.tallies[target.index()];
+        if tally.replies == 0 && tally.timeouts > 0 {
+            self.silent -= 1;
+            self.after_retry += 1;
+        }
         tally.replies += 1;
         match self.sums.get_mut(target.index()) {
             Some(sum) => *sum += u64::from(ticks),
@@ -383,11 +401,14 @@ impl Strategy for Sweep {
             if is_excused(tally, blame) && tally.refund() {
                 timeout = Timeout::Refunded;
                 self.enqueue(target, Phase::Due);
-            } else if tally.timeouts < self.retries {
-                tally.timeouts += 1;
-                self.enqueue(target, Phase::Due);
             } else {
-                self.settle(target);
+                self.silent += usize::from(tally.replies == 0 && tally.timeouts == 0);
+                if tally.timeouts < self.retries {
+                    tally.timeouts += 1;
+                    self.enqueue(target, Phase::Due);
+                } else {
+                    self.settle(target);
+                }
             }
             on_timeout(TimedOut { target, attempt, sent, timeout });
         }
