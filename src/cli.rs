@@ -22,7 +22,7 @@ use multiping::address::{Family, PerFamily};
 use multiping::plan::{PacketOptions, Plan};
 
 pub use crate::cli::flag::{Flag, Hint, Value};
-pub use crate::cli::flags::{FLAGS, letters};
+pub use crate::cli::flags::FLAGS;
 pub use crate::cli::statistics::{Bell, Statistics};
 
 use crate::cli::flag::Apply;
@@ -210,6 +210,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, limits: &Limits) -> Comma
         None => options.finish(operands, limits).map(|options| Request::Run(Box::new(options))),
     };
     CommandLine { request, awaits_list }
+}
+
+/// The letters that have an effect and their rows, in alphabetical order.
+pub fn letters() -> Vec<(char, &'static Flag)> {
+    let rows = FLAGS.iter().filter(|flag| flag.has_effect());
+    let mut letters: Vec<_> = rows.filter_map(|flag| Some((flag.short?, flag))).collect();
+    letters.sort_by_key(|(short, _)| (short.to_ascii_lowercase(), short.is_ascii_uppercase()));
+    letters
 }
 
 /// The row of the option typed as `name`.

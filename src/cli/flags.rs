@@ -381,14 +381,6 @@ pub const FLAGS: &[Flag] = &[
     ignored('R', Value::None),
 ];
 
-/// The letters that have an effect and their rows, in alphabetical order.
-pub fn letters() -> Vec<(char, &'static Flag)> {
-    let rows = FLAGS.iter().filter(|flag| flag.has_effect());
-    let mut letters: Vec<_> = rows.filter_map(|flag| Some((flag.short?, flag))).collect();
-    letters.sort_by_key(|(short, _)| (short.to_ascii_lowercase(), short.is_ascii_uppercase()));
-    letters
-}
-
 const NUMBER: Value = Value::Required("N", Hint::Text);
 const MILLISECONDS: Value = Value::Required("MS", Hint::Text);
 
