@@ -36,7 +36,7 @@ pub struct Subject<'a> {
     /// The name of its run, if there are several.
     pub run: Option<&'a str>,
     /// Its probes: begin on the axis, width of a bin, and bins.
-    parts: Vec<(i64, i64, &'a Series)>,
+    parts: Vec<(i64, i64, Cow<'a, Series>)>,
 }
 
 impl<'a> Scene<'a> {
@@ -52,13 +52,19 @@ impl<'a> Scene<'a> {
                 names.push(run.name());
             }
             let begin = run.start_time().0 - start.0;
-            if run.bins() > 0 {
-                width = width.max(run.width() as i64);
-                length = length.max(begin.saturating_add((run.bins() as i64).saturating_mul(run.width() as i64)));
+            // Of several runs each is at least a column.
+            let column = if run.bins() > 0 || runs.len() == 1 { 0 } else { step(runs, run) };
+            let (bins, bin) = if column > 0 { (1, column) } else { (run.bins() as i64, run.width() as i64) };
+            if bins > 0 {
+                width = width.max(bin);
+                length = length.max(begin.saturating_add(bins.saturating_mul(bin)));
             }
             for Row { target, series } in run.rows() {
-                let part =
-                    series.filter(|series| !series.bins.is_empty()).map(|series| (begin, run.width() as i64, series));
+                let series = match series.filter(|series| !series.bins.is_empty()) {
+                    Some(series) => Some(Cow::Borrowed(series)),
+                    None => (column > 0).then(|| Cow::Owned(whole(&target))),
+                };
+                let part = series.map(|series| (begin, bin, series));
                 let (address, label) = match &target {
                     Cow::Borrowed(target) => {
                         (Cow::Borrowed(target.target.as_str()), Cow::Borrowed(target.label.as_str()))
@@ -91,6 +97,12 @@ impl<'a> Scene<'a> {
         let bins = (self.length as u64).div_ceil(self.width as u64).max(1);
         let column = self.width.saturating_mul(bins.div_ceil(most.max(1) as u64) as i64);
         (column, (self.length as u64).div_ceil(column as u64).max(1) as usize)
+    }
+
+    /// What stands for the RTTs of a target: batch mode and runs that were added up have no median.
+    pub fn typical(&self) -> &'static str {
+        let has_median = |subject: &Subject<'_>| subject.target.percentile(50).is_some();
+        if self.subjects.iter().any(has_median) { "median" } else { "mean" }
     }
 
     /// How many targets are in this state.
@@ -133,6 +145,21 @@ impl<'a> Scene<'a> {
         }
         parts.join(" · ")
     }
+}
+
+/// The time from one run of this name to the next, or else how long it took.
+fn step(runs: &[Run], run: &Run) -> i64 {
+    let starts = || runs.iter().filter(|other| other.name() == run.name()).map(|other| other.start_time().0);
+    let between = starts().count() as i64 - 1;
+    let all = starts().max().unwrap_or(0) - starts().min().unwrap_or(0);
+    all.checked_div(between).filter(|step| *step > 0).unwrap_or(run.duration_ns() as i64).max(1)
+}
+
+/// What a record tells of its run as a whole.
+fn whole(target: &Target) -> Series {
+    let rtts = Option::zip(target.rtt_min_ns, target.rtt_mean_ns).zip(target.rtt_max_ns);
+    let rtts = rtts.map(|((min, mean), max)| (min, mean, max));
+    Series::of_run(target.received + target.late, target.lost, rtts)
 }
 
 impl<'a> Subject<'a> {
@@ -203,7 +230,7 @@ impl<'a> Subject<'a> {
     }
 
     /// Adds the figures of a later run.
-    fn add(&mut self, later: &Target, part: Option<(i64, i64, &'a Series)>) {
+    fn add(&mut self, later: &Target, part: Option<(i64, i64, Cow<'a, Series>)>) {
         let sum = self.target.to_mut();
         let mean = |t: &Target| t.rtt_mean_ns.unwrap_or(0).saturating_mul(t.received + t.late);
         let answered = sum.received + sum.late + later.received + later.late;

@@ -315,6 +315,13 @@ impl Series {
         }
     }
 
+    /// A whole run in one bin, of which only the sums are known.
+    pub fn of_run(answered: u64, lost: u64, rtts: Option<(u64, u64, u64)>) -> Self {
+        let mut series = Series::default();
+        series.interval(Some(0), answered, lost, rtts);
+        series
+    }
+
     /// Unites each two bins.
     pub fn halve(&mut self, detail: Detail) {
         let pairs = self.bins.chunks(2).map(|pair| {

@@ -130,6 +130,13 @@ fn runs_of_one_name_are_added_up_and_others_are_compared() {
     let text = words(&svg(&read(&(first.clone() + &later))));
     assert!(text.contains("3 targets: 3 alive") && text.contains("180 sent"), "{text}");
     assert!(text.contains("1 h 00 min"), "{text}");
+    // Without packets each run is a column.
+    let alone = |text: &str| {
+        text.lines().filter(|line| !line.contains("\"probe\"")).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let picture = words(&svg(&read(&(alone(&first) + &alone(&later)))));
+    assert!(picture.contains("2 h 00 min") && picture.contains("after 1 h 00 min: 30 sent"), "{picture}");
+    assert!(words(&svg(&read(&alone(&first)))).contains("nothing is known over time"));
     let other = later.replace("\"core\"", "\"edge\"");
     let text = words(&svg(&read(&(first + &other))));
     assert!(

@@ -28,8 +28,9 @@ pub fn draw(scene: &Scene<'_>) -> Canvas {
 
 /// The targets that answered, by RTT, and then the others as blocks.
 fn ranks(canvas: &mut Canvas, scene: &Scene<'_>, area: Area) {
-    let title = "RTT by rank: median coloured by loss, p10–p90 (band), longest of each column (dots)";
-    canvas.text(area.x, area.y - 14.0, "t3", Anchor::Start, title);
+    let typical = scene.typical();
+    let title = format!("RTT by rank: {typical} coloured by loss, p10–p90 (band), longest of each column (dots)");
+    canvas.text(area.x, area.y - 14.0, "t3", Anchor::Start, &title);
     let bottom = area.y + area.height;
     let scale = common_scale(scene, bottom, area.y);
     for ns in scale.ticks(8) {
@@ -73,8 +74,8 @@ fn ranks(canvas: &mut Canvas, scene: &Scene<'_>, area: Area) {
         let rank = scene.subjects.len() as u64 * u64::from(fifth as u8) / 5;
         canvas.text(x, bottom + 16.0, "t2", Anchor::Middle, &count(rank));
     }
-    let axis = "targets, by their median RTT; those that did not answer last";
-    canvas.text(area.x + area.width / 2.0, bottom + 34.0, "t2", Anchor::Middle, axis);
+    let axis = format!("targets, by their {typical} RTT; those that did not answer last");
+    canvas.text(area.x + area.width / 2.0, bottom + 34.0, "t2", Anchor::Middle, &axis);
     for (place, (x, said)) in tips.iter().enumerate() {
         let end = tips.get(place + 1).map_or(area.x + area.width, |next| next.0);
         canvas.tip(*x, area.y, end - x, area.height, said);
@@ -165,7 +166,7 @@ fn worst(canvas: &mut Canvas, scene: &Scene<'_>, top: f64) {
     canvas.text(16.0, top - 24.0, "t1", Anchor::Start, &title);
     for (half, column) in answered.chunks(WORST / 2).enumerate() {
         let x = 16.0 + half as f64 * 596.0;
-        for (right, name) in [(228.0, "lost"), (298.0, "median"), (366.0, "max")] {
+        for (right, name) in [(228.0, "lost"), (298.0, scene.typical()), (366.0, "max")] {
             canvas.text(x + right, top - 6.0, "t2", Anchor::End, name);
         }
         if scene.has_time {

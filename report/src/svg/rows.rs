@@ -18,6 +18,7 @@ pub fn draw(scene: &Scene<'_>) -> Canvas {
     header(&mut canvas, scene, "worst first; each with its own RTT axis, up to twice its p95; ▲ beyond it", BANDS);
     let area = Area { x: 240.0, y: TOP, width: 570.0, height: 46.0 };
     for (x, name) in FIGURES {
+        let name = if name == "median" { scene.typical() } else { name };
         canvas.text(x, TOP - 14.0, "t2", Anchor::End, name);
     }
     for (place, subject) in scene.subjects.iter().enumerate() {
@@ -71,7 +72,7 @@ fn row(canvas: &mut Canvas, scene: &Scene<'_>, subject: &Subject<'_>, area: Area
     let y = area.y + 28.0;
     let loss = target.loss().map_or("–".to_owned(), percent);
     canvas.text(FIGURES[0].0, y, words_of(subject.loss()), Anchor::End, &loss);
-    let figures = [subject.percentile(50).or(target.rtt_mean_ns), subject.percentile(90), target.rtt_max_ns];
+    let figures = [target.typical(), subject.percentile(90), target.rtt_max_ns];
     for ((x, _), ns) in FIGURES[1..].iter().zip(figures) {
         canvas.text(*x, y, "t3", Anchor::End, &ns.map_or("–".to_owned(), time));
     }

@@ -76,11 +76,12 @@ pub fn panel(
     }
     canvas.flush(&CLASSES);
     canvas.line((area.x, bottom), (area.x + area.width, bottom), "axis");
-    for (place, group) in columns.chunks(tips.max(1)).enumerate() {
+    let tips = if number <= 60 { 1 } else { tips.max(1) };
+    for (place, group) in columns.chunks(tips).enumerate() {
         let mut all = Bin::default();
         group.iter().for_each(|column| all.unite(column, SAMPLE));
         if !all.is_empty() {
-            let first = place * tips.max(1);
+            let first = place * tips;
             let x = area.x + first as f64 * step;
             let width = (step * group.len() as f64).min(area.x + area.width - x);
             let said = tip(&all, first as u64 * length as u64);
