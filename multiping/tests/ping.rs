@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use multiping::{Address, Error, Families, Kind, Options, Rate, Results, Sockets, Verdict, names, ping};
 
-use quiet::{alive, play, silent};
+use quiet::{ROUTER, alive, play, play_with_router, silent};
 
 const MILLI: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_secs(100);
@@ -72,6 +72,23 @@ fn what_cannot_be_sent_is_not_silent() {
         let results = ping([[127, 0, 0, 1], [203, 0, 113, 1]], &quick().timeout(10 * MILLI)).unwrap();
         let verdict = results.iter().nth(1).unwrap().verdict;
         assert!(matches!(&verdict, Verdict::Unsent(error) if error.raw_os_error() == Some(101)), "{verdict:?}");
+    });
+}
+
+#[test]
+fn a_silent_target_is_unreachable_where_a_router_says_why() {
+    play_with_router("a_silent_target_is_unreachable_where_a_router_says_why", || {
+        let target = [198, 51, 100, 1];
+        let results = ping([target, ROUTER], &quick().timeout(500 * MILLI).retries(0)).unwrap();
+        let verdicts: Vec<Verdict> = results.iter().map(|outcome| outcome.verdict).collect();
+        assert!(
+            matches!(verdicts[0], Verdict::Unreachable { by, error } if by == ROUTER.into() && (error.msg_type, error.code) == (3, 1)),
+            "{verdicts:?}"
+        );
+        assert!(verdicts[1].is_alive(), "{verdicts:?}");
+        assert_eq!((results.silent().collect::<Vec<_>>(), results.counts().icmp_errors), (vec![target.into()], 1));
+        let ignoring = quick().retries(0).icmp_errors(false);
+        assert_eq!(words(&ping([target], &ignoring).unwrap()), ["silent"]);
     });
 }
 

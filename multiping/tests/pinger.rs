@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use multiping::{Config, Error, Event, Phase, Pinger, Rate, Schedule, What};
 
-use quiet::{alive, play, silent};
+use quiet::{ROUTER, alive, play, play_with_router, silent};
 
 const MILLI: Duration = Duration::from_millis(1);
 /// Longer than anything takes on a busy machine.
@@ -32,6 +32,7 @@ fn name(what: &What) -> &'static str {
         What::Duplicate(_) => "duplicate",
         What::Late(_) => "late",
         What::Silence { .. } => "silence",
+        What::IcmpError { .. } => "icmp error",
         What::Refused(_) => "refused",
         What::Unresolved(_) => "unresolved",
         What::Moved { .. } => "moved",
@@ -283,5 +284,20 @@ fn both_families_are_probed_by_one_pinger() {
         let What::Reply(reply) = &v6.what else { panic!("{v6:?}") };
         assert_eq!((reply.ttl, reply.to), (Some(64), Some(Ipv6Addr::LOCALHOST.into())));
         assert_eq!(figures(&events), BTreeMap::from([("reply", 2), ("done", 2)]));
+    });
+}
+
+#[test]
+fn an_icmp_error_is_told_beside_the_end_of_its_probe() {
+    play_with_router("an_icmp_error_is_told_beside_the_end_of_its_probe", || {
+        let (pinger, events) = Pinger::queued(Config::new()).unwrap();
+        pinger.add([198, 51, 100, 1], Schedule::once()).unwrap();
+        pinger.drain().unwrap();
+        let told: Vec<_> = events.collect();
+        assert_eq!(told.iter().map(|event| name(&event.what)).collect::<Vec<_>>(), ["icmp error", "silence", "done"]);
+        let What::IcmpError { from, error, verified } = told[0].what else { panic!("{told:?}") };
+        // This router quotes the whole probe.
+        assert_eq!((from, error.msg_type, error.code, verified), (ROUTER.into(), 3, 1, true));
+        assert!(told[0].seq == 0 && told[0].sent == told[1].sent);
     });
 }

@@ -26,6 +26,39 @@ link set out up
 /// Plays a scene in a network of its own. Where there can be none, it says so.
 pub fn play(test: &str, scene: impl FnOnce() + Send) {
     let made = Namespace::new().and_then(|namespace| namespace.ip(&["-batch", "-"], LAYOUT).map(|_| namespace));
+    play_in(test, made, scene);
+}
+
+/// Plays a scene in a network with a router, [`ROUTER`], that has no way to 198.51.100.0/24 and says
+/// so.
+pub fn play_with_router(test: &str, scene: impl FnOnce() + Send) {
+    let made = Namespace::new().and_then(|near| {
+        let far = Namespace::new()?;
+        let path = far.path();
+        near.ip(&["link", "add", "near", "type", "veth", "peer", "name", "far", "netns", &path], "")?;
+        far.ip(
+            &["-batch", "-"],
+            "addr add 203.0.113.2/24 dev far\nlink set far up\nroute add unreachable 198.51.100.0/24",
+        )?;
+        far.set_sysctl("net.ipv4.ip_forward", "1")?;
+        let route = "route add 198.51.100.0/24 via 203.0.113.2";
+        near.ip(
+            &["-batch", "-"],
+            &format!("addr add 203.0.113.1/24 dev near\nlink set near up\nlink set lo up\n{route}"),
+        )?;
+        Ok((near, far))
+    });
+    let (near, _far) = match made {
+        Ok((near, far)) => (Ok(near), Some(far)),
+        Err(reason) => (Err(reason), None),
+    };
+    play_in(test, near, scene);
+}
+
+/// The router's address.
+pub const ROUTER: [u8; 4] = [203, 0, 113, 2];
+
+fn play_in(test: &str, made: Result<Namespace, String>, scene: impl FnOnce() + Send) {
     match made {
         Ok(namespace) => namespace.inside(scene),
         Err(reason) => {
