@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 
+use crate::lab::caller::{self, Rights, ordinary};
 use crate::lab::{self, Answer, Behaviour, Finished, IcmpError, Lose, ROUTER4, ms};
 use crate::{called, run};
 
@@ -216,5 +217,18 @@ fn objects_are_printed_in_the_place_of_lines() {
         assert!(outcome.stdout.starts_with("{\"vSum\": {\"host\": \"10.0.0.2\", \"values\": ["), "{outcome:?}");
         let outcome = run(lab, &["-c1", "--print-ttl", "10.0.0.2"], "");
         assert!(outcome.stdout.ends_with(" avg, 0% loss) (TTL 9)\n"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn ordinary_users_may_send_large_probes_slowly() {
+    caller::play(&[], |lab, place| {
+        let hosts = lab::hosts(1, 30);
+        let mut command = ordinary(place.install(Rights::Setuid));
+        command.args(["--as=fping", "-c1", "-q", "-i0", "-p1", "-b64000", "-t60000"]).args(&hosts);
+        let outcome = lab.start(&mut command).finish(lab::LIMIT);
+        let all = outcome.stderr.lines().filter(|line| line.contains("= 1/1/0%, ")).count();
+        assert_eq!((all, outcome.code), (30, Some(0)), "{outcome:?}");
+        lab.assert_pace(12_500_000.0 / 64_028.0);
     });
 }
