@@ -2,6 +2,8 @@
 
 mod lab;
 
+#[path = "fping/clients.rs"]
+mod clients;
 #[path = "fping/command_line.rs"]
 mod command_line;
 #[path = "fping/manual.rs"]
