@@ -40,13 +40,8 @@ pub fn draw(scene: &Scene<'_>) -> Canvas {
         canvas.line((x, TOP), (x, bottom), "grid");
         canvas.text(x, TOP - 8.0, "t2", Anchor::Middle, &tick(ns));
     }
-    canvas.text(
-        figures,
-        TOP - 24.0,
-        "t3",
-        Anchor::Start,
-        "RTT: min–max, p10–p90 (bar), median (dot, coloured by loss)",
-    );
+    let said = format!("RTT: min–max, p10–p90 (bar), {} (dot, coloured by loss)", scene.typical());
+    canvas.text(figures, TOP - 24.0, "t3", Anchor::Start, &said);
     let every = (11.0 / height).ceil() as usize;
     for (place, subject) in scene.subjects.iter().enumerate() {
         let y = TOP + place as f64 * height;
