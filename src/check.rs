@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 
 use multiping::address::{Family, PerFamily};
-use multiping::net::SocketStatus;
+use multiping::net::{self, SocketStatus};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::getuid;
 
@@ -39,6 +39,8 @@ pub struct Checklist {
     lines: Vec<(&'static str, String)>,
     /// The commands suggested so far.
     suggestions: Vec<String>,
+    /// Whether an interface other than a loopback one is up and has a carrier.
+    has_network: bool,
 }
 
 impl Checklist {
@@ -51,7 +53,7 @@ impl Checklist {
     ) -> Self {
         let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let title = format!("{name} {version}, started by uid {}; nothing leaves this machine", getuid());
-        let mut checklist = Checklist { title, right, lines: Vec::new(), suggestions: Vec::new() };
+        let mut checklist = Checklist { title, right, lines: Vec::new(), suggestions: Vec::new(), has_network: false };
         match sockets {
             Ok(sockets) => {
                 for (of_socket, status) in sockets.as_ref() {
@@ -66,6 +68,7 @@ impl Checklist {
             }
             Err(error) => checklist.add("sockets", format!("none: {error}")),
         }
+        checklist.add_network();
         checklist.add("privileges", "dropped: caller's ids, no capabilities, no_new_privs, not dumpable");
         checklist
     }
@@ -109,6 +112,7 @@ impl Checklist {
     /// Reports how a run would have ended here.
     pub fn add_verdict(&mut self, result: &Result<(), Error>) {
         match result {
+            Ok(()) if !self.has_network => self.add("verdict", "a run would reach only this machine itself"),
             Ok(()) if self.has_suggestions() => self.add("verdict", "a run would work, and better after the fix above"),
             Ok(()) => self.add("verdict", "a run would work"),
             Err(error) => self.add("verdict", format!("a run would fail with status {}", error.exit() as u8)),
@@ -130,6 +134,34 @@ impl Checklist {
 
     fn has_suggestions(&self) -> bool {
         !self.suggestions.is_empty()
+    }
+
+    /// Reports the interfaces that are up, and the default routes.
+    fn add_network(&mut self) {
+        let interfaces = net::interfaces_up();
+        let names = |carrier: bool| {
+            let names = interfaces.iter().filter(|it| it.1 == carrier).map(|(name, _)| name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        };
+        self.has_network = !names(true).is_empty();
+        self.add(
+            "network",
+            match (names(true), names(false)) {
+                (up, down) if up.is_empty() && down.is_empty() => {
+                    "none: no interface is up but the loopback".to_owned()
+                }
+                (up, down) if up.is_empty() => format!("none: without a carrier: {down}"),
+                (up, down) if down.is_empty() => format!("up: {up}"),
+                (up, down) => format!("up: {up}; without a carrier: {down}"),
+            },
+        );
+        if !self.has_network {
+            return self.suggest("ip link set DEVICE up, or a cable");
+        }
+        let route = |route: Option<String>| route.map_or("none".to_owned(), |device| format!("by {device}"));
+        let [v4, v6] = [("/proc/net/route", Family::V4), ("/proc/net/ipv6_route", Family::V6)]
+            .map(|(path, family)| route(default_route(&fs::read_to_string(path).unwrap_or_default(), family)));
+        self.add("  default", format!("IPv4 route {v4}, IPv6 route {v6}"));
     }
 
     fn add_family(&mut self, family: Family, status: &io::Result<SocketStatus>) {
@@ -224,6 +256,29 @@ impl Checklist {
         }
         self.add("  or", "sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"");
     }
+}
+
+/// The interface of a default route in the kernel's table (proc(5), /proc/net/route, and the same
+/// of IPv6), if there is one that does not refuse packets.
+fn default_route(table: &str, family: Family) -> Option<String> {
+    const RTF_UP: u32 = 0x1;
+    const RTF_REJECT: u32 = 0x200;
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let (device, flags, is_default) = match (family, fields.as_slice()) {
+            (Family::V4, [device, to, _, flags, _, _, _, mask, ..]) => (device, flags, is_zero(to) && is_zero(mask)),
+            (Family::V6, [to, length, _, _, _, _, _, _, flags, device]) => {
+                (device, flags, is_zero(to) && is_zero(length))
+            }
+            _ => return None,
+        };
+        let flags = u32::from_str_radix(flags, 16).ok()?;
+        (is_default && flags & (RTF_UP | RTF_REJECT) == RTF_UP).then(|| (*device).to_owned())
+    })
+}
+
+fn is_zero(hex: &str) -> bool {
+    hex.bytes().all(|digit| digit == b'0')
 }
 
 impl Display for Checklist {

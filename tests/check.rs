@@ -49,6 +49,28 @@ fn has_no_permission(outcome: &Finished) {
     assert_eq!(lines(outcome, "verdict"), FAILS, "{outcome:?}");
 }
 
+#[test]
+fn the_network_is_reported() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let outcome = check(lab, &mut ordinary(&program));
+        works(&outcome);
+        assert_eq!(lines(&outcome, "network"), ["up: lab0, lab1"], "{outcome:?}");
+        assert_eq!(lines(&outcome, "default"), ["IPv4 route none, IPv6 route none"], "{outcome:?}");
+        lab.ip(&["route", "add", "default", "dev", "lab0"]);
+        let outcome = check(lab, &mut ordinary(&program));
+        assert_eq!(lines(&outcome, "default"), ["IPv4 route by lab0, IPv6 route none"], "{outcome:?}");
+        lab.ip(&["link", "set", "lab0", "down"]);
+        let outcome = check(lab, &mut ordinary(&program));
+        works(&outcome);
+        assert_eq!(lines(&outcome, "network"), ["none: without a carrier: lab1"], "{outcome:?}");
+        assert_eq!(lines(&outcome, "verdict"), ["a run would reach only this machine itself"], "{outcome:?}");
+        lab.ip(&["link", "set", "lab1", "down"]);
+        let outcome = check(lab, &mut ordinary(&program));
+        assert_eq!(lines(&outcome, "network"), ["none: no interface is up but the loopback"], "{outcome:?}");
+    });
+}
+
 /// The largest receive buffer without NET_ADMIN.
 fn rmem_max() -> u64 {
     let text = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("every kernel has it");

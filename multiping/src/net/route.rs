@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc;
-use nix::net::if_::{if_indextoname, if_nametoindex};
+use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
 
 use crate::address::{Address, Family, PerFamily};
@@ -249,6 +249,20 @@ pub fn interface(zone: &str) -> Option<u32> {
 pub fn interface_with(ip: IpAddr) -> Option<u32> {
     let found = interfaces().find(|interface| ip_of(interface) == Some(ip))?;
     if_nametoindex(&*found.interface_name).ok()
+}
+
+/// The interfaces that are up, without loopback ones: the name of each, and whether it has a
+/// carrier.
+pub fn interfaces_up() -> Vec<(String, bool)> {
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for InterfaceAddress { interface_name, flags, .. } in interfaces() {
+        let is_wanted = flags.contains(InterfaceFlags::IFF_UP) && !flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        if is_wanted && !found.iter().any(|(name, _)| *name == interface_name) {
+            found.push((interface_name, flags.contains(InterfaceFlags::IFF_LOWER_UP)));
+        }
+    }
+    found.sort_unstable();
+    found
 }
 
 fn ip_of(interface: &InterfaceAddress) -> Option<IpAddr> {
