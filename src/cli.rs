@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 use multiping::address::{Family, PerFamily};
-use multiping::plan::{PacketOptions, Plan};
+use multiping::plan::{IcmpErrors, PacketOptions, Plan};
 
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::FLAGS;
@@ -134,6 +134,12 @@ pub struct Options {
     pub debug: Debug,
     /// Which lines are written.
     pub lines: Lines,
+    /// Which JSON records are written, if any are.
+    pub json: Option<Json>,
+    /// The name of the run in them.
+    pub run_name: Option<String>,
+    /// What becomes of ICMP errors, if that was said.
+    icmp_errors: Option<IcmpErrors>,
     /// What the exit code reports.
     pub exit_status: ExitStatus,
     /// What a run with statistics is like; `None`: batch mode.
@@ -156,6 +162,15 @@ pub struct Options {
     given: Vec<(String, &'static Flag)>,
     /// What a run with statistics would be like.
     draft: Statistics,
+}
+
+/// Which JSON records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// One of each line of the list.
+    Targets,
+    /// The same, and one of each packet as it comes.
+    Packets,
 }
 
 /// What the exit code reports beside failures.
@@ -266,9 +281,34 @@ impl Options {
             Apply::SetOptional(set) => set(self, value).map_err(|error| error.about(name, text))?,
             Apply::Ignore if self.ignored.contains(&name) => {}
             Apply::Ignore => self.ignored.push(name),
-            Apply::Refuse(what, hint) => return Err(Error::NotAvailable { option: name, what, hint }),
         }
         Ok(None)
+    }
+
+    /// What becomes of ICMP errors: a line of text has no place for them, a record has.
+    pub fn icmp_errors(&self) -> IcmpErrors {
+        let has_place = self.json.is_some() || self.statistics.is_some();
+        self.icmp_errors.unwrap_or(if has_place { IcmpErrors::Report } else { IcmpErrors::Ignore })
+    }
+
+    /// Whether ICMP errors are to be shown to people.
+    pub fn shows_icmp_errors(&self) -> bool {
+        self.json.is_none() && self.icmp_errors() != IcmpErrors::Ignore
+    }
+
+    /// Resolves what depends on how results are written.
+    fn finish_json(&mut self, limits: &Limits) -> Result<(), Error> {
+        if self.icmp_errors == Some(IcmpErrors::All) && !limits.caller_is_root {
+            return Err(Error::RootOnly("--icmp-errors=all"));
+        }
+        if self.json.is_some() && matches!(self.lines, Lines::Alive | Lines::Unreachable) {
+            let option = if self.lines == Lines::Alive { "-a" } else { "-u" };
+            return Err(Error::Conflict("--json", option));
+        }
+        if self.run_name.is_some() && self.json.is_none() {
+            return Err(Error::NeedsJson("--run-name"));
+        }
+        Ok(())
     }
 
     /// Takes the operands for what they are.
@@ -327,6 +367,7 @@ impl Options {
         if self.quiet {
             self.lines = Lines::None;
         }
+        self.finish_json(limits)?;
         self.finish_statistics(limits)?;
         if !self.ignored.is_empty() {
             self.warnings.push(Warning::Ignored(self.ignored.join(" ")));
@@ -361,11 +402,8 @@ impl Display for Help {
             };
             writeln!(f, "  {name:18} {}", flag.short_help())?;
         }
-        let letters_of = |is_wanted: fn(&Flag) -> bool| -> String {
-            FLAGS.iter().filter(|flag| is_wanted(flag)).filter_map(|flag| flag.short).collect()
-        };
-        let (refused, ignored) = (letters_of(Flag::is_refused), letters_of(Flag::is_ignored));
-        writeln!(f, "  The others are refused (-{refused}) or ignored (-{ignored}).")
+        let ignored: String = FLAGS.iter().filter(|flag| flag.is_ignored()).filter_map(|flag| flag.short).collect();
+        writeln!(f, "  The others (-{ignored}) are ignored.")
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 use multiping::SocketOption;
 use multiping::address::{Address, Addresses, PerFamily};
 use multiping::net;
-use multiping::plan::IcmpErrors;
 
 use crate::cli::{Input, Options, Source};
 use crate::limits::Limits;
@@ -36,7 +35,7 @@ pub fn sockets(options: &Options, limits: &Limits) -> Result<net::Config, Error>
         interface: options.interface.clone(),
         receive_buffer: limits.receive_buffer,
         broadcast: limits.allow_multicast_and_broadcast,
-        icmp_errors: IcmpErrors::Ignore,
+        icmp_errors: options.icmp_errors(),
     })
 }
 
@@ -99,10 +98,10 @@ pub fn read(
     let broadcasts = broadcasts(limits);
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available).with_names(options.names);
-    if options.list_errors {
+    if options.list_errors || options.json.is_some() {
         parser = parser.with_all_remarks();
     }
-    if options.statistics.is_some() {
+    if options.statistics.is_some() || options.json.is_some() || options.shows_icmp_errors() {
         parser = parser.with_labels();
     }
     match &options.input {

@@ -8,26 +8,29 @@
 
 mod generate;
 mod labels;
+mod lines;
 pub mod names;
 mod remarks;
 mod zones;
 
 use std::collections::HashMap;
-use std::fmt::{self, Display, Formatter};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str;
 
-use multiping::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
+use multiping::address::{Address, AddressList, Addresses, Family};
 use multiping::alloc::{OutOfMemory, try_push};
-use multiping::prober::Sweep;
+use multiping::prober::{Details, Sweep};
 
+pub use crate::list::lines::{OutputLines, Shown};
+pub use crate::list::names::UnresolvedLine;
 pub use crate::list::remarks::{Remark, Remarks};
 pub use crate::list::zones::Zones;
 
 use crate::limits::Limits;
 use crate::list::labels::{Labels, label};
-use crate::list::names::{Entry, Names, UnresolvedLine};
+use crate::list::names::{Entry, Names};
+
 use crate::message::{Error, Reject};
 
 /// The longest line that is read, in bytes.
@@ -48,6 +51,9 @@ const MEMORY_CHECK_LINES: usize = 1 << 16;
 /// What a target takes while it is probed, which is more than finding equal addresses takes: its
 /// state, a sum of RTTs, and an RTT for the summary.
 const BYTES_PER_TARGET: usize = Sweep::BYTES_PER_TARGET + size_of::<u64>() + size_of::<u32>();
+
+/// What it takes more where labels are kept, and for records or reasons its details.
+const BYTES_PER_LABEL: usize = Labels::BYTES_PER_LINE + Details::BYTES_PER_TARGET;
 
 /// Which addresses are accepted, on this machine and from this caller.
 pub struct Rules<'a> {
@@ -142,70 +148,6 @@ pub struct List {
     pub two_addresses: u64,
 }
 
-/// The output lines of a list: the target of each, and its zone as typed.
-#[derive(Debug, Default)]
-pub struct OutputLines {
-    targets: TargetMap,
-    /// The lines with a zone, in ascending order, each with an index into `spellings`. Few lines
-    /// have one.
-    zones: Vec<(u32, u32)>,
-    /// The zones as typed: a few for each interface, its names and its number.
-    spellings: Vec<String>,
-    /// The lines of targets with a name, in ascending order, where names are looked up.
-    names: Vec<(u32, String)>,
-    /// The labels of the lines, where they are kept.
-    labels: Labels,
-}
-
-impl OutputLines {
-    /// The output lines in the order of the list: the target of each, and its address as typed.
-    pub fn iter<'a>(&'a self, addresses: &'a Addresses) -> impl Iterator<Item = (TargetId, Shown<'a>)> {
-        let lines = self.targets.iter().zip(0..);
-        lines.filter_map(|(target, line)| Some((target, self.shown(line, addresses.get(target)?))))
-    }
-
-    /// The address of a line, counted from 0, as typed.
-    pub fn shown(&self, line: u32, address: Address) -> Shown<'_> {
-        Shown { address, zone: self.zone(line) }
-    }
-
-    /// The label of a line, counted from 0, where labels are kept, or else the name of its target;
-    /// empty if it has neither.
-    pub fn label(&self, line: u32) -> &str {
-        match self.labels.get(line as usize) {
-            "" => self.name(line).unwrap_or_default(),
-            label => label,
-        }
-    }
-
-    /// The name of the target of a line, counted from 0, where names are looked up.
-    pub fn name(&self, line: u32) -> Option<&str> {
-        let index = self.names.binary_search_by_key(&line, |&(line, _)| line).ok()?;
-        Some(&self.names[index].1)
-    }
-
-    /// The zone to show on a line.
-    fn zone(&self, line: u32) -> Option<&str> {
-        let index = self.zones.binary_search_by_key(&line, |&(line, _)| line).ok()?;
-        self.spellings.get(self.zones[index].1 as usize).map(String::as_str)
-    }
-}
-
-/// An address as it is printed, with its zone as typed.
-pub struct Shown<'a> {
-    address: Address,
-    zone: Option<&'a str>,
-}
-
-impl Display for Shown<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match (self.address, self.zone) {
-            (Address::V6(ip, _), Some(zone)) => write!(f, "{ip}%{zone}"),
-            (address, _) => address.fmt(f),
-        }
-    }
-}
-
 /// A parser of lists and operands.
 pub struct ListParser<'a> {
     rules: Rules<'a>,
@@ -287,6 +229,7 @@ impl<'a> ListParser<'a> {
 
     /// Parses an operand: an address and nothing else.
     pub fn operand(&mut self, text: &[u8]) -> Result<(), Error> {
+        self.line_number += 1;
         let parsed = match text {
             b"" => Err(Reject::Empty),
             _ => self.rules.address(text),
@@ -389,7 +332,8 @@ impl<'a> ListParser<'a> {
         self.check_room()?;
         let label = if self.keeps_labels { label(rest) } else { String::new() };
         if self.names.are_looked_up() {
-            try_push(&mut self.entries, Entry::Address(address, zone.map(str::to_owned), label))?;
+            let (zone, line) = (zone.map(str::to_owned), self.line_number);
+            try_push(&mut self.entries, Entry::Address { address, zone, label, line })?;
             return Ok(());
         }
         if let Some(zone) = zone {
@@ -398,7 +342,7 @@ impl<'a> ListParser<'a> {
             try_push(&mut self.list.lines.zones, (line, spelling))?;
         }
         if self.keeps_labels {
-            self.list.lines.labels.push(&label)?;
+            self.list.lines.labels.push(&label, self.line_number)?;
         }
         Ok(self.addresses.push(address)?)
     }
@@ -411,8 +355,8 @@ impl<'a> ListParser<'a> {
         }
         if lines >= self.next_memory_check {
             self.next_memory_check += MEMORY_CHECK_LINES;
-            let needed =
-                MEMORY_CHECK_LINES * AddressList::BYTES_PER_ADDRESS + self.next_memory_check * BYTES_PER_TARGET;
+            let per_target = BYTES_PER_TARGET + if self.keeps_labels { BYTES_PER_LABEL } else { 0 };
+            let needed = MEMORY_CHECK_LINES * AddressList::BYTES_PER_ADDRESS + self.next_memory_check * per_target;
             self.check_memory(lines, needed)?;
         }
         Ok(())

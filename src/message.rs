@@ -49,15 +49,6 @@ impl From<Exit> for std::process::ExitCode {
 pub enum Error {
     /// An option that is not in the table.
     UnknownOption(Quoted),
-    /// An option of fping whose effect is not available.
-    NotAvailable {
-        /// The option as typed.
-        option: String,
-        /// What is not available.
-        what: &'static str,
-        /// What to do instead.
-        hint: &'static str,
-    },
     /// The command line cannot be split into options and values; lexopt's words.
     BadUsage(String),
     /// A value that its option does not take.
@@ -73,8 +64,10 @@ pub enum Error {
     Conflict(&'static str, &'static str),
     /// An option that is of no use without `--count` or `--loop`.
     NeedsStatistics(&'static str),
-    /// An option that only root may use.
+    /// An option or a value that only root may use.
     RootOnly(&'static str),
+    /// An option that has no effect without `--json`.
+    NeedsJson(&'static str),
     /// The source address cannot be used.
     BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
@@ -171,12 +164,12 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Error::UnknownOption(_)
-            | Error::NotAvailable { .. }
             | Error::BadUsage(_)
             | Error::BadValue { .. }
             | Error::Conflict(..)
-            | Error::NeedsStatistics(_)
             | Error::RootOnly(_)
+            | Error::NeedsJson(_)
+            | Error::NeedsStatistics(_)
             | Error::BadSource(..)
             | Error::SourceRefused(..)
             | Error::SocketOption(..)
@@ -250,9 +243,9 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
-            Error::NotAvailable { option, what, hint } => write!(f, "{option}: {what} is not available ({hint})"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
             Error::BadValue { option, value, expected } => write!(f, "{option}: bad value {value} (give {expected})"),
+            Error::NeedsJson(option) => write!(f, "{option}: needs --json (add it, or leave this out)"),
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
             Error::NeedsStatistics(option) => write!(f, "{option}: needs --count or --loop (add one of them)"),
             Error::RootOnly(option) => write!(f, "{option}: for root only (leave it out)"),

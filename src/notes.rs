@@ -4,7 +4,8 @@
 #![expect(clippy::disallowed_methods, reason = "an edge: the last writes have a time limit")]
 
 use std::fmt::Display;
-use std::io::{self, Cursor, Write};
+use std::io::{self, BufWriter, Cursor, Write};
+use std::mem;
 use std::time::{Duration, Instant};
 
 use crate::list::Remarks;
@@ -62,6 +63,42 @@ impl Notes {
         self.summary = Some(summary.to_string());
     }
 
+    /// The failures that were noted.
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// The warnings that were noted.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Writes all notes but the summary, and `lines` behind them, of which there may be many.
+    pub fn write(&mut self, lines: impl Iterator<Item = String>) {
+        if !self.write_notes() {
+            return;
+        }
+        let mut out = BufWriter::new(Stream::new(io::stderr(), Timeout::After(EXIT_IO_TIMEOUT)));
+        for line in lines {
+            if writeln!(out, "xymonping: {line}").is_err() {
+                // Dropping the buffer would write it once more, and could block once more.
+                let _ = out.into_parts();
+                return;
+            }
+        }
+        let _ = out.flush();
+    }
+
+    /// Writes what was noted so far, but for the summary. Returns whether all of it was written.
+    fn write_notes(&mut self) -> bool {
+        let (failures, warnings) = (mem::take(&mut self.failures), mem::take(&mut self.warnings));
+        let remarks = mem::take(&mut self.remarks);
+        let more = Some(remarks.more()).filter(|&more| more > 0).map(Warning::MoreLines);
+        write_stderr(failures.iter().chain(&warnings), self.deadline)
+            && write_stderr(remarks.iter(), self.deadline)
+            && write_stderr(more, self.deadline)
+    }
+
     /// Writes a line at once.
     pub fn say(&self, line: impl Display) {
         write_stderr([line], self.deadline);
@@ -78,11 +115,8 @@ impl Notes {
                 error.exit()
             }
         };
-        let more = Some(self.remarks.more()).filter(|&more| more > 0).map(Warning::MoreLines);
-        let _ = write_stderr(self.failures.iter().chain(&self.warnings), self.deadline)
-            && write_stderr(self.remarks.iter(), self.deadline)
-            && write_stderr(more, self.deadline)
-            && write_stderr(self.summary.iter().flat_map(|summary| summary.lines()), self.deadline);
+        let _ =
+            self.write_notes() && write_stderr(self.summary.iter().flat_map(|summary| summary.lines()), self.deadline);
         if exit >= Exit::Usage && self.awaits_list {
             let mut input = Stream::new(io::stdin(), Timeout::After(EXIT_IO_TIMEOUT));
             if input.is_pipe_or_socket() {

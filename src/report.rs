@@ -5,10 +5,12 @@ mod flood;
 pub mod fping;
 mod histogram;
 mod hosts;
+pub mod json;
 mod lines;
 mod outcome;
 mod packed;
 pub mod ping;
+pub mod reasons;
 mod summary;
 mod table;
 mod unit;
@@ -17,7 +19,7 @@ mod xymon;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use multiping::prober::{Diagnosis, Event, Prober, Sweep};
+use multiping::prober::{Details, Diagnosis, Event, Prober, Sweep};
 
 pub use crate::report::flood::Flood;
 pub use crate::report::hosts::{Host, Hosts};
@@ -80,6 +82,8 @@ pub struct Results<'a> {
     pub lines: &'a OutputLines,
     /// What happened to its targets.
     pub prober: &'a Prober<Sweep>,
+    /// What is known beside that, if anything is.
+    pub details: &'a Details,
     /// Whose fault silence was.
     pub diagnosis: &'a Diagnosis,
 }

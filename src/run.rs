@@ -5,6 +5,7 @@
 
 pub mod batch;
 mod log;
+mod output;
 pub mod statistics;
 mod status;
 
@@ -16,6 +17,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use multiping::address::{Addresses, Family};
+use multiping::alloc::OutOfMemory;
 use multiping::net::{Link, Missing};
 use multiping::prober::{Diagnosis, Event, Prober, Strategy, Verdicts, Wait};
 use multiping::turn;
@@ -27,10 +29,11 @@ pub use crate::run::status::Status;
 
 use crate::cli::{Debug, ExitStatus, Options};
 use crate::limits::Limits;
-use crate::list::{List, Zones};
-use crate::message::{Error, Exit, Warning};
+use crate::list::{List, Remark, Zones};
+use crate::message::{Error, Exit, Reject, Warning};
 use crate::notes::Notes;
 use crate::privilege::Dropped;
+use crate::report::json::{self, Closing, Opening};
 use crate::report::{End, Outcome};
 use crate::sandbox;
 use crate::signal::{self, Signals};
@@ -106,12 +109,64 @@ impl Session<'_> {
         }
     }
 
-    /// `prober` with the data of probes, and the references.
-    fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Prober<S> {
-        let mut prober = prober.with_data(&self.options.packet.data());
+    /// `prober` with the data of probes, regard to ICMP errors, and the references.
+    fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Result<Prober<S>, OutOfMemory> {
+        let prober = prober.with_data(&self.options.packet.data());
+        let mut prober = prober.with_icmp_errors(self.options.icmp_errors())?;
         let references = self.references.iter().map(|(_, address)| address);
         prober.set_references(references, self.options.plan.timeout(), now());
-        prober
+        Ok(prober)
+    }
+
+    /// How many lines were rejected, apart from names without an address.
+    fn rejected(&self) -> u64 {
+        self.list.rejected - self.list.unresolved.len() as u64
+    }
+
+    /// Writes the JSON records that come before the run.
+    fn write_opening(&self, mode: json::Mode, notes: &mut Notes, out: &mut impl Write) -> io::Result<()> {
+        let (plan, statistics) = (&self.options.plan, self.options.statistics.as_ref());
+        let opening = Opening {
+            run: self.options.run_name.as_deref(),
+            time: since_1970(now()),
+            mode,
+            targets: self.list.lines.len() + self.list.unresolved.len(),
+            rejected: self.rejected(),
+            count: statistics.and_then(|statistics| statistics.count),
+            period: statistics.map(|statistics| statistics.period),
+            timeout: plan.timeout(),
+            max_pps: plan.rate().pps(),
+            size: self.options.packet.size(),
+        };
+        opening.write(out)?;
+        for Remark { line, text, reject } in notes.remarks.iter() {
+            match reject {
+                // A name without an address is a target, which is unresolved.
+                None | Some(Reject::Unresolved(_)) => {}
+                Some(reject) => json::write_rejected(line, text.content(), reject, out)?,
+            }
+        }
+        if !self.options.list_errors {
+            notes.remarks.truncate();
+        }
+        out.flush()
+    }
+
+    /// What the last JSON record tells of a run that ended so.
+    fn closing<'n>(&'n self, end: End, exit: Exit, stray: u64, slipped: u64, notes: &'n Notes) -> Closing<'n> {
+        Closing {
+            run: self.options.run_name.as_deref(),
+            time: since_1970(now()),
+            end,
+            exit: exit as u8,
+            duration: now() - self.start,
+            rejected: self.rejected(),
+            stray,
+            kernel_drops: self.link.drops(),
+            slipped,
+            failures: notes.failures(),
+            warnings: notes.warnings(),
+        }
     }
 
     /// Enters the sandbox, with seccomp or without, and probes.

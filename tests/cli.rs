@@ -40,9 +40,6 @@ const BRIEF: [&str; 2] = ["--retries=1", "--timeout=500ms"];
 const WITH_VALUE: &str = "bBcCfHiIkOpQrStTxX";
 const WITHOUT_VALUE: &str = "46aAdDeghJlmMnNoqRsuv";
 
-/// Those that are refused.
-const REFUSED: &str = "J";
-
 /// The program refuses these arguments with this message, and sends no packet.
 fn refuses<A: AsRef<OsStr>>(lab: &Lab, args: &[A], message: &str) {
     lab.forget();
@@ -421,12 +418,6 @@ fn values_of_fpings_letters_are_never_taken_for_addresses() {
             let (attached, alone, bundled) =
                 (format!("-{letter}{VALUE}"), format!("-{letter}"), format!("-Ae{letter}"));
             for args in [&[&*attached][..], &[&*alone, VALUE], &[&*bundled, VALUE]] {
-                if REFUSED.contains(letter) {
-                    // An address among the operands would keep the list from being read.
-                    let args = args.iter().map(OsString::from);
-                    assert!(cli::parse(args, &Limits::ROOT).awaits_list, "-{letter}");
-                    continue;
-                }
                 let outcome = succeeds(lab, args, ALIVE);
                 assert_eq!(addresses(&outcome), [ALIVE], "{args:?}");
                 let ignored = format!("xymonping: -{letter}: ignored (fping options without an equivalent here)\n");
@@ -440,26 +431,18 @@ fn values_of_fpings_letters_are_never_taken_for_addresses() {
 
 #[test]
 fn fpings_letters_without_a_value_leave_addresses_alone() {
-    for letter in WITHOUT_VALUE.chars().filter(|&letter| !"ghv".contains(letter) && !REFUSED.contains(letter)) {
+    for letter in WITHOUT_VALUE.chars().filter(|&letter| !"ghv".contains(letter)) {
         let options = parsed(&[&format!("-{letter}"), ALIVE]);
         assert_eq!(options.input, Input::Operands(vec![ALIVE.into()]), "-{letter}");
-        let is_ignored = !"46aAelMqsu".contains(letter);
+        let is_ignored = !"46aAeJlMqsu".contains(letter);
         assert_eq!(options.warnings.len(), usize::from(is_ignored), "-{letter}");
     }
 }
 
 #[test]
-fn letters_that_ask_for_another_kind_of_output_are_refused() {
-    lab::play(|lab| {
-        let words = "-J: JSON output is not available (leave it out for one line of text per target)";
-        refuses(lab, &["-J", ALIVE], words);
-    });
-    for letter in REFUSED.chars() {
-        assert!(refusal(&[&format!("-{letter}"), "3"]).contains(" is not available ("), "-{letter}");
-    }
-    // The first error is the one that is reported, and help is given all the same.
-    assert!(refusal(&["--bogus", "-J"]).starts_with("\"--bogus\": unknown option"));
-    assert!(refusal(&["-J", "--bogus"]).starts_with("-J: "));
+fn the_first_error_is_reported() {
+    assert!(refusal(&["--bogus", "--json=x"]).starts_with("\"--bogus\": unknown option"));
+    assert!(refusal(&["--json=x", "--bogus"]).starts_with("--json: bad value \"x\" (give packets, or no =)"));
 }
 
 #[test]

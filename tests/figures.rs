@@ -40,7 +40,15 @@ fn probe(target: u32, attempt: u32) -> Probe {
 }
 
 fn received(target: u32, kind: ReplyKind) -> Event<'static> {
-    Event::Received { from: address(target), reply: None, kind, ttl: Some(60), to: None, at: Instant::now() }
+    Event::Received {
+        from: address(target),
+        reply: None,
+        kind,
+        elsewhere: false,
+        ttl: Some(60),
+        to: None,
+        at: Instant::now(),
+    }
 }
 
 #[test]

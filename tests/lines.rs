@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use multiping::address::{Family, PerFamily};
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{Diagnosis, Prober, Route, SendError, Sweep};
+use multiping::prober::{Details, Diagnosis, Prober, Route, SendError, Sweep};
 use multiping::token::Key;
 use multiping::wire::Echo;
 use xymonping::limits::Limits;
@@ -45,6 +45,7 @@ fn plan() -> Plan {
 struct Run {
     prober: Prober<Sweep>,
     lines: OutputLines,
+    details: Details,
 }
 
 impl Run {
@@ -57,7 +58,7 @@ impl Run {
     }
 
     fn results<'a>(&'a self, diagnosis: &'a Diagnosis) -> Results<'a> {
-        Results { lines: &self.lines, prober: &self.prober, diagnosis }
+        Results { lines: &self.lines, prober: &self.prober, details: &self.details, diagnosis }
     }
 
     fn write(&self, lines: Lines, out: &mut impl Write) -> io::Result<()> {
@@ -81,7 +82,7 @@ fn begin(plan: Plan, list: &str) -> (Run, Instant) {
     let start = Instant::now(); // the only reading of a clock
     let List { addresses, lines, .. } = parsed(list);
     let prober = Prober::sweep(&plan, addresses, Key::new(RandomState::new()), IDENTS, start).unwrap();
-    (Run { prober, lines }, start)
+    (Run { prober, lines, details: Details::default() }, start)
 }
 
 /// Sends everything that may be sent at `now`. `response` returns what happens to a probe, by

@@ -178,7 +178,7 @@ impl Note {
                 let doubtful = timeout != prober::Timeout::Counted;
                 notes.push(Note { target, attempt, sent, what: What::Silence { doubtful } });
             }
-            prober::Event::Received { from, reply, kind, at, ttl, to } => {
+            prober::Event::Received { from, reply, kind, at, ttl, to, .. } => {
                 let (target, attempt, rtt) = match kind {
                     ReplyKind::Reply { target, attempt, rtt } => (target, attempt, rtt),
                     ReplyKind::Duplicate { target, attempt, rtt: Some(rtt) }

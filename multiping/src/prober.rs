@@ -11,6 +11,7 @@
 //! What every run has in common is here; what differs between kinds of runs is a [`Strategy`].
 
 mod backpressure;
+mod details;
 mod diagnosis;
 mod errors;
 mod event;
@@ -32,6 +33,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
+pub use crate::prober::details::{Details, LastError, TargetDetails};
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals, Verdicts};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
 pub use crate::prober::links::{Interface, Route};

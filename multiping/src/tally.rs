@@ -168,6 +168,20 @@ impl Tally {
         self.flags & OTHER_SOURCE != 0
     }
 
+    /// How many probes were answered.
+    pub fn replies(&self) -> u8 {
+        self.replies
+    }
+
+    /// The errno of the last send that the kernel refused.
+    pub fn errno(&self) -> Option<i32> {
+        match self.errno {
+            0 => None,
+            NO_BUFFERS => Some(ENOBUFS),
+            errno => Some(errno.into()),
+        }
+    }
+
     /// What is known of the target so far.
     pub fn verdict(&self) -> Verdict {
         match self.phase() {

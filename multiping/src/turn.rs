@@ -55,9 +55,12 @@ pub fn receive<S: Strategy, B>(
     let mut flow = ControlFlow::Continue(());
     let received = link.receive(|arrival| {
         let (from, at, ttl, to) = (arrival.from, arrival.at, arrival.ttl, arrival.to);
-        let received = |reply, kind| Event::Received { from, reply, kind, at, ttl, to };
+        let received = |reply, kind, elsewhere| Event::Received { from, reply, kind, elsewhere, at, ttl, to };
         let event = match &arrival.message {
-            Ok(Message::Reply(reply)) => received(Some(*reply), prober.handle_reply(from, reply, at)),
+            Ok(Message::Reply(reply)) => {
+                let kind = prober.handle_reply(from, reply, at);
+                received(Some(*reply), kind, prober.is_elsewhere(&kind, from))
+            }
             Ok(Message::Error { error, original }) => {
                 let about = prober.handle_icmp_error(error, original, at);
                 Event::IcmpError { from, error: *error, original: *original, about, at }
@@ -70,7 +73,7 @@ pub fn receive<S: Strategy, B>(
                 prober.handle_other();
                 Event::Message { from, msg_type: *msg_type, code: *code, at }
             }
-            Err(_) => received(None, prober.handle_damaged(from)),
+            Err(_) => received(None, prober.handle_damaged(from), false),
         };
         if arrival.is_remote && matches!(event, Event::Received { kind: ReplyKind::Reply { .. }, .. }) {
             prober.handle_remote_reply();

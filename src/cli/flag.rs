@@ -56,8 +56,6 @@ pub(super) enum Apply {
     Accept,
     /// No effect, with a warning.
     Ignore,
-    /// An error: what is not available, and what to do about it.
-    Refuse(&'static str, &'static str),
 }
 
 impl std::fmt::Debug for Flag {
@@ -77,13 +75,8 @@ impl Flag {
         matches!(self.apply, Apply::Ignore)
     }
 
-    /// Whether it is refused, because without its effect the output would not be what was asked for.
-    pub fn is_refused(&self) -> bool {
-        matches!(self.apply, Apply::Refuse(..))
-    }
-
-    /// Whether it is neither ignored nor refused.
+    /// Whether it is not ignored.
     pub fn has_effect(&self) -> bool {
-        !self.is_ignored() && !self.is_refused()
+        !self.is_ignored()
     }
 }

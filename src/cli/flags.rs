@@ -2,11 +2,11 @@
 //!
 //! To add an option, add a row to [`FLAGS`]. The letters are fping's and keep fping's units; the
 //! other options have long names. A letter with the meaning of a long option is in that option's
-//! row; the others have rows of their own. fping's options without an equivalent are ignored, or
-//! refused if they ask for another kind of output. Their values are consumed all the same, so that
-//! none is taken for an address.
+//! row; the others have rows of their own. fping's options without an equivalent are ignored. Their
+//! values are consumed all the same, so that none is taken for an address.
 
 mod names;
+mod output;
 mod packet;
 mod statistics;
 
@@ -22,7 +22,7 @@ use crate::cli::flag::{Apply, Flag, Hint, Value};
 use crate::cli::value::{
     ValueError, checked, in_range, parse_decimal, parse_hex, parse_time, parse_u8, parse_unsigned,
 };
-use crate::cli::{Debug, ExitStatus, Input, Options, Source};
+use crate::cli::{Input, Options, Source};
 use crate::message::Error;
 use crate::report::Lines;
 
@@ -286,29 +286,11 @@ pub const FLAGS: &[Flag] = &[
     names::PREFER,
     names::ALL_ADDRESSES,
     names::NAMES,
-    Flag {
-        long: Some("exit-status"),
-        short: None,
-        value: Value::Optional("ping", Hint::Text),
-        help: "exit 1 if a target is unreachable, 2 if a line is rejected; as ping(8): 2 if none answers",
-        default: None,
-        apply: Apply::SetOptional(|options, value| {
-            options.exit_status = match value {
-                None => ExitStatus::Fping,
-                Some(value) if value == "ping" => ExitStatus::Ping,
-                Some(_) => return Err(ValueError::Invalid("ping, or no =")),
-            };
-            Ok(())
-        }),
-    },
-    Flag {
-        long: Some("summary"),
-        short: Some('s'),
-        value: Value::None,
-        help: "print a summary to standard error",
-        default: None,
-        apply: Apply::Switch(|options| options.summary = true),
-    },
+    output::ICMP_ERRORS,
+    output::JSON,
+    output::RUN_NAME,
+    output::EXIT_STATUS,
+    output::SUMMARY,
     Flag {
         long: Some("check"),
         short: None,
@@ -317,21 +299,7 @@ pub const FLAGS: &[Flag] = &[
         default: None,
         apply: Apply::Switch(|options| options.check = true),
     },
-    Flag {
-        long: Some("debug"),
-        short: None,
-        value: Value::Optional("FILE", Hint::File),
-        help: "log every packet to standard error, or append to FILE",
-        default: None,
-        apply: Apply::SetOptional(|options, value| {
-            options.debug = match value {
-                None => Debug::Stderr,
-                Some(path) if path.is_empty() => return Err(ValueError::Invalid("a file, or no =")),
-                Some(path) => Debug::File(path.into()),
-            };
-            Ok(())
-        }),
-    },
+    output::DEBUG,
     Flag {
         long: Some("help"),
         short: Some('h'),
@@ -368,7 +336,7 @@ pub const FLAGS: &[Flag] = &[
         "print unreachable targets only",
         Apply::Set(|options, _| set_lines(options, Lines::Unreachable)),
     ),
-    refused('J', Value::None, "JSON output", "leave it out for one line of text per target"),
+    output::JSON_LETTER,
     ignored('k', NUMBER),
     ignored('T', NUMBER),
     ignored('x', NUMBER),
@@ -390,11 +358,6 @@ const fn letter(short: char, value: Value, help: &'static str, apply: Apply) -> 
 
 const fn ignored(short: char, value: Value) -> Flag {
     letter(short, value, "", Apply::Ignore)
-}
-
-/// An option that is refused: `what` is not available, and `hint` says what to do.
-const fn refused(short: char, value: Value, what: &'static str, hint: &'static str) -> Flag {
-    letter(short, value, "", Apply::Refuse(what, hint))
 }
 
 fn set_source(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {

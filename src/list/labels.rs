@@ -1,4 +1,5 @@
-//! The labels of the lines of a list: what follows the address, up to a comment.
+//! The labels of the lines of a list, which are what follows the address up to a comment, and the
+//! numbers of these lines.
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -7,32 +8,40 @@ use multiping::alloc::{OutOfMemory, try_grow, try_push};
 /// The longest label that is kept, in bytes.
 const MAX_LABEL: usize = 64;
 
-/// The labels of all lines, one after the other.
+/// The labels of all accepted lines, one after the other. In 8 bytes a line, apart from the text.
 #[derive(Debug, Default)]
 pub(super) struct Labels {
     text: String,
-    /// Where each of them ends.
-    ends: Vec<u32>,
+    /// Where each of them ends, and the number of its line in the list, from 1.
+    lines: Vec<(u32, u32)>,
 }
 
 impl Labels {
-    /// Adds the label of the next line.
-    pub(super) fn push(&mut self, label: &str) -> Result<(), OutOfMemory> {
-        let lines = self.ends.len();
+    /// How many bytes a line takes.
+    pub(super) const BYTES_PER_LINE: usize = size_of::<(u32, u32)>();
+
+    /// Adds the label of the next accepted line, which has this number in the list.
+    pub(super) fn push(&mut self, label: &str, number: u64) -> Result<(), OutOfMemory> {
+        let lines = self.lines.len();
         let room = self.text.capacity() - self.text.len();
         if room < label.len() {
             try_grow(lines, || self.text.try_reserve(label.len()))?;
         }
         self.text.push_str(label);
         let end = u32::try_from(self.text.len()).map_err(|_| OutOfMemory { items: lines })?;
-        try_push(&mut self.ends, end).map(drop)
+        try_push(&mut self.lines, (end, u32::try_from(number).unwrap_or(u32::MAX))).map(drop)
     }
 
     /// The label of a line, counted from 0; empty if it has none.
     pub(super) fn get(&self, line: usize) -> &str {
-        let start = line.checked_sub(1).map_or(0, |before| self.ends.get(before).copied().unwrap_or(0));
-        let end = self.ends.get(line).copied().unwrap_or(start);
-        self.text.get(start as usize..end as usize).unwrap_or_default()
+        let end = |line: usize| self.lines.get(line).map(|&(end, _)| end as usize);
+        let start = line.checked_sub(1).map_or(0, |before| end(before).unwrap_or(0));
+        self.text.get(start..end(line).unwrap_or(start)).unwrap_or_default()
+    }
+
+    /// The number in the list of an accepted line, counted from 0.
+    pub(super) fn number(&self, line: usize) -> Option<u32> {
+        self.lines.get(line).map(|&(_, number)| number)
     }
 }
 
@@ -94,10 +103,11 @@ mod tests {
     #[test]
     fn each_line_has_its_own_label() -> Result<(), OutOfMemory> {
         let mut labels = Labels::default();
-        for label in ["one", "", "three"] {
-            labels.push(label)?;
+        for (label, number) in [("one", 1), ("", 2), ("three", 7)] {
+            labels.push(label, number)?;
         }
         assert_eq!([0, 1, 2, 3].map(|line| labels.get(line)), ["one", "", "three", ""]);
+        assert_eq!([0, 1, 2, 3].map(|line| labels.number(line)), [Some(1), Some(2), Some(7), None]);
         Ok(())
     }
 }

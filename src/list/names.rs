@@ -79,7 +79,7 @@ impl List {
 /// An accepted line before its names are looked up.
 #[derive(Debug)]
 pub(super) enum Entry {
-    Address(Address, Option<String>, String),
+    Address { address: Address, zone: Option<String>, label: String, line: u64 },
     Name { name: String, line: u64, label: String },
 }
 
@@ -111,14 +111,15 @@ impl ListParser<'_> {
         let entries = mem::take(&mut self.entries);
         let mut seen = HashSet::new();
         let wanted = entries.iter().filter_map(|entry| match entry {
-            Entry::Address(address, ..) => names.reverse.then_some(Query::Name(*address)),
+            Entry::Address { address, .. } => names.reverse.then_some(Query::Name(*address)),
             Entry::Name { name, .. } => Some(Query::Addresses(name.clone())),
         });
         let queries: Vec<_> = wanted.filter(|query| seen.insert(query.clone())).collect();
         let answers: HashMap<_, _> = queries.iter().zip(look_up(&queries)?).collect();
         for entry in entries {
             match entry {
-                Entry::Address(address, zone, label) => {
+                Entry::Address { address, zone, label, line } => {
+                    self.line_number = line;
                     let name = match answers.get(&Query::Name(address)) {
                         Some(Answer::Name(name)) => Some(name.as_str()),
                         _ => None,
@@ -126,6 +127,7 @@ impl ListParser<'_> {
                     self.accept_named(address, zone.as_deref(), name, &label)?;
                 }
                 Entry::Name { name, line, label } => {
+                    self.line_number = if line == 0 { self.accepted() as u64 + 1 } else { line };
                     let chosen = match answers.get(&Query::Addresses(name.clone())) {
                         Some(Answer::Addresses(found)) => self.choose(found, names),
                         Some(Answer::None(why)) => Err(Reject::Unresolved(*why)),

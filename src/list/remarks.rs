@@ -76,6 +76,12 @@ impl Remarks {
         Ok(())
     }
 
+    /// Keeps the first only, and counts the others.
+    pub fn truncate(&mut self) {
+        self.more += self.kept.len().saturating_sub(MAX_REMARKS) as u64;
+        self.kept.truncate(MAX_REMARKS);
+    }
+
     /// How many are kept.
     pub fn len(&self) -> usize {
         self.kept.len()

@@ -51,6 +51,11 @@ pub struct Quoted(String);
 impl Quoted {
     /// How many bytes are quoted at most.
     pub const MAX: usize = 60;
+
+    /// What is between the quotes.
+    pub fn content(&self) -> &str {
+        self.0.trim_end_matches("...").trim_matches('"')
+    }
 }
 
 impl From<&[u8]> for Quoted {

@@ -33,8 +33,13 @@ impl Hosts {
 
     /// A target as its replies are headed: `web01 (192.0.2.1)`.
     pub fn name(&self, target: TargetId, addresses: &Addresses) -> Option<Host<'_>> {
+        self.parts(target, addresses).map(|(shown, label)| Host { shown, label })
+    }
+
+    /// The address and the label of a target.
+    pub fn parts(&self, target: TargetId, addresses: &Addresses) -> Option<(Shown<'_>, &str)> {
         let line = *self.first.get(target.index())?;
-        Some(Host { shown: self.lines.shown(line, addresses.get(target)?), label: self.lines.label(line) })
+        Some((self.lines.shown(line, addresses.get(target)?), self.lines.label(line)))
     }
 }
 
@@ -44,6 +49,13 @@ pub struct Host<'a> {
     pub shown: Shown<'a>,
     /// Its label; empty if it has none.
     pub label: &'a str,
+}
+
+impl<'a> Host<'a> {
+    /// A target whose address is shown so.
+    pub fn new(shown: Shown<'a>, label: &'a str) -> Self {
+        Host { shown, label }
+    }
 }
 
 impl Display for Host<'_> {

@@ -1,22 +1,24 @@
 //! Batch mode: each target is asked until it has answered, and has one line in the end.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal, Stdout};
 use std::mem;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
-use multiping::plan::Plan;
-use multiping::prober::{Prober, Sweep};
+use multiping::plan::{IcmpErrors, Plan};
+use multiping::prober::{Details, Event, Prober, Sweep};
 use multiping::token::Key;
 
+use crate::cli::Json;
 use crate::message::{Error, Exit, Warning};
-use crate::notes::Notes;
-use crate::report::{End, Format, Outcome, Reserved, Results, Summary};
-use crate::run::{Mode, Session, diagnose, now};
+use crate::notes::{self, Notes};
+use crate::report::json::{self, Packet};
+use crate::report::{End, Format, Hosts, Outcome, Reserved, Results, Summary, reasons};
+use crate::run::output::Output;
+use crate::run::{Mode, Session, diagnose, now, since_1970};
+use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
-
-/// Batch mode.
-struct Batch;
 
 /// Probes the targets of a session, and reports.
 pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error> {
@@ -30,32 +32,124 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
         if io::stderr().is_terminal() { notes.say(warning) } else { notes.warn([warning]) }
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
-    let mut out = BufWriter::with_capacity(16 * 1024, Stream::new(io::stdout(), Timeout::Signal(session.signals)));
+    let keeps_details = options.json.is_some() || options.shows_icmp_errors();
+    let details = if keeps_details { Details::new(targets)? } else { Details::default() };
+    if options.json.is_some() {
+        session.link.receive_ttl();
+    }
+    let stdout = || Stream::new(io::stdout(), Timeout::Signal(session.signals));
+    let packets = match options.json {
+        Some(Json::Packets) => {
+            let lines = mem::take(&mut session.list.lines);
+            Some(Packets { output: Output::new(stdout()), hosts: Hosts::new(lines, &addresses)?, pending: Vec::new() })
+        }
+        _ => None,
+    };
+    let mut out = BufWriter::with_capacity(16 * 1024, stdout());
+    if options.json.is_some() {
+        session.write_opening(json::Mode::Batch, notes, &mut out).map_err(Error::WriteResults)?;
+    }
     let key = Key::new(session.secret.clone());
     let prober = Prober::sweep(&options.plan, addresses, key, session.link.idents(), now())?;
-    let mut prober = session.prepare(prober);
-    let end = session.probe(&mut Batch, &mut prober, true)?;
+    let mut prober = session.prepare(prober)?;
+    let shows_all = options.icmp_errors() == IcmpErrors::All && options.shows_icmp_errors();
+    let mut batch = Batch { details: keeps_details.then_some(details), shows_all, packets };
+    let end = session.probe(&mut batch, &mut prober, true)?;
+    let Batch { details, packets, .. } = batch;
+    let details = details.unwrap_or_default();
     let diagnosis = diagnose(&mut session.link, &prober, prober.strategy());
     let mut outcome = Outcome::new(&prober, &diagnosis, end, &session.zones);
     session.note(&mut outcome, notes);
-    let results = Results { lines: &session.list.lines, prober: &prober, diagnosis: &diagnosis };
-    if let Err(error) = results.write(Format::Xymon(options.lines), &mut out) {
+    let exit = session.exit(&outcome, diagnosis.unreachable, prober.strategy().alive());
+    let hosts = match packets {
+        Some(Packets { output, hosts, .. }) => {
+            output.finish()?;
+            Some(hosts)
+        }
+        None => None,
+    };
+    let lines = hosts.as_ref().map_or(&session.list.lines, Hosts::lines);
+    let results = Results { lines, prober: &prober, details: &details, diagnosis: &diagnosis };
+    let written = match options.json {
+        None => results.write(Format::Xymon(options.lines), &mut out),
+        Some(_) => {
+            let stray = prober.counts().stray;
+            let closing = session.closing(end, exit, stray, 0, notes);
+            json::write_batch(&results, &session.list.unresolved, &closing, &mut out)
+                .and_then(|()| io::Write::flush(&mut out))
+        }
+    };
+    if let Err(error) = written {
         // Dropping the buffer would write it once more, and could block once more.
         let _ = out.into_parts();
         return Err(Error::WriteResults(error));
     }
     stdio::close_stdout().map_err(Error::WriteResults)?;
+    if options.shows_icmp_errors() && !shows_all {
+        notes.write(reasons::last_errors(&results, |address| session.link.is_remote(address)));
+    }
     if options.summary {
         notes.summarize(Summary::new(results, session.link.drops(), now() - session.start, reserved));
     }
-    let exit = session.exit(&outcome, diagnosis.unreachable, prober.strategy().alive());
     // The kernel frees the memory of a process faster than destructors do.
-    mem::forget((session, prober, out));
+    mem::forget((session, prober, out, hosts, details));
     Ok(exit)
 }
 
-impl Mode for Batch {
+/// Batch mode.
+struct Batch<'a> {
+    /// What is kept of each target beside what the engine keeps, if anything is.
+    details: Option<Details>,
+    /// Whether every ICMP message is shown as it comes.
+    shows_all: bool,
+    packets: Option<Packets<'a>>,
+}
+
+/// Records of packets.
+struct Packets<'a> {
+    output: Output<'a, Stdout>,
+    hosts: Hosts,
+    /// What happened in this turn.
+    pending: Vec<Packet>,
+}
+
+impl Mode for Batch<'_> {
     type Strategy = Sweep;
+
+    fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
+        if let Some(details) = &mut self.details {
+            details.record(event);
+        }
+        if let Some(packets) = &mut self.packets {
+            packets.pending.extend(Packet::of(event, now()));
+        }
+        if self.shows_all {
+            // What cannot be written is no reason to end the run.
+            notes::write_stderr(reasons::message(event), None);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn handle_turn(&mut self, prober: &mut Prober<Sweep>, _: Instant) -> ControlFlow<signal::Event> {
+        let Some(Packets { output, hosts, pending }) = &mut self.packets else { return ControlFlow::Continue(()) };
+        let addresses = prober.strategy().addresses();
+        for packet in pending.drain(..) {
+            if let Some((shown, label)) = hosts.parts(packet.target, addresses) {
+                // Writing to memory does not fail.
+                let _ = packet.write(since_1970(packet.at), shown, label, &mut output.buffer);
+            }
+        }
+        output.flush()
+    }
+
+    fn has_output(&self) -> bool {
+        self.packets.as_ref().is_some_and(|packets| !packets.pending.is_empty())
+    }
+
+    fn is_over(&self, prober: &Prober<Sweep>, _: Instant) -> Option<End> {
+        let failed = self.packets.as_ref().is_some_and(|packets| packets.output.has_failed());
+        (failed || prober.is_done()).then_some(End::Complete)
+    }
 
     fn handle_stop(&mut self, _: &mut Prober<Sweep>, signal: &'static str, _: Instant) -> Option<End> {
         Some(End::Stopped(signal))

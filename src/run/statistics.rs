@@ -72,7 +72,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     }
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
     let prober = Prober::new(roster, rate, plan.check_source(), key, session.link.idents(), start);
-    let mut prober = session.prepare(prober);
+    let mut prober = session.prepare(prober)?;
     let mut run = Run {
         lines,
         stdout: Stream::new(stdout, Timeout::Signal(session.signals)),

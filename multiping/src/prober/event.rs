@@ -50,6 +50,8 @@ pub enum Event<'a> {
         reply: Option<Echo<'a>>,
         /// What it is for this run.
         kind: ReplyKind,
+        /// Whether it is to a probe of ours, and comes from another address than the one probed.
+        elsewhere: bool,
         /// Its TTL or Hop Limit, if that is known.
         ttl: Option<u8>,
         /// When it arrived.
@@ -137,6 +139,19 @@ pub enum ReplyKind {
     Damaged,
     /// Not ours, or refused because of its source address.
     Stray,
+}
+
+impl ReplyKind {
+    /// The target and the attempt that it is to, if it is to a probe of ours.
+    pub fn about(&self) -> Option<(TargetId, u32)> {
+        match *self {
+            ReplyKind::Reply { target, attempt, .. }
+            | ReplyKind::Duplicate { target, attempt, .. }
+            | ReplyKind::Late { target, attempt, .. }
+            | ReplyKind::Altered { target, attempt, .. } => Some((target, attempt)),
+            ReplyKind::Damaged | ReplyKind::Stray => None,
+        }
+    }
 }
 
 impl fmt::Display for ReplyKind {

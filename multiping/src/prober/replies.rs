@@ -45,6 +45,12 @@ impl<S: Strategy> Prober<S> {
         kind
     }
 
+    /// Whether what arrived from `from` is to a probe of ours, which was sent to another address.
+    pub(crate) fn is_elsewhere(&self, kind: &ReplyKind, from: Address) -> bool {
+        let address = kind.about().and_then(|(target, _)| self.address(target));
+        address.is_some_and(|address| !address.is_source(from))
+    }
+
     /// A packet arrived from `from` that is malformed: cut short, or with a wrong checksum.
     pub fn handle_damaged(&mut self, from: Address) -> ReplyKind {
         self.counts.damaged += 1;

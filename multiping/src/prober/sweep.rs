@@ -141,6 +141,17 @@ impl Sweep {
         self.tallies.get(target.index())
     }
 
+    /// The mean RTT of a target's replies so far.
+    pub fn mean_rtt(&self, target: TargetId) -> Option<Duration> {
+        let tally = self.tally(target).filter(|tally| tally.replies > 0)?;
+        // Before a target is settled, its ticks are the time of its last probe.
+        let sum = self.sums.get(target.index()).filter(|_| tally.phase() != Phase::Settled);
+        match sum {
+            Some(sum) => Some(TICK * u32::try_from(sum / u64::from(tally.replies)).ok()?),
+            None => Some(TICK * tally.ticks),
+        }
+    }
+
     /// What is known of a target so far.
     pub fn verdict(&self, target: TargetId) -> Verdict {
         self.tally(target).map_or(Verdict::Unsettled, Tally::verdict)

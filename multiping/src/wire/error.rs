@@ -54,6 +54,12 @@ impl IcmpError {
         !matches!((self.family, self.msg_type), (Family::V4, 5) | (Family::V6, REDIRECT_V6))
     }
 
+    /// The error of this type and code, of which nothing else is known; `None`: it is no error.
+    pub fn named(family: Family, msg_type: u8, code: u8) -> Option<Self> {
+        let error = IcmpError { family, msg_type, code, detail: Detail::None };
+        Self::is_error(family, msg_type).then_some(error)
+    }
+
     /// Reads the four bytes behind the checksum.
     pub(super) fn new(family: Family, msg_type: u8, code: u8, field: [u8; 4]) -> Self {
         let [.., high, low] = field;

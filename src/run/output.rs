@@ -1,0 +1,66 @@
+//! What is written to standard output while a run goes on.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+
+use crate::message::Error;
+use crate::signal;
+use crate::stdio::{Interrupted, Stream};
+
+/// Standard output, and what is still to be written to it.
+pub(super) struct Output<'a, D> {
+    stream: Stream<'a, D>,
+    /// What is to be written.
+    pub(super) buffer: Vec<u8>,
+    error: Option<io::Error>,
+}
+
+impl<'a, D: AsFd> Output<'a, D> {
+    pub(super) fn new(stream: Stream<'a, D>) -> Self {
+        Output { stream, buffer: Vec::with_capacity(16 * 1024), error: None }
+    }
+
+    /// Whether it cannot be written to any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Writes what is to be written. Breaks with the signal that comes while nothing can be written;
+    /// then the rest stays.
+    pub(super) fn flush(&mut self) -> ControlFlow<signal::Event> {
+        let mut written = 0;
+        let result = loop {
+            if written == self.buffer.len() {
+                break Ok(());
+            }
+            match self.stream.write(&self.buffer[written..]) {
+                Ok(count) => written += count,
+                Err(error) => break Err(error),
+            }
+        };
+        self.buffer.drain(..written);
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => match Interrupted::event(&error) {
+                Some(event) => ControlFlow::Break(event),
+                None => {
+                    self.error = Some(error);
+                    ControlFlow::Continue(())
+                }
+            },
+        }
+    }
+
+    /// Writes the rest. A signal that comes now is about these lines.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        if self.error.is_none() {
+            let _ = self.flush();
+        }
+        match self.error {
+            Some(error) => Err(Error::WriteResults(error)),
+            None if !self.buffer.is_empty() => Err(Error::WriteResults(io::ErrorKind::Interrupted.into())),
+            None => Ok(()),
+        }
+    }
+}
