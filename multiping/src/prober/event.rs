@@ -86,7 +86,8 @@ pub enum Event<'a> {
     },
     /// A probe was not answered in time.
     TimedOut(TimedOut),
-    /// Nothing more will be sent to a target, and nothing is in flight.
+    /// Nothing more will be sent to a target, and nothing is in flight. A late reply to its last
+    /// probes, or a duplicate, may still come.
     Done {
         /// The target.
         target: TargetId,
