@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libfuzzer_sys::fuzz_target;
 use multiping::address::Family;
 use xymonping::limits::Limits;
-use xymonping::list::{List, ListParser, MAX_LINE, Rules};
+use xymonping::list::{List, ListParser, MAX_LINE, Remark, Rules};
 use xymonping::message::Error;
 
 const BROADCASTS: [Ipv4Addr; 1] = [Ipv4Addr::new(192, 0, 2, 127)];
@@ -117,7 +117,15 @@ struct Told {
 
 impl From<List> for Told {
     fn from(list: List) -> Self {
-        let remarks: Vec<String> = list.remarks.iter().map(|remark| remark.to_string()).collect();
+        Told::behind(list, 0)
+    }
+}
+
+impl Told {
+    /// What is said of a list behind this many lines of another.
+    fn behind(list: List, lines: u64) -> Self {
+        let text = |remark: Remark| Remark { line: remark.line + lines, ..remark }.to_string();
+        let remarks: Vec<String> = list.remarks.iter().map(text).collect();
         for remark in &remarks {
             assert!(remark.len() < 400 && remark.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{remark:?}");
         }
@@ -154,11 +162,7 @@ impl Told {
         if matches!(alone, Err(Error::Utf16List)) {
             return None;
         }
-        let mut alone = alone.expect("one line is never too many");
-        for remark in &mut alone.remarks {
-            remark.line += number - 1;
-        }
-        let alone = Told::from(alone);
+        let alone = Told::behind(alone.expect("one line is never too many"), number - 1);
         assert!(alone.lines.len() as u64 + alone.rejected <= 1);
         self.lines.extend(alone.lines);
         self.remarks.extend(alone.remarks);
