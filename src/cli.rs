@@ -369,9 +369,6 @@ impl Options {
         }
         self.finish_json(limits)?;
         self.finish_statistics(limits)?;
-        if self.json.is_some() && self.statistics.is_some() {
-            return Err(Error::Conflict("--json", "--count or --loop"));
-        }
         if !self.ignored.is_empty() {
             self.warnings.push(Warning::Ignored(self.ignored.join(" ")));
         }

@@ -27,7 +27,7 @@ use nix::sys::prctl;
 pub use crate::run::log::Log;
 pub use crate::run::status::Status;
 
-use crate::cli::{Debug, ExitStatus, Options};
+use crate::cli::{Debug, ExitStatus, Options, Statistics};
 use crate::limits::Limits;
 use crate::list::{List, Remark, Zones};
 use crate::message::{Error, Exit, Reject, Warning};
@@ -124,12 +124,21 @@ impl Session<'_> {
     }
 
     /// Writes the JSON records that come before the run.
-    fn write_opening(&self, mode: json::Mode, notes: &mut Notes, out: &mut impl Write) -> io::Result<()> {
-        let (plan, statistics) = (&self.options.plan, self.options.statistics.as_ref());
+    fn write_opening(
+        &self,
+        statistics: Option<&Statistics>,
+        notes: &mut Notes,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        let plan = &self.options.plan;
         let opening = Opening {
             run: self.options.run_name.as_deref(),
             time: since_1970(now()),
-            mode,
+            mode: match statistics.map(|statistics| statistics.count) {
+                None => json::Mode::Batch,
+                Some(Some(_)) => json::Mode::Count,
+                Some(None) => json::Mode::Loop,
+            },
             targets: self.list.lines.len() + self.list.unresolved.len(),
             rejected: self.rejected(),
             count: statistics.and_then(|statistics| statistics.count),

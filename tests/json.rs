@@ -10,6 +10,8 @@ mod batch;
 mod packets;
 #[path = "json/schema.rs"]
 mod schema;
+#[path = "json/statistics.rs"]
+mod statistics;
 #[path = "json/tools.rs"]
 mod tools;
 

@@ -159,6 +159,11 @@ pub fn test_name<Scene>() -> &'static str {
 /// lab.
 pub fn skip(test: &str, reason: &str) {
     assert!(env::var_os(POLICY).is_none_or(|policy| policy != "required"), "{test} has no lab: {reason}");
+    report_skipped(test, reason);
+}
+
+/// Reports a test, or a part of one, that is skipped wherever a tool of others is not installed.
+pub fn report_skipped(test: &str, reason: &str) {
     // In one write, so that parallel tests do not mix.
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
 }

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lab::{Answer, Behaviour, Finished, LIMIT, Lab, Lose, Running, ms};
+use lab::{Answer, Behaviour, Finished, IcmpError, LIMIT, Lab, Lose, Running, ms};
 use nix::sys::signal::Signal;
 
 const ALIVE: &str = "10.0.0.1";
@@ -116,6 +116,27 @@ fn late_duplicate_foreign_and_damaged_replies_are_told_apart() {
         let late =
             |line: &&str| line.starts_with("64 bytes from 10.0.0.1: icmp_seq=0 ") && line.ends_with(" ms (LATE)");
         assert_eq!(events(&outcome).into_iter().filter(late).count(), 1, "{outcome:?}");
+    });
+}
+
+#[test]
+fn icmp_errors_have_lines_and_end_a_target_if_asked_to() {
+    lab::play(|lab| {
+        lab.host("10.0.0.3", Behaviour::answering(Answer::Error(IcmpError::HostUnreachable)));
+        let args = ["--count=3", "--period=0.3", "--timeout=0.5", "--max-pps=1000"];
+        let with = |more: &[&'static str]| [&args[..], more].concat();
+        let line =
+            |seq| format!("From 192.0.2.254: icmp_seq={seq} for printer (10.0.0.3): Destination Host Unreachable");
+        let reported = lab.run(&with(&[]), "10.0.0.3 printer\n10.0.0.1\n");
+        let lines = events(&reported).into_iter().filter(|line| line.starts_with("From "));
+        assert_eq!(lines.collect::<Vec<_>>(), [line(0), line(1), line(2)], "{reported:?}");
+        let failed = lab.run(&with(&["--icmp-errors=fail"]), "10.0.0.3 printer\n10.0.0.1\n");
+        assert!(events(&failed).contains(&line(0).as_str()), "{failed:?}");
+        assert_eq!(row(&failed, "10.0.0.1")[1..3], ["3", "3"], "{failed:?}");
+        // The error may come only after the next probe has left on a busy machine, but not two.
+        assert!(lab.seen_of("10.0.0.3").len() < 6, "{failed:?}");
+        let ignored = lab.run(&with(&["--icmp-errors=ignore"]), "10.0.0.3 printer\n10.0.0.1\n");
+        assert!(!ignored.stdout.contains("From "), "{ignored:?}");
     });
 }
 
@@ -452,9 +473,10 @@ assert stats.rtt_max >= 20 and [reply["icmp_seq"] for reply in stats.icmp_replie
     let python = std::env::var("PYTHON").unwrap_or("python3".to_owned());
     let has_both = Command::new(&python).args(["-c", "import jc, pingparsing"]).stderr(Stdio::null()).status();
     if !has_both.is_ok_and(|status| status.success()) {
-        let skipped = format!("SKIPPED a part of {NAME}: {python} has not jc and pingparsing (pip install)\n");
-        let _ = std::io::stderr().write_all(skipped.as_bytes());
-        return;
+        return lab::report_skipped(
+            NAME,
+            &format!("{python} has not jc and pingparsing (pip install), in a part of it"),
+        );
     }
     let mut child = Command::new(&python)
         .args(["-c", READ])

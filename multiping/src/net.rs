@@ -359,6 +359,12 @@ impl Link {
         self.routes.route(address)
     }
 
+    /// The addresses of this machine, in their order. None are known before
+    /// [`Self::look_for_routes`].
+    pub fn local_addresses(&self) -> &[IpAddr] {
+        self.routes.local_addresses()
+    }
+
     /// Whether `address` is another machine's. Unknown before [`Self::look_for_routes`]: then every
     /// address is, but for loopback ones.
     pub fn is_remote(&self, address: Address) -> bool {

@@ -130,6 +130,9 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("--values", "--loop"),
     ("--exact", "--loop"),
     ("--packed", "--bell"),
+    ("--json", "--packed"),
+    ("--json", "--flood"),
+    ("--json", "--bell"),
     ("--flood", "--period"),
     ("--flood", "-p"),
     ("--flood", "--packed"),
@@ -203,6 +206,7 @@ impl Options {
         let is_given = |name: &str| match name {
             "--count" => self.draft.count.is_some(),
             "--values" => self.draft.values,
+            "--json" => self.json.is_some(),
             name => self.given.iter().any(|(typed, flag)| match name.strip_prefix("--") {
                 Some(long) => flag.long == Some(long),
                 None => typed == name,

@@ -20,8 +20,7 @@ pub(super) fn write<W: Word, const BITS: u32>(
     rtts: &Rtts<W, BITS>,
     percentiles: &[Percent],
 ) -> io::Result<()> {
-    let (Some(min), Some(max)) = (rtts.min(), rtts.max()) else { return Ok(()) };
-    let rows = rows(rtts, min, max);
+    let rows = rows(rtts);
     let most = rows.iter().map(|row| row.count).max().unwrap_or(0).max(1);
     let mut above = Duration::ZERO; // percentiles up to this have been named
     for (place, row) in rows.iter().enumerate() {
@@ -40,13 +39,15 @@ pub(super) fn write<W: Word, const BITS: u32>(
 }
 
 /// RTTs above `from` (in the first row, from it on) up to `to`.
-struct Row {
-    from: Duration,
-    to: Duration,
-    count: u64,
+pub(super) struct Row {
+    pub(super) from: Duration,
+    pub(super) to: Duration,
+    pub(super) count: u64,
 }
 
-fn rows<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>, min: Duration, max: Duration) -> Vec<Row> {
+/// The rows of a histogram: none without RTTs, and one if they are all equal.
+pub(super) fn rows<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>) -> Vec<Row> {
+    let (Some(min), Some(max)) = (rtts.min(), rtts.max()) else { return Vec::new() };
     let low = min.max(Duration::from_nanos(100));
     let ratio = max.as_secs_f64() / low.as_secs_f64();
     let edge = |row: u32| match row {

@@ -4,8 +4,10 @@
 //! durations are whole nanoseconds. Text is ASCII, with escapes.
 
 mod batch;
+mod interval;
 mod packet;
 mod record;
+mod statistics;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -16,8 +18,10 @@ use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
 pub use crate::report::json::batch::write_batch;
+pub use crate::report::json::interval::Intervals;
 pub use crate::report::json::packet::Packet;
 pub use crate::report::json::record::Mode;
+pub use crate::report::json::statistics::{Finished, Packets};
 
 use crate::report::json::record::{Probes, Rejected, Rtts, SCHEMA, Start, States, Text, nanoseconds};
 use crate::report::{End, Rfc3339};

@@ -2,6 +2,7 @@
 //! iputils, which many scripts and parsers read.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
@@ -11,6 +12,7 @@ use nix::errno::Errno;
 use crate::figures::{Figures, target_of};
 use crate::report::EventLines;
 use crate::report::hosts::Hosts;
+use crate::report::reasons::{self, Source};
 use crate::report::unit::{Rfc3339, Unit};
 
 /// A line for each reply.
@@ -21,6 +23,10 @@ pub struct ReplyLines {
     pub show_replies: bool,
     /// Whether lost, late and refused probes have a line.
     pub show_lost: bool,
+    /// Whether ICMP errors about probes have a line.
+    pub show_errors: bool,
+    /// The addresses of this machine, in their order.
+    pub own: Vec<IpAddr>,
     /// The data of a probe.
     pub data: Vec<u8>,
 }
@@ -69,6 +75,12 @@ impl EventLines for ReplyLines {
                 let (attempt, why) = (probe.token.attempt, Errno::from_raw(error.errno()).desc());
                 start(out)?;
                 writeln!(out, "not sent to {host}: icmp_seq={attempt}: {why}")
+            }
+            Event::IcmpError { from, error, about: Some((target, attempt)), .. } if self.show_errors => {
+                let Some(host) = hosts.name(target, addresses) else { return Ok(()) };
+                let is_remote = !from.ip().is_loopback() && self.own.binary_search(&from.ip()).is_err();
+                start(out)?;
+                writeln!(out, "{}", reasons::line(&Source { from, is_remote }, attempt, &host, error))
             }
             _ => Ok(()),
         }

@@ -16,8 +16,13 @@ pub fn last_errors(results: &Results, is_remote: impl Fn(Address) -> bool) -> im
     (0..).zip(results.lines.iter(addresses)).filter_map(move |(number, (target, shown))| {
         let LastError { error, from, attempt } = results.details.get(target)?.last_error()?;
         let host = Host::new(shown, results.lines.label(number));
-        Some(format!("From {}: icmp_seq={attempt} for {host}: {error}", Source { from, is_remote: is_remote(from) }))
+        Some(line(&Source { from, is_remote: is_remote(from) }, attempt, &host, error))
     })
+}
+
+/// An ICMP error about a probe.
+pub fn line(source: &Source, attempt: impl Display, host: &Host, error: impl Display) -> String {
+    format!("From {source}: icmp_seq={attempt} for {host}: {error}")
 }
 
 /// Where an ICMP error comes from.

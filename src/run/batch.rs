@@ -38,6 +38,10 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
         session.link.receive_ttl();
     }
     let stdout = || Stream::new(io::stdout(), Timeout::Signal(session.signals));
+    let mut out = BufWriter::with_capacity(16 * 1024, stdout());
+    if options.json.is_some() {
+        session.write_opening(None, notes, &mut out).map_err(Error::WriteResults)?;
+    }
     let packets = match options.json {
         Some(Json::Packets) => {
             let lines = mem::take(&mut session.list.lines);
@@ -45,10 +49,6 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
         }
         _ => None,
     };
-    let mut out = BufWriter::with_capacity(16 * 1024, stdout());
-    if options.json.is_some() {
-        session.write_opening(json::Mode::Batch, notes, &mut out).map_err(Error::WriteResults)?;
-    }
     let key = Key::new(session.secret.clone());
     let prober = Prober::sweep(&options.plan, addresses, key, session.link.idents(), now())?;
     let mut prober = session.prepare(prober)?;

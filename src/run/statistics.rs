@@ -3,26 +3,29 @@
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::mem;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::OutOfMemory;
-use multiping::prober::{Event, Phase, Prober, ReplyKind, Roster};
+use multiping::plan::IcmpErrors;
+use multiping::prober::{Details, Event, Phase, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
 use multiping::token::Key;
 
-use crate::cli::{Bell, Statistics};
+use crate::cli::{Bell, Json, Statistics};
 use crate::figures::Figures;
 use crate::memory;
 use crate::message::{Error, Exit, Warning};
-use crate::notes::Notes;
-use crate::report::{End, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping};
+use crate::notes::{self, Notes};
+use crate::report::json::{self, Finished, Intervals};
+use crate::report::{End, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons};
+use crate::run::output::Output;
 use crate::run::{Mode, Session, diagnose, now, since_1970};
 use crate::signal;
-use crate::stdio::{self, Interrupted, Stream, Timeout};
+use crate::stdio::{self, Stream, Timeout};
 
 /// More lines than this in a second cannot be read on a terminal.
 const MAX_READABLE: f64 = 20.0;
@@ -41,12 +44,17 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     if needed > available {
         return Err(Error::TooMuchMemory { needed, available });
     }
-    let hosts = Hosts::new(mem::take(&mut session.list.lines), &addresses)?;
-    session.link.receive_ttl();
+    let (is_json, icmp_errors) = (session.options.json.is_some(), session.options.icmp_errors());
     let stdout = io::stdout();
     let is_terminal = stdout.is_terminal();
+    let mut output = Output::new(Stream::new(stdout, Timeout::Signal(session.signals)));
+    if is_json {
+        session.write_opening(Some(&statistics), notes, &mut output.buffer).map_err(Error::WriteResults)?;
+    }
+    let hosts = Hosts::new(mem::take(&mut session.list.lines), &addresses)?;
+    session.link.receive_ttl();
     let lines_a_second = addresses.len() as f64 / statistics.period.as_secs_f64();
-    let mut shows_replies = !statistics.quiet;
+    let mut shows_replies = !statistics.quiet && !is_json;
     if statistics.flood && addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
         return Err(Error::Conflict("--flood", "multicast targets"));
     }
@@ -54,13 +62,17 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         shows_replies = false;
         notes.say(Warning::NotReadable(lines_a_second));
     }
-    let lines: Option<Box<dyn EventLines>> = if shows_replies && statistics.packed {
+    let lines: Option<Box<dyn EventLines>> = if is_json {
+        (session.options.json == Some(Json::Packets)).then(|| Box::new(json::Packets) as Box<dyn EventLines>)
+    } else if shows_replies && statistics.packed {
         Some(Box::new(Packed))
     } else if shows_replies && statistics.flood {
         Some(Box::new(Flood))
     } else if shows_replies || statistics.show_lost {
         let (unit, show_lost) = (statistics.style.unit, statistics.show_lost);
-        Some(Box::new(ReplyLines { unit, show_replies: shows_replies, show_lost, data: session.options.packet.data() }))
+        let show_errors = shows_replies && matches!(icmp_errors, IcmpErrors::Report | IcmpErrors::Fail);
+        let (own, data) = (session.link.local_addresses().to_vec(), session.options.packet.data());
+        Some(Box::new(ReplyLines { unit, show_replies: shows_replies, show_lost, show_errors, own, data }))
     } else {
         None
     };
@@ -73,14 +85,22 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
     let prober = Prober::new(roster, rate, plan.check_source(), key, session.link.idents(), start);
     let mut prober = session.prepare(prober)?;
+    let records = match is_json {
+        false => None,
+        true => {
+            let targets = figures.addresses().len();
+            let intervals = statistics.report_every.map(|_| Intervals::new(targets)).transpose()?;
+            Some(Records { details: Details::new(targets)?, intervals })
+        }
+    };
     let mut run = Run {
         lines,
-        stdout: Stream::new(stdout, Timeout::Signal(session.signals)),
-        out: Vec::with_capacity(16 * 1024),
-        write_error: None,
+        records,
+        output,
         next_report: statistics.report_every.map(|interval| start + interval),
         missed: if statistics.bell == Some(Bell::Missed) { vec![0; figures.addresses().len()] } else { Vec::new() },
         rings: false,
+        icmp_errors,
         satisfied: Vec::new(),
         is_ping: shows_replies && !statistics.packed && !statistics.flood && figures.addresses().len() == 1,
         done: 0,
@@ -95,20 +115,31 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     run.figures.sum_up();
     let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, &session.zones);
     session.note(&mut outcome, notes);
-    if run.write_error.is_none() {
-        run.write_table(now());
-        run.write_ping_statistics(now());
-        // A signal that comes now is about these lines.
-        let _ = run.flush();
-    }
-    if let Some(error) = run.write_error {
-        return Err(Error::WriteResults(error));
-    }
-    if !run.out.is_empty() {
-        return Err(Error::WriteResults(io::ErrorKind::Interrupted.into()));
-    }
-    stdio::close_stdout().map_err(Error::WriteResults)?;
     let exit = session.exit(&outcome, diagnosis.unreachable, run.figures.answering());
+    match run.records.take() {
+        Some(records) => {
+            let (counts, slips) = (prober.counts(), prober.strategy().slips());
+            let closing = session.closing(end, exit, counts.stray, slips.slipped + slips.skipped, notes);
+            let finished = Finished {
+                figures: &run.figures,
+                hosts: &run.hosts,
+                details: &records.details,
+                diagnosis: &diagnosis,
+                style: &run.statistics.style,
+                unresolved: &session.list.unresolved,
+                damaged: counts.damaged,
+                elapsed: run.elapsed(now()),
+            };
+            // Writing to memory does not fail.
+            let _ = finished.write(&closing, &mut run.output.buffer);
+        }
+        None => {
+            run.write_table(now());
+            run.write_ping_statistics(now());
+        }
+    }
+    run.output.finish()?;
+    stdio::close_stdout().map_err(Error::WriteResults)?;
     // The kernel frees the memory of a process faster than destructors do.
     mem::forget((session, prober, run.figures, run.hosts));
     Ok(exit)
@@ -153,22 +184,29 @@ struct Run<'a, D> {
     hosts: Hosts,
     /// What writes a line for each reply, if anything.
     lines: Option<Box<dyn EventLines>>,
-    stdout: Stream<'a, D>,
-    /// What is to be written.
-    out: Vec<u8>,
-    write_error: Option<io::Error>,
+    /// With `--json`: what the records need beside the figures.
+    records: Option<Records>,
+    output: Output<'a, D>,
     next_report: Option<Instant>,
     /// With `--bell=missed`: how many probes to each target were unanswered at most.
     missed: Vec<u32>,
     /// Whether the bell is to sound.
     rings: bool,
-    /// Targets that have answered often enough.
+    /// What becomes of ICMP errors.
+    icmp_errors: IcmpErrors,
+    /// Targets that need no more probes: they have answered often enough, or cannot be reached.
     satisfied: Vec<TargetId>,
     /// Whether there is one target, so that programs that read ping(8)'s output may read this.
     is_ping: bool,
     /// How many targets are done.
     done: usize,
     stopped_by: Option<&'static str>,
+}
+
+/// What JSON records need beside the figures.
+struct Records {
+    details: Details,
+    intervals: Option<Intervals>,
 }
 
 /// The signal that is the planned end of a run.
@@ -179,24 +217,40 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
 
     fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
         self.figures.record(event);
+        if let Some(Records { details, intervals }) = &mut self.records {
+            details.record(event);
+            if let Some(intervals) = intervals {
+                intervals.record(event);
+            }
+        }
         match *event {
             Event::Received { kind: ReplyKind::Reply { target, .. }, .. } => self.handle_reply(target),
             Event::Sent { probe, .. } if !self.missed.is_empty() => {
                 self.handle_sent(probe.target, probe.token.attempt);
             }
+            Event::IcmpError { error, about: Some((target, _)), .. }
+                if self.icmp_errors == IcmpErrors::Fail && error.is_failure() =>
+            {
+                self.satisfied.push(target);
+            }
             Event::Done { .. } => self.done += 1,
             _ => {}
         }
+        if self.icmp_errors == IcmpErrors::All && self.records.is_none() {
+            // What cannot be written is no reason to end the run.
+            notes::write_stderr(reasons::message(event), None);
+        }
         if let Some(lines) = &mut self.lines {
-            let stamp = self.statistics.timestamps.then(|| since_1970(time_of(event)));
+            let has_time = self.statistics.timestamps || self.records.is_some();
+            let stamp = has_time.then(|| since_1970(time_of(event)));
             // Writing to memory does not fail.
-            let _ = lines.write(&mut self.out, event, stamp, &self.figures, &self.hosts);
+            let _ = lines.write(&mut self.output.buffer, event, stamp, &self.figures, &self.hosts);
         }
         ControlFlow::Continue(())
     }
 
     fn has_output(&self) -> bool {
-        !self.out.is_empty() || self.rings
+        !self.output.buffer.is_empty() || self.rings
     }
 
     fn handle_turn(&mut self, prober: &mut Prober<Roster>, now: Instant) -> ControlFlow<signal::Event> {
@@ -211,13 +265,12 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
             // A process that was stopped makes up for none.
             let late = now.saturating_duration_since(next).as_nanos() / interval.as_nanos();
             self.next_report = Some(next + interval * (late as u32 + 1));
-            self.write_table(now);
-            self.out.push(b'\n');
+            self.write_report(now);
         }
         if mem::take(&mut self.rings) {
-            self.out.push(b'\x07');
+            self.output.buffer.push(b'\x07');
         }
-        self.flush()
+        self.output.flush()
     }
 
     fn next_turn(&self) -> Option<Instant> {
@@ -247,13 +300,12 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
 
     fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> Option<End> {
         let enough = self.statistics.reachable.is_some_and(|enough| self.figures.answering() >= enough as usize);
-        (enough || prober.is_done() || self.write_error.is_some()).then(|| self.end())
+        (enough || prober.is_done() || self.output.has_failed()).then(|| self.end())
     }
 
     fn progress(&mut self, _: &Prober<Roster>, now: Instant) -> impl Display {
         self.figures.sum_up();
-        let elapsed = now.saturating_duration_since(self.figures.start());
-        Progress { figures: &self.figures, unit: self.statistics.style.unit, elapsed }
+        Progress { figures: &self.figures, unit: self.statistics.style.unit, elapsed: self.elapsed(now) }
     }
 }
 
@@ -264,6 +316,11 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
             None | Some(PLANNED) => End::Complete,
             Some(signal) => End::Stopped(signal),
         }
+    }
+
+    /// How long the run has taken.
+    fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.figures.start())
     }
 
     fn handle_reply(&mut self, target: TargetId) {
@@ -301,53 +358,44 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
             // Writing to memory does not fail.
             let _ = ping::write_header(&mut out, &host.shown.to_string(), host.label, family, size);
         }
-        self.out.append(&mut out);
+        self.output.buffer.append(&mut out);
     }
 
     fn write_ping_statistics(&mut self, now: Instant) {
         let mut out = Vec::new();
-        let elapsed = now.saturating_duration_since(self.figures.start());
+        let elapsed = self.elapsed(now);
         if let Some((target, host)) = self.pinged() {
             let name = if host.label.is_empty() { host.shown.to_string() } else { host.label.to_owned() };
             let stats = self.figures.stats(target);
             let _ = stats.map(|stats| ping::write_statistics(&mut out, &name, stats, elapsed));
         }
-        self.out.append(&mut out);
+        self.output.buffer.append(&mut out);
+    }
+
+    /// Writes the figures so far, for people, or what happened since the last time, for programs.
+    fn write_report(&mut self, now: Instant) {
+        match &mut self.records {
+            None => {
+                self.write_table(now);
+                self.output.buffer.push(b'\n');
+            }
+            Some(Records { intervals: Some(intervals), .. }) => {
+                // Writing to memory does not fail.
+                let _ = intervals.write(since_1970(now), &self.figures, &self.hosts, &mut self.output.buffer);
+            }
+            Some(_) => {}
+        }
     }
 
     fn write_table(&mut self, now: Instant) {
         self.figures.sum_up();
         if self.statistics.flood && self.lines.is_some() {
-            self.out.push(b'\n');
+            self.output.buffer.push(b'\n');
         }
-        let elapsed = now.saturating_duration_since(self.figures.start());
-        let table = Table { figures: &self.figures, hosts: &self.hosts, style: &self.statistics.style, elapsed };
+        let (style, elapsed) = (&self.statistics.style, self.elapsed(now));
+        let table = Table { figures: &self.figures, hosts: &self.hosts, style, elapsed };
         // Writing to memory does not fail.
-        let _ = table.write(&mut self.out);
-    }
-
-    /// Writes what is to be written. Breaks with the signal that comes while nothing can be written;
-    /// then the rest stays.
-    fn flush(&mut self) -> ControlFlow<signal::Event> {
-        let mut written = 0;
-        let result = loop {
-            match self.stdout.write(&self.out[written..]) {
-                _ if written == self.out.len() => break Ok(()),
-                Ok(count) => written += count,
-                Err(error) => break Err(error),
-            }
-        };
-        self.out.drain(..written);
-        match result {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => match Interrupted::event(&error) {
-                Some(event) => ControlFlow::Break(event),
-                None => {
-                    self.write_error = Some(error);
-                    ControlFlow::Continue(())
-                }
-            },
-        }
+        let _ = table.write(&mut self.output.buffer);
     }
 }
 

@@ -261,7 +261,7 @@ fn the_token_of_one_probe_is_accepted_once() {
         assert_all(&outcome, &hosts, true);
         let (answers, copies) = (hosts.len(), 50 * hosts.len());
         let figures =
-            format!("replies: {answers}, from other sources: 0, duplicates: {copies}, late: 0, damaged: 0, stray: 0,");
+            format!("replies: {answers}, from other sources: 0, duplicates: {copies}, late: 0, damaged: 0, stray: 0\n");
         assert!(outcome.stderr.contains(&figures), "{}", outcome.stderr);
         for host in &hosts {
             assert_eq!(lab.seen_of(host).len(), 3, "one reply, and two timeouts: {host}");

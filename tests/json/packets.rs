@@ -18,6 +18,7 @@ fn each_packet_has_its_record() {
         let outcome = lab.run(&args, "10.0.0.1 web\n10.0.0.2\n10.0.0.3\n10.0.0.5\n10.0.0.4\n");
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         let records = records(&outcome);
+        assert_eq!(records[0]["targets"], 5);
         let of_target = |target: &str| {
             let packets = records.iter().filter(|record| record["target"] == target && record["type"] != "target");
             packets

@@ -41,7 +41,7 @@ fn jq_reads_the_records() {
         let mut jq = Command::new("jq");
         jq.args(["-r", "select(.type == \"target\") | [.target, .label, .state, .icmp_name] | @tsv"]);
         let Some(table) = piped(jq, &output(lab)) else {
-            return lab::skip("jq_reads_the_records", "no jq");
+            return lab::report_skipped("jq_reads_the_records", "no jq");
         };
         let expected = "10.0.0.1\tB\u{fc}ro\talive\t\n\
                         10.0.0.2\t\tunreachable\t\n\
@@ -55,7 +55,7 @@ fn another_validator_accepts_the_records_and_refuses_others() {
     lab::play(|lab| {
         let Some(mut python) = python("jsonschema") else {
             let why = "no Python with jsonschema";
-            return lab::skip("another_validator_accepts_the_records_and_refuses_others", why);
+            return lab::report_skipped("another_validator_accepts_the_records_and_refuses_others", why);
         };
         const SCRIPT: &str = "\
 import json, sys, jsonschema
@@ -83,7 +83,7 @@ print('valid')
 fn pandas_reads_the_records() {
     lab::play(|lab| {
         let Some(mut python) = python("pandas") else {
-            return lab::skip("pandas_reads_the_records", "no Python with pandas (see XYMONPING_PYTHON)");
+            return lab::report_skipped("pandas_reads_the_records", "no Python with pandas (see XYMONPING_PYTHON)");
         };
         const SCRIPT: &str = "\
 import sys, pandas

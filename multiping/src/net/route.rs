@@ -71,6 +71,10 @@ impl Routes {
         }
     }
 
+    pub(super) fn local_addresses(&self) -> &[IpAddr] {
+        &self.local_addresses
+    }
+
     /// Whether `address` is another machine's.
     pub(super) fn is_remote(&self, address: Address) -> bool {
         let ip = address.ip();

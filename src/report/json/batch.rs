@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use multiping::address::{Address, TargetId};
-use multiping::prober::{Strategy, TargetDetails};
-use multiping::tally::{Tally, Verdict};
+use multiping::prober::Strategy;
+use multiping::tally::Tally;
 
 use crate::list::UnresolvedLine;
 use crate::report::Results;
 use crate::report::json::record::{
-    LastError, NoPercentiles, Probes, Reason, Rtts, State, States, Target, Text, errno_name, nanoseconds,
+    LastError, NoPercentiles, Probes, Rtts, Silence, State, States, Target, Text, errno_name, nanoseconds,
 };
 use crate::report::json::{Closing, Totals, write};
 
@@ -33,7 +32,9 @@ pub fn write_batch(
             write(&Target::unresolved(name, NoPercentiles::default()), &mut *out)?;
         }
         let details = results.details.get(target).copied().unwrap_or_default();
-        let (state, reason) = state(results, target, address, &details);
+        let was_late = sweep.tally(target).is_some_and(Tally::was_late);
+        let silence = Silence { was_late, has_errors: details.icmp_errors() > 0 };
+        let (state, reason) = State::of(sweep.verdict(target), results.diagnosis, address.family(), silence);
         states.add(state);
         let tally = sweep.tally(target);
         let errno = tally.and_then(Tally::errno);
@@ -80,33 +81,6 @@ pub fn write_batch(
         write(&Target::unresolved(name, NoPercentiles::default()), &mut *out)?;
     }
     write(&closing.record(states, totals(results)), out)
-}
-
-/// What is known of a target, and why.
-fn state(results: &Results, target: TargetId, address: Address, details: &TargetDetails) -> (State, Option<Reason>) {
-    let diagnosis = results.diagnosis;
-    let sweep = results.prober.strategy();
-    let verdict = sweep.verdict(target);
-    let silent = if sweep.tally(target).is_some_and(Tally::was_late) {
-        Reason::Late
-    } else if details.icmp_errors() > 0 {
-        Reason::IcmpError
-    } else {
-        Reason::Timeout
-    };
-    let (state, reason) = match verdict {
-        Verdict::Alive(_) => return (State::Alive, None),
-        Verdict::Unreachable | Verdict::Refused { .. } | Verdict::Undecided if diagnosis.no_reference => {
-            (State::Undecided, Reason::NoReference)
-        }
-        Verdict::Unreachable => (State::Unreachable, silent),
-        Verdict::Refused { was_sent: false, .. } => (State::Unsent, Reason::SendError),
-        Verdict::Refused { .. } if diagnosis.is_unreachable(verdict, address.family()) => (State::Unreachable, silent),
-        Verdict::Refused { .. } => (State::Undecided, Reason::SendError),
-        Verdict::Undecided => (State::Undecided, Reason::RepliesLostHere),
-        Verdict::Unsettled => (State::Unsettled, Reason::CutShort),
-    };
-    (state, Some(reason))
 }
 
 /// The figures of all targets, each of which counts once, on however many lines it is.

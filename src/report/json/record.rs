@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use multiping::address::{Address, Family};
-use multiping::tally::TICK;
+use multiping::prober::Diagnosis;
+use multiping::tally::{TICK, Verdict};
 use multiping::wire::IcmpError;
 use nix::errno::Errno;
 use serde::{Serialize, Serializer};
@@ -229,6 +230,42 @@ pub(super) enum State {
     Undecided,
     Unsettled,
     Unresolved,
+}
+
+/// What was heard of a target that did not answer in time.
+#[derive(Clone, Copy)]
+pub(super) struct Silence {
+    pub(super) was_late: bool,
+    pub(super) has_errors: bool,
+}
+
+impl State {
+    /// What is known of a target with this verdict, and why.
+    pub(super) fn of(
+        verdict: Verdict,
+        diagnosis: &Diagnosis,
+        family: Family,
+        silence: Silence,
+    ) -> (State, Option<Reason>) {
+        let silent = match silence {
+            Silence { was_late: true, .. } => Reason::Late,
+            Silence { has_errors: true, .. } => Reason::IcmpError,
+            _ => Reason::Timeout,
+        };
+        let (state, reason) = match verdict {
+            Verdict::Alive(_) => return (State::Alive, None),
+            Verdict::Unreachable | Verdict::Refused { .. } | Verdict::Undecided if diagnosis.no_reference => {
+                (State::Undecided, Reason::NoReference)
+            }
+            Verdict::Unreachable => (State::Unreachable, silent),
+            Verdict::Refused { was_sent: false, .. } => (State::Unsent, Reason::SendError),
+            Verdict::Refused { .. } if diagnosis.is_unreachable(verdict, family) => (State::Unreachable, silent),
+            Verdict::Refused { .. } => (State::Undecided, Reason::SendError),
+            Verdict::Undecided => (State::Undecided, Reason::RepliesLostHere),
+            Verdict::Unsettled => (State::Unsettled, Reason::CutShort),
+        };
+        (state, Some(reason))
+    }
 }
 
 /// Why it is not alive.
