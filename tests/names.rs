@@ -268,6 +268,13 @@ fn a_name_without_an_address_is_named_and_stops_nobody() {
         ];
         let remarks = remarks.map(|remark| format!("xymonping: {remark}"));
         assert_eq!(outcome.stderr.lines().collect::<Vec<_>>(), remarks);
+        let outcome = run(lab, &etc, &["--resolve", "--retries=0", "--json"], list);
+        let records = outcome.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let records: Vec<_> = records.filter(|record| record["type"] == "target").collect();
+        let states: Vec<_> =
+            records.iter().map(|record| [&record["target"], &record["state"], &record["reason"]]).collect();
+        assert_eq!(states[1], ["nosuch.example", "unresolved", "resolve-error"], "{outcome:?}");
+        assert!(records[1]["family"].is_null() && records[1]["line"] == 2, "{outcome:?}");
         let outcome = run(lab, &etc, &["--resolve", "--exit-status", "nosuch.example", "web01"], "");
         assert_eq!(outcome.code, Some(2), "{outcome:?}");
         assert_eq!(lines(&outcome), ["web01 (10.0.0.1) is alive"]);
