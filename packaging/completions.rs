@@ -197,8 +197,8 @@ mod tests {
             );
             run(NAME, "bash", &["--norc"], &script)
         };
-        let Some(long) = complete("--re") else { return };
-        assert_eq!(long, "--retries=\n--responses=\n--reference=\n");
+        let Some(long) = complete("--res") else { return };
+        assert_eq!(long, "--responses=\n--resolve\n");
         assert_eq!(complete("--summ").expect("bash"), "--summary\n");
         assert_eq!(complete("--file Cargo.t").expect("bash"), "Cargo.toml\n");
         assert_eq!(complete("--file = Cargo.t").expect("bash"), "Cargo.toml\n");
@@ -217,7 +217,7 @@ mod tests {
     fn fish_completes() {
         let script = format!("{}complete -C 'xymonping --retr'\ncomplete -C 'xymonping -'\n", fish());
         if let Some(output) = run("fish_completes", "fish", &["--no-config"], &script) {
-            assert!(output.contains("--retries\t") && output.contains("-q\tprint no lines"), "{output}");
+            assert!(output.contains("--retries\t") && output.contains("-q\t--quiet"), "{output}");
         }
     }
 }

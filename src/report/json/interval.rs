@@ -58,11 +58,13 @@ impl Intervals {
                     interval.record_rtt(rtt);
                 }
             }
-            Event::Received { kind: ReplyKind::Late { target, rtt: Some(rtt), .. }, .. } => {
+            Event::Received { kind: ReplyKind::Late { target, rtt: Some(rtt), timeout, .. }, .. } => {
                 if let Some(interval) = self.0.get_mut(target.index()) {
                     interval.late += 1;
-                    // What was lost in an interval before stays so there.
-                    interval.lost = interval.lost.saturating_sub(1);
+                    if let Some(Timeout::Counted | Timeout::Failed) = timeout {
+                        // What was lost in an interval before stays so there.
+                        interval.lost = interval.lost.saturating_sub(1);
+                    }
                     interval.record_rtt(rtt);
                 }
             }
