@@ -1,4 +1,4 @@
-//! The layers of the code (README.md, CONTRIBUTING.md): which file may use which, and what the core
+//! The layers of the code (CONTRIBUTING.md): which file may use which, and what the core
 //! must not do. Cargo enforces the order of the packages; lints restrict clocks, printing and exits
 //! (Cargo.toml, clippy.toml).
 //!
