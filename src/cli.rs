@@ -7,6 +7,7 @@
 mod flag;
 mod flags;
 pub mod fping;
+mod help;
 mod statistics;
 mod value;
 
@@ -23,6 +24,7 @@ use multiping::plan::{IcmpErrors, PacketOptions, Plan};
 
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::FLAGS;
+pub use crate::cli::help::{GROUPS, Help};
 pub use crate::cli::statistics::{Bell, Statistics};
 
 use crate::cli::flag::Apply;
@@ -373,37 +375,6 @@ impl Options {
             self.warnings.push(Warning::Ignored(self.ignored.join(" ")));
         }
         Ok(self)
-    }
-}
-
-/// The help text, from the table.
-pub struct Help;
-
-impl Display for Help {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Usage: xymonping [OPTIONS] [ADDRESS...]")?;
-        writeln!(f, "Ping the addresses, or those of a list on standard input, one per line.\n")?;
-        for flag in FLAGS {
-            let Some(long) = flag.long else { continue };
-            let name = match flag.value {
-                Value::None => format!("--{long}"),
-                Value::Optional(value, _) => format!("--{long}[={value}]"),
-                Value::Required(value, _) => format!("--{long}={value}"),
-            };
-            let default = flag.default.map_or(String::new(), |default| format!(" [default: {}]", default()));
-            writeln!(f, "  {name:18} {}{default}", flag.help)?;
-        }
-        writeln!(f, "\nfping's options:")?;
-        for (short, flag) in letters() {
-            let name = match flag.value {
-                Value::None => format!("-{short}"),
-                Value::Optional(value, _) => format!("-{short}[{value}]"),
-                Value::Required(value, _) => format!("-{short} {value}"),
-            };
-            writeln!(f, "  {name:18} {}", flag.short_help())?;
-        }
-        let ignored: String = FLAGS.iter().filter(|flag| flag.is_ignored()).filter_map(|flag| flag.short).collect();
-        writeln!(f, "  The others (-{ignored}) are ignored.")
     }
 }
 

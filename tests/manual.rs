@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
-use xymonping::cli::{FLAGS, Value, letters};
+use xymonping::cli::{FLAGS, GROUPS, Value, letters};
 use xymonping::message::Exit;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/xymonping.1");
@@ -89,6 +89,23 @@ fn the_manual_has_the_right_defaults() {
         let default = flag.default.map(|default| default());
         assert_eq!(stated, default.as_deref(), "--{long}");
     }
+}
+
+#[test]
+fn the_manual_has_the_groups_of_the_help_text() {
+    let page = fs::read_to_string(PAGE).unwrap_or_else(|e| panic!("{PAGE}: {e}"));
+    let options = page.lines().skip_while(|line| *line != ".Sh OPTIONS").skip(1);
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in options.take_while(|line| !line.starts_with(".Sh ")) {
+        if let Some(title) = line.strip_prefix(".Ss ") {
+            groups.push((title, Vec::new()));
+        } else if let (Some(option), Some((_, names))) = (line.strip_prefix(".It Fl -"), groups.last_mut()) {
+            names.extend(option.split(' ').next());
+        }
+    }
+    assert_eq!(groups.pop(), Some(("Letters", Vec::new())));
+    let expected: Vec<_> = GROUPS.iter().map(|(title, names)| (*title, names.to_vec())).collect();
+    assert_eq!(groups, expected);
 }
 
 #[test]
