@@ -130,9 +130,12 @@ fn the_manual_has_every_exit_code_and_no_other() {
 
 #[test]
 fn the_foot_of_each_page_has_the_version_and_no_other_system() {
-    for (page, name) in
-        [("xymonping.1", "xymonping"), ("fping.1", "xymonping"), ("report/xymonping-report.1", "xymonping-report")]
-    {
+    for (page, name) in [
+        ("xymonping.1", "xymonping"),
+        ("fping.1", "xymonping"),
+        ("packaging/xymonping-privilege.8", "xymonping"),
+        ("report/xymonping-report.1", "xymonping-report"),
+    ] {
         let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let foot = format!("\n.ds doc-default-operating-system {name} {}\n.Os\n", env!("CARGO_PKG_VERSION"));
