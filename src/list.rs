@@ -369,7 +369,7 @@ impl<'a> ListParser<'a> {
             return Ok(index);
         }
         let spellings = &mut self.list.lines.spellings;
-        self.spellings.try_reserve(1).map_err(|_| OutOfMemory { items: spellings.len() })?;
+        self.spellings.try_reserve(1).map_err(|_| OutOfMemory::at(spellings.len()))?;
         let index = try_push(spellings, zone.to_owned())?;
         self.spellings.insert(zone.to_owned(), index);
         Ok(index)

@@ -11,6 +11,16 @@ use std::ops::{Index, IndexMut};
 use crate::alloc::{OutOfMemory, try_filled, try_push};
 
 /// The two versions of IP, and with them the two versions of ICMP.
+///
+/// It is exhaustive: no third version of IP is to come, and a `match` on it needs no wildcard.
+///
+/// ```
+/// use multiping::{Address, Family};
+///
+/// let families = ["192.0.2.1", "2001:db8::1"].map(|text| text.parse().map(Address::family));
+/// assert_eq!(families, Family::BOTH.map(Ok));
+/// assert_eq!(Family::V6.name(), "IPv6");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4 and ICMP (RFC 792).
@@ -93,6 +103,20 @@ impl<T> IndexMut<Family> for PerFamily<T> {
 }
 
 /// Where a probe goes, or where a reply comes from.
+///
+/// It is exhaustive, as [`Family`] is.
+///
+/// ```
+/// use std::net::Ipv6Addr;
+/// use multiping::Address;
+///
+/// let address: Address = "127.0.0.1".parse()?;
+/// assert_eq!(address, Address::from([127, 0, 0, 1]));
+/// // Link-local addresses have a zone: the index or the name of an interface, as in `fe80::1%lo`.
+/// let neighbour = Address::scoped(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), 2);
+/// assert_eq!(neighbour.scope().map(|zone| zone.get()), Some(2));
+/// # Ok::<_, multiping::ParseAddressError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// An IPv4 address.

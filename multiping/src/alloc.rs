@@ -19,9 +19,18 @@ const LARGE: usize = 1 << 20;
 
 /// There is no memory for this many items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutOfMemory {
     /// How many items could not be stored.
     pub items: usize,
+}
+
+impl OutOfMemory {
+    /// For the program of the same workspace, which stores items of its own.
+    #[doc(hidden)]
+    pub const fn at(items: usize) -> Self {
+        OutOfMemory { items }
+    }
 }
 
 impl Display for OutOfMemory {

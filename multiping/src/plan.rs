@@ -12,6 +12,7 @@ use std::time::Duration;
 
 /// A value is outside of its documented range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OutOfRange;
 
 impl Display for OutOfRange {
@@ -71,6 +72,7 @@ impl Display for Rate {
 
 /// What to do with ICMP errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IcmpErrors {
     /// Nothing: the kernel drops them.
     #[default]

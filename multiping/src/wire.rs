@@ -53,6 +53,7 @@ pub struct Original<'a> {
 
 /// An ICMP message, as far as a ping engine needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Message<'a> {
     /// Echo Request: ICMP type 8, ICMPv6 type 128.
     Request(Echo<'a>),

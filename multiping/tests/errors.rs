@@ -69,7 +69,7 @@ impl Run {
         change(&mut quote);
         let Quote { destination, ident, seq, data } = quote;
         let detail = if msg_type == 5 { Detail::Gateway(destination) } else { Detail::None };
-        let error = IcmpError { family: Family::V4, msg_type, code: 1, detail };
+        let error = IcmpError::named(Family::V4, msg_type, 1).expect("a type of errors").with_detail(detail);
         let original = Original { destination, echo: Echo { ident, seq, data: &data } };
         self.prober.handle_icmp_error(&error, &original, self.start + at)
     }

@@ -25,15 +25,22 @@ const TARGET_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0,
 const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 254));
 const GATEWAY_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
 
+fn icmp_error(family: Family, msg_type: u8, code: u8, detail: Detail) -> IcmpError {
+    // Some of them are of types that are no errors. (3 is one in both families.)
+    let mut error = IcmpError::named(family, 3, code).expect("a type of errors").with_detail(detail);
+    error.msg_type = msg_type;
+    error
+}
+
 /// An error of ICMPv4 about the request in the literals, of whose data it quotes `data`.
 fn error_v4(msg_type: u8, code: u8, detail: Detail, data: &[u8]) -> Message<'_> {
-    let error = IcmpError { family: Family::V4, msg_type, code, detail };
+    let error = icmp_error(Family::V4, msg_type, code, detail);
     Message::Error { error, original: Original { destination: TARGET_V4, echo: Echo { data, ..ECHO } } }
 }
 
 /// The same of ICMPv6.
 fn error_v6(msg_type: u8, code: u8, detail: Detail, data: &[u8]) -> Message<'_> {
-    let error = IcmpError { family: Family::V6, msg_type, code, detail };
+    let error = icmp_error(Family::V6, msg_type, code, detail);
     Message::Error { error, original: Original { destination: TARGET_V6, echo: Echo { data, ..ECHO } } }
 }
 
@@ -457,7 +464,7 @@ fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a>
                     }
                 }
             };
-            let error = IcmpError { family, msg_type, code, detail };
+            let error = icmp_error(family, msg_type, code, detail);
             Message::Error { error, original: Original { destination, echo } }
         }
         // With code 0 the type of an Echo would be an Echo. (Nothing is quoted in what is emitted.)

@@ -118,7 +118,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
         output: &'a mut Output<'o>,
     ) -> Result<Self, OutOfMemory> {
         let columns = if options.values { options.count.unwrap_or(0) as usize } else { 0 };
-        let cells = columns.checked_mul(targets.len()).ok_or(OutOfMemory { items: targets.len() })?;
+        let cells = columns.checked_mul(targets.len()).ok_or(OutOfMemory::at(targets.len()))?;
         Ok(Rounds {
             options,
             targets,

@@ -28,7 +28,7 @@ impl Labels {
             try_grow(lines, || self.text.try_reserve(label.len()))?;
         }
         self.text.push_str(label);
-        let end = u32::try_from(self.text.len()).map_err(|_| OutOfMemory { items: lines })?;
+        let end = u32::try_from(self.text.len()).map_err(|_| OutOfMemory::at(lines))?;
         try_push(&mut self.lines, (end, u32::try_from(number).unwrap_or(u32::MAX))).map(drop)
     }
 

@@ -9,6 +9,7 @@ use crate::net::route::interface;
 
 /// The text is no IP address, or its zone is no interface of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParseAddressError;
 
 impl Display for ParseAddressError {

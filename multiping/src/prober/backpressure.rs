@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Why the kernel did not accept a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The socket's send buffer is full. That is how the kernel slows sending down, and it is
     /// waited for. (Some 500 neighbours that do not answer ARP fill it.)

@@ -23,7 +23,8 @@ pub struct Probe {
     pub seq: u16,
 }
 
-/// What happened to a probe, or what arrived.
+/// What happened to a probe, or what arrived. It is exhaustive, so that the compiler finds each
+/// loop that has to handle a new case.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// A probe was sent.
@@ -94,7 +95,7 @@ pub enum Event<'a> {
     },
 }
 
-/// What a packet that arrived is for this run.
+/// What a packet that arrived is for this run. It is exhaustive, as [`Event`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyKind {
     /// The first valid reply to a probe in flight.

@@ -90,6 +90,7 @@ pub trait Strategy {
 
 /// The state of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Attempt {
     /// In flight.
     InFlight {
@@ -131,6 +132,7 @@ pub struct TimedOut {
 
 /// Why a valid reply does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Invalid {
     /// It came after its timeout.
     Late,
@@ -145,7 +147,8 @@ impl Timeout {
     }
 }
 
-/// What an attempt without a reply counts for.
+/// What an attempt without a reply counts for. It is exhaustive, as
+/// [`Event`](crate::prober::Event) is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
     /// The target was silent.

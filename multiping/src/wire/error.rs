@@ -11,6 +11,7 @@ use crate::address::{Family, PerFamily};
 
 /// An ICMP error, without the packet that it quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IcmpError {
     /// The version of ICMP.
     pub family: Family,
@@ -24,6 +25,7 @@ pub struct IcmpError {
 
 /// The field that follows the checksum of an ICMP error, where its type has a use for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Detail {
     /// Nothing, or nothing that a router filled in.
     None,
@@ -58,6 +60,11 @@ impl IcmpError {
     pub fn named(family: Family, msg_type: u8, code: u8) -> Option<Self> {
         let error = IcmpError { family, msg_type, code, detail: Detail::None };
         Self::is_error(family, msg_type).then_some(error)
+    }
+
+    /// The same error with the field that follows the checksum.
+    pub fn with_detail(self, detail: Detail) -> Self {
+        IcmpError { detail, ..self }
     }
 
     /// Reads the four bytes behind the checksum.

@@ -147,6 +147,7 @@ impl Model {
                 }
                 turn
             }
+            phase => panic!("the model does not know {phase:?}"),
         });
         let target = &mut self.targets[key];
         (target.schedule, target.turn, target.turns) = (schedule, first, schedule.count());

@@ -136,7 +136,7 @@ fn error(rng: &mut Rng, address: Address, echo: Echo, is_redirect: bool) -> Pack
             rng.pick(&[(1, Detail::None), (2, Detail::Mtu(1280)), (3, Detail::None), (4, Detail::Pointer(6))])
         }
     };
-    let error = IcmpError { family, msg_type, code: 1, detail };
+    let error = IcmpError::named(family, msg_type, 1).expect("a type of errors").with_detail(detail);
     let cut = rng.pick(&[0, 7, Token::LEN, echo.data.len()]).min(echo.data.len());
     let mut data = echo.data[..cut].to_vec();
     let mut original = Original { destination: address.ip(), echo };
@@ -154,10 +154,9 @@ fn error(rng: &mut Rng, address: Address, echo: Echo, is_redirect: bool) -> Pack
 
 /// Destination Unreachable from the host itself.
 fn unreachable(address: Address, echo: Echo<'_>) -> Message<'_> {
-    let error = IcmpError { family: address.family(), msg_type: 0, code: 1, detail: Detail::None };
-    let msg_type = if error.family == Family::V4 { 3 } else { 1 };
-    let original = Original { destination: address.ip(), echo };
-    Message::Error { error: IcmpError { msg_type, ..error }, original }
+    let msg_type = if address.family() == Family::V4 { 3 } else { 1 };
+    let error = IcmpError::named(address.family(), msg_type, 1).expect("a type of errors");
+    Message::Error { error, original: Original { destination: address.ip(), echo } }
 }
 
 /// The bytes of `message`, which parse as the same message.

@@ -18,6 +18,7 @@ pub struct Schedule {
 
 /// When a target's first turn is. Its further turns follow at whole periods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// At a place of its own within the period, so that the probes to many targets are spread
     /// evenly.
