@@ -18,6 +18,16 @@ const HEADROOM: usize = 33 << 20;
 const LARGE: usize = 1 << 20;
 
 /// There is no memory for this many items.
+///
+/// ```
+/// use multiping::{Error, OutOfMemory};
+///
+/// /// How many targets there was memory for, if there was too little.
+/// fn stored(error: &Error) -> Option<usize> {
+///     if let Error::Memory(OutOfMemory { items, .. }) = error { Some(*items) } else { None }
+/// }
+/// # let _ = stored;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutOfMemory {

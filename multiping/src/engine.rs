@@ -28,8 +28,10 @@ const NO_ADDRESS: Address = Address::V6(Ipv6Addr::UNSPECIFIED, u32::MAX);
 
 /// Probes targets that come and go, in a loop of your own.
 ///
-/// It has at most one socket a family, and one that is told of changes of links and routes. It
-/// waits for nothing: [`Engine::turn`] does what is to be done by now and says when to come back.
+/// It has at most one socket a family, and two netlink sockets while one of these is open: one asks
+/// for links and routes, one is told of changes. Without netlink silence is never doubtful for a
+/// lost link or route. It waits for nothing: [`Engine::turn`] does what is to be done by now and says
+/// when to come back.
 /// It is `Send`, and of use in one process only: after a fork the sockets would be shared.
 ///
 /// ```
@@ -69,6 +71,16 @@ pub struct Engine {
 }
 
 /// When to call [`Engine::turn`] again.
+///
+/// ```
+/// use multiping::{Config, Engine};
+///
+/// let mut engine = Engine::new(Config::new())?;
+/// let turn = engine.turn();
+/// // Without targets there is nothing to wait for.
+/// assert_eq!((turn.wakeup, turn.timeout()), (None, None));
+/// # Ok::<_, multiping::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turn {

@@ -7,6 +7,15 @@ use crate::address::Address;
 use crate::alloc::OutOfMemory;
 
 /// What can go wrong on this machine. Nothing that a target does is an error.
+///
+/// ```
+/// use std::time::Duration;
+/// use multiping::{Address, Error, Options, ping};
+///
+/// let options = Options::new().timeout(Duration::ZERO);
+/// let refused = ping([Address::from([127, 0, 0, 1])], &options);
+/// assert!(matches!(refused, Err(Error::OutOfRange { what: "timeout" })));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -58,6 +67,10 @@ pub enum Error {
 }
 
 /// An option of the sockets.
+///
+/// ```
+/// assert_eq!(multiping::SocketOption::Mark.to_string(), "firewall mark");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SocketOption {

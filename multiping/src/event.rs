@@ -12,6 +12,20 @@ use crate::wire::IcmpError;
 /// Names a target as long as it is there, and never another one later.
 ///
 /// A target is there from `add` until it is removed, or until [`What::Done`] was told.
+///
+/// ```
+/// use multiping::{Config, Engine, Schedule};
+///
+/// let mut engine = Engine::new(Config::new())?;
+/// let target = match engine.add([127, 0, 0, 1], Schedule::manual()) {
+///     Ok(target) => target,
+///     Err(error) => return Ok(println!("skipped: {error}")), // no right to ping
+/// };
+/// engine.remove(target);
+/// let another = engine.add([127, 0, 0, 2], Schedule::manual())?;
+/// assert!(another != target && another.index() == target.index());
+/// # Ok::<_, multiping::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub(crate) RosterId);
 
@@ -27,6 +41,15 @@ impl TargetId {
 ///
 /// Each probe has exactly one [`What::Reply`], [`What::Silence`] or [`What::Refused`], unless its
 /// target is removed or moves before that. [`What::Duplicate`] and [`What::Late`] come on top.
+///
+/// ```
+/// use multiping::{Event, What};
+///
+/// fn print(event: &Event) {
+///     println!("{} probe {}: {:?}", event.address, event.seq, event.what);
+/// }
+/// # let _ = (print, What::Done);
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Event {
@@ -44,6 +67,20 @@ pub struct Event {
 }
 
 /// See [`Event`].
+///
+/// ```
+/// use multiping::{Event, What};
+///
+/// /// Adds an event to the numbers of answers and losses.
+/// fn count(event: &Event, answers: &mut u32, losses: &mut u32) {
+///     match event.what {
+///         What::Reply(_) => *answers += 1,
+///         What::Silence { doubtful: false } => *losses += 1,
+///         _ => {} // says nothing of the target, or is no end of a probe
+///     }
+/// }
+/// # let _ = count;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum What {
@@ -86,6 +123,17 @@ pub enum What {
 }
 
 /// An answer.
+///
+/// ```
+/// use multiping::Reply;
+///
+/// /// A line as of ping(8).
+/// fn line(reply: &Reply, seq: u32) -> String {
+///     let ttl = reply.ttl.map(|ttl| format!(" ttl={ttl}")).unwrap_or_default();
+///     format!("{} bytes from {}: icmp_seq={seq}{ttl} time={:?}", reply.len, reply.from, reply.rtt)
+/// }
+/// # let _ = line;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reply {
@@ -105,6 +153,14 @@ pub struct Reply {
 }
 
 /// What happened so far, in packets.
+///
+/// ```
+/// use multiping::{Config, Engine};
+///
+/// let counts = Engine::new(Config::new())?.counts();
+/// assert_eq!((counts.sent, counts.replies, counts.dropped), (0, 0, 0));
+/// # Ok::<_, multiping::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -76,10 +76,13 @@
 //!
 //! # What it does to a process
 //!
-//! It has one thread for each [`Pinger`] or [`Running`], up to eight more while names are looked up,
-//! one socket for each family while it has targets, and one or two descriptors of its own beside
-//! them. It handles no signal, prints nothing, sets no limit, reads no environment and has no
-//! global state. Everything is `Send`; [`Pinger`] and all values are `Sync`. After a fork it is of no use in the child, and fails there instead of hanging.
+//! It has one thread for each [`Pinger`] or [`Running`], up to eight more while names are looked
+//! up, one ICMP socket for each family while it has targets, and beside these two netlink sockets,
+//! which tell of links and routes, and for a thread an eventfd: five descriptors at most.
+//! ([`Sockets`] that were opened early or brought are duplicated for a run.) All are close-on-exec.
+//! It handles no signal, prints nothing, sets no limit, reads no environment and has no global
+//! state. Everything is `Send`; [`Pinger`] and all values are `Sync`. After a fork it is of no use
+//! in the child, and fails there instead of hanging.
 //!
 //! # Features
 //!

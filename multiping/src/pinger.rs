@@ -37,7 +37,8 @@ use crate::schedule::Schedule;
 
 /// Probes targets that come and go, on a thread of its own.
 ///
-/// One thread and one socket a family, whatever the number of targets. It is `Send` and `Sync`:
+/// One thread and one socket a family, whatever the number of targets; beside them an eventfd, which
+/// wakes the thread, and two netlink sockets while there are targets. It is `Send` and `Sync`:
 /// share it by reference or in an [`Arc`]. Its methods hold up the thread for microseconds, and are
 /// held up no longer than it takes to read or send a few packets.
 ///
@@ -187,6 +188,15 @@ impl Pinger {
     /// # Errors
     ///
     /// [`Error::Closed`], [`Error::OutOfRange`] and [`Error::Memory`], as [`Pinger::add`].
+    ///
+    /// ```
+    /// use multiping::{Config, Pinger, Schedule};
+    ///
+    /// let pinger = Pinger::new(Config::new(), |event| println!("{}: {:?}", event.address, event.what))?;
+    /// pinger.add_name("localhost", Schedule::once(), None)?;
+    /// pinger.drain()?;
+    /// # Ok::<_, multiping::Error>(())
+    /// ```
     #[cfg(feature = "resolve")]
     pub fn add_name(
         &self,
@@ -204,7 +214,7 @@ impl Pinger {
     }
 
     /// Asks for one more probe at once, out of turn. Returns whether the target is there and not
-    /// finished.
+    /// finished. For an example see [`Schedule::manual`].
     pub fn probe(&self, target: TargetId) -> bool {
         self.change(target, |engine| engine.probe(target))
     }
@@ -283,6 +293,21 @@ impl Pinger {
     ///
     /// [`Error::Closed`] if the thread is gone before that: `tell` panicked, or this is another
     /// process.
+    ///
+    /// ```
+    /// use multiping::{Config, Pinger, Schedule, What};
+    ///
+    /// let (pinger, events) = Pinger::queued(Config::new())?;
+    /// let target = match pinger.add([127, 0, 0, 1], Schedule::once()) {
+    ///     Ok(target) => target,
+    ///     Err(error) => return Ok(println!("skipped: {error}")), // no right to ping
+    /// };
+    /// let counts = pinger.drain()?;
+    /// let told: Vec<What> = events.map(|event| event.what).collect();
+    /// assert!(matches!(told[..], [.., What::Done]));
+    /// assert!(counts.sent + counts.refused == 1 && target.index() == 0);
+    /// # Ok::<_, multiping::Error>(())
+    /// ```
     pub fn drain(mut self) -> Result<Counts, Error> {
         {
             let mut core = self.open_core()?;

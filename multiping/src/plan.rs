@@ -11,6 +11,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A value is outside of its documented range.
+///
+/// ```
+/// assert_eq!(multiping::Rate::per_second(-1.0).map_err(|error| error.to_string()), Err("value out of range".into()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutOfRange;
@@ -28,6 +32,15 @@ fn checked<T: PartialOrd>(value: T, range: &RangeInclusive<T>) -> Result<T, OutO
 }
 
 /// How many packets may be sent in a second, retries included.
+///
+/// ```
+/// use multiping::Rate;
+///
+/// assert_eq!(Rate::per_second(2_500.0)?.pps(), Some(2_500.0));
+/// assert_eq!(Rate::UNLIMITED.pps(), None);
+/// assert!(Rate::per_second(0.0).is_err());
+/// # Ok::<_, multiping::OutOfRange>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate(Option<f64>);
 
@@ -244,6 +257,17 @@ impl Plan {
 }
 
 /// What a probe looks like on the wire.
+///
+/// ```
+/// use multiping::{Config, PacketOptions};
+///
+/// let mut packet = PacketOptions::default();
+/// packet.set_size(1_472)?;
+/// packet.set_ttl(3)?;
+/// packet.set_dont_fragment(true);
+/// let config = Config::new().packet(packet);
+/// # Ok::<_, multiping::OutOfRange>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct PacketOptions {
     size: usize,

@@ -101,6 +101,28 @@ pub struct Wait {
 }
 
 /// The state of one run.
+///
+/// ```
+/// use std::{hash::RandomState, time::{Duration, Instant}};
+/// use multiping::{Address, Rate, proto::{Echo, Key, PerFamily, Prober, ReplyKind, Roster, Schedule}};
+///
+/// let now = Instant::now();
+/// let idents = PerFamily { v4: 4711, v6: 4711 };
+/// let key = Key::new(RandomState::new());
+/// let mut prober = Prober::new(Roster::new(now), Rate::UNLIMITED, false, key, idents, now);
+/// prober.strategy_mut().add(Address::from([192, 0, 2, 1]), &Schedule::once(), now)?;
+///
+/// // One probe is due, and is sent.
+/// let probe = prober.poll_send(now)[0];
+/// prober.handle_sent(1, now..now, true);
+/// // Its reply arrives after 2 ms: with its token, and the rest of the data as it was sent.
+/// let mut data = probe.token.emit().to_vec();
+/// data.extend(16..56);
+/// let reply = Echo { ident: 4711, seq: probe.seq, data: &data };
+/// let kind = prober.handle_reply(probe.address, &reply, now + Duration::from_millis(2));
+/// assert!(matches!(kind, ReplyKind::Reply { rtt, .. } if rtt == Duration::from_millis(2)));
+/// # Ok::<_, multiping::OutOfMemory>(())
+/// ```
 pub struct Prober<S> {
     strategy: S,
     check_source: bool,

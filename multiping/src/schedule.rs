@@ -56,6 +56,27 @@ impl Schedule {
     }
 
     /// No turns: a probe only when `probe` asks for it.
+    ///
+    /// ```
+    /// use multiping::{Config, Pinger, Schedule, What};
+    ///
+    /// let (pinger, mut events) = Pinger::queued(Config::new())?;
+    /// let target = match pinger.add([127, 0, 0, 1], Schedule::manual()) {
+    ///     Ok(target) => target,
+    ///     Err(error) => return Ok(println!("skipped: {error}")), // no right to ping
+    /// };
+    /// assert!(pinger.probe(target));
+    /// println!("{:?}", events.next());
+    /// // From now on by another schedule, and to its end.
+    /// assert!(pinger.reschedule(target, Schedule::default())?);
+    /// assert!(pinger.finish(target));
+    /// let last = events.find(|event| matches!(event.what, What::Done));
+    /// assert_eq!(last.map(|event| event.target), Some(target));
+    /// // It is gone. Another one is removed, and has no event any more.
+    /// let another = pinger.add([127, 0, 0, 2], Schedule::once())?;
+    /// assert!(!pinger.remove(target) && pinger.remove(another) && events.try_next().is_none());
+    /// # Ok::<_, multiping::Error>(())
+    /// ```
     pub const fn manual() -> Self {
         Schedule { period: None, ..Schedule::every(Duration::from_secs(1)) }
     }

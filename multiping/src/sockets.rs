@@ -17,6 +17,15 @@ use crate::plan::{IcmpErrors, PacketOptions};
 const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// Which kind of ICMP socket.
+///
+/// ```
+/// use multiping::{Families, Kind, Sockets};
+///
+/// match Sockets::open(Kind::Raw, Families::Any) {
+///     Ok(_) => println!("there is CAP_NET_RAW"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -31,6 +40,16 @@ pub enum Kind {
 }
 
 /// Which families of addresses.
+///
+/// ```
+/// use multiping::{Error, Families, Kind, Sockets};
+///
+/// match Sockets::open(Kind::Any, Families::V6) {
+///     Ok(_) => println!("IPv6 can be pinged"),
+///     Err(Error::NoFamily(_)) => println!("the kernel has no IPv6"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Families {
@@ -177,6 +196,12 @@ impl Sockets {
     }
 
     /// The address to send from, one for each family. Default: the kernel's choice.
+    ///
+    /// ```
+    /// use multiping::{Config, Sockets};
+    ///
+    /// let config = Config::new().sockets(Sockets::on_demand().source([127, 0, 0, 1]).interface("lo"));
+    /// ```
     pub fn source(mut self, address: impl Into<Address>) -> Self {
         let address = address.into();
         self.sources[address.family()] = Some(address);

@@ -8,6 +8,14 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 
 /// The first bytes of a probe's data.
+///
+/// ```
+/// use std::hash::RandomState;
+/// use multiping::proto::{Key, Token};
+///
+/// let token = Key::new(RandomState::new()).token(7, 0, "192.0.2.1");
+/// assert_eq!(Token::parse(&token.emit()), Some(token));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Which target the probe went to.
@@ -36,6 +44,15 @@ impl Token {
 }
 
 /// The secret of one run: a keyed hash (the SipHash of the standard library).
+///
+/// ```
+/// use std::hash::RandomState;
+/// use multiping::proto::Key;
+///
+/// // Another run has another key, and takes none of this one's tokens for its own.
+/// let [ours, theirs] = [(); 2].map(|()| Key::new(RandomState::new()).token(7, 0, "192.0.2.1"));
+/// assert_ne!(ours.seal, theirs.seal);
+/// ```
 #[derive(Clone)]
 pub struct Key(RandomState);
 

@@ -52,6 +52,16 @@ pub struct Original<'a> {
 }
 
 /// An ICMP message, as far as a ping engine needs it.
+///
+/// ```
+/// use multiping::{Family, proto::{Echo, HEADER, Message}};
+///
+/// let data = [0; 16];
+/// let request = Message::Request(Echo { ident: 4711, seq: 1, data: &data });
+/// let mut packet = [0; HEADER + 16];
+/// request.emit(Family::V6, &mut packet);
+/// assert_eq!(Message::parse(Family::V6, &packet), Ok(request));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message<'a> {

@@ -8,6 +8,12 @@ use crate::address::Address;
 use crate::net::route::interface;
 
 /// The text is no IP address, or its zone is no interface of this machine.
+///
+/// ```
+/// use multiping::Address;
+///
+/// assert!("127.0.0.1".parse::<Address>().is_ok() && "127.1".parse::<Address>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParseAddressError;

@@ -95,6 +95,14 @@ impl Options {
     /// [timeout](Options::timeout) is set. What is not settled by then stays
     /// [`Verdict::Unsettled`](crate::Verdict::Unsettled), unless it was silent at least once.
     /// Default: as long as it takes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use multiping::Options;
+    ///
+    /// // Four probes within two seconds: a timeout of half a second for each.
+    /// let options = Options::new().deadline(Duration::from_secs(2)).retries(3);
+    /// ```
     pub fn deadline(self, whole: Duration) -> Self {
         Options { deadline: Some(whole), ..self }
     }
@@ -118,6 +126,15 @@ impl Options {
     }
 
     /// What a probe looks like. Default: 56 bytes of data, as ping(8) sends.
+    ///
+    /// ```
+    /// use multiping::{Options, PacketOptions};
+    ///
+    /// let mut packet = PacketOptions::default();
+    /// packet.set_size(1_000)?;
+    /// let options = Options::new().packet(packet);
+    /// # Ok::<_, multiping::OutOfRange>(())
+    /// ```
     pub fn packet(self, packet: PacketOptions) -> Self {
         Options { packet, ..self }
     }
@@ -127,6 +144,16 @@ impl Options {
     /// # Errors
     ///
     /// As [`ping`](crate::ping), but for those of a run that has begun.
+    ///
+    /// ```
+    /// use multiping::{Address, Options};
+    ///
+    /// match Options::new().start([Address::from([127, 0, 0, 1])]) {
+    ///     Ok(running) => println!("{:?}", running.wait()?),
+    ///     Err(error) => println!("skipped: {error}"), // no right to ping
+    /// }
+    /// # Ok::<_, multiping::Error>(())
+    /// ```
     pub fn start<T: Into<Address>>(&self, targets: impl IntoIterator<Item = T>) -> Result<Running, Error> {
         Running::start(targets, self)
     }

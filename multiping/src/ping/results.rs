@@ -12,6 +12,19 @@ use crate::tally::{self, TICK};
 use crate::wire::IcmpError;
 
 /// What became of one target.
+///
+/// ```
+/// use multiping::{Address, Options, ping};
+///
+/// let targets = (1..=3).map(|number| Address::from([127, 0, 0, number]));
+/// let results = match ping(targets, &Options::new()) {
+///     Ok(results) => results,
+///     Err(error) => return println!("skipped: {error}"), // no right to ping
+/// };
+/// for outcome in results.iter() {
+///     println!("{}: {:?}", outcome.address, outcome.verdict);
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -23,6 +36,18 @@ pub struct Outcome {
 
 /// What became of a target. Only [`Verdict::Silent`] and [`Verdict::Unreachable`] speak against it:
 /// whatever this machine did wrong has a verdict of its own.
+///
+/// ```
+/// use multiping::Verdict;
+///
+/// /// Whether to tell somebody at night: only of what speaks against a target.
+/// fn alarms(verdict: &Verdict) -> bool {
+///     matches!(verdict, Verdict::Silent | Verdict::Unreachable { .. })
+/// }
+///
+/// assert!(alarms(&Verdict::Silent));
+/// assert!(!alarms(&Verdict::Undecided) && !alarms(&Verdict::Unsettled));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -52,6 +77,20 @@ pub enum Verdict {
 }
 
 /// The round-trip times of a target, to 100 ns.
+///
+/// ```
+/// use multiping::{Address, Options, ping};
+///
+/// let targets = (1..=3).map(|number| Address::from([127, 0, 0, number]));
+/// let results = match ping(targets, &Options::new()) {
+///     Ok(results) => results,
+///     Err(error) => return println!("skipped: {error}"), // no right to ping
+/// };
+/// for (address, rtt) in results.alive() {
+///     println!("{address}: {:?} of {} replies", rtt.mean, rtt.replies);
+///     assert!(rtt.min <= rtt.mean && rtt.mean <= rtt.max);
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -118,6 +157,19 @@ impl Verdict {
 
 /// What became of each target of a list, in the order given. In memory a target takes about 24
 /// bytes, 40 with IPv6.
+///
+/// ```
+/// use multiping::{Address, Options, ping};
+///
+/// let targets = (1..=3).map(|number| Address::from([127, 0, 0, number]));
+/// let results = match ping(targets, &Options::new()) {
+///     Ok(results) => results,
+///     Err(error) => return println!("skipped: {error}"), // no right to ping
+/// };
+/// assert_eq!(results.len(), 3);
+/// println!("{} silent, {} packets", results.silent().count(), results.counts().sent);
+/// println!("complete: {}", results.is_complete());
+/// ```
 pub struct Results {
     sweep: Sweep,
     map: TargetMap,

@@ -79,6 +79,18 @@ impl Running {
     }
 
     /// Ends the run: what is not settled stays so. The results can still be had.
+    ///
+    /// ```
+    /// use multiping::{Address, Options};
+    ///
+    /// let running = match Options::new().start([Address::from([127, 0, 0, 1])]) {
+    ///     Ok(running) => running,
+    ///     Err(error) => return Ok(println!("skipped: {error}")), // no right to ping
+    /// };
+    /// running.cancel();
+    /// println!("complete: {}", running.wait()?.is_complete());
+    /// # Ok::<_, multiping::Error>(())
+    /// ```
     pub fn cancel(&self) {
         self.shared.is_cancelled.store(true, Ordering::Release);
         // It can fail only if it was woken 2^64 times.

@@ -70,6 +70,17 @@ impl Events {
 
     /// Waits for the next event in whatever async runtime. `None`: none will come. Nothing is lost
     /// if it is cancelled.
+    ///
+    /// ```
+    /// use multiping::Events;
+    ///
+    /// /// A task of whatever async runtime.
+    /// async fn print_all(mut events: Events) {
+    ///     while let Some(event) = events.recv().await {
+    ///         println!("{}: {:?}", event.address, event.what);
+    ///     }
+    /// }
+    /// ```
     pub async fn recv(&mut self) -> Option<Event> {
         poll_fn(|cx| self.poll_next(cx)).await
     }

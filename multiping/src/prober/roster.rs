@@ -68,6 +68,19 @@ pub struct Slips {
 /// [`Event::TimedOut`]: crate::prober::Event::TimedOut
 /// [`ReplyKind::Late`]: crate::prober::ReplyKind::Late
 /// [`ReplyKind::Reply`]: crate::prober::ReplyKind::Reply
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use multiping::{Address, proto::{Roster, Schedule, Strategy}};
+///
+/// let now = Instant::now();
+/// let mut roster = Roster::new(now);
+/// let every = Schedule::default().with_period(Duration::from_millis(100))?;
+/// let target = roster.add(Address::from([192, 0, 2, 1]), &every, now)?;
+/// assert_eq!((roster.len(), roster.load()), (1, Some(10.0)));
+/// assert!(roster.remove(target) && roster.is_done());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 pub struct Roster {
     epoch: Instant,
     slots: Vec<Slot>,

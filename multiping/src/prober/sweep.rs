@@ -21,6 +21,19 @@ use crate::tally::{Phase, TICK, Tally, Verdict};
 use crate::token::Key;
 
 /// Probes each target of a list, first attempts before all others.
+///
+/// ```
+/// use std::{hash::RandomState, time::Instant};
+/// use multiping::{Address, proto::{AddressList, Key, Plan, Strategy, Sweep, TargetId}};
+///
+/// let now = Instant::now();
+/// let mut list = AddressList::default();
+/// list.push(Address::from([192, 0, 2, 1]))?;
+/// let (addresses, _) = list.dedup()?;
+/// let sweep = Sweep::new(&Plan::default(), addresses, &Key::new(RandomState::new()), now)?;
+/// assert_eq!(sweep.ready(now).next(), Some((TargetId(0), 0)));
+/// # Ok::<_, multiping::OutOfMemory>(())
+/// ```
 pub struct Sweep {
     addresses: Addresses,
     retries: u8,

@@ -10,6 +10,16 @@ use std::net::IpAddr;
 use crate::address::{Family, PerFamily};
 
 /// An ICMP error, without the packet that it quotes.
+///
+/// ```
+/// use multiping::{Detail, Family, IcmpError};
+///
+/// let error = IcmpError::named(Family::V4, 3, 4).map(|error| error.with_detail(Detail::Mtu(1_400)));
+/// let error = error.ok_or("not an error")?;
+/// assert_eq!(error.to_string(), "frag needed and DF set (MTU 1400)");
+/// assert_eq!((error.name().to_string(), error.mtu()), ("fragmentation-needed".to_owned(), Some(1_400)));
+/// # Ok::<_, &str>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IcmpError {
@@ -24,6 +34,14 @@ pub struct IcmpError {
 }
 
 /// The field that follows the checksum of an ICMP error, where its type has a use for it.
+///
+/// ```
+/// use multiping::{Detail, Family, IcmpError};
+///
+/// // Destination Host Unreachable tells nothing more.
+/// let error = IcmpError::named(Family::V4, 3, 1);
+/// assert_eq!(error.map(|error| error.detail), Some(Detail::None));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detail {

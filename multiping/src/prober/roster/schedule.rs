@@ -6,6 +6,15 @@ use std::time::Duration;
 use crate::plan::{OutOfRange, Plan};
 
 /// How often, for how long and how patiently a target is probed.
+///
+/// ```
+/// use std::time::Duration;
+/// use multiping::proto::Schedule;
+///
+/// let schedule = Schedule::default().with_period(Duration::from_millis(200))?.with_count(10);
+/// assert_eq!((schedule.count(), schedule.timeout()), (10, Some(Duration::from_secs(1))));
+/// # Ok::<_, multiping::OutOfRange>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
     count: u32,
@@ -17,6 +26,14 @@ pub struct Schedule {
 }
 
 /// When a target's first turn is. Its further turns follow at whole periods.
+///
+/// ```
+/// use std::time::Duration;
+/// use multiping::{Phase, Schedule};
+///
+/// // Every minute, the first time in ten seconds.
+/// let schedule = Schedule::every(Duration::from_secs(60)).phase(Phase::After(Duration::from_secs(10)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
