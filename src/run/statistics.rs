@@ -30,6 +30,10 @@ use crate::stdio::{self, Stream, Timeout};
 /// More lines than this in a second cannot be read on a terminal.
 const MAX_READABLE: f64 = 20.0;
 
+/// With more targets than this the RTTs of duplicates are not shown: for them every probe would have
+/// to be known until nothing can come any more, which takes another kilobyte a target.
+const MAX_WITH_DUPLICATE_RTTS: usize = 1000;
+
 /// How many probes back a duplicate is known without its RTT.
 const KNOWN_DUPLICATES: usize = 64;
 
@@ -79,7 +83,8 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let start = now();
     let figures = Figures::new(addresses, settings, start)?;
     let mut roster = roster(&statistics, &session, &figures)?;
-    if lines.is_none() && !statistics.all_rtts && settings.window() <= KNOWN_DUPLICATES {
+    let shows_duplicates = lines.is_some() && figures.addresses().len() <= MAX_WITH_DUPLICATE_RTTS;
+    if !shows_duplicates && !statistics.all_rtts && settings.window() <= KNOWN_DUPLICATES {
         roster = roster.without_duplicate_rtts();
     }
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
