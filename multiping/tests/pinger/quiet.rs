@@ -3,6 +3,8 @@
 use std::env;
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::thread::sleep;
+use std::time::Duration;
 
 use multiping::Address;
 
@@ -46,6 +48,12 @@ pub fn play_with_router(test: &str, scene: impl FnOnce() + Send) {
             &["-batch", "-"],
             &format!("addr add 203.0.113.1/24 dev near\nlink set near up\nlink set lo up\n{route}"),
         )?;
+        // The kernel may report a carrier, and let packets through, up to a second late.
+        for (end, name) in [(&near, "near"), (&far, "far")] {
+            while !end.ip(&["link", "show", "dev", name], "")?.contains("state UP") {
+                sleep(Duration::from_millis(10));
+            }
+        }
         Ok((near, far))
     });
     let (near, _far) = match made {
