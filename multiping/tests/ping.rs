@@ -59,7 +59,7 @@ fn round_trip_times_are_those_of_all_answers() {
         let results = ping([alive(0)], &quick().timeout(LONG).responses(5)).unwrap();
         let (address, rtt) = results.alive().next().unwrap();
         assert_eq!((address, rtt.replies), (alive(0), 5));
-        assert!(Duration::ZERO < rtt.min && rtt.min <= rtt.mean && rtt.mean <= rtt.max && rtt.max < LONG);
+        assert!(rtt.min <= rtt.mean && rtt.mean <= rtt.max && rtt.max < LONG);
         let single = ping([alive(0)], &quick().timeout(LONG)).unwrap();
         let (_, rtt) = single.alive().next().unwrap();
         assert_eq!((rtt.replies, rtt.min, rtt.max), (1, rtt.mean, rtt.mean));
