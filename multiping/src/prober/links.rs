@@ -3,10 +3,12 @@
 //! What a route names may be a bridge, a bond or a VLAN, which keeps its carrier while the cable of
 //! a port of it, or of what it lies upon, is out. What is known of those counts as well.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::prober::paths::LOOK_INTERVAL;
 use crate::prober::strategy::Blame;
+
+/// How often to look at the interfaces and their queues while probes are in flight.
+pub const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The state of an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

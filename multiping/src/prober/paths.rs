@@ -5,11 +5,8 @@
 use std::time::{Duration, Instant};
 
 use crate::address::Family;
-use crate::prober::links::{Interface, Links, Route};
+use crate::prober::links::{Interface, LOOK_INTERVAL, Links, Route};
 use crate::prober::strategy::Blame;
-
-/// How often to look at the interfaces and their queues while probes are in flight.
-pub const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often at most, even if probes time out all the time.
 const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(1);
