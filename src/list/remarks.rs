@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use multiping::alloc::{OutOfMemory, try_grow, try_push};
+use multiping::alloc::{OutOfMemory, try_push};
 
 use crate::message::{Quoted, Reject};
 
@@ -68,10 +68,9 @@ impl Remarks {
             return Ok(());
         }
         let text = &text[..text.len().min(Quoted::MAX + 1)];
-        if self.text.capacity() - self.text.len() < text.len() {
-            try_grow(self.kept.len(), || self.text.try_reserve(text.len()))?;
+        for &byte in text {
+            try_push(&mut self.text, byte)?;
         }
-        self.text.extend_from_slice(text);
         try_push(&mut self.kept, Kept { line, length: text.len() as u8, reject })?;
         Ok(())
     }
