@@ -1,7 +1,8 @@
 //! Statistics of 10,000 and 100,000 hosts that are probed once a second: is every probe accounted
 //! for, and what does one cost? Beside batch mode, fping and oping, as far as they go.
 //!
-//! The period paces the probes, so there is no other limit. It takes about four minutes, most of them waiting.
+//! The period paces the probes, so there is no other limit. It takes about four minutes, most of
+//! them waiting.
 
 // The bed and the lab both include namespace.rs.
 #![allow(clippy::duplicate_mod)]
@@ -58,7 +59,8 @@ fn sent_and_lost(run: &Run) -> (u64, u64) {
         let before = |word: &str| line.split(word).next()?.rsplit(' ').next().and_then(number);
         Some((before(" sent")?, before(" lost")?))
     });
-    // fping: `10.0.0.1 : xmt/rcv/%loss = 20/20/0%, ...`; oping: `20 packets transmitted, 20 received, ...`.
+    // fping: `10.0.0.1 : xmt/rcv/%loss = 20/20/0%, ...`; oping: `20 packets transmitted, 20 received,
+    // ...`.
     let both = [run.stdout.as_str(), run.stderr.as_str()];
     let per_host = both.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let (sent, received) = match line.split_once("%loss = ") {

@@ -10,13 +10,13 @@
 //!
 //! Each file has one interface to the outside: the command line ([`cli`]), the list ([`list`],
 //! [`input`], [`names`]), what the process inherits ([`inherited`]), privileges ([`privilege`],
-//! [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]) and memory ([`memory`]). [`run`] is the loop,
-//! [`check`] the report of `--check`. [`personality`] knows by which names the program is another
-//! one, as [`fping`].
+//! [`sandbox`]), signals ([`signal`]), descriptors ([`stdio`]) and memory ([`memory`]). [`run`] is
+//! the loop, [`check`] the report of `--check`. [`personality`] knows by which names the program is
+//! another one, as [`fping`].
 //!
 //! A file uses only files listed before it: `message limits list privilege inherited signal stdio
-//! notes names memory sandbox figures report cli input run check personality fping`, then `main`. This
-//! library is for tests, fuzz targets and completions; its API is not stable.
+//! notes names memory sandbox figures report cli input run check personality fping`, then `main`.
+//! This library is for tests, fuzz targets and completions; its API is not stable.
 
 // Not for tests, which share files by #[path] and read clocks.
 #![deny(unreachable_pub, clippy::disallowed_methods)]

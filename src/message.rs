@@ -99,8 +99,8 @@ pub enum Error {
         /// How many there are.
         available: u64,
     },
-    /// A run with statistics was ended by this signal or option, with so many targets unfinished, of
-    /// how many.
+    /// A run with statistics was ended by this signal or option, with so many targets unfinished,
+    /// of how many.
     CutShort(&'static str, usize, usize),
     /// This machine could not send to targets of one family: how many, the first, and why.
     NotSent(&'static str, usize, String, io::Error),

@@ -1,5 +1,5 @@
-//! `--flood` and `--preload`: probes follow each other at once, for root only, and no answer hides a
-//! loss.
+//! `--flood` and `--preload`: probes follow each other at once, for root only, and no answer hides
+//! a loss.
 
 mod lab;
 

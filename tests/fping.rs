@@ -1,4 +1,5 @@
-//! Serving as fping 5.5: command lines, lines, streams and exit codes, as fping's clients know them.
+//! Serving as fping 5.5: command lines, lines, streams and exit codes, as fping's clients know
+//! them.
 
 mod lab;
 

@@ -175,8 +175,8 @@ fn all_messages_are_shown_to_root_only() {
 /// How many forged errors are sent at most.
 const FLOOD: u64 = 300_000;
 
-/// Errors with everything right but the seal, as fast as the wire takes them. The Identifier is known
-/// to the attacker, so that each of them reaches the program.
+/// Errors with everything right but the seal, as fast as the wire takes them. The Identifier is
+/// known to the attacker, so that each of them reaches the program.
 #[test]
 fn a_flood_of_forged_errors_changes_no_verdict() {
     lab::play(|lab| {

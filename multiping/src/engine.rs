@@ -30,8 +30,8 @@ const NO_ADDRESS: Address = Address::V6(Ipv6Addr::UNSPECIFIED, u32::MAX);
 ///
 /// It has at most one socket a family, and two netlink sockets while one of these is open: one asks
 /// for links and routes, one is told of changes. Without netlink silence is never doubtful for a
-/// lost link or route. It waits for nothing: [`Engine::turn`] does what is to be done by now and says
-/// when to come back.
+/// lost link or route. It waits for nothing: [`Engine::turn`] does what is to be done by now and
+/// says when to come back.
 /// It is `Send`, and of use in one process only: after a fork the sockets would be shared.
 ///
 /// ```

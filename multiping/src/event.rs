@@ -97,8 +97,8 @@ pub enum What {
         /// queue of its own): the silence says nothing of the target.
         doubtful: bool,
     },
-    /// A router, or the target itself, sent an ICMP error about a probe in flight. The probe goes on:
-    /// it has its own end as well. (With datagram sockets there are none.)
+    /// A router, or the target itself, sent an ICMP error about a probe in flight. The probe goes
+    /// on: it has its own end as well. (With datagram sockets there are none.)
     IcmpError {
         /// Who sent it.
         from: Address,

@@ -1,7 +1,8 @@
 //! Pings many IPv4 and IPv6 hosts at once: exact round-trip times, a steady rate, and no false
 //! alarms.
 //!
-//! **A list**: [`ping`] blocks, [`Options::start`] runs on a thread and is an iterator and a future.
+//! **A list**: [`ping`] blocks, [`Options::start`] runs on a thread and is an iterator and a
+//! future.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -59,11 +60,11 @@
 //! * **An answer belongs to its probe.** A probe carries a token: a keyed 64-bit hash over target
 //!   and attempt. No identifier of 16 bits decides, and no address: any number of targets and of
 //!   processes can ping at the same time.
-//! * **A round-trip time is the network's.** Answers are timed by the kernel. A busy machine, a slow
-//!   callback or a stopped process is in no RTT and makes no timeout.
+//! * **A round-trip time is the network's.** Answers are timed by the kernel. A busy machine, a
+//!   slow callback or a stopped process is in no RTT and makes no timeout.
 //! * **This machine's failure is no target's.** A refused send ([`What::Refused`],
-//!   [`Verdict::Unsent`]), a full buffer, a link without carrier or a lost route
-//!   (`doubtful`, [`Verdict::Undecided`]) are told apart from silence.
+//!   [`Verdict::Unsent`]), a full buffer, a link without carrier or a lost route (`doubtful`,
+//!   [`Verdict::Undecided`]) are told apart from silence.
 //! * **Every probe has one end, and nothing is dropped.** A full queue holds up sending, not
 //!   reading.
 //!
@@ -96,8 +97,8 @@
 //!
 //! A file uses only files of a lower layer, or of its own layer listed before it:
 //! `alloc address plan wire token tally stats`, then `prober`, then `error net turn`, then
-//! `sockets schedule event config engine resolve pinger ping proto`. The modules that are public and not
-//! shown here are for the program `xymonping` and are promised to nobody.
+//! `sockets schedule event config engine resolve pinger ping proto`. The modules that are public
+//! and not shown here are for the program `xymonping` and are promised to nobody.
 
 // Not for tests, which share files by #[path] and read clocks.
 #![deny(unreachable_pub, clippy::disallowed_methods)]

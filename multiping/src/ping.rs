@@ -43,11 +43,11 @@ use crate::turn;
 /// five descriptors meanwhile: a socket for each family, two netlink sockets for links and routes,
 /// and an eventfd.
 ///
-/// A target that this machine refuses to send to is tried again for (1 + retries) x timeout, 60 s at
-/// most, and then in rounds a second apart, before it is [`Verdict::Unsent`]: a route may come back.
-/// So IPv6 targets take 16 s by default on a machine that has only IPv4. Where that is too long,
-/// set a shorter [timeout](Options::timeout) or a [deadline](Options::deadline), or leave these
-/// targets out.
+/// A target that this machine refuses to send to is tried again for (1 + retries) x timeout, 60 s
+/// at most, and then in rounds a second apart, before it is [`Verdict::Unsent`]: a route may come
+/// back. So IPv6 targets take 16 s by default on a machine that has only IPv4. Where that is too
+/// long, set a shorter [timeout](Options::timeout) or a [deadline](Options::deadline), or leave
+/// these targets out.
 ///
 /// # Errors
 ///

@@ -37,10 +37,10 @@ use crate::schedule::Schedule;
 
 /// Probes targets that come and go, on a thread of its own.
 ///
-/// One thread and one socket a family, whatever the number of targets; beside them an eventfd, which
-/// wakes the thread, and two netlink sockets while there are targets. It is `Send` and `Sync`:
-/// share it by reference or in an [`Arc`]. Its methods hold up the thread for microseconds, and are
-/// held up no longer than it takes to read or send a few packets.
+/// One thread and one socket a family, whatever the number of targets; beside them an eventfd,
+/// which wakes the thread, and two netlink sockets while there are targets. It is `Send` and
+/// `Sync`: share it by reference or in an [`Arc`]. Its methods hold up the thread for microseconds,
+/// and are held up no longer than it takes to read or send a few packets.
 ///
 /// When it is dropped it is closed at once, as by [`Pinger::close`]. After a `fork` it is of no use
 /// in the child: there nothing is probed, and every method fails.
@@ -286,8 +286,8 @@ impl Pinger {
     /// queue), ends the thread and closes the sockets.
     ///
     /// A target with a count is probed to its end, a name is looked up to its end, a probe that was
-    /// asked for is sent. All other targets are finished, and what is in flight to them may still be
-    /// answered within its timeout; what has none gets one second.
+    /// asked for is sent. All other targets are finished, and what is in flight to them may still
+    /// be answered within its timeout; what has none gets one second.
     ///
     /// # Errors
     ///

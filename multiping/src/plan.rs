@@ -348,13 +348,14 @@ impl PacketOptions {
         self.dont_fragment = dont_fragment;
     }
 
-    /// Whether packets pass by the routing tables, so that only neighbours can be reached (socket(7),
-    /// SO_DONTROUTE). Default: no.
+    /// Whether packets pass by the routing tables, so that only neighbours can be reached
+    /// (socket(7), SO_DONTROUTE). Default: no.
     pub fn set_dont_route(&mut self, dont_route: bool) {
         self.dont_route = dont_route;
     }
 
-    /// Time To Live, or Hop Limit, of probes to multicast groups. Default: the system's, which is 1.
+    /// Time To Live, or Hop Limit, of probes to multicast groups. Default: the system's, which is
+    /// 1.
     pub fn set_multicast_ttl(&mut self, ttl: u8) {
         self.multicast_ttl = Some(ttl);
     }

@@ -14,8 +14,8 @@ use crate::error::Error;
 const MAX_THREADS: usize = 8;
 
 /// The addresses of names, in the order of the names: what getaddrinfo(3) returns for each, in its
-/// order. An address in text is its own name, with or without a zone. Up to eight threads look names
-/// up at the same time, so that a slow one delays only itself.
+/// order. An address in text is its own name, with or without a zone. Up to eight threads look
+/// names up at the same time, so that a slow one delays only itself.
 ///
 /// A name that is not found `within` this time is an error of its own; its thread ends when the
 /// system's resolver gives up.

@@ -1,9 +1,10 @@
 //! The figures of one target ([`Stats`]) and of all of them ([`Totals`]).
 //!
 //! Each probe ends in exactly one way: answered within its timeout, late, lost, or not sent because
-//! of a send error. (Or its end is doubtful, because this machine may have lost the reply.) A probe whose timeout is not over is in no figure, so figures may be read at
-//! any time. RTTs are those of answered and late probes, of the first reply to each. Times are kept
-//! in ticks of 100 ns and sums in integers, so that nothing cancels out.
+//! of a send error. (Or its end is doubtful, because this machine may have lost the reply.) A probe
+//! whose timeout is not over is in no figure, so figures may be read at any time. RTTs are those of
+//! answered and late probes, of the first reply to each. Times are kept in ticks of 100 ns and sums
+//! in integers, so that nothing cancels out.
 //!
 //! All memory is allocated at the start: every collection here is a boxed slice, which cannot grow.
 //! With a timeout of 5 s, replies accepted for 5 s more, and a probe every second, a target takes

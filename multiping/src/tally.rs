@@ -48,8 +48,8 @@ impl Phase {
     ];
 }
 
-/// What is known of a target in the end. It is exhaustive: the compiler finds each writer of results that
-/// has to handle a new case.
+/// What is known of a target in the end. It is exhaustive: the compiler finds each writer of
+/// results that has to handle a new case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It replied; this is its mean RTT.

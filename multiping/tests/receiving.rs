@@ -1,5 +1,6 @@
-//! The promise about reads that fail: while they do, nothing is sent and nothing times out, and what
-//! arrived meanwhile counts by its time stamp once a read works. After a second the run cannot go on.
+//! The promise about reads that fail: while they do, nothing is sent and nothing times out, and
+//! what arrived meanwhile counts by its time stamp once a read works. After a second the run cannot
+//! go on.
 //!
 //! The loop here does what `turn` does, with made-up times.
 
@@ -46,7 +47,8 @@ impl Run {
         Run { prober, start, now: start, replies: Vec::new(), sent: Vec::new() }
     }
 
-    /// Plays the run to its end, or until receiving counts as refused. In these times each read fails.
+    /// Plays the run to its end, or until receiving counts as refused. In these times each read
+    /// fails.
     fn play(&mut self, failing: &[Range<Duration>]) -> Option<(Family, i32)> {
         for _ in 0..1000 {
             let fails = failing.iter().any(|time| time.contains(&(self.now - self.start)));

@@ -1,7 +1,7 @@
 //! The page: one file that needs nothing else, with the picture and a table that sorts and filters.
 //!
-//! `page/` has its text, its look and what it does; here is what stands in it. Without JavaScript the
-//! table stands as it is.
+//! `page/` has its text, its look and what it does; here is what stands in it. Without JavaScript
+//! the table stands as it is.
 
 mod columns;
 

@@ -71,8 +71,8 @@ fn point(text: &mut String, run: &Run, row: &Row<'_>) {
     }
 }
 
-/// A comma, key and value; nothing for an empty value, which the protocol does not have. A backslash
-/// cannot be written before a comma, so it becomes a slash.
+/// A comma, key and value; nothing for an empty value, which the protocol does not have. A
+/// backslash cannot be written before a comma, so it becomes a slash.
 fn tag(key: &str, value: &str) -> String {
     if value.is_empty() {
         return String::new();

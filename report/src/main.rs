@@ -113,7 +113,8 @@ fn read_all(reader: &mut Reader, mut source: impl Read) -> io::Result<()> {
     }
 }
 
-/// Reads until the run has ended or a pipe is closed, and writes the files again and again meanwhile.
+/// Reads until the run has ended or a pipe is closed, and writes the files again and again
+/// meanwhile.
 fn follow(
     options: &Options,
     reader: &mut Reader,
@@ -173,7 +174,8 @@ fn send_blocks(mut source: Box<dyn Read + Send>, is_stdin: bool, sender: &SyncSe
     }
 }
 
-/// Writes the outputs. While a run goes on, standard output gets only points, which may follow each other.
+/// Writes the outputs. While a run goes on, standard output gets only points, which may follow each
+/// other.
 fn write(options: &Options, runs: &[Run], mut table: Option<Table>, goes_on: bool) -> Result<(), Failure> {
     let is_stdout = |file: &Path| file.as_os_str() == "-";
     for (format, file) in &options.outputs() {

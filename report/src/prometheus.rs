@@ -1,8 +1,10 @@
-//! Metrics in the text format 0.0.4 of Prometheus: for its node_exporter, or for anything that reads it.
+//! Metrics in the text format 0.0.4 of Prometheus: for its node_exporter, or for anything that
+//! reads it.
 //!
-//! A run that ends is gauges: its figures begin at zero each time, so a counter would stand still and
-//! `rate()` of it be zero. A run with `--loop` is counters and a histogram. What is unknown has no
-//! sample, and what did not happen has a zero. HELP texts never change: they must agree between files.
+//! A run that ends is gauges: its figures begin at zero each time, so a counter would stand still
+//! and `rate()` of it be zero. A run with `--loop` is counters and a histogram. What is unknown has
+//! no sample, and what did not happen has a zero. HELP texts never change: they must agree between
+//! files.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{Display, Write};

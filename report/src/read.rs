@@ -1,4 +1,5 @@
-//! Bytes to runs. What cannot be understood is named by its line, and the rest is read all the same.
+//! Bytes to runs. What cannot be understood is named by its line, and the rest is read all the
+//! same.
 
 use serde::Deserialize;
 use serde_json::Error;

@@ -1,7 +1,7 @@
 //! The records of `xymonping --json`, as far as they are used here, and their time stamps.
 //!
-//! Keys and types of records that are unknown are skipped, as the schema demands of its readers. A key
-//! that is missing is an error only if nothing can be shown without it.
+//! Keys and types of records that are unknown are skipped, as the schema demands of its readers. A
+//! key that is missing is an error only if nothing can be shown without it.
 
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};

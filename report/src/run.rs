@@ -17,7 +17,8 @@ pub struct Run {
     /// Its last record. Without it, the records were cut off or the run goes on.
     pub end: Option<End>,
     targets: Vec<Target>,
-    /// What is known of addresses, and label and address of each. Lines with equal addresses are one target.
+    /// What is known of addresses, and label and address of each. Lines with equal addresses are
+    /// one target.
     series: Vec<(Series, Box<str>, Box<str>)>,
     places: HashMap<Box<str>, usize>,
     detail: Detail,

@@ -1,8 +1,8 @@
 //! The probes of one target over time, and its RTTs, in bounded memory.
 //!
 //! Time is cut into bins of one width for a whole run. When the bins do not suffice, each two are
-//! united and the width doubles, so that a run may last as long as it likes. A bin keeps its counts,
-//! its extremes and its sum exactly, and a random sample of its RTTs for the percentiles.
+//! united and the width doubles, so that a run may last as long as it likes. A bin keeps its
+//! counts, its extremes and its sum exactly, and a random sample of its RTTs for the percentiles.
 
 use std::collections::VecDeque;
 
@@ -258,7 +258,8 @@ pub struct Series {
     pub counters: Counters,
     /// Whether single probes are known, and not only intervals.
     pub has_packets: bool,
-    /// Probes whose timeout is over and that may still be answered late: number, and end of timeout.
+    /// Probes whose timeout is over and that may still be answered late: number, and end of
+    /// timeout.
     pub timed_out: VecDeque<(u64, i64)>,
     /// When the last interval ended.
     pub interval_end: Option<i64>,

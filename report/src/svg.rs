@@ -1,4 +1,5 @@
-//! Pictures: one SVG file for all targets of the runs. How they are drawn depends on how many there are.
+//! Pictures: one SVG file for all targets of the runs. How they are drawn depends on how many there
+//! are.
 
 pub mod draw;
 mod heat;

@@ -54,8 +54,8 @@ impl<'t> Range<'t> {
         }
     }
 
-    /// All addresses of a network; of an IPv4 network of more than two, those of hosts: not the first, which
-    /// stands for the network, nor the last, which is its broadcast address.
+    /// All addresses of a network; of an IPv4 network of more than two, those of hosts: not the
+    /// first, which stands for the network, nor the last, which is its broadcast address.
     fn network(network: &'t str, bits: &str) -> Result<Self, BadRange> {
         let (ip, zone) = end(network)?;
         let (family, number) = numbered(ip);

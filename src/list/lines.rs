@@ -58,8 +58,8 @@ impl OutputLines {
         Some(&self.names[index].1)
     }
 
-    /// The number in the list of a line, counted from 0, where labels are kept. Otherwise that of an
-    /// output line, from 1.
+    /// The number in the list of a line, counted from 0, where labels are kept. Otherwise that of
+    /// an output line, from 1.
     pub fn number(&self, line: u32) -> u64 {
         self.labels.number(line as usize).map_or(u64::from(line) + 1, u64::from)
     }

@@ -1,7 +1,7 @@
 //! Remarks on lines of a list that were rejected or are ambiguous: the first few, or all of them.
 //!
-//! There may be as many as lines, so only the start of each line is kept, in one piece of memory for
-//! all of them.
+//! There may be as many as lines, so only the start of each line is kept, in one piece of memory
+//! for all of them.
 
 use std::fmt::{self, Display, Formatter};
 

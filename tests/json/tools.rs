@@ -1,5 +1,5 @@
-//! The tools of those who read the records: jq, a JSON Schema validator of another language, pandas.
-//! A tool that is not there is no failure; the reason is printed.
+//! The tools of those who read the records: jq, a JSON Schema validator of another language,
+//! pandas. A tool that is not there is no failure; the reason is printed.
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! The packets that a raw socket receives: Echo Replies with our Identifier, and, if asked for, ICMP
-//! errors that quote an Echo Request with it.
+//! The packets that a raw socket receives: Echo Replies with our Identifier, and, if asked for,
+//! ICMP errors that quote an Echo Request with it.
 //!
 //! Without a filter, the replies to every other ping on this machine would wake this process and
 //! fill its buffer. The kernel has two filters: one knows types, the other (a classic BPF program)
@@ -67,8 +67,8 @@ const LINK_LAYER_ADDRESS: u32 = 2;
 const REDIRECTED: u32 = 4;
 const OPTION: u32 = 8;
 
-/// The offset of Next Header in an IPv6 header, its values for ICMPv6 and for a Fragment header, and
-/// the lengths of both headers (RFC 8200).
+/// The offset of Next Header in an IPv6 header, its values for ICMPv6 and for a Fragment header,
+/// and the lengths of both headers (RFC 8200).
 const NEXT_HEADER: u32 = 6;
 const ICMPV6: u32 = 58;
 const FRAGMENT: u32 = 44;

@@ -175,8 +175,8 @@ impl Netlink {
         self.exchange(&mut request, &mut [0; ANSWER_BUFFER], |body| parse::next_hops(body, &mut on_hop))
     }
 
-    /// The port of `bridge` that the neighbour `address` of `interface` is behind, as far as that is
-    /// known: it has answered, and its frames have come in there.
+    /// The port of `bridge` that the neighbour `address` of `interface` is behind, as far as that
+    /// is known: it has answered, and its frames have come in there.
     pub(super) fn port(&self, address: Address, interface: u32, bridge: u32) -> io::Result<Option<u32>> {
         let mut mac = None;
         self.exchange(&mut neighbour_request(address, interface), &mut [0; ANSWER_BUFFER], |body| {

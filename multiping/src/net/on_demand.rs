@@ -110,8 +110,8 @@ pub(crate) fn ignore_all(socket: &Socket, family: Family) {
     let _ = filter::drop_all(socket, family);
 }
 
-/// A socket for ICMP of `family`: raw where the rights allow it, else a datagram socket, if both are
-/// `allowed`.
+/// A socket for ICMP of `family`: raw where the rights allow it, else a datagram socket, if both
+/// are `allowed`.
 pub(crate) fn open_any(family: Family, raw: bool, datagram: bool, receive_buffer: usize) -> Result<Socket, Error> {
     let opened = match raw {
         true => open_icmp(family, Type::RAW),

@@ -140,9 +140,9 @@ impl Routes {
         netlink.route(address, self.sources[address.family()], self.only)
     }
 
-    /// Whether packets to `address` leave from a link-local address or from ::1, which no router may
-    /// forward (RFC 4291 §2.5.3, §2.5.6): the kernel does that when the last global IPv6 address
-    /// has gone.
+    /// Whether packets to `address` leave from a link-local address or from ::1, which no router
+    /// may forward (RFC 4291 §2.5.3, §2.5.6): the kernel does that when the last global IPv6
+    /// address has gone.
     pub(super) fn lacks_source(&self, address: Address) -> bool {
         let is_link_local = |address| matches!(address, Address::V6(ip, _) if ip.is_unicast_link_local());
         let is_of_no_use = |source: Address| is_link_local(source) || source.ip().is_loopback();

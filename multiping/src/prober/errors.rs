@@ -49,8 +49,8 @@ impl<S: Strategy> Prober<S> {
         Ok(Prober { icmp_errors, sent_by_seq, ..self })
     }
 
-    /// An ICMP error arrived at `at` that quotes an Echo Request. Returns the target and the attempt
-    /// that it counts for.
+    /// An ICMP error arrived at `at` that quotes an Echo Request. Returns the target and the
+    /// attempt that it counts for.
     pub fn handle_icmp_error(
         &mut self,
         error: &IcmpError,

@@ -94,8 +94,8 @@ impl Link {
         self.dropped_at.is_some_and(|dropped| dropped >= sent)
     }
 
-    /// Whether a probe sent at `sent` may have been lost here, although its route leads over another
-    /// link now.
+    /// Whether a probe sent at `sent` may have been lost here, although its route leads over
+    /// another link now.
     fn was_left(&self, sent: Instant) -> bool {
         self.used_at.is_some_and(|used| self.has_dropped(sent) || sent <= used + LOOK_INTERVAL && self.was_lost(sent))
     }

@@ -123,8 +123,8 @@ impl Paths {
         self.has_changed || self.links.was_lost() || self.was_queued(sent)
     }
 
-    /// Why the silence of a probe of `family` sent at `sent` proves nothing, if so, and how much that
-    /// weighs. `route` returns its route now; `None`: it has none.
+    /// Why the silence of a probe of `family` sent at `sent` proves nothing, if so, and how much
+    /// that weighs. `route` returns its route now; `None`: it has none.
     pub(super) fn excuse(
         &self,
         family: Family,

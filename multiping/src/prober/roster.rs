@@ -272,7 +272,8 @@ impl Roster {
     }
 
     /// Probes a target by another schedule from `now` on, as if it were new. What is in flight
-    /// keeps its timeout; what has none gets the new one. Returns whether the target is there and not finished.
+    /// keeps its timeout; what has none gets the new one. Returns whether the target is there and
+    /// not finished.
     pub fn reschedule(&mut self, id: RosterId, schedule: &Schedule, now: Instant) -> bool {
         let Some(index) = self.find_open(id) else { return false };
         self.withdraw(index);

@@ -31,8 +31,8 @@ pub fn play(test: &str, scene: impl FnOnce() + Send) {
     play_in(test, made, scene);
 }
 
-/// Plays a scene in a network with a router, [`ROUTER`], that has no way to 198.51.100.0/24 and says
-/// so.
+/// Plays a scene in a network with a router, [`ROUTER`], that has no way to 198.51.100.0/24 and
+/// says so.
 pub fn play_with_router(test: &str, scene: impl FnOnce() + Send) {
     let made = Namespace::new().and_then(|near| {
         let far = Namespace::new()?;

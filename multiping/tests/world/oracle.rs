@@ -58,8 +58,8 @@ enum Parsed {
     Short,
     /// An Echo Reply to this run with the token of a probe, and other data after it than was sent.
     Altered,
-    /// An Echo Reply to this run with this token; if that is of a probe, also with the data that was
-    /// sent, or part of it, or more.
+    /// An Echo Reply to this run with this token; if that is of a probe, also with the data that
+    /// was sent, or part of it, or more.
     Reply([u8; 16]),
 }
 

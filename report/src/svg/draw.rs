@@ -1,7 +1,7 @@
 //! SVG text: shapes, words, and the colours of light and dark.
 //!
-//! plotters has neither tooltips nor classes, and a picture of 1,000 targets would not fit into 0.6 MB
-//! with an element for each shape. So shapes of one class are one path.
+//! plotters has neither tooltips nor classes, and a picture of 1,000 targets would not fit into 0.6
+//! MB with an element for each shape. So shapes of one class are one path.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

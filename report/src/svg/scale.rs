@@ -16,8 +16,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// For one target: linear to about twice its p95, so that an outlier does not flatten the rest, or
-    /// logarithmic if the RTTs differ much.
+    /// For one target: linear to about twice its p95, so that an outlier does not flatten the rest,
+    /// or logarithmic if the RTTs differ much.
     pub fn of_target(min: u64, p95: u64, max: u64, from: f64, to: f64) -> Self {
         let (min, p95, max) = (min.max(100) as f64, p95.max(100) as f64, max.max(100) as f64);
         if p95 / min > 12.0 {

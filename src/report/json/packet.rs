@@ -79,7 +79,8 @@ impl Packet {
         }
     }
 
-    /// Writes the record. `time` is since 1970; `target` and `label` are of the target's first line.
+    /// Writes the record. `time` is since 1970; `target` and `label` are of the target's first
+    /// line.
     pub fn write(&self, time: Duration, target: impl Display, label: &str, out: &mut impl Write) -> io::Result<()> {
         let time = Text(Rfc3339(time));
         let about = About { time, target: Text(target), label, probe: self.attempt };

@@ -54,8 +54,8 @@ impl Request {
     }
 }
 
-/// RTM_GETROUTE: the route for an ICMP socket that is bound to `source` and `interface`. `flags`: of
-/// struct rtmsg.
+/// RTM_GETROUTE: the route for an ICMP socket that is bound to `source` and `interface`. `flags`:
+/// of struct rtmsg.
 pub(super) fn route_request(to: Address, source: Option<Address>, interface: Option<u32>, flags: u32) -> Request {
     let source = source.filter(|source| source.family() == to.family());
     let (bits, protocol, zone) = match to {

@@ -120,7 +120,8 @@ impl Schedule {
     }
 
     /// How many probes may be in flight at once; a further one waits until one of them has ended,
-    /// or, without a timeout, is sent in the place of the oldest one. Default: 65,535, which is the most.
+    /// or, without a timeout, is sent in the place of the oldest one. Default: 65,535, which is the
+    /// most.
     ///
     /// # Errors
     ///
