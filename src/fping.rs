@@ -55,7 +55,7 @@ use crate::report::{End, Outcome};
 use crate::run::{self, Context, Mode, Status};
 use crate::sandbox;
 use crate::signal::{self, Signals};
-use crate::stdio::{self, Stream, Timeout};
+use crate::stdio::{Stream, Timeout};
 
 /// The bytes of an ICMP message before its data.
 const ICMP_HEADER: usize = 8;
@@ -101,9 +101,9 @@ pub fn run(
         Ok(exit) => exit,
         Err(failure) => fail(failure, program, &mut output),
     };
-    match output.failure.take().map_or_else(stdio::close_stdout, Err) {
+    match output.close() {
         Ok(()) => Ok(exit),
-        Err(error) => Ok(fail(Error::WriteResults(error).into(), program, &mut output)),
+        Err(error) => Ok(fail(error.into(), program, &mut output)),
     }
 }
 
@@ -111,10 +111,7 @@ pub fn run(
 fn print(text: impl Display, output: &mut Output) -> Result<Exit, Error> {
     // The only signals that interrupt it end the program.
     let _ = output.result(text);
-    match output.failure.take() {
-        Some(error) => Err(Error::WriteResults(error)),
-        None => stdio::close_stdout().map(|()| Exit::Success).map_err(Error::WriteResults),
-    }
+    output.close().map(|()| Exit::Success)
 }
 
 /// The configuration of the sockets, checked as far as that is possible without privilege.

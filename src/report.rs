@@ -63,16 +63,21 @@ impl Default for Format {
 
 /// How the events of a run with statistics are written, as they come.
 pub trait EventLines {
-    /// Writes to `out` what there is to write of an event, which happened at `stamp` (the time since
-    /// 1970) if that is to be shown.
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        event: &Event,
-        stamp: Option<Duration>,
-        figures: &Figures,
-        hosts: &Hosts,
-    ) -> io::Result<()>;
+    /// Writes to `out` what there is to write of an event.
+    fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()>;
+}
+
+/// An event, and what its line needs to know.
+#[derive(Clone, Copy)]
+pub struct EventContext<'a> {
+    /// The event.
+    pub event: &'a Event<'a>,
+    /// When it happened, since 1970, if that is to be shown.
+    pub stamp: Option<Duration>,
+    /// The figures of the run, with this event.
+    pub figures: &'a Figures,
+    /// The names of the targets.
+    pub hosts: &'a Hosts,
 }
 
 /// A run that has ended.

@@ -25,6 +25,7 @@ use nix::libc::c_ulong;
 use nix::sys::prctl;
 
 pub use crate::run::log::Log;
+pub use crate::run::output::Output;
 pub use crate::run::status::Status;
 
 use crate::cli::{Debug, ExitStatus, Options, Statistics};
@@ -245,8 +246,8 @@ pub trait Mode {
     /// The signal of this name came. Returns how the run ends, if it ends now.
     fn handle_stop(&mut self, prober: &mut Prober<Self::Strategy>, signal: &'static str, now: Instant) -> Option<End>;
 
-    /// A signal asks how the run goes. Returns whether that was answered; else the status line does.
-    /// Breaks as [`Mode::handle`].
+    /// A signal asks how the run goes. Returns whether that was answered; else the status line
+    /// does. Breaks as [`Mode::handle`].
     fn handle_status(&mut self, _prober: &Prober<Self::Strategy>, _now: Instant) -> ControlFlow<signal::Event, bool> {
         ControlFlow::Continue(false)
     }

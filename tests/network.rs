@@ -27,4 +27,28 @@ mod routes;
 #[path = "network/uplinks.rs"]
 mod uplinks;
 
-use lab::{assert_all, assert_true_rtts, hosts, list, ms};
+use lab::{FAR_DEVICE, LIMIT, Lab, assert_all, assert_true_rtts, hosts, list, ms};
+
+/// Asserts that no host is unreachable if the carrier is lost while the first of `all`, which are
+/// alive, are probed with `args`: for a moment, and for good.
+fn assert_fair_without_carrier(lab: &Lab, args: [&str; 3], all: &[String]) {
+    for comes_back in [true, false] {
+        lab.forget();
+        let mut running = lab.start(lab.command().args(args));
+        running.feed(list(all));
+        running.close_stdin();
+        running.wait_until(LIMIT, "some probes", |_| lab.seen().len() >= 10);
+        lab.ip(&["link", "set", FAR_DEVICE, "down"]);
+        lab.wait_for_no_carrier();
+        if comes_back {
+            lab.ip(&["link", "set", FAR_DEVICE, "up"]);
+        }
+        let outcome = running.finish(LIMIT);
+        assert!(!outcome.stdout.contains("unreachable"), "{outcome:?}");
+        if comes_back {
+            assert_eq!((outcome.code, outcome.lines().len()), (Some(0), all.len()), "{outcome:?}");
+        } else {
+            assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        }
+    }
+}

@@ -21,22 +21,8 @@ use xymonping_report::run::Run;
 
 const EXAMPLE: &str = include_str!("data/run.jsonl");
 
-fn read(text: &str) -> Vec<Run> {
-    let mut reader = Reader::default();
-    reader.begin("input");
-    reader.feed(text.as_bytes());
-    reader.finish();
-    reader.runs
-}
-
-fn generated(scene: &Scene) -> String {
-    let mut bytes = Vec::new();
-    generate::write(scene, &mut bytes).unwrap();
-    String::from_utf8(bytes).unwrap()
-}
-
 fn metrics(text: &str) -> String {
-    prometheus(&read(text), false).unwrap()
+    prometheus(&generate::runs(text), false).unwrap()
 }
 
 /// Without the version of this program.
@@ -53,7 +39,7 @@ fn value(text: &str, name: &str, label: &str) -> Option<f64> {
 #[test]
 fn the_example_gives_its_metrics_and_points() {
     assert_eq!(without_version(&metrics(EXAMPLE)), include_str!("data/run.prom"));
-    assert_eq!(influx(&read(EXAMPLE)), include_str!("data/run.influx"));
+    assert_eq!(influx(&generate::runs(EXAMPLE)), include_str!("data/run.influx"));
 }
 
 #[test]
@@ -88,7 +74,7 @@ fn no_series_is_there_twice() {
 
 #[test]
 fn loops_are_counters_that_never_fall() {
-    let text = generated(&Scene::new(2, 40)).replace("\"mode\":\"count\"", "\"mode\":\"loop\"");
+    let text = generate::text(&Scene::new(2, 40)).replace("\"mode\":\"count\"", "\"mode\":\"loop\"");
     let mut reader = Reader::default();
     reader.begin("input");
     let mut last = (0.0, 0.0, 0.0);
@@ -120,9 +106,9 @@ fn loops_are_counters_that_never_fall() {
 
 #[test]
 fn promtool_finds_nothing_to_say() -> io::Result<()> {
-    let loops = generated(&Scene::new(30, 20)).replace("\"mode\":\"count\"", "\"mode\":\"loop\"");
-    let dead = generated(&Scene { behaviour: Behaviour::Dead, ..Scene::new(3, 3) });
-    for text in [EXAMPLE, &generated(&Scene::new(100, 5)), &loops, &dead] {
+    let loops = generate::text(&Scene::new(30, 20)).replace("\"mode\":\"count\"", "\"mode\":\"loop\"");
+    let dead = generate::text(&Scene { behaviour: Behaviour::Dead, ..Scene::new(3, 3) });
+    for text in [EXAMPLE, &generate::text(&Scene::new(100, 5)), &loops, &dead] {
         let mut command = Command::new("promtool");
         command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match command.spawn() {
@@ -154,7 +140,7 @@ fn wait_for(file: &Path, child: &mut Child, condition: impl Fn(&str) -> bool) ->
 
 #[test]
 fn a_loop_is_followed_through_a_pipe_and_in_a_file() {
-    let text = generated(&Scene::new(2, 20)).replace("\"mode\":\"count\"", "\"mode\":\"loop\"");
+    let text = generate::text(&Scene::new(2, 20)).replace("\"mode\":\"count\"", "\"mode\":\"loop\"");
     let records: Vec<&str> = text.split_inclusive('\n').collect();
     let (first, rest) = records.split_at(20);
     for through_pipe in [true, false] {

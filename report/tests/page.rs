@@ -13,22 +13,15 @@ use std::process::Command;
 use generate::Scene;
 use serde_json::{Value, json};
 use xymonping_report::html::html;
-use xymonping_report::read::Reader;
 
 const EXAMPLE: &str = include_str!("data/run.jsonl");
 
 fn page(text: &str) -> String {
-    let mut reader = Reader::default();
-    reader.begin("input");
-    reader.feed(text.as_bytes());
-    reader.finish();
-    html(&reader.runs)
+    html(&generate::runs(text))
 }
 
 fn generated(scene: &Scene) -> String {
-    let mut bytes = Vec::new();
-    generate::write(scene, &mut bytes).unwrap();
-    page(&String::from_utf8(bytes).unwrap())
+    page(&generate::text(scene))
 }
 
 #[test]

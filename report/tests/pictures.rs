@@ -1,5 +1,6 @@
-//! Pictures of ordinary and of hard runs. How they look has to be looked at; this is what can be said
-//! without: they are well-formed, small enough, complete, and nothing is drawn where it is not seen.
+//! Pictures of ordinary and of hard runs. How they look has to be looked at; this is what can be
+//! said without: they are well-formed, small enough, complete, and nothing is drawn where it is not
+//! seen.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -10,25 +11,9 @@ use std::collections::BTreeSet;
 
 use generate::{Behaviour, Scene};
 use roxmltree::Document;
-use xymonping_report::read::Reader;
-use xymonping_report::run::Run;
 use xymonping_report::svg::svg;
 
 const EXAMPLE: &str = include_str!("data/run.jsonl");
-
-fn read(text: &str) -> Vec<Run> {
-    let mut reader = Reader::default();
-    reader.begin("input");
-    reader.feed(text.as_bytes());
-    reader.finish();
-    reader.runs
-}
-
-fn generated(scene: &Scene) -> String {
-    let mut bytes = Vec::new();
-    generate::write(scene, &mut bytes).unwrap();
-    String::from_utf8(bytes).unwrap()
-}
 
 /// All words of a picture.
 fn words(text: &str) -> String {
@@ -73,7 +58,7 @@ fn every_run_has_a_picture_that_is_well_formed_and_small() {
         for (targets, count) in [(1, 1), (1, 700), (2, 30), (24, 150), (25, 20), (400, 8), (1000, 3), (1001, 2)] {
             for packets in [true, false] {
                 let scene = Scene { behaviour, packets, label: 60, seed: place as u64, ..Scene::new(targets, count) };
-                let text = svg(&read(&generated(&scene)));
+                let text = svg(&generate::runs(&generate::text(&scene)));
                 check(&text, &format!("behaviour {place}, {targets} targets, {count} probes, packets {packets}"));
             }
         }
@@ -84,13 +69,13 @@ fn every_run_has_a_picture_that_is_well_formed_and_small() {
 fn the_largest_pictures_are_small_too() {
     for (targets, count) in [(24, 600), (1000, 70)] {
         let scene = Scene { behaviour: Behaviour::Noisy, label: 60, ..Scene::new(targets, count) };
-        check(&svg(&read(&generated(&scene))), &format!("{targets} targets"));
+        check(&svg(&generate::runs(&generate::text(&scene))), &format!("{targets} targets"));
     }
 }
 
 #[test]
 fn a_picture_says_what_it_shows() {
-    let text = words(&svg(&read(EXAMPLE)));
+    let text = words(&svg(&generate::runs(EXAMPLE)));
     for expected in [
         "3 targets: 1 alive, 1 unreachable, 1 unsent",
         "core · 2026-11-26 10:36:00 UTC",
@@ -105,40 +90,40 @@ fn a_picture_says_what_it_shows() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let cut = EXAMPLE.split("{\"type\":\"end\"").next().unwrap();
-    assert!(words(&svg(&read(cut))).contains("cut off"));
+    assert!(words(&svg(&generate::runs(cut))).contains("cut off"));
     let empty: String =
         EXAMPLE.lines().filter(|line| !line.contains("\"target\":\"")).map(|line| format!("{line}\n")).collect();
-    assert!(words(&svg(&read(&empty))).contains("no targets"));
+    assert!(words(&svg(&generate::runs(&empty))).contains("no targets"));
     assert!(words(&svg(&[])).contains("no targets"));
     // Names may be anything.
     let odd = EXAMPLE.replace("old printer", r#"<b>&amp;\"]]>\u0000\u001b\uffff 名前"#);
-    let text = svg(&read(&odd));
+    let text = svg(&generate::runs(&odd));
     check(&text, "odd names");
     assert!(words(&text).contains("<b>&amp;\"]]> 名前"));
 }
 
 #[test]
 fn the_same_run_gives_the_same_picture() {
-    let text = generated(&Scene::new(3, 900));
-    assert_eq!(svg(&read(&text)), svg(&read(&text)));
+    let text = generate::text(&Scene::new(3, 900));
+    assert_eq!(svg(&generate::runs(&text)), svg(&generate::runs(&text)));
 }
 
 #[test]
 fn runs_of_one_name_are_added_up_and_others_are_compared() {
-    let first = generated(&Scene::new(3, 30));
+    let first = generate::text(&Scene::new(3, 30));
     let later = first.replace("T10:", "T11:");
-    let text = words(&svg(&read(&(first.clone() + &later))));
+    let text = words(&svg(&generate::runs(&(first.clone() + &later))));
     assert!(text.contains("3 targets: 3 alive") && text.contains("180 sent"), "{text}");
     assert!(text.contains("1 h 00 min"), "{text}");
     // Without packets each run is a column.
     let alone = |text: &str| {
         text.lines().filter(|line| !line.contains("\"probe\"")).map(|line| format!("{line}\n")).collect::<String>()
     };
-    let picture = words(&svg(&read(&(alone(&first) + &alone(&later)))));
+    let picture = words(&svg(&generate::runs(&(alone(&first) + &alone(&later)))));
     assert!(picture.contains("2 h 00 min") && picture.contains("after 1 h 00 min: 30 sent"), "{picture}");
-    assert!(words(&svg(&read(&alone(&first)))).contains("nothing is known over time"));
+    assert!(words(&svg(&generate::runs(&alone(&first)))).contains("nothing is known over time"));
     let other = later.replace("\"core\"", "\"edge\"");
-    let text = words(&svg(&read(&(first + &other))));
+    let text = words(&svg(&generate::runs(&(first + &other))));
     assert!(
         text.contains("6 targets: 6 alive") && text.contains("core: router0") && text.contains("edge: router0"),
         "{text}"

@@ -25,12 +25,6 @@ fn read(text: &str) -> Reader {
     read_in_pieces(text.as_bytes(), text.len().max(1))
 }
 
-fn generated(scene: &Scene) -> String {
-    let mut bytes = Vec::new();
-    generate::write(scene, &mut bytes).unwrap();
-    String::from_utf8(bytes).unwrap()
-}
-
 #[test]
 fn the_example_is_read_whole_in_pieces_of_any_size() {
     for size in [1, 7, 100, EXAMPLE.len()] {
@@ -87,7 +81,7 @@ fn every_problem_is_named_by_its_line_and_the_rest_is_shown() {
 
 #[test]
 fn input_that_is_cut_off_anywhere_is_shown_as_far_as_it_goes() {
-    let text = generated(&Scene::new(3, 20));
+    let text = generate::text(&Scene::new(3, 20));
     for length in (0..text.len()).step_by(97) {
         let reader = read(&text[..length]);
         let at_line_end = text[..length].ends_with('\n') || length == 0;
@@ -118,7 +112,7 @@ fn input_that_is_cut_off_anywhere_is_shown_as_far_as_it_goes() {
 fn probes_are_counted_where_they_were_sent() {
     for behaviour in [Behaviour::Ordinary, Behaviour::Dead, Behaviour::NearAndFar, Behaviour::OneAnswer] {
         for (targets, count) in [(1, 1), (1, 1000), (30, 50), (1001, 3)] {
-            let reader = read(&generated(&Scene { behaviour, ..Scene::new(targets, count) }));
+            let reader = read(&generate::text(&Scene { behaviour, ..Scene::new(targets, count) }));
             let run = &reader.runs[0];
             for row in run.rows() {
                 let bins = &row.series.unwrap().bins;
@@ -135,8 +129,8 @@ fn probes_are_counted_where_they_were_sent() {
 
 #[test]
 fn intervals_and_values_stand_in_for_packets() {
-    let packets = generated(&Scene::new(5, 600));
-    let intervals = generated(&Scene { packets: false, intervals: true, ..Scene::new(5, 600) });
+    let packets = generate::text(&Scene::new(5, 600));
+    let intervals = generate::text(&Scene { packets: false, intervals: true, ..Scene::new(5, 600) });
     let (packets, intervals) = (read(&packets), read(&intervals));
     let lost = |reader: &Reader| -> Vec<(String, u32)> {
         let rows = reader.runs[0].rows();
@@ -219,7 +213,7 @@ fn made_up_records_are_those_of_the_schema() {
             kinds["enum"].as_array().is_some_and(|kinds| kinds.contains(kind)) || kinds["const"] == *kind
         })
     };
-    let intervals = generated(&Scene { intervals: true, ..Scene::new(3, 60) });
+    let intervals = generate::text(&Scene { intervals: true, ..Scene::new(3, 60) });
     for line in EXAMPLE.lines().chain(intervals.lines()) {
         let record: Value = serde_json::from_str(line).unwrap();
         let one = of_kind(&record["type"]).unwrap_or_else(|| panic!("no such type: {line}"));

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use multiping::address::{Family, PerFamily};
 
+pub use crate::cli::fping::number::digits_of_any_base;
 pub use crate::cli::fping::table::{ROWS, Row};
 
 use crate::cli::Source;

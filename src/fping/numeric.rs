@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use multiping::address::{Address, Family};
 use multiping::net;
 
+use crate::cli::fping::digits_of_any_base;
+
 /// The C library's words, which clients look for (EAI_NONAME).
 pub(super) const NOT_KNOWN: &str = "Name or service not known";
 
@@ -43,20 +45,10 @@ pub(super) fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let (last, first) = parts.split_last().filter(|(_, first)| first.len() < 4)?;
     let mut address = 0;
     for (part, shift) in first.iter().zip([24, 16, 8]) {
-        address |= number(part).filter(|&part| part < 256)? << shift;
+        address |= digits_of_any_base(part).filter(|&part| part < 256)? << shift;
     }
     let remaining = u32::MAX >> (8 * first.len());
-    Some((address | number(last).filter(|&last| last <= remaining)?).into())
-}
-
-fn number(text: &str) -> Option<u32> {
-    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-    let (digits, base) = match (hexadecimal, text.strip_prefix('0')) {
-        (Some(digits), _) => (digits, 16),
-        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
-        _ => (text, 10),
-    };
-    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, base).ok() }
+    Some((address | digits_of_any_base(last).filter(|&last| last <= remaining)?).into())
 }
 
 #[cfg(test)]

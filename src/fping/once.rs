@@ -167,7 +167,7 @@ impl Mode for Once<'_, '_> {
     }
 
     fn is_over(&self, prober: &Prober<Sweep>, _: Instant) -> Option<End> {
-        let is_over = self.is_enough() || self.output.failure.is_some() || prober.is_done();
+        let is_over = self.is_enough() || self.output.has_failed() || prober.is_done();
         is_over.then_some(End::Complete)
     }
 

@@ -4,41 +4,44 @@ use std::fmt::Display;
 use std::io::{self, Stderr, Stdout, Write};
 use std::ops::ControlFlow;
 
+use crate::message::Error;
+use crate::run;
 use crate::signal::{self, Signals};
-use crate::stdio::{Interrupted, Stream, Timeout};
+use crate::stdio::{self, Interrupted, Stream, Timeout};
 
 /// Where lines go.
 pub(super) struct Output<'a> {
-    stdout: Stream<'a, Stdout>,
+    stdout: run::Output<'a, Stdout>,
     stderr: Stream<'a, Stderr>,
-    /// Why the results are incomplete.
-    pub(super) failure: Option<io::Error>,
 }
 
 impl<'a> Output<'a> {
     pub(super) fn new(signals: &'a Signals) -> Self {
         Output {
-            stdout: Stream::new(io::stdout(), Timeout::Signal(signals)),
+            stdout: run::Output::new(Stream::new(io::stdout(), Timeout::Signal(signals))),
             stderr: Stream::new(io::stderr(), Timeout::Signal(signals)),
-            failure: None,
         }
     }
 
     /// Writes results. Breaks with the signal that interrupts it.
     pub(super) fn result(&mut self, text: impl Display) -> ControlFlow<signal::Event> {
-        if self.failure.is_some() {
-            return ControlFlow::Continue(());
-        }
-        match self.stdout.write_all(text.to_string().as_bytes()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => match Interrupted::event(&error) {
-                Some(event) => ControlFlow::Break(event),
-                None => {
-                    self.failure = Some(error);
-                    ControlFlow::Continue(())
-                }
-            },
-        }
+        self.stdout.append(text);
+        self.stdout.flush()
+    }
+
+    /// Whether results cannot be written any more.
+    pub(super) fn has_failed(&self) -> bool {
+        self.stdout.has_failed()
+    }
+
+    /// Ends stdout.
+    ///
+    /// # Errors
+    ///
+    /// If results are incomplete.
+    pub(super) fn close(&mut self) -> Result<(), Error> {
+        self.stdout.finish()?;
+        stdio::close_stdout().map_err(Error::WriteResults)
     }
 
     /// Writes figures or messages. That they cannot be written is no failure.

@@ -409,7 +409,7 @@ impl Mode for Rounds<'_, '_> {
     fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> Option<End> {
         let required = self.options.reachable.filter(|_| self.options.ends_when_reached);
         let is_enough = required.is_some_and(|required| self.alive >= required);
-        let is_over = is_enough || self.output.failure.is_some() || prober.is_done();
+        let is_over = is_enough || self.output.has_failed() || prober.is_done();
         is_over.then_some(End::Complete)
     }
 

@@ -2,26 +2,17 @@
 //! back. A second answer takes none back, or it would hide a loss.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use multiping::prober::{Event, ReplyKind};
 
-use crate::figures::Figures;
-use crate::report::EventLines;
-use crate::report::hosts::Hosts;
+use crate::report::{EventContext, EventLines};
 
 /// As many dots as there are probes without an answer.
 pub struct Flood;
 
 impl EventLines for Flood {
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        event: &Event,
-        _: Option<Duration>,
-        figures: &Figures,
-        _: &Hosts,
-    ) -> io::Result<()> {
+    fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
+        let EventContext { event, figures, .. } = *context;
         // References are probed too, but shown nowhere.
         let is_target = |target| figures.addresses().get(target).is_some();
         match *event {

@@ -3,17 +3,15 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::time::Duration;
 
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
 use multiping::wire::{Echo, HEADER};
 use nix::errno::Errno;
 
-use crate::figures::{Figures, target_of};
-use crate::report::EventLines;
-use crate::report::hosts::Hosts;
+use crate::figures::target_of;
 use crate::report::reasons::{self, Source};
 use crate::report::unit::{Rfc3339, Unit};
+use crate::report::{EventContext, EventLines};
 
 /// A line for each reply.
 pub struct ReplyLines {
@@ -32,14 +30,8 @@ pub struct ReplyLines {
 }
 
 impl EventLines for ReplyLines {
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        event: &Event,
-        stamp: Option<Duration>,
-        figures: &Figures,
-        hosts: &Hosts,
-    ) -> io::Result<()> {
+    fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
+        let EventContext { event, stamp, figures, hosts } = *context;
         let addresses = figures.addresses();
         let start = |out: &mut Vec<u8>| stamp.map_or(Ok(()), |stamp| write!(out, "{} ", Rfc3339(stamp)));
         match *event {

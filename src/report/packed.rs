@@ -2,29 +2,21 @@
 //! milliseconds or why there is none, with one blank between.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use multiping::prober::{Event, ReplyKind, TimedOut};
 use nix::errno::Errno;
 
-use crate::figures::{Figures, target_of};
-use crate::report::EventLines;
-use crate::report::hosts::Hosts;
+use crate::figures::target_of;
 use crate::report::unit::{Rfc3339, Unit};
+use crate::report::{EventContext, EventLines};
 
 /// `192.0.2.1 17 0.365`, with marks behind the RTT: `D` for a duplicate, `L` for a late reply, `F`
 /// for one from another source. `-` in its place: the probe is lost.
 pub struct Packed;
 
 impl EventLines for Packed {
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        event: &Event,
-        stamp: Option<Duration>,
-        figures: &Figures,
-        _: &Hosts,
-    ) -> io::Result<()> {
+    fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
+        let EventContext { event, stamp, figures, .. } = *context;
         let addresses = figures.addresses();
         let mut line = |target, attempt, what: std::fmt::Arguments| {
             let Some(address) = addresses.get(target) else { return Ok(()) };

@@ -15,8 +15,7 @@ use crate::message::{Error, Exit, Warning};
 use crate::notes::{self, Notes};
 use crate::report::json::{self, Packet};
 use crate::report::{End, Format, Hosts, Outcome, Reserved, Results, Summary, reasons};
-use crate::run::output::Output;
-use crate::run::{Mode, Session, diagnose, now, since_1970};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
 
@@ -62,7 +61,7 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     session.note(&mut outcome, notes);
     let exit = session.exit(&outcome, diagnosis.unreachable, prober.strategy().alive());
     let hosts = match packets {
-        Some(Packets { output, hosts, .. }) => {
+        Some(Packets { mut output, hosts, .. }) => {
             output.finish()?;
             Some(hosts)
         }

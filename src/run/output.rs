@@ -1,5 +1,6 @@
 //! What is written to standard output while a run goes on.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
@@ -9,26 +10,36 @@ use crate::signal;
 use crate::stdio::{Interrupted, Stream};
 
 /// Standard output, and what is still to be written to it.
-pub(super) struct Output<'a, D> {
+pub struct Output<'a, D> {
     stream: Stream<'a, D>,
     /// What is to be written.
-    pub(super) buffer: Vec<u8>,
+    pub buffer: Vec<u8>,
     error: Option<io::Error>,
 }
 
 impl<'a, D: AsFd> Output<'a, D> {
-    pub(super) fn new(stream: Stream<'a, D>) -> Self {
+    /// Nothing is to be written yet.
+    pub fn new(stream: Stream<'a, D>) -> Self {
         Output { stream, buffer: Vec::with_capacity(16 * 1024), error: None }
     }
 
     /// Whether it cannot be written to any more.
-    pub(super) fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.error.is_some()
     }
 
-    /// Writes what is to be written. Breaks with the signal that comes while nothing can be written;
-    /// then the rest stays.
-    pub(super) fn flush(&mut self) -> ControlFlow<signal::Event> {
+    /// Adds to what is to be written.
+    pub fn append(&mut self, text: impl Display) {
+        // Writing to memory does not fail.
+        let _ = write!(self.buffer, "{text}");
+    }
+
+    /// Writes what is to be written. Breaks with the signal that comes while nothing can be
+    /// written; then the rest stays. After a failure nothing is written any more.
+    pub fn flush(&mut self) -> ControlFlow<signal::Event> {
+        if self.has_failed() {
+            self.buffer.clear();
+        }
         let mut written = 0;
         let result = loop {
             if written == self.buffer.len() {
@@ -53,11 +64,11 @@ impl<'a, D: AsFd> Output<'a, D> {
     }
 
     /// Writes the rest. A signal that comes now is about these lines.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<(), Error> {
         if self.error.is_none() {
             let _ = self.flush();
         }
-        match self.error {
+        match self.error.take() {
             Some(error) => Err(Error::WriteResults(error)),
             None if !self.buffer.is_empty() => Err(Error::WriteResults(io::ErrorKind::Interrupted.into())),
             None => Ok(()),

@@ -21,17 +21,18 @@ use crate::memory;
 use crate::message::{Error, Exit, Warning};
 use crate::notes::{self, Notes};
 use crate::report::json::{self, Finished, Intervals};
-use crate::report::{End, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons};
-use crate::run::output::Output;
-use crate::run::{Mode, Session, diagnose, now, since_1970};
+use crate::report::{
+    End, EventContext, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons,
+};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
 
 /// More lines than this in a second cannot be read on a terminal.
 const MAX_READABLE: f64 = 20.0;
 
-/// With more targets than this the RTTs of duplicates are not shown: for them every probe would have
-/// to be known until nothing can come any more, which takes another kilobyte a target.
+/// With more targets than this the RTTs of duplicates are not shown: for them every probe would
+/// have to be known until nothing can come any more, which takes another kilobyte a target.
 const MAX_WITH_DUPLICATE_RTTS: usize = 1000;
 
 /// How many probes back a duplicate is known without its RTT.
@@ -154,9 +155,10 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
 /// list or in a random one.
 fn roster(statistics: &Statistics, session: &Session, figures: &Figures) -> Result<Roster, Error> {
     let (plan, start) = (&session.options.plan, figures.start());
-    let mut roster = Roster::new(start);
-    roster = roster.with_late(figures.settings().late).unwrap_or_else(|_| Roster::new(start));
-    roster = roster.with_spacing(statistics.spacing(session.limits.spacing)).unwrap_or_else(|_| Roster::new(start));
+    let (late, spacing) = (figures.settings().late, statistics.spacing(session.limits.spacing));
+    let roster = Roster::new(start).with_late(late).and_then(|roster| roster.with_spacing(spacing));
+    // Both are in range.
+    let mut roster = roster.unwrap_or_else(|_| Roster::new(start));
     let schedule = statistics.schedule(plan);
     let targets = figures.addresses().len();
     let places = places(targets, plan.shuffle().then_some(&session.secret))?;
@@ -249,7 +251,8 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
             let has_time = self.statistics.timestamps || self.records.is_some();
             let stamp = has_time.then(|| since_1970(time_of(event)));
             // Writing to memory does not fail.
-            let _ = lines.write(&mut self.output.buffer, event, stamp, &self.figures, &self.hosts);
+            let context = EventContext { event, stamp, figures: &self.figures, hosts: &self.hosts };
+            let _ = lines.write(&mut self.output.buffer, &context);
         }
         ControlFlow::Continue(())
     }
@@ -338,8 +341,8 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
         }
     }
 
-    /// Sounds the bell where more probes are unanswered than ever before, apart from the one that was
-    /// just sent.
+    /// Sounds the bell where more probes are unanswered than ever before, apart from the one that
+    /// was just sent.
     fn handle_sent(&mut self, target: TargetId, attempt: u32) {
         let Some(stats) = self.figures.stats(target) else { return };
         let answered = stats.counts().get(Counter::Answered) + stats.counts().get(Counter::Late);

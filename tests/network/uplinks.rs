@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::lab::{self, Behaviour, DEVICE, FAR_DEVICE, LIMIT, Lab};
-use crate::{assert_all, hosts, list};
+use crate::lab::{self, Behaviour, DEVICE, LIMIT, Lab};
+use crate::{assert_all, assert_fair_without_carrier, hosts, list};
 
 const FAST: [&str; 3] = ["--timeout=0.3", "--retries=1", "--max-pps=200"];
 
@@ -58,25 +58,7 @@ fn a_bridge_whose_uplink_has_no_carrier_makes_no_host_unreachable() {
         bridge(lab);
         let all = hosts(1, 40);
         assert_all(&lab.run(&FAST, list(&all)), &all, true);
-        for comes_back in [true, false] {
-            lab.forget();
-            let mut running = lab.start(lab.command().args(FAST));
-            running.feed(list(&all));
-            running.close_stdin();
-            running.wait_until(LIMIT, "some probes", |_| lab.seen().len() >= 10);
-            lab.ip(&["link", "set", FAR_DEVICE, "down"]);
-            lab.wait_for_no_carrier();
-            if comes_back {
-                lab.ip(&["link", "set", FAR_DEVICE, "up"]);
-            }
-            let outcome = running.finish(LIMIT);
-            assert!(!outcome.stdout.contains("unreachable"), "{outcome:?}");
-            if comes_back {
-                assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 40), "{outcome:?}");
-            } else {
-                assert_eq!(outcome.code, Some(4), "{outcome:?}");
-            }
-        }
+        assert_fair_without_carrier(lab, FAST, &all);
         // It has none from the start, and the router behind it is missing.
         lab.ip(&["neigh", "del", "192.0.2.254", "dev", "br0"]);
         let outcome = lab.run(&FAST, list(&all));

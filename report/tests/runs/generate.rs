@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use fastrand::Rng;
+use xymonping_report::read::Reader;
+use xymonping_report::run::Run;
 
 /// What a run is like.
 #[derive(Clone)]
@@ -140,6 +142,22 @@ fn fate(host: &Host, probe: usize, scene: &Scene, random: &mut Rng) -> Option<u6
 fn time(ns: u64) -> String {
     let text = humantime::format_rfc3339_micros(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(ns));
     text.to_string()
+}
+
+/// The records of a scene, as text.
+pub fn text(scene: &Scene) -> String {
+    let mut bytes = Vec::new();
+    write(scene, &mut bytes).expect("memory can be written");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+/// The runs that records are of.
+pub fn runs(records: &str) -> Vec<Run> {
+    let mut reader = Reader::default();
+    reader.begin("input");
+    reader.feed(records.as_bytes());
+    reader.finish();
+    reader.runs
 }
 
 /// Writes the run.

@@ -18,7 +18,11 @@ pub(super) fn whole(text: &[u8]) -> Option<u32> {
 
 /// A whole number in decimal, hexadecimal (`0x10`) or octal (`010`).
 pub(super) fn whole_of_any_base(text: &[u8]) -> Option<u32> {
-    let text = unsigned(text)?;
+    digits_of_any_base(unsigned(text)?)
+}
+
+/// The digits of such a number, without blank or sign before them.
+pub fn digits_of_any_base(text: &str) -> Option<u32> {
     let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     let (digits, base) = match (hexadecimal, text.strip_prefix('0')) {
         (Some(digits), _) => (digits, 16),

@@ -51,7 +51,7 @@ const fn printing(
     help: &'static str,
     apply: Apply,
 ) -> Row {
-    Row { short, long, value, is_probing: false, help, apply }
+    Row { is_probing: false, ..probing(short, long, value, help, apply) }
 }
 
 const N: Option<&str> = Some("N");

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use multiping::address::{Address, TargetId};
-use multiping::prober::{Details, Diagnosis, Event};
+use multiping::prober::{Details, Diagnosis};
 use multiping::stats::{Counter, Counts, Percent, Percentile, Word};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -15,20 +15,14 @@ use crate::report::json::record::{
     LastError, Probes, Rtts, Silence, State, States, Target, Text, errno_name, nanoseconds,
 };
 use crate::report::json::{Closing, Totals, write};
-use crate::report::{EventLines, Hosts, Style, histogram};
+use crate::report::{EventContext, EventLines, Hosts, Style, histogram};
 
 /// `--json=packets`: a record for each packet, as they come.
 pub struct Packets;
 
 impl EventLines for Packets {
-    fn write(
-        &mut self,
-        out: &mut Vec<u8>,
-        event: &Event,
-        stamp: Option<Duration>,
-        figures: &Figures,
-        hosts: &Hosts,
-    ) -> io::Result<()> {
+    fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
+        let EventContext { event, stamp, figures, hosts } = *context;
         let (Some(packet), Some(time)) = (Packet::of(event, figures.start()), stamp) else { return Ok(()) };
         match hosts.parts(packet.target, figures.addresses()) {
             Some((shown, label)) => packet.write(time, shown, label, out),
