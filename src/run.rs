@@ -145,6 +145,7 @@ impl Session<'_> {
             count: statistics.and_then(|statistics| statistics.count),
             period: statistics.map(|statistics| statistics.period),
             timeout: plan.timeout(),
+            late: statistics.map(|statistics| statistics.settings(plan).late),
             max_pps: plan.rate().pps(),
             size: self.options.packet.size(),
         };

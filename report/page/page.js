@@ -52,9 +52,8 @@
         svg.append(shape("rect", { x, y: 80 - height, width: width * 0.85, height, fill: "var(--grey)" }));
       }
       if (loss) {
-        const level = loss <= 0.1 ? 2 : loss <= 0.3 ? 3 : 4;
         const height = Math.max(4, loss * 76);
-        svg.append(shape("rect", { x, y: 4, width: width * 0.85, height, fill: `var(--l${level})` }));
+        svg.append(shape("rect", { x, y: 4, width: width * 0.85, height, fill: `var(--l${series[2][index]})` }));
       }
     }
     svg.append(shape("path", { d: "M60 80.5H760", stroke: "var(--dim)" }));

@@ -9,6 +9,8 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::record::Text;
+
 /// The columns of a table without targets.
 const COLUMNS: &str = "target,label,line,family,state,reason,sent,received,late,lost,loss_ratio,duplicates,damaged,\
     elsewhere,reordered,icmp_errors,send_errors,icmp_type,icmp_code,icmp_name,icmp_from,icmp_mtu,errno,errno_name,ttl,\
@@ -84,7 +86,7 @@ impl<'de> Deserialize<'de> for Record<'de> {
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Record<'de>, M::Error> {
                 let mut pairs = Vec::with_capacity(48);
-                while let Some((key, value)) = map.next_entry::<Cow<'de, str>, &'de RawValue>()? {
+                while let Some((Text(key), value)) = map.next_entry::<Text<'de>, &'de RawValue>()? {
                     if key != "type" {
                         pairs.push((key, value));
                     }

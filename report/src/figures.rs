@@ -8,6 +8,11 @@ pub fn loss_class(loss: f64) -> usize {
     [0.0, 0.02, 0.1, 0.3].iter().position(|most| loss <= *most).unwrap_or(4)
 }
 
+/// A percentile as it is named, from thousandths of a percent: 99.9.
+pub fn percentile_name(thousandths: u32) -> String {
+    (f64::from(thousandths) / 1000.0).to_string()
+}
+
 /// A share in percent with one decimal. It is 0 or 100 only if it is exactly so.
 pub fn percent(share: f64) -> String {
     let tenths = (share * 1000.0).round();

@@ -8,7 +8,7 @@ mod columns;
 use minijinja::{Environment, context};
 use serde::Serialize;
 
-use crate::figures::{count, time};
+use crate::figures::{count, loss_class, time};
 use crate::html::columns::{Column, columns, details};
 use crate::record::State;
 use crate::run::Run;
@@ -141,7 +141,7 @@ struct DataColumn {
 #[derive(Serialize)]
 struct Details {
     values: Vec<Option<String>>,
-    series: Option<[String; 2]>,
+    series: Option<[String; 3]>,
     most: String,
 }
 
@@ -169,8 +169,9 @@ fn data(scene: &Scene<'_>, columns: &[Column]) -> String {
     serde_json::to_string(&data).unwrap_or_default().replace('<', "\\u003c")
 }
 
-/// RTT and loss in columns, each a digit of base 36, and the RTT of the highest digit.
-fn series(scene: &Scene<'_>, subject: &Subject<'_>) -> (Option<[String; 2]>, String) {
+/// RTT and loss in columns, each a digit of base 36, and the class of the loss; and the RTT of the
+/// highest digit.
+fn series(scene: &Scene<'_>, subject: &Subject<'_>) -> (Option<[String; 3]>, String) {
     if !subject.has_time() {
         return (None, String::new());
     }
@@ -185,7 +186,9 @@ fn series(scene: &Scene<'_>, subject: &Subject<'_>) -> (Option<[String; 2]>, Str
     let losses = columns
         .iter()
         .map(|column| column.loss().map_or(' ', |loss| if loss > 0.0 { digit(loss.max(0.03)) } else { '0' }));
-    (Some([rtts.collect(), losses.collect()]), high.map_or(String::new(), |_| time(most as u64)))
+    let classes =
+        columns.iter().map(|column| column.loss().map_or(' ', |loss| char::from(b'0' + loss_class(loss) as u8)));
+    (Some([rtts.collect(), losses.collect(), classes.collect()]), high.map_or(String::new(), |_| time(most as u64)))
 }
 
 /// The look of the page, of the picture, and of both where dark or light was chosen.

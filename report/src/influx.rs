@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::figures::printable;
+use crate::figures::{percentile_name, printable};
 use crate::run::{Row, Run};
 
 /// The points of all runs, at the time when they ended, or of their latest record.
@@ -10,13 +10,14 @@ pub fn influx(runs: &[Run]) -> String {
     let mut text = String::new();
     for run in runs {
         let time = run.start_time().0.saturating_add(i64::try_from(run.duration_ns()).unwrap_or(i64::MAX));
-        for row in run.rows() {
-            point(&mut text, run, &row);
+        let rows = run.rows();
+        for row in &rows {
+            point(&mut text, run, row);
             let _ = writeln!(text, " {time}");
         }
-        let complete = run.end.as_ref().is_some_and(|end| end.complete && end.failures.is_empty());
         let _ = write!(text, "xymonping_run{}", tag("run", run.name()));
-        let _ = write!(text, " complete={complete},targets={}i,duration_ns={}i", run.rows().len(), run.duration_ns());
+        let _ =
+            write!(text, " complete={},targets={}i,duration_ns={}i", run.is_complete(), rows.len(), run.duration_ns());
         if let Some(end) = &run.end {
             let _ = write!(text, ",exit={}i,kernel_drops={}i", end.exit, end.kernel_drops);
         }
@@ -59,7 +60,7 @@ fn point(text: &mut String, run: &Run, row: &Row<'_>) {
         }
     }
     for (thousandths, ns) in &target.percentiles {
-        let percent = (f64::from(*thousandths) / 1000.0).to_string().replace('.', "_");
+        let percent = percentile_name(*thousandths).replace('.', "_");
         let _ = write!(text, ",rtt_p{percent}_ns={ns}i");
     }
     for (key, value) in

@@ -12,6 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use xymonping_report::cli::{Format, Options, When};
 use xymonping_report::csv::Table;
+use xymonping_report::figures::printable;
 use xymonping_report::html::html;
 use xymonping_report::influx::influx;
 use xymonping_report::output;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A message on stderr; there is nobody to tell that it cannot be written.
+/// Writes a message to stderr. Errors are ignored: there is no other place for them.
 fn say(what: &str) {
     let _ = writeln!(io::stderr(), "xymonping-report: {what}");
 }
@@ -93,7 +94,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     }
     let table = reader.table.take();
     if let Some(left_out) = table.as_ref().map(|table| table.left_out.join(", ")).filter(|keys| !keys.is_empty()) {
-        say(&format!("--csv: no column for {left_out}: the first target does not have it"));
+        say(&format!("--csv: no column for {}: the first target does not have it", printable(&left_out)));
     }
     write(options, &reader.runs, table, false)?;
     let ends = reader.runs.iter().filter_map(|run| run.end.as_ref());

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::{Display, Write};
 
+use crate::figures::percentile_name;
 use crate::record::{Mode, State};
 use crate::run::{Row, Run};
 use crate::series::bounds;
@@ -77,7 +78,7 @@ fn gauges(metrics: &mut Metrics, row: &Row<'_>, labels: &Labels) {
     rtts.extend(ends);
     for (thousandths, ns) in rtts {
         let help = "Round-trip times of the last run; 0 is the shortest, 100 the longest, the others by nearest rank.";
-        let percentile = (f64::from(thousandths) / 1000.0).to_string();
+        let percentile = percentile_name(thousandths);
         metrics.gauge("rtt_seconds", help, &labels.with("percentile", &percentile), Seconds(ns));
     }
     for (name, help, ns) in [
@@ -142,10 +143,9 @@ fn whole_run(metrics: &mut Metrics, run: &Run) {
         let labels = labels.with("state", state.name());
         metrics.gauge("run_targets", "Targets of the last run by how they ended.", &labels, number);
     }
-    let complete = run.end.as_ref().is_some_and(|end| end.complete && end.failures.is_empty());
     let help = "Whether the last run was completed and nothing failed on this machine; \
         0 tells nothing about the targets.";
-    metrics.gauge("run_complete", help, &labels, u8::from(complete));
+    metrics.gauge("run_complete", help, &labels, u8::from(run.is_complete()));
     if let Some(end) = &run.end {
         metrics.gauge("run_exit_code", "Exit code of the last run.", &labels, end.exit);
         let ended = Seconds(end.time.0.max(0) as u64);

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Error;
 
 use crate::csv;
+use crate::figures::printable;
 use crate::record::{End, Interval, Kind, Packet, Rejected, SCHEMA, Start, Target};
 use crate::run::{Event, Run};
 
@@ -107,7 +108,7 @@ impl Reader {
 
     fn problem(&mut self, what: &str) {
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(format!("{}: line {}: {what}", self.input, self.line));
+            self.problems.push(format!("{}: line {}: {}", self.input, self.line, printable(what)));
         } else {
             self.more_problems += 1;
         }

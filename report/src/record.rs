@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for Time {
 
 /// A string that is borrowed from the line if it has no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// The type of a record.
 #[derive(Deserialize)]
@@ -205,18 +205,19 @@ impl Target {
         (self.sent > 0).then(|| self.lost as f64 / self.sent as f64)
     }
 
-    /// One percentile of the RTTs, as far as the record has it.
-    pub fn percentile(&self, percent: u32) -> Option<u64> {
-        match percent {
-            0 => self.rtt_min_ns,
-            100 => self.rtt_max_ns,
-            _ => self.percentiles.iter().find(|(thousandths, _)| *thousandths == percent * 1000).map(|(_, ns)| *ns),
-        }
+    /// One percentile of the RTTs, in thousandths of a percent, as far as the record has it.
+    pub fn percentile(&self, thousandths: u32) -> Option<u64> {
+        self.percentiles.iter().find(|(known, _)| *known == thousandths).map(|(_, ns)| *ns)
+    }
+
+    /// The median of the RTTs, as far as the record has it.
+    pub fn median(&self) -> Option<u64> {
+        self.percentile(50_000)
     }
 
     /// What stands for the RTT of the target where one figure has to do.
     pub fn typical(&self) -> Option<u64> {
-        self.percentile(50).or(self.rtt_mean_ns).or(self.rtt_min_ns)
+        self.median().or(self.rtt_mean_ns).or(self.rtt_min_ns)
     }
 }
 
@@ -243,8 +244,8 @@ fn percentiles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(u32, u
 
         fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
             let mut found = Vec::new();
-            while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-                match percentile_of(&key) {
+            while let Some(key) = map.next_key::<Text<'de>>()? {
+                match percentile_of(&key.0) {
                     Some(percent) => found.extend(map.next_value::<Option<u64>>()?.map(|ns| (percent, ns))),
                     None => drop(map.next_value::<IgnoredAny>()?),
                 }
@@ -266,7 +267,7 @@ pub struct Packet<'a> {
     pub target: Cow<'a, str>,
     /// Its label.
     #[serde(borrow, default)]
-    pub label: Option<Cow<'a, str>>,
+    pub label: Option<Text<'a>>,
     /// Which probe to this target.
     #[serde(default, deserialize_with = "or_default")]
     pub probe: u64,
@@ -288,7 +289,7 @@ pub struct Interval<'a> {
     pub target: Cow<'a, str>,
     /// Its label.
     #[serde(borrow, default)]
-    pub label: Option<Cow<'a, str>>,
+    pub label: Option<Text<'a>>,
     /// Probes whose fate became known in it.
     pub sent: u64,
     /// Answered in time.

@@ -16,6 +16,8 @@ pub struct Run {
     pub rejected: Vec<Rejected>,
     /// Its last record. Without it, the records were cut off or the run goes on.
     pub end: Option<End>,
+    /// Whether more records may come.
+    goes_on: bool,
     targets: Vec<Target>,
     /// What is known of addresses, and label and address of each. Lines with equal addresses are
     /// one target.
@@ -91,6 +93,7 @@ impl Run {
             latest: start.time,
             rejected: Vec::new(),
             end: None,
+            goes_on: false,
             targets: Vec::new(),
             series: Vec::new(),
             places: HashMap::new(),
@@ -125,6 +128,16 @@ impl Run {
         self.series.iter().map(|(series, ..)| series.bins.len()).max().unwrap_or(0)
     }
 
+    /// Whether its last records are missing.
+    pub fn is_cut_off(&self) -> bool {
+        self.end.is_none() && !self.goes_on
+    }
+
+    /// Whether all of it was probed, and nothing failed on the prober's machine.
+    pub fn is_complete(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.complete && end.failures.is_empty())
+    }
+
     /// How long it took, or takes so far.
     pub fn duration_ns(&self) -> u64 {
         self.end.as_ref().map_or((self.latest.0 - self.start.time.0).max(0) as u64, |end| end.duration_ns)
@@ -133,8 +146,8 @@ impl Run {
     /// Adds a packet, or its absence.
     pub fn packet(&mut self, event: Event, packet: &Packet<'_>) {
         let timeout = difference(self.start.timeout_ns.unwrap_or(0));
-        let late = difference(self.start.late_ns.or(self.start.timeout_ns).unwrap_or(0));
-        let place = self.place(&packet.target, packet.label.as_deref().unwrap_or(""), packet.time);
+        let late = self.late();
+        let place = self.place(&packet.target, packet.label.as_ref().map_or("", |label| &label.0), packet.time);
         let rtt = packet.rtt_ns.filter(|_| matches!(event, Event::Reply | Event::Late));
         // A probe counts where it was sent. The time was cut to microseconds.
         let time = packet.time.0.saturating_add(1000);
@@ -171,16 +184,16 @@ impl Run {
         series.settle(packet.time.0.saturating_sub(late));
     }
 
-    /// Adds the figures of an interval. They are counted twice where packets are known too.
+    /// Adds the figures of an interval, unless the target's packets are known.
     pub fn interval(&mut self, interval: &Interval<'_>) {
-        let place = self.place(&interval.target, interval.label.as_deref().unwrap_or(""), interval.time);
+        let place = self.place(&interval.target, interval.label.as_ref().map_or("", |label| &label.0), interval.time);
         if self.series[place].0.has_packets {
             return;
         }
         let end = interval.time.0;
         let begin = self.series[place].0.interval_end.replace(end).unwrap_or(self.start.time.0);
         let length = end.saturating_sub(begin);
-        if self.series.iter().all(|(series, ..)| series.bins.is_empty()) {
+        if self.detail.bins > 0 && self.series.iter().all(|(series, ..)| series.bins.is_empty()) {
             self.width = length.max(1);
         }
         let bin = self.bin(begin.saturating_add(length / 2));
@@ -230,15 +243,22 @@ impl Run {
         }
     }
 
-    /// Decides the fate of what timed out long enough ago, as of the latest record.
+    /// Counts as lost what timed out and cannot be answered late any more, as of the latest record.
+    /// More records may come, unless the run has ended.
     pub fn settle(&mut self) {
-        let late = difference(self.start.late_ns.or(self.start.timeout_ns).unwrap_or(0));
-        let before = if self.end.is_some() { i64::MAX } else { self.latest.0.saturating_sub(late) };
+        self.goes_on = self.end.is_none();
+        let before = if self.goes_on { self.latest.0.saturating_sub(self.late()) } else { i64::MAX };
         self.series.iter_mut().for_each(|(series, ..)| series.settle(before));
+    }
+
+    /// How long after its timeout a reply is late, in ns.
+    fn late(&self) -> i64 {
+        difference(self.start.late_ns.or(self.start.timeout_ns).unwrap_or(0))
     }
 
     /// No more records will come.
     pub fn close(&mut self) {
+        self.goes_on = false;
         self.series.iter_mut().for_each(|(series, ..)| series.settle(i64::MAX));
     }
 
@@ -252,7 +272,7 @@ impl Run {
         );
         let unknown = self.series.iter().filter(|(_, _, address)| !known.contains(&**address));
         rows.extend(unknown.map(|(series, label, address)| Row {
-            target: Cow::Owned(estimate(series, label, address)),
+            target: Cow::Owned(estimate(series, label, address, self.goes_on)),
             series: Some(series),
         }));
         rows.sort_by(|one, other| worse(&one.target, &other.target));
@@ -313,7 +333,7 @@ pub fn worse(one: &Target, other: &Target) -> Ordering {
 
 /// Figures for a target without a record: the records were cut off, or the run goes on. That it did
 /// not answer proves nothing then.
-fn estimate(series: &Series, label: &str, address: &str) -> Target {
+fn estimate(series: &Series, label: &str, address: &str, goes_on: bool) -> Target {
     let counters = &series.counters;
     let answered = counters.received + counters.late;
     let alive = counters.received > 0;
@@ -324,7 +344,7 @@ fn estimate(series: &Series, label: &str, address: &str) -> Target {
         label: label.to_owned(),
         family: Some(if address.contains(':') { "ipv6" } else { "ipv4" }.to_owned()),
         state: if alive { State::Alive } else { State::Unsettled },
-        reason: (!alive).then(|| "cut-short".to_owned()),
+        reason: (!alive && !goes_on).then(|| "cut-short".to_owned()),
         sent: counters.sent(),
         received: counters.received,
         late: counters.late,

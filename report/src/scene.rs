@@ -39,15 +39,19 @@ pub struct Subject<'a> {
     parts: Vec<(i64, i64, Cow<'a, Series>)>,
 }
 
+/// The name of a run, an address and its label.
+type Key<'a> = (&'a str, Cow<'a, str>, Cow<'a, str>);
+
 impl<'a> Scene<'a> {
     /// Of these runs.
     pub fn new(runs: &'a [Run]) -> Self {
         let start = runs.iter().map(Run::start_time).min().unwrap_or_default();
         let mut names: Vec<&str> = Vec::new();
         let mut subjects: Vec<Subject<'a>> = Vec::new();
-        let mut places: HashMap<(&str, Cow<'a, str>, Cow<'a, str>), usize> = HashMap::new();
+        let mut places: HashMap<(Key<'a>, usize), usize> = HashMap::new();
         let (mut length, mut width) = (1, 1);
         for run in runs {
+            let mut seen: HashMap<Key<'a>, usize> = HashMap::new();
             if !names.contains(&run.name()) {
                 names.push(run.name());
             }
@@ -71,9 +75,11 @@ impl<'a> Scene<'a> {
                     }
                     Cow::Owned(target) => (Cow::Owned(target.target.clone()), Cow::Owned(target.label.clone())),
                 };
-                // Only different runs are added up, not equal lines of one list.
+                // Runs are added up, not equal lines of one list.
                 let key = (run.name(), address, label);
-                match places.get(&key).filter(|_| runs.len() > 1) {
+                let number = seen.entry(key.clone()).and_modify(|number| *number += 1).or_insert(0);
+                let key = (key, *number);
+                match places.get(&key) {
                     Some(place) => subjects[*place].add(&target, part),
                     None => {
                         places.insert(key, subjects.len());
@@ -88,7 +94,7 @@ impl<'a> Scene<'a> {
         }
         subjects.sort_by(|one, other| crate::run::worse(&one.target, &other.target));
         let has_time = subjects.iter().any(|subject| !subject.parts.is_empty());
-        let cut_off = runs.iter().any(|run| run.end.is_none());
+        let cut_off = runs.iter().any(Run::is_cut_off);
         Scene { subjects, names, start, length, has_time, cut_off, width }
     }
 
@@ -101,7 +107,7 @@ impl<'a> Scene<'a> {
 
     /// What stands for the RTTs of a target: batch mode and runs that were added up have no median.
     pub fn typical(&self) -> &'static str {
-        let has_median = |subject: &Subject<'_>| subject.target.percentile(50).is_some();
+        let has_median = |subject: &Subject<'_>| subject.target.median().is_some();
         if self.subjects.iter().any(has_median) { "median" } else { "mean" }
     }
 
@@ -204,7 +210,7 @@ impl<'a> Subject<'a> {
 
     /// A percentile: the record's, or else that of the probes.
     pub fn percentile(&self, percent: u32) -> Option<u64> {
-        self.target.percentile(percent).or_else(|| self.histogram().percentile(u64::from(percent)))
+        self.target.percentile(percent * 1000).or_else(|| self.histogram().percentile(u64::from(percent)))
     }
 
     /// The figures and the reason in one line.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::figures::{count, counted, loss_class, milliseconds, percent, printable, share, span};
+use crate::figures::{count, counted, loss_class, milliseconds, percent, percentile_name, printable, share, span};
 use crate::record::{State, Target};
 use crate::run::{Row, Run};
 use crate::series::Bin;
@@ -50,8 +50,8 @@ fn write_run(text: &mut String, run: &Run, look: Look) {
     let rows = run.rows();
     let paint = |text: &str, style: Style| if look.color { format!("{style}{text}{style:#}") } else { text.to_owned() };
     let mut say = |line: String| text.push_str(&(ascii(line.trim_end(), look) + "\n"));
-    say(paint(&headline(run), Style::new().bold()));
-    if run.end.is_none() {
+    say(paint(&headline(run, &rows), Style::new().bold()));
+    if run.is_cut_off() {
         let cut = "CUT OFF: there is no `end` record, so targets and figures are missing";
         say(paint(cut, AnsiColor::Red.on_default().bold()));
     }
@@ -99,8 +99,7 @@ fn write_run(text: &mut String, run: &Run, look: Look) {
     }
 }
 
-fn headline(run: &Run) -> String {
-    let rows = run.rows();
+fn headline(run: &Run, rows: &[Row<'_>]) -> String {
     let sum = |figure: fn(&Row<'_>) -> u64| rows.iter().map(figure).sum::<u64>();
     let (sent, lost) = (sum(|row| row.target.sent), sum(|row| row.target.lost));
     let states = State::ALL.iter().filter_map(|state| {
@@ -143,7 +142,7 @@ fn columns(run: &Run, rows: &[Row<'_>], look: Look) -> Vec<Column> {
         rows.iter().any(|row| figure(row).is_some()).then(|| column(&title, true, &cell))
     };
     let mut columns = vec![
-        column("target", false, &|row| (row.target.target.clone(), plain)),
+        column("target", false, &|row| (printable(&row.target.target), plain)),
         column("state", false, &|row| (row.target.state.name().to_owned(), state_style(row.target.state))),
         column("loss", true, &|row| match row.target.loss() {
             Some(loss) => (percent(loss), loss_style(loss)),
@@ -159,17 +158,15 @@ fn columns(run: &Run, rows: &[Row<'_>], look: Look) -> Vec<Column> {
     columns.extend(rtt("min ms".to_owned(), &|row| row.target.rtt_min_ns));
     columns.extend(rtt("mean ms".to_owned(), &|row| row.target.rtt_mean_ns));
     for percent in percentiles {
-        columns.extend(rtt(format!("p{} ms", f64::from(percent) / 1000.0), &|row| {
-            row.target.percentiles.iter().find(|(other, _)| *other == percent).map(|(_, ns)| *ns)
-        }));
+        columns.extend(rtt(format!("p{} ms", percentile_name(percent)), &|row| row.target.percentile(percent)));
     }
     columns.extend(rtt("max ms".to_owned(), &|row| row.target.rtt_max_ns));
     if run.bins() > 0 {
+        let per_cell = bins_of_cell(run);
         columns.push(column("over time", false, &|row| {
             (
-                row.series.map_or(String::new(), |s| {
-                    signs(&s.bins.chunks(bins_of_cell(run)).map(unite).collect::<Vec<_>>(), look)
-                }),
+                row.series
+                    .map_or(String::new(), |s| signs(&s.bins.chunks(per_cell).map(unite).collect::<Vec<_>>(), look)),
                 plain,
             )
         }));
@@ -185,7 +182,7 @@ fn columns(run: &Run, rows: &[Row<'_>], look: Look) -> Vec<Column> {
 
 /// Why a target is not alive, in the words of the records.
 pub fn reason(target: &Target) -> String {
-    let from = target.icmp_from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
+    let from = target.icmp_from.as_ref().map_or(String::new(), |from| format!(" from {}", printable(from)));
     match (target.reason.as_deref(), &target.icmp_name, &target.errno_name) {
         (Some("icmp-error"), Some(icmp), _) => format!("{}{from}", printable(icmp)),
         (Some("send-error"), _, Some(errno)) => printable(errno),

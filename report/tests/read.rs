@@ -35,7 +35,7 @@ fn the_example_is_read_whole_in_pieces_of_any_size() {
         let rows = run.rows();
         let states: Vec<_> = rows.iter().map(|row| row.target.state).collect();
         assert_eq!(states, [State::Unreachable, State::Unsent, State::Alive]);
-        assert_eq!(rows[2].target.percentile(90), Some(402_200));
+        assert_eq!(rows[2].target.percentile(90_000), Some(402_200));
         assert_eq!(rows[1].target.loss(), None);
     }
 }

@@ -44,6 +44,8 @@ pub struct Opening<'a> {
     pub period: Option<Duration>,
     /// How long a probe may stay unanswered.
     pub timeout: Duration,
+    /// How long after its timeout a reply is late.
+    pub late: Option<Duration>,
     /// The rate, if it is limited.
     pub max_pps: Option<f64>,
     /// How many bytes of data a probe carries.
@@ -64,6 +66,7 @@ impl Opening<'_> {
             count: self.count,
             period_ns: self.period.map(nanoseconds),
             timeout_ns: nanoseconds(self.timeout),
+            late_ns: self.late.map(nanoseconds),
             max_pps: self.max_pps,
             size: self.size,
         };

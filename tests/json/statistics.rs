@@ -23,8 +23,8 @@ fn each_line_has_its_figures() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         let records = records(&outcome);
         assert_eq!(
-            values(&records[0], ["mode", "targets", "rejected", "count", "period_ns"]),
-            [json!("count"), json!(5), json!(1), json!(3), json!(100_000_000)]
+            values(&records[0], ["mode", "targets", "rejected", "count", "period_ns", "late_ns"]),
+            [json!("count"), json!(5), json!(1), json!(3), json!(100_000_000), json!(1_000_000_000)]
         );
         let targets = of_type(&records, "target");
         let keys = ["line", "label", "state", "reason", "sent", "received", "lost", "send_errors", "icmp_errors"];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::figures::{loss_class, milliseconds, percent, span, time};
+use crate::figures::{loss_class, milliseconds, percent, percentile_name, span, time};
 use crate::record::{State, Target};
 use crate::scene::{Scene, Subject};
 use crate::text::{Look, reason, signs};
@@ -102,9 +102,7 @@ impl Column {
     fn rtt(&self, target: &Target) -> Option<u64> {
         match self.content {
             Content::Rtt(figure) => figure(target),
-            Content::Percentile(wanted) => {
-                target.percentiles.iter().find(|(percentile, _)| *percentile == wanted).map(|(_, ns)| *ns)
-            }
+            Content::Percentile(wanted) => target.percentile(wanted),
             _ => None,
         }
     }
@@ -134,8 +132,9 @@ pub fn columns(scene: &Scene<'_>) -> Vec<Column> {
     }
     columns.push(Column::new("min", Content::Rtt(|target| target.rtt_min_ns)));
     columns.push(Column::new("mean", Content::Rtt(|target| target.rtt_mean_ns)));
-    for percentile in known.into_iter().take(MOST_PERCENTILES) {
-        let title = format!("p{}", f64::from(percentile) / 1000.0);
+    let left_out = known.len().saturating_sub(MOST_PERCENTILES);
+    for percentile in known.into_iter().skip(left_out) {
+        let title = format!("p{}", percentile_name(percentile));
         columns.push(Column::new(&title, Content::Percentile(percentile)));
     }
     columns.push(Column::new("max", Content::Rtt(|target| target.rtt_max_ns)));

@@ -31,6 +31,7 @@ pub(super) struct Start<'a> {
     pub(super) count: Option<u32>,
     pub(super) period_ns: Option<u64>,
     pub(super) timeout_ns: u64,
+    pub(super) late_ns: Option<u64>,
     pub(super) max_pps: Option<f64>,
     pub(super) size: usize,
 }
