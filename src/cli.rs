@@ -293,6 +293,11 @@ impl Options {
         self.icmp_errors.unwrap_or(if has_place { IcmpErrors::Report } else { IcmpErrors::Ignore })
     }
 
+    /// Whether every ICMP message is shown to people, as it comes.
+    pub fn tells_all_icmp(&self) -> bool {
+        self.json.is_none() && self.icmp_errors() == IcmpErrors::All
+    }
+
     /// Whether ICMP errors are to be shown to people.
     pub fn shows_icmp_errors(&self) -> bool {
         self.json.is_none() && self.icmp_errors() != IcmpErrors::Ignore

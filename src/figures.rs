@@ -65,6 +65,8 @@ pub struct Target {
     values: Option<Values>,
     /// Why the kernel last refused a probe.
     error: Option<SendError>,
+    /// Whether the last probe was refused.
+    is_refused: bool,
 }
 
 /// What is known of all targets.
@@ -87,7 +89,12 @@ impl Figures {
                 Some(count) if settings.values => Some(Values::new(count as usize)?),
                 _ => None,
             };
-            targets.push(Target { stats: Stats::new(settings.keep(), settings.window())?, values, error: None });
+            targets.push(Target {
+                stats: Stats::new(settings.keep(), settings.window())?,
+                values,
+                error: None,
+                is_refused: false,
+            });
         }
         Ok(Figures { addresses, targets, totals: Totals::new()?, settings, start, answering: 0 })
     }
@@ -99,12 +106,14 @@ impl Figures {
                 let at = at.saturating_duration_since(self.start);
                 if let Some(target) = self.targets.get_mut(target.index()) {
                     target.stats.record_sent(token.attempt, at);
+                    target.is_refused = false;
                 }
             }
             Event::SendError { probe, error, .. } => {
                 if let Some(target) = self.targets.get_mut(probe.target.index()) {
                     target.stats.record_send_error();
                     target.error = Some(error);
+                    target.is_refused = true;
                 }
             }
             Event::Received { from, kind, ttl, .. } => self.record_arrival(from, kind, ttl),
@@ -214,16 +223,20 @@ impl Figures {
 
     /// What is known of a target.
     pub fn verdict(&self, target: TargetId) -> Verdict {
-        let Some(Target { stats, error, .. }) = self.targets.get(target.index()) else { return Verdict::Unsettled };
+        let Some(Target { stats, error, is_refused, .. }) = self.targets.get(target.index()) else {
+            return Verdict::Unsettled;
+        };
         let counts = stats.counts();
+        let (was_sent, is_doubtful) = (counts.sent() > 0, counts.get(Counter::Doubtful) > 0);
         if counts.get(Counter::Answered) > 0 {
             Verdict::Alive(stats.rtts().mean().unwrap_or_default())
-        } else if counts.sent() > 0 {
+        } else if let Some(error) = error.filter(|_| *is_refused) {
+            let was_sent = was_sent || is_doubtful;
+            Verdict::Refused { errno: error.errno(), no_buffers: error.is_no_buffers(), was_sent }
+        } else if was_sent {
             Verdict::Unreachable
-        } else if counts.get(Counter::Doubtful) > 0 {
+        } else if is_doubtful {
             Verdict::Undecided
-        } else if let Some(error) = error {
-            Verdict::Refused { errno: error.errno(), no_buffers: error.is_no_buffers(), was_sent: false }
         } else {
             Verdict::Unsettled
         }

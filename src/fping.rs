@@ -15,7 +15,6 @@ mod targets;
 mod words;
 
 use std::ffi::OsStr;
-use std::fmt::Display;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::mem;
@@ -76,11 +75,10 @@ pub fn run(
         Ok(Request::Run(options)) => *options,
         other => {
             suspended.drop()?;
-            let mut output = Output::new(signals);
             return match other {
-                Ok(Request::Help) => print(Help(program), &mut output),
-                Ok(_) => print(format_args!("{}: Version {VERSION}\n", program.to_string_lossy()), &mut output),
-                Err(refusal) => Ok(fail(refusal.into(), program, &mut output)),
+                Ok(Request::Help) => run::print(Help(program), signals),
+                Ok(_) => run::print(format_args!("{}: Version {VERSION}\n", program.to_string_lossy()), signals),
+                Err(refusal) => Ok(fail(refusal.into(), program, &mut Output::new(signals))),
             };
         }
     };
@@ -105,13 +103,6 @@ pub fn run(
         Ok(()) => Ok(exit),
         Err(error) => Ok(fail(error.into(), program, &mut output)),
     }
-}
-
-/// Writes text other than results to stdout.
-fn print(text: impl Display, output: &mut Output) -> Result<Exit, Error> {
-    // The only signals that interrupt it end the program.
-    let _ = output.result(text);
-    output.close().map(|()| Exit::Success)
 }
 
 /// The configuration of the sockets, checked as far as that is possible without privilege.

@@ -8,14 +8,12 @@
 
 use std::env;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, IsTerminal, Write};
 use std::panic;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use multiping::net::Link;
 use xymonping::check::{self, Checklist};
-use xymonping::cli::{self, Debug, Input, Request};
+use xymonping::cli::{self, Input, Request};
 use xymonping::fping;
 use xymonping::inherited;
 use xymonping::input;
@@ -30,7 +28,6 @@ use xymonping::privilege::Suspended;
 use xymonping::run::{self, Log, Session, Status};
 use xymonping::sandbox;
 use xymonping::signal::Signals;
-use xymonping::stdio::{self, Stream, Timeout};
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| {
@@ -82,7 +79,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         Ok(Request::Run(options)) => *options,
         other => {
             suspended.drop()?;
-            return other.and_then(|request| print(&request.to_string(), &signals));
+            return other.and_then(|request| run::print(request, &signals));
         }
     };
     let config = match input::sockets(&options, limits) {
@@ -120,14 +117,12 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         checklist.add_limits(limits);
         let result = check::result(sockets).and(entered.map(drop));
         checklist.add_verdict(&result);
-        print(&checklist.to_string(), &signals)?;
+        run::print(&checklist, &signals)?;
         return result.map(|()| Exit::Success);
     }
     let mut link = link.map_err(|error| input::refused(error, &options))?;
     let mut log = Log::open(&options.debug, options.packet.size(), &signals)?;
-    // The log's lines would run into a status line.
-    let has_status = io::stderr().is_terminal() && options.debug != Debug::Stderr;
-    let mut status = Status::new(Stream::new(io::stderr(), Timeout::After(Duration::ZERO)), has_status);
+    let mut status = Status::of_stderr(&options, true);
     let mut show = |lines, asked| status.show_reading(lines, asked);
     let list = input::read(&options, limits, &signals, notes, &mut show);
     status.wipe();
@@ -151,11 +146,4 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let session =
         Session { options, limits, signals, dropped, link, list, zones, references, log, secret, start, deadline };
     session.run(notes)
-}
-
-/// Writes text other than results to stdout.
-fn print(text: &str, signals: &Signals) -> Result<Exit, Error> {
-    let mut out = Stream::new(io::stdout(), Timeout::Signal(signals));
-    out.write_all(text.as_bytes()).and_then(|()| stdio::close_stdout()).map_err(Error::WriteResults)?;
-    Ok(Exit::Success)
 }

@@ -29,7 +29,7 @@ use crate::notes::Notes;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
 
-/// The program that is running. It can be executed by whoever could execute it before.
+/// The program that is running. Executing it again takes no further right.
 const PROGRAM: &str = "/proc/self/exe";
 
 /// The name by which the child knows what it is for.

@@ -11,7 +11,7 @@ mod status;
 
 use std::fmt::Display;
 use std::hash::RandomState;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
@@ -25,10 +25,10 @@ use nix::libc::c_ulong;
 use nix::sys::prctl;
 
 pub use crate::run::log::Log;
-pub use crate::run::output::Output;
+pub use crate::run::output::{Output, print};
 pub use crate::run::status::Status;
 
-use crate::cli::{Debug, ExitStatus, Options, Statistics};
+use crate::cli::{ExitStatus, Options, Statistics};
 use crate::limits::Limits;
 use crate::list::{List, Remark, Zones};
 use crate::message::{Error, Exit, Reject, Warning};
@@ -93,7 +93,7 @@ pub struct Session<'a> {
     pub references: Addresses,
     /// Where a line for every packet is written to, if anywhere.
     pub log: Option<Log<'a>>,
-    /// What nobody else can know.
+    /// Random: for idents, keys and shuffling.
     pub secret: RandomState,
     /// When the process began.
     pub start: Instant,
@@ -150,17 +150,15 @@ impl Session<'_> {
             size: self.options.packet.size(),
         };
         opening.write(out)?;
-        for Remark { line, text, reject } in notes.remarks.iter() {
-            match reject {
-                // A name without an address is a target, which is unresolved.
-                None | Some(Reject::Unresolved(_)) => {}
-                Some(reject) => json::write_rejected(line, text.content(), reject, out)?,
-            }
-        }
+        let written = notes.remarks.iter().try_for_each(|Remark { line, text, reject }| match reject {
+            // A name without an address is a target, which is unresolved.
+            None | Some(Reject::Unresolved(_)) => Ok(()),
+            Some(reject) => json::write_rejected(line, text.content(), reject, out),
+        });
         if !self.options.list_errors {
             notes.remarks.truncate();
         }
-        out.flush()
+        written.and_then(|()| out.flush())
     }
 
     /// What the last JSON record tells of a run that ended so.
@@ -187,10 +185,7 @@ impl Session<'_> {
         prober: &mut Prober<M::Strategy>,
         shows_status: bool,
     ) -> Result<End, Error> {
-        let stderr = io::stderr();
-        // The log's lines would run into a status line.
-        let shows_status = shows_status && stderr.is_terminal() && self.options.debug != Debug::Stderr;
-        let status = Status::new(Stream::new(stderr, Timeout::After(Duration::ZERO)), shows_status);
+        let status = Status::of_stderr(self.options, shows_status);
         let (signals, log, deadline) = (self.signals, self.log.take(), self.deadline);
         sandbox::enter(self.dropped)?;
         Ok(probe(mode, &mut self.link, prober, &mut Context { signals, log, status, deadline }, self.dropped))
@@ -216,6 +211,15 @@ impl Session<'_> {
             (None, ExitStatus::Ping) if alive == 0 => Exit::Rejected,
             (None, _) => Exit::Success,
         }
+    }
+}
+
+/// Writes a message of a run that goes on to stderr. Probing does not wait for it, and what cannot be
+/// written is no reason to end.
+fn tell(message: Option<String>) {
+    if let Some(message) = message {
+        let mut stderr = Stream::new(io::stderr(), Timeout::After(Duration::ZERO));
+        let _ = stderr.write_all(format!("xymonping: {message}\n").as_bytes());
     }
 }
 

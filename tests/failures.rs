@@ -195,15 +195,17 @@ fn a_signal_ends_a_list_without_end() {
     });
 }
 
-/// A run that has begun to write its results, and the pipe that they are not read from.
-fn writing_without_a_reader(lab: &Lab) -> (Running, File) {
+/// Their lines are more than the 64 KiB that a pipe holds.
+const MANY: u32 = 5000;
+
+/// A run with `args` that has begun to write its results, and the pipe that they are not read from.
+fn writing_without_a_reader(lab: &Lab, args: &[&str], list: String) -> (Running, File) {
     let (unread, stalled) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     let mut command = lab.command();
-    command.args(["--max-pps=unlimited"]).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
+    command.arg("--max-pps=unlimited").args(args).stdin(Stdio::piped()).stdout(stalled).stderr(Stdio::piped());
     let mut running = lab.start_as_is(&mut command);
     drop(command);
-    // 5,000 lines are more than the 64 KiB that a pipe holds.
-    running.feed(list(&hosts(1, 5000)));
+    running.feed(list);
     running.close_stdin();
     let mut unread = File::from(unread);
     unread.read_exact(&mut [0]).expect("the program writes");
@@ -214,9 +216,15 @@ fn writing_without_a_reader(lab: &Lab) -> (Running, File) {
 fn a_signal_while_the_results_have_no_reader_ends_the_run() {
     lab::play(|lab| {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGALRM] {
-            let (mut running, _unread) = writing_without_a_reader(lab);
-            running.signal(signal);
-            fails(&running.finish(LIMIT), &format!("writing results: stopped by {signal} (the output is incomplete)"));
+            // Results, and records of rejected lines before any probe.
+            for (args, list) in
+                [(&[][..], list(&hosts(1, MANY))), (&["--json", "--list-errors"], "no-address\n".repeat(MANY as usize))]
+            {
+                let (mut running, _unread) = writing_without_a_reader(lab, args, list);
+                running.signal(signal);
+                let message = format!("writing results: stopped by {signal} (the output is incomplete)");
+                fails(&running.finish(LIMIT), &message);
+            }
         }
     });
 }
@@ -224,7 +232,7 @@ fn a_signal_while_the_results_have_no_reader_ends_the_run() {
 #[test]
 fn a_stop_while_the_results_have_no_reader_has_no_effect() {
     lab::play(|lab| {
-        let (mut running, mut unread) = writing_without_a_reader(lab);
+        let (mut running, mut unread) = writing_without_a_reader(lab, &[], list(&hosts(1, MANY)));
         for _ in 0..3 {
             running.wait_until(LIMIT, "does not wait", |running| {
                 running.status("State").is_some_and(|state| state.starts_with('S'))
@@ -235,7 +243,7 @@ fn a_stop_while_the_results_have_no_reader_has_no_effect() {
         unread.read_to_string(&mut rest).expect("the program writes text");
         let outcome = running.finish(LIMIT);
         assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
-        assert_eq!(rest.lines().count(), 5000);
+        assert_eq!(rest.lines().count(), MANY as usize);
     });
 }
 

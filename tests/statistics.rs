@@ -294,6 +294,22 @@ fn what_cannot_be_sent_is_never_lost_and_is_a_failure_only_if_it_is_ours() {
 }
 
 #[test]
+fn a_route_that_is_lost_in_mid_run_makes_no_silent_host_unreachable() {
+    lab::play(|lab| {
+        lab.host("10.2.0.0/16", Behaviour::silent());
+        let mut running = lab.start(lab.command().args(["--count=20", "--period=0.1", "--timeout=0.1"]));
+        running.feed("10.2.0.1\n10.2.0.2\n");
+        running.close_stdin();
+        running.wait_until(LIMIT, "both probed", |_| lab.seen().len() >= 4);
+        lab.ip(&["route", "del", "10.0.0.0/8"]);
+        let outcome = running.finish(LIMIT);
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        assert!(outcome.stderr.starts_with("xymonping: IPv4 sending failed: "), "{outcome:?}");
+        assert!(last_line(&outcome).starts_with("2 targets: 0 alive, 2 undecided; "), "{outcome:?}");
+    });
+}
+
+#[test]
 fn the_exit_status_can_tell_what_the_targets_did() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());

@@ -46,7 +46,10 @@ pub fn program() -> String {
 
 /// Input quoted for a terminal or a log: printable ASCII, the rest escaped, cut at 60 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quoted(String);
+pub struct Quoted {
+    content: String,
+    is_cut: bool,
+}
 
 impl Quoted {
     /// How many bytes are quoted at most.
@@ -54,21 +57,20 @@ impl Quoted {
 
     /// What is between the quotes.
     pub fn content(&self) -> &str {
-        self.0.trim_end_matches("...").trim_matches('"')
+        &self.content
     }
 }
 
 impl From<&[u8]> for Quoted {
     fn from(bytes: &[u8]) -> Self {
         let kept = &bytes[..bytes.len().min(Self::MAX)];
-        let dots = if kept.len() < bytes.len() { "..." } else { "" };
-        Quoted(format!("\"{}\"{dots}", kept.escape_ascii()))
+        Quoted { content: kept.escape_ascii().to_string(), is_cut: kept.len() < bytes.len() }
     }
 }
 
 impl Display for Quoted {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "\"{}\"{}", self.content, if self.is_cut { "..." } else { "" })
     }
 }
 
@@ -79,5 +81,18 @@ impl Display for Reason<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let words = self.0.to_string();
         f.write_str(words.split(" (os error").next().unwrap_or(&words))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_may_end_in_quotes_and_dots() {
+        let quoted = Quoted::from(&b"\"a\"..."[..]);
+        assert_eq!((quoted.content(), &*quoted.to_string()), (r#"\"a\"..."#, r#""\"a\"...""#));
+        let long = Quoted::from(&[b'x'; Quoted::MAX + 1][..]);
+        assert_eq!((long.content(), long.to_string()), (&*"x".repeat(60), format!("\"{}\"...", "x".repeat(60))));
     }
 }

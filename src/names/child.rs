@@ -36,7 +36,7 @@ struct Work {
     reverse: Reverse,
 }
 
-/// Looks names up for the parent, which kills this process when it has heard enough. Should the
+/// Looks names up for the parent, which kills this process once it has all answers. Should the
 /// parent have died, it ends by itself.
 pub fn serve(_: &Dropped) -> Result<(), Error> {
     let end = Instant::now() + MAX_TIME + Duration::from_secs(1);

@@ -49,11 +49,11 @@ pub(super) struct Row {
 pub(super) fn rows<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>) -> Vec<Row> {
     let (Some(min), Some(max)) = (rtts.min(), rtts.max()) else { return Vec::new() };
     let low = min.max(Duration::from_nanos(100));
-    let ratio = max.as_secs_f64() / low.as_secs_f64();
+    let step = root(max.as_secs_f64() / low.as_secs_f64());
     let edge = |row: u32| match row {
         0 => min,
         ROWS => max,
-        row => low.mul_f64(ratio.powf(f64::from(row) / f64::from(ROWS))),
+        row => low.mul_f64(step.powi(row as i32)),
     };
     if min == max {
         return vec![Row { from: min, to: max, count: rtts.n() }];
@@ -67,6 +67,17 @@ pub(super) fn rows<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>) -> Vec<Row> {
         below = up_to;
     }
     rows
+}
+
+/// The root of `ratio` that is the step of [`ROWS`] rows. (With powf every start of the program would
+/// load the C library's libm.)
+fn root(ratio: f64) -> f64 {
+    let (mut low, mut high) = (1.0, ratio.max(1.0));
+    for _ in 0..64 {
+        let middle = f64::midpoint(low, high);
+        if middle.powi(ROWS as i32) < ratio { low = middle } else { high = middle }
+    }
+    high
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use multiping::address::{Address, TargetId};
+use multiping::prober::Diagnosis;
 use multiping::stats::{Counter, Counts, Percent, Percentile, Rtts, Stats, Word};
 use multiping::tally::Verdict;
 use nix::errno::Errno;
@@ -47,6 +48,8 @@ pub struct Table<'a> {
     pub style: &'a Style,
     /// How long the run has taken.
     pub elapsed: Duration,
+    /// Whose fault silence and refusals are, once the run has ended.
+    pub diagnosis: Option<&'a Diagnosis>,
 }
 
 /// A line of the list.
@@ -85,7 +88,7 @@ impl Table<'_> {
             })
             .collect();
         if let Some(worst) = self.style.worst {
-            // Who does not answer, then who loses most, then who takes longest.
+            // No answer first, then the highest loss, then the longest RTT.
             lines.sort_by_cached_key(|line| {
                 let counts = line.stats.counts();
                 let (lost, sent) = (counts.get(Counter::Lost), counts.sent().max(1));
@@ -140,7 +143,7 @@ impl Table<'_> {
         }
         let outage = stats.longest_outage(self.elapsed).filter(|outage| !outage.is_zero());
         write!(out, " {:>7}", outage.map_or("-".to_owned(), |outage| Short(outage).to_string()))?;
-        write!(out, "{}", self.unit())?;
+        write!(out, "{}", self.style.unit.behind())?;
         self.write_reason(out, line.target, counts)?;
         writeln!(out)
     }
@@ -167,7 +170,7 @@ impl Table<'_> {
             for value in values.iter() {
                 write!(out, " {}", self.figure(value))?;
             }
-            writeln!(out, "{}", self.unit())?;
+            writeln!(out, "{}", self.style.unit.behind())?;
         }
         Ok(())
     }
@@ -198,10 +201,13 @@ impl Table<'_> {
         let (addresses, totals) = (figures.addresses(), figures.totals());
         let mut states = [("alive", 0), ("unreachable", 0), ("unsent", 0), ("undecided", 0), ("unsettled", 0)];
         let mut unsent = None;
-        for (target, _) in addresses.iter() {
-            let state = match figures.verdict(target) {
+        for (target, address) in addresses.iter() {
+            let verdict = figures.verdict(target);
+            let is_unreachable = |diagnosis: &Diagnosis| diagnosis.is_unreachable(verdict, address.family());
+            let state = match verdict {
                 Verdict::Alive(_) => 0,
-                Verdict::Unreachable => 1,
+                Verdict::Refused { was_sent: true, .. } if !self.diagnosis.is_some_and(is_unreachable) => 3,
+                Verdict::Unreachable | Verdict::Refused { was_sent: true, .. } => 1,
                 Verdict::Refused { errno, .. } => {
                     unsent.get_or_insert(errno);
                     2
@@ -239,7 +245,7 @@ impl Table<'_> {
             let percentiles: String = self.style.percentiles.iter().map(|percent| format!("/p{percent}")).collect();
             let values = self.figures(totals.rtts(), |percent| totals.percentile_of_sent(percent)).join("/");
             write!(out, "; RTT over all n={} min/mean{percentiles}/max/stddev {values}", totals.rtts().n())?;
-            write!(out, "{}", self.unit())?;
+            write!(out, "{}", self.style.unit.behind())?;
         }
         writeln!(out, "; {:.3} s", self.elapsed.as_secs_f64())
     }
@@ -259,14 +265,6 @@ impl Table<'_> {
         let first = [rtts.min(), rtts.mean()].map(|time| self.figure(time));
         let last = [rtts.max(), rtts.stddev()].map(|time| self.figure(time));
         first.into_iter().chain(self.style.percentiles.iter().map(percentile)).chain(last).collect()
-    }
-
-    /// The unit behind figures that do not have their own.
-    fn unit(&self) -> String {
-        match self.style.unit {
-            Unit::Auto => String::new(),
-            unit => format!(" {}", unit.name()),
-        }
     }
 
     fn figure(&self, time: Option<Duration>) -> String {
@@ -298,7 +296,7 @@ impl Display for Progress<'_> {
         )?;
         if let (Some(min), Some(mean), Some(max)) = (rtts.min(), rtts.mean(), rtts.max()) {
             let [min, mean, max] = [min, mean, max].map(|time| self.unit.figure(time).to_string());
-            write!(f, ", RTT {min}/{mean}/{max} {}", self.unit.name())?;
+            write!(f, ", RTT {min}/{mean}/{max}{}", self.unit.behind())?;
         }
         write!(f, ", {} s", self.elapsed.as_secs())
     }

@@ -32,6 +32,11 @@ impl Unit {
         }
     }
 
+    /// The same with a blank before it; nothing where each figure has its own unit.
+    pub(super) fn behind(self) -> String {
+        if self == Unit::Auto { String::new() } else { format!(" {}", self.name()) }
+    }
+
     /// A figure in this unit, without its name unless that is chosen for each figure.
     pub fn figure(self, time: Duration) -> Figure {
         Figure { time, unit: self }

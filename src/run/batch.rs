@@ -6,16 +6,16 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use multiping::plan::{IcmpErrors, Plan};
+use multiping::plan::Plan;
 use multiping::prober::{Details, Event, Prober, Sweep};
 use multiping::token::Key;
 
 use crate::cli::Json;
 use crate::message::{Error, Exit, Warning};
-use crate::notes::{self, Notes};
+use crate::notes::Notes;
 use crate::report::json::{self, Packet};
 use crate::report::{End, Format, Hosts, Outcome, Reserved, Results, Summary, reasons};
-use crate::run::{Mode, Output, Session, diagnose, now, since_1970};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
 
@@ -39,7 +39,11 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     let stdout = || Stream::new(io::stdout(), Timeout::Signal(session.signals));
     let mut out = BufWriter::with_capacity(16 * 1024, stdout());
     if options.json.is_some() {
-        session.write_opening(None, notes, &mut out).map_err(Error::WriteResults)?;
+        if let Err(error) = session.write_opening(None, notes, &mut out) {
+            // Dropping the buffer would write it once more, and could block once more.
+            let _ = out.into_parts();
+            return Err(Error::WriteResults(error));
+        }
     }
     let packets = match options.json {
         Some(Json::Packets) => {
@@ -51,7 +55,7 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     let key = Key::new(session.secret.clone());
     let prober = Prober::sweep(&options.plan, addresses, key, session.link.idents(), now())?;
     let mut prober = session.prepare(prober)?;
-    let shows_all = options.icmp_errors() == IcmpErrors::All && options.shows_icmp_errors();
+    let shows_all = options.tells_all_icmp();
     let mut batch = Batch { details: keeps_details.then_some(details), shows_all, packets };
     let end = session.probe(&mut batch, &mut prober, true)?;
     let Batch { details, packets, .. } = batch;
@@ -123,8 +127,7 @@ impl Mode for Batch<'_> {
             packets.pending.extend(Packet::of(event, now()));
         }
         if self.shows_all {
-            // What cannot be written is no reason to end the run.
-            notes::write_stderr(reasons::message(event), None);
+            tell(reasons::message(event));
         }
         ControlFlow::Continue(())
     }

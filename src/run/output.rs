@@ -5,9 +5,16 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 
-use crate::message::Error;
-use crate::signal;
-use crate::stdio::{Interrupted, Stream};
+use crate::message::{Error, Exit};
+use crate::signal::{self, Signals};
+use crate::stdio::{self, Interrupted, Stream, Timeout};
+
+/// Writes text other than results to standard output, and ends that.
+pub fn print(text: impl Display, signals: &Signals) -> Result<Exit, Error> {
+    let mut out = Stream::new(io::stdout(), Timeout::Signal(signals));
+    let written = out.write_all(text.to_string().as_bytes()).and_then(|()| stdio::close_stdout());
+    written.map(|()| Exit::Success).map_err(Error::WriteResults)
+}
 
 /// Standard output, and what is still to be written to it.
 pub struct Output<'a, D> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::OutOfMemory;
 use multiping::plan::IcmpErrors;
-use multiping::prober::{Details, Event, Phase, Prober, ReplyKind, Roster};
+use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
 use multiping::token::Key;
 
@@ -19,12 +19,12 @@ use crate::cli::{Bell, Json, Statistics};
 use crate::figures::Figures;
 use crate::memory;
 use crate::message::{Error, Exit, Warning};
-use crate::notes::{self, Notes};
+use crate::notes::Notes;
 use crate::report::json::{self, Finished, Intervals};
 use crate::report::{
     End, EventContext, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons,
 };
-use crate::run::{Mode, Output, Session, diagnose, now, since_1970};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
 
@@ -140,7 +140,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
             let _ = finished.write(&closing, &mut run.output.buffer);
         }
         None => {
-            run.write_table(now());
+            run.write_table(now(), Some(&diagnosis));
             run.write_ping_statistics(now());
         }
     }
@@ -244,8 +244,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
             _ => {}
         }
         if self.icmp_errors == IcmpErrors::All && self.records.is_none() {
-            // What cannot be written is no reason to end the run.
-            notes::write_stderr(reasons::message(event), None);
+            tell(reasons::message(event));
         }
         if let Some(lines) = &mut self.lines {
             let has_time = self.statistics.timestamps || self.records.is_some();
@@ -270,7 +269,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
         }
         let due = self.next_report.filter(|&next| next <= now).zip(self.statistics.report_every);
         if let Some((next, interval)) = due {
-            // A process that was stopped makes up for none.
+            // Reports that were missed while the process was stopped are skipped.
             let late = now.saturating_duration_since(next).as_nanos() / interval.as_nanos();
             self.next_report = Some(next + interval * (late as u32 + 1));
             self.write_report(now);
@@ -384,7 +383,7 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
     fn write_report(&mut self, now: Instant) {
         match &mut self.records {
             None => {
-                self.write_table(now);
+                self.write_table(now, None);
                 self.output.buffer.push(b'\n');
             }
             Some(Records { intervals: Some(intervals), .. }) => {
@@ -395,13 +394,14 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
         }
     }
 
-    fn write_table(&mut self, now: Instant) {
+    /// Writes the figures so far, or with the `diagnosis` of the whole run.
+    fn write_table(&mut self, now: Instant, diagnosis: Option<&Diagnosis>) {
         self.figures.sum_up();
         if self.statistics.flood && self.lines.is_some() {
             self.output.buffer.push(b'\n');
         }
         let (style, elapsed) = (&self.statistics.style, self.elapsed(now));
-        let table = Table { figures: &self.figures, hosts: &self.hosts, style, elapsed };
+        let table = Table { figures: &self.figures, hosts: &self.hosts, style, elapsed, diagnosis };
         // Writing to memory does not fail.
         let _ = table.write(&mut self.output.buffer);
     }

@@ -2,12 +2,14 @@
 //! when a signal asks for it.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, IsTerminal, Stderr, Write};
 use std::mem;
 use std::time::{Duration, Instant};
 
+use crate::cli::{Debug, Options};
 use crate::message::Count;
 use crate::run::now;
+use crate::stdio::{Stream, Timeout};
 
 /// The status line of a run.
 pub struct Status<W> {
@@ -19,6 +21,17 @@ pub struct Status<W> {
 
 /// The most columns of the line, so that no terminal wraps it.
 const MAX_COLUMNS: usize = 79;
+
+impl<'a> Status<Stream<'a, Stderr>> {
+    /// A status line on stderr, `wanted` if that is a terminal and nothing else is written there
+    /// meanwhile: lines of other kinds would run into it.
+    pub fn of_stderr(options: &Options, wanted: bool) -> Self {
+        let is_alone = options.debug != Debug::Stderr && !options.tells_all_icmp();
+        let stderr = io::stderr();
+        let is_terminal = wanted && is_alone && stderr.is_terminal();
+        Status::new(Stream::new(stderr, Timeout::After(Duration::ZERO)), is_terminal)
+    }
+}
 
 impl<W: Write> Status<W> {
     const PERIOD: Duration = Duration::from_secs(1);

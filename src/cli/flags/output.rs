@@ -62,7 +62,7 @@ pub(super) const EXIT_STATUS: Flag = Flag {
     long: Some("exit-status"),
     short: None,
     value: Value::Optional("ping", Hint::Text),
-    help: "exit 1 if a target is unreachable, 2 if a line is rejected; as ping(8): 2 if none answers",
+    help: "exit 1 if a target is unreachable, 2 if a line is rejected; with =ping: 2 if none answers",
     default: None,
     apply: Apply::SetOptional(|options, value| {
         options.exit_status = match value {

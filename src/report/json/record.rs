@@ -233,7 +233,7 @@ pub(super) enum State {
     Unresolved,
 }
 
-/// What was heard of a target that did not answer in time.
+/// Whether late replies and ICMP errors came of a target that did not answer in time.
 #[derive(Clone, Copy)]
 pub(super) struct Silence {
     pub(super) was_late: bool,
