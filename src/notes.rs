@@ -20,6 +20,8 @@ const EXIT_IO_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Notes {
     failures: Vec<String>,
     warnings: Vec<String>,
+    /// How many of the warnings, from the first, were written at once.
+    said: usize,
     /// Remarks on lines of the list.
     pub remarks: Remarks,
     summary: Option<String>,
@@ -34,6 +36,7 @@ impl Default for Notes {
         Notes {
             failures: Vec::new(),
             warnings: Vec::new(),
+            said: 0,
             remarks: Remarks::default(),
             summary: None,
             awaits_list: true,
@@ -53,9 +56,16 @@ impl Notes {
         self.warnings.extend(warnings.into_iter().map(|warning| warning.to_string()));
     }
 
-    /// Notes warnings in front of those noted before.
+    /// Notes warnings in front of those noted before, but for those that were written.
     pub fn warn_first<D: Display>(&mut self, warnings: impl IntoIterator<Item = D>) {
-        self.warnings.splice(0..0, warnings.into_iter().map(|warning| warning.to_string()));
+        self.warnings.splice(self.said..self.said, warnings.into_iter().map(|warning| warning.to_string()));
+    }
+
+    /// Notes a warning that is of use only before the run, and writes it at once.
+    pub fn warn_now(&mut self, warning: &Warning) {
+        self.say(warning);
+        self.warnings.insert(self.said, warning.to_string());
+        self.said += 1;
     }
 
     /// Notes the lines of a summary, which come last.
@@ -68,7 +78,7 @@ impl Notes {
         &self.failures
     }
 
-    /// The warnings that were noted.
+    /// The warnings that were noted, first those that were written at once.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -92,9 +102,10 @@ impl Notes {
     /// Writes what was noted so far, but for the summary. Returns whether all of it was written.
     fn write_notes(&mut self) -> bool {
         let (failures, warnings) = (mem::take(&mut self.failures), mem::take(&mut self.warnings));
+        let warnings = &warnings[mem::take(&mut self.said)..];
         let remarks = mem::take(&mut self.remarks);
         let more = Some(remarks.more()).filter(|&more| more > 0).map(Warning::MoreLines);
-        write_stderr(failures.iter().chain(&warnings), self.deadline)
+        write_stderr(failures.iter().chain(warnings), self.deadline)
             && write_stderr(remarks.iter(), self.deadline)
             && write_stderr(more, self.deadline)
     }

@@ -25,10 +25,10 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     let addresses = mem::take(&mut session.list.addresses);
     let targets = addresses.len();
     if let Some(warning) = too_slow(&options.plan, targets, session.deadline) {
-        notes.say(warning);
+        notes.warn_now(&warning);
     } else if let Some(warning) = long_timeouts(&options.plan, targets, session.deadline) {
         // On a terminal there is time to interrupt it; elsewhere the first line is kept for failures.
-        if io::stderr().is_terminal() { notes.say(warning) } else { notes.warn([warning]) }
+        if io::stderr().is_terminal() { notes.warn_now(&warning) } else { notes.warn([warning]) }
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
     let keeps_details = options.json.is_some() || options.shows_icmp_errors();

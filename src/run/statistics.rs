@@ -43,7 +43,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let plan = &session.options.plan;
     let addresses = mem::take(&mut session.list.addresses);
     let (statistics, warning) = statistics.within_rate(plan, addresses.len(), session.references.len());
-    warning.into_iter().for_each(|warning| notes.say(warning));
+    warning.into_iter().for_each(|warning| notes.warn_now(&warning));
     let settings = statistics.settings(plan);
     let (needed, available) = (addresses.len() as u64 * settings.bytes_per_target(), memory::available());
     if needed > available {
@@ -65,7 +65,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     }
     if shows_replies && is_terminal && !statistics.flood && lines_a_second > MAX_READABLE {
         shows_replies = false;
-        notes.say(Warning::NotReadable(lines_a_second));
+        notes.warn_now(&Warning::NotReadable(lines_a_second));
     }
     let lines: Option<Box<dyn EventLines>> = if is_json {
         (session.options.json == Some(Json::Packets)).then(|| Box::new(json::Packets) as Box<dyn EventLines>)

@@ -111,3 +111,28 @@ fn intervals_add_up_to_the_whole_and_sigint_ends_a_loop() {
         assert!(Duration::from_nanos(records.last().unwrap()["duration_ns"].as_u64().unwrap()) < LIMIT);
     });
 }
+
+#[test]
+fn the_last_record_has_what_is_said_before_the_run_too() {
+    lab::play(|lab| {
+        let too_short = ["--count=2", "--period=0.05", "--max-pps=20", "--timeout=0.5"];
+        let too_slow = ["--deadline=1", "--max-pps=1", "--timeout=0.1", "--retries=0"];
+        for (args, start, code) in [
+            (too_short, "2 targets at 20 packets a second: one probe to each every 0.101 s, not every 0.05 s", 0),
+            (too_slow, "--deadline: too short for 2 targets, which take 1.0 s to be probed once", 4),
+        ] {
+            let outcome = lab.run(&[&args[..], &["--json", "-n", "10.0.0.1", "10.0.0.2"]].concat(), "");
+            assert_eq!(outcome.code, Some(code), "{outcome:?}");
+            // At once, so before the warnings that come in the end, and not a second time there.
+            let on_stderr: Vec<_> = outcome.stderr.lines().filter(|line| line.contains(start)).collect();
+            assert_eq!(on_stderr, outcome.stderr.lines().take(1).collect::<Vec<_>>(), "{outcome:?}");
+            let records = records(&outcome);
+            let warnings: Vec<_> = records.last().unwrap()["warnings"].as_array().unwrap().iter().collect();
+            let on_stdout: Vec<_> = warnings.iter().map(|text| text.as_str().unwrap()).collect();
+            assert_eq!(on_stdout[0], on_stderr[0].strip_prefix("xymonping: ").unwrap());
+            let ignored = "-n: ignored (fping options without an equivalent here)";
+            assert_eq!(on_stdout.iter().filter(|text| **text == ignored).count(), 1, "{on_stdout:?}");
+            assert_eq!(outcome.stderr.matches(ignored).count(), 1, "{outcome:?}");
+        }
+    });
+}
