@@ -19,7 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str;
 
 use multiping::address::{Address, AddressList, Addresses, Family};
-use multiping::alloc::{OutOfMemory, try_push};
+use multiping::alloc::{OutOfMemory, Pieces, try_push};
 use multiping::prober::{Details, Sweep};
 
 pub use crate::list::lines::{OutputLines, Shown};
@@ -167,6 +167,8 @@ pub struct ListParser<'a> {
     names: Names,
     /// The accepted lines, as long as names are not looked up.
     entries: Vec<Entry>,
+    /// The texts of these entries, and the names found.
+    pieces: Pieces,
     keeps_labels: bool,
     /// Returns how many bytes of memory are available.
     available_memory: Option<&'a dyn Fn() -> u64>,
@@ -188,6 +190,7 @@ impl<'a> ListParser<'a> {
             utf16: false,
             names: Names::default(),
             entries: Vec::new(),
+            pieces: Pieces::default(),
             keeps_labels: false,
             available_memory: None,
             next_memory_check: MEMORY_CHECK_LINES,
@@ -333,6 +336,7 @@ impl<'a> ListParser<'a> {
         let label = if self.keeps_labels { label(rest) } else { String::new() };
         if self.names.are_looked_up() {
             let (zone, line) = (zone.map(str::to_owned), self.line_number);
+            self.pieces.add(label.len() + zone.as_ref().map_or(0, String::len), self.entries.len())?;
             try_push(&mut self.entries, Entry::Address { address, zone, label, line })?;
             return Ok(());
         }
@@ -355,8 +359,16 @@ impl<'a> ListParser<'a> {
         }
         if lines >= self.next_memory_check {
             self.next_memory_check += MEMORY_CHECK_LINES;
-            let per_target = BYTES_PER_TARGET + if self.keeps_labels { BYTES_PER_LABEL } else { 0 };
-            let needed = MEMORY_CHECK_LINES * AddressList::BYTES_PER_ADDRESS + self.next_memory_check * per_target;
+            let mut per_line = AddressList::BYTES_PER_ADDRESS;
+            let mut per_target = BYTES_PER_TARGET;
+            if self.keeps_labels {
+                per_target += BYTES_PER_LABEL;
+            }
+            if self.names.are_looked_up() {
+                per_line += names::BYTES_PER_ENTRY;
+                per_target += names::BYTES_PER_NAME;
+            }
+            let needed = MEMORY_CHECK_LINES * per_line + self.next_memory_check * per_target;
             self.check_memory(lines, needed)?;
         }
         Ok(())

@@ -12,7 +12,7 @@ mod child;
 mod reverse;
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -20,6 +20,7 @@ use std::str;
 use std::time::{Duration, Instant};
 
 use multiping::address::Address;
+use multiping::alloc::{Pieces, try_filled};
 
 pub use crate::names::child::serve;
 
@@ -38,6 +39,9 @@ const CHILD: &str = "xymonping-names";
 /// How long names are looked up at most, and at most half of the time until a deadline.
 const MAX_TIME: Duration = Duration::from_secs(30);
 
+/// How many queries are written at once.
+const MAX_QUERIES: usize = 1024;
+
 /// The longest line of the child, in bytes.
 const MAX_LINE: u64 = 8192;
 
@@ -48,10 +52,7 @@ pub fn is_child(name: Option<&OsStr>) -> bool {
 
 /// Looks up everything that is asked for. What has no answer in time is late.
 pub fn look_up(queries: &[Query], signals: &Signals, notes: &Notes) -> Result<Vec<Answer>, Error> {
-    let mut answers = vec![Answer::None(Unresolved::Late); queries.len()];
-    if queries.is_empty() {
-        return Ok(answers);
-    }
+    let mut answers = try_filled(queries.len(), Answer::None(Unresolved::Late))?;
     let now = Instant::now();
     let half = notes.deadline.map(|deadline| deadline.saturating_duration_since(now) / 2);
     let end = now + half.map_or(MAX_TIME, |half| half.min(MAX_TIME));
@@ -70,7 +71,7 @@ pub fn look_up(queries: &[Query], signals: &Signals, notes: &Notes) -> Result<Ve
         Ok(true) => child.wait().map(Some),
         _ => child.try_wait(),
     };
-    result.map(|_| answers).map_err(Error::Resolving)
+    result.map(|_| answers)
 }
 
 /// Hands the queries to the child and reads its answers. Returns whether it gave them all. That it
@@ -81,25 +82,30 @@ fn converse(
     answers: &mut [Answer],
     timeout: Timeout,
     notes: &Notes,
-) -> io::Result<bool> {
+) -> Result<bool, Error> {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return Ok(false) };
-    let text: String = queries.iter().map(|query| format!("{}\n", query_line(query))).collect();
     let mut input = Stream::new(input, timeout);
-    match input.write_all(text.as_bytes()) {
-        Err(error) if Interrupted::event(&error).is_some() => return Err(error),
-        Err(_) => return Ok(false),
-        Ok(()) => drop(input),
+    for some in queries.chunks(MAX_QUERIES) {
+        let text: String = some.iter().map(|query| format!("{}\n", query_line(*query))).collect();
+        match input.write_all(text.as_bytes()) {
+            Err(error) if Interrupted::event(&error).is_some() => return Err(Error::Resolving(error)),
+            Err(_) => return Ok(false),
+            Ok(()) => {}
+        }
     }
+    drop(input);
     let mut output = BufReader::new(Stream::new(output, timeout));
     let mut answered = 0;
     let mut line = Vec::new();
+    let mut pieces = Pieces::default();
     while answered < queries.len() {
-        match io::Read::take(&mut output, MAX_LINE).read_until(b'\n', &mut line) {
+        match output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
             Ok(0) => return Ok(false),
             Ok(_) => {
                 let parsed = str::from_utf8(&line).ok().and_then(|line| parse_answer(line.strip_suffix('\n')?));
                 let Some((index, answer)) = parsed else { return Ok(false) };
                 let Some(place) = answers.get_mut(index) else { return Ok(false) };
+                pieces.add(answer.bytes(), answered)?;
                 *place = answer;
                 answered += 1;
                 line.clear();
@@ -110,7 +116,7 @@ fn converse(
                     let (done, all) = (answered, Count(queries.len(), "name"));
                     notes.say(format_args!("looking up names, {done} of {all} so far"));
                 }
-                Some(_) => return Err(error),
+                Some(_) => return Err(Error::Resolving(error)),
                 None => return Ok(false),
             },
         }
@@ -119,16 +125,16 @@ fn converse(
 }
 
 /// A query as the child reads it.
-fn query_line(query: &Query) -> String {
+fn query_line(query: Query) -> String {
     match query {
         Query::Addresses(name) => format!("a {name}"),
         Query::Name(address) => format!("n {address}"),
     }
 }
 
-fn parse_query(line: &str) -> Option<Query> {
+fn parse_query(line: &str) -> Option<Query<'_>> {
     match line.split_once(' ')? {
-        ("a", name) if is_host_name(name) => Some(Query::Addresses(name.to_owned())),
+        ("a", name) if is_host_name(name) => Some(Query::Addresses(name)),
         ("n", address) => Some(Query::Name(parse_address(address)?)),
         _ => None,
     }
@@ -184,8 +190,8 @@ mod tests {
         let addresses: Vec<_> = ["10.0.0.1", "fd00::1", "fe80::1%2"].into_iter().filter_map(parse_address).collect();
         assert_eq!(addresses.len(), 3);
         let queries = addresses.iter().map(|&address| Query::Name(address));
-        for query in queries.chain([Query::Addresses("web01.example".to_owned())]) {
-            assert_eq!(parse_query(&query_line(&query)), Some(query));
+        for query in queries.chain([Query::Addresses("web01.example")]) {
+            assert_eq!(parse_query(&query_line(query)), Some(query));
         }
         for answer in [
             Answer::Addresses(addresses),

@@ -547,14 +547,24 @@ fn too_few_descriptors_are_a_failure() {
 #[test]
 fn too_little_memory_for_a_list_is_a_failure_and_no_abort() {
     lab::play(|lab| {
-        let list = list(&hosts(1, 600_000));
-        let limited = |kib: u64, stdin: &str| {
-            run(lab, &format!("ulimit -v {kib}; exec \"$0\" \"$@\""), &["-q", "--max-pps=unlimited"], stdin)
+        let addresses = list(&hosts(1, 600_000));
+        let names: String = (0..600_000).map(|number| format!("host{number}.invalid\n")).collect();
+        let limited = |kib: u64, names: &str, stdin: &str| {
+            run(lab, &format!("ulimit -v {kib}; exec \"$0\" \"$@\""), &["-q", "--max-pps=unlimited", names], stdin)
         };
         // The least that the program needs, with its dynamic linker.
-        let own = (1..400).map(|n| n * 256).find(|&kib| limited(kib, "").code == Some(0)).expect("100 MiB are enough");
-        for more in [1024, 2048, 4096] {
-            let outcome = limited(own + more, &list);
+        let is_enough = |&kib: &u64| limited(kib, "--ipv4", "").code == Some(0);
+        let own = (1..400).map(|n| n * 256).find(is_enough).expect("100 MiB are enough");
+        for (more, option, list) in [
+            (1024, "--ipv4", &addresses),
+            (2048, "--ipv4", &addresses),
+            (4096, "--ipv4", &addresses),
+            (8192, "--names", &addresses),
+            (8192, "--resolve", &names),
+            // Lines that there is room for, but not what finding their names takes.
+            (64 << 10, "--resolve", &names),
+        ] {
+            let outcome = limited(own + more, option, list);
             assert_eq!((outcome.code, outcome.signal), (Some(4), None), "{own} + {more}: {outcome:?}");
             let line = outcome.first_stderr_line();
             assert!(line.starts_with("xymonping: out of memory at "), "{line}");

@@ -98,6 +98,28 @@ pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     Ok(list)
 }
 
+/// Checks headroom where small allocations add up, as those of names do.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    /// How much was allocated since the last check.
+    bytes: usize,
+}
+
+impl Pieces {
+    /// What an allocation takes beside its content, in bytes.
+    const OVERHEAD: usize = 16;
+
+    /// A piece of this size is about to be allocated; `items` are stored so far.
+    pub fn add(&mut self, bytes: usize, items: usize) -> Result<(), OutOfMemory> {
+        self.bytes += bytes + Self::OVERHEAD;
+        if self.bytes < LARGE {
+            return Ok(());
+        }
+        self.bytes = 0;
+        check_headroom(items)
+    }
+}
+
 fn keep_headroom<T>(list: &Vec<T>, items: usize) -> Result<(), OutOfMemory> {
     if list.capacity() * size_of::<T>() < LARGE { Ok(()) } else { check_headroom(items) }
 }

@@ -1,7 +1,7 @@
 //! The targets of a run: what each is called, its address, and its place among those to probe.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::str;
 
 use multiping::address::{Address, AddressList, Addresses, Family, TargetId, TargetMap};
 use multiping::alloc::{OutOfMemory, try_filled, try_push};
@@ -10,8 +10,8 @@ use crate::cli::fping::Options;
 use crate::fping::numeric;
 use crate::fping::words::Words;
 use crate::limits::Limits;
-use crate::list::names::{Answer, Query, is_host_name};
-use crate::message::{Error, Unresolved};
+use crate::list::names::{Answer, Known, Query, is_host_name};
+use crate::message::Error;
 use crate::report::fping::Name;
 
 /// Targets in the order of the list. Equal ones are different targets.
@@ -30,47 +30,20 @@ pub(super) struct Targets {
 /// Answers questions about names, in their order.
 pub(super) type LookUp<'a> = &'a dyn Fn(&[Query]) -> Result<Vec<Answer>, Error>;
 
-/// The answers to distinct questions.
-#[derive(Default)]
-struct Known(HashMap<Query, Answer>);
+/// The addresses of a name in `family`, or the C library's words for why there is none.
+fn addresses(known: &Known, name: &str, family: Option<Family>) -> Result<Vec<Address>, &'static str> {
+    let all = match known.addresses(name) {
+        Ok(all) => all,
+        Err(why) => return Err(if why.is_temporary() { numeric::TEMPORARY } else { numeric::NOT_KNOWN }),
+    };
+    let wanted = |address: &Address| family.is_none_or(|family| family == address.family());
+    let found: Vec<Address> = all.iter().copied().filter(wanted).collect();
+    if found.is_empty() { Err(numeric::NOT_KNOWN) } else { Ok(found) }
+}
 
-impl Known {
-    fn ask(queries: impl Iterator<Item = Query>, look_up: LookUp) -> Result<Self, Error> {
-        let mut distinct: Vec<Query> = Vec::new();
-        let mut known = HashMap::new();
-        for query in queries {
-            known.entry(query.clone()).or_insert_with(|| {
-                distinct.push(query);
-                Answer::None(Unresolved::Late)
-            });
-        }
-        if !distinct.is_empty() {
-            let answers = look_up(&distinct)?;
-            known.extend(distinct.into_iter().zip(answers));
-        }
-        Ok(Known(known))
-    }
-
-    /// The addresses of a name in `family`, or the C library's words for why there is none.
-    fn addresses(&self, name: &str, family: Option<Family>) -> Result<Vec<Address>, &'static str> {
-        let answer = self.0.get(&Query::Addresses(name.to_owned()));
-        let all = match answer {
-            Some(Answer::Addresses(all)) => all,
-            Some(Answer::None(why)) if why.is_temporary() => return Err(numeric::TEMPORARY),
-            _ => return Err(numeric::NOT_KNOWN),
-        };
-        let wanted = |address: &Address| family.is_none_or(|family| family == address.family());
-        let found: Vec<Address> = all.iter().copied().filter(wanted).collect();
-        if found.is_empty() { Err(numeric::NOT_KNOWN) } else { Ok(found) }
-    }
-
-    /// The name of an address, if it has one.
-    fn name(&self, address: Address) -> Option<&str> {
-        match self.0.get(&Query::Name(address)) {
-            Some(Answer::Name(name)) => Some(name),
-            _ => None,
-        }
-    }
+/// A word that can be the name of a host.
+fn host_name(word: &[u8]) -> Option<&str> {
+    str::from_utf8(word).ok().filter(|name| is_host_name(name))
 }
 
 impl Targets {
@@ -84,16 +57,17 @@ impl Targets {
         mut say: impl FnMut(Name, &'static str),
     ) -> Result<Self, Error> {
         let number = |word: &[u8]| numeric::parse(&Name(word).to_string(), options.family);
-        let names = words.iter().filter(|word| number(word).is_none()).map(|word| Name(word).to_string());
-        let forward = names.filter(|name| is_host_name(name)).map(Query::Addresses);
-        let known = Known::ask(forward, look_up)?;
+        let forward = words.iter().filter(|word| number(word).is_none()).filter_map(host_name);
+        let known = Known::ask(forward.map(Query::Addresses), look_up)?;
         let mut targets = Targets { typed: options.netdata.then(Words::default), ..Targets::default() };
         let mut found: Vec<(usize, Address)> = Vec::new();
         for (index, word) in words.iter().enumerate() {
             let name = Name(word);
             let addresses = match number(word) {
                 Some(address) => address.map(|address| vec![address]),
-                None => known.addresses(&name.to_string(), options.family),
+                None => {
+                    host_name(word).ok_or(numeric::NOT_KNOWN).and_then(|name| addresses(&known, name, options.family))
+                }
             };
             match addresses {
                 Ok(addresses) => {
@@ -221,13 +195,14 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Unresolved;
 
     /// Knows one name, with two addresses, and the name of one address.
     fn look_up(queries: &[Query]) -> Result<Vec<Answer>, Error> {
         let addresses = ["10.0.0.1", "10.0.0.2"].map(|ip| Address::V4(ip.parse().expect("it is an address")));
         let answer = |query: &Query| match query {
-            Query::Addresses(name) if name == "two" => Answer::Addresses(addresses.to_vec()),
-            Query::Addresses(name) if name == "later" => Answer::None(Unresolved::Temporary),
+            Query::Addresses("two") => Answer::Addresses(addresses.to_vec()),
+            Query::Addresses("later") => Answer::None(Unresolved::Temporary),
             Query::Name(address) if *address == addresses[0] => Answer::Name("one.example".to_owned()),
             _ => Answer::None(Unresolved::Unknown),
         };

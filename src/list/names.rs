@@ -1,7 +1,6 @@
 //! Names in a list: `--resolve`, which makes targets of them, and `--names`, which finds those of
 //! addresses. The looking up is left to the caller, for this file does no IO.
 
-use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::str;
 
@@ -14,6 +13,17 @@ use crate::message::{Error, Reject, Unresolved};
 
 /// The longest name, in bytes (RFC 1035 §3.1, without the length of the root).
 const MAX_NAME: usize = 253;
+
+/// What the text of a name or of the addresses of one takes, in bytes, if they are of common length:
+/// an estimate.
+const TYPICAL_TEXT: usize = 48;
+
+/// What a line takes until names are looked up.
+pub(super) const BYTES_PER_ENTRY: usize = size_of::<Entry>() + TYPICAL_TEXT;
+
+/// What looking one up takes, here and in the child, and its place in the output.
+pub(super) const BYTES_PER_NAME: usize =
+    size_of::<Query>() + size_of::<Answer>() + size_of::<(u32, String)>() + 3 * TYPICAL_TEXT;
 
 /// Whether and how names are looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,10 +46,10 @@ impl Names {
 }
 
 /// What is looked up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Query {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Query<'a> {
     /// The addresses of a name.
-    Addresses(String),
+    Addresses(&'a str),
     /// The name of an address.
     Name(Address),
 }
@@ -53,6 +63,64 @@ pub enum Answer {
     Name(String),
     /// Nothing.
     None(Unresolved),
+}
+
+impl Answer {
+    /// How many bytes it takes beside itself.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Answer::Addresses(addresses) => addresses.capacity() * size_of::<Address>(),
+            Answer::Name(name) => name.capacity(),
+            Answer::None(_) => 0,
+        }
+    }
+}
+
+/// The answers to distinct queries.
+#[derive(Debug, Default)]
+pub struct Known<'a> {
+    /// In ascending order.
+    queries: Vec<Query<'a>>,
+    /// The answer to each.
+    answers: Vec<Answer>,
+}
+
+impl<'a> Known<'a> {
+    /// Has `look_up` answer each query once, in the order in which it gets them.
+    pub fn ask(
+        queries: impl Iterator<Item = Query<'a>>,
+        look_up: impl FnOnce(&[Query]) -> Result<Vec<Answer>, Error>,
+    ) -> Result<Self, Error> {
+        let mut distinct = Vec::new();
+        for query in queries {
+            try_push(&mut distinct, query)?;
+        }
+        distinct.sort_unstable();
+        distinct.dedup();
+        let answers = if distinct.is_empty() { Vec::new() } else { look_up(&distinct)? };
+        Ok(Known { queries: distinct, answers })
+    }
+
+    /// The addresses of a name, or why it has none.
+    pub fn addresses(&self, name: &str) -> Result<&[Address], Unresolved> {
+        match self.answer(Query::Addresses(name)) {
+            Some(Answer::Addresses(found)) => Ok(found),
+            Some(Answer::None(why)) => Err(*why),
+            _ => Err(Unresolved::Late),
+        }
+    }
+
+    /// The name of an address, if it has one.
+    pub fn name(&self, address: Address) -> Option<&str> {
+        match self.answer(Query::Name(address)) {
+            Some(Answer::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn answer(&self, query: Query) -> Option<&Answer> {
+        self.answers.get(self.queries.binary_search(&query).ok()?)
+    }
 }
 
 /// A name without an address.
@@ -97,52 +165,44 @@ impl ListParser<'_> {
     /// Accepts a name that is looked up later.
     pub(super) fn accept_name(&mut self, name: &[u8], line: u64, rest: &[u8]) -> Result<(), Error> {
         self.check_room()?;
-        let name = String::from_utf8_lossy(name).into_owned();
-        try_push(&mut self.entries, Entry::Name { name, line, label: label(rest) })?;
+        let (name, label) = (String::from_utf8_lossy(name).into_owned(), label(rest));
+        self.pieces.add(name.len() + label.len(), self.entries.len())?;
+        try_push(&mut self.entries, Entry::Name { name, line, label })?;
         Ok(())
     }
 
-    /// Ends the input, has `look_up` answer what there is to look up, in the order of the queries,
-    /// and makes targets of what it finds. A name without an address is rejected like a line
-    /// without one.
+    /// Ends the input, has `look_up` answer what there is to look up, and makes targets of what it
+    /// finds. A name without an address is rejected like a line without one.
     pub fn look_up(&mut self, look_up: impl FnOnce(&[Query]) -> Result<Vec<Answer>, Error>) -> Result<(), Error> {
         self.end()?;
         let names = mem::take(&mut self.names);
         let entries = mem::take(&mut self.entries);
-        let mut seen = HashSet::new();
-        let wanted = entries.iter().filter_map(|entry| match entry {
+        let queries = entries.iter().filter_map(|entry| match entry {
             Entry::Address { address, .. } => names.reverse.then_some(Query::Name(*address)),
-            Entry::Name { name, .. } => Some(Query::Addresses(name.clone())),
+            Entry::Name { name, .. } => Some(Query::Addresses(name)),
         });
-        let queries: Vec<_> = wanted.filter(|query| seen.insert(query.clone())).collect();
-        let answers: HashMap<_, _> = queries.iter().zip(look_up(&queries)?).collect();
-        for entry in entries {
+        let known = Known::ask(queries, look_up)?;
+        for entry in &entries {
             match entry {
                 Entry::Address { address, zone, label, line } => {
-                    self.line_number = line;
-                    let name = match answers.get(&Query::Name(address)) {
-                        Some(Answer::Name(name)) => Some(name.as_str()),
-                        _ => None,
-                    };
-                    self.accept_named(address, zone.as_deref(), name, &label)?;
+                    self.line_number = *line;
+                    self.accept_named(*address, zone.as_deref(), known.name(*address), label)?;
                 }
                 Entry::Name { name, line, label } => {
-                    self.line_number = if line == 0 { self.accepted() as u64 + 1 } else { line };
-                    let chosen = match answers.get(&Query::Addresses(name.clone())) {
-                        Some(Answer::Addresses(found)) => self.choose(found, names),
-                        Some(Answer::None(why)) => Err(Reject::Unresolved(*why)),
-                        _ => Err(Reject::Unresolved(Unresolved::Late)),
-                    };
-                    match chosen {
+                    self.line_number = if *line == 0 { self.accepted() as u64 + 1 } else { *line };
+                    let found = known.addresses(name).map_err(Reject::Unresolved);
+                    match found.and_then(|found| self.choose(found, names)) {
                         Ok(chosen) => {
                             self.list.any_resolved = true;
                             for (address, zone) in chosen {
-                                self.accept_named(address, zone.as_deref(), Some(&name), &label)?;
+                                self.accept_named(address, zone.as_deref(), Some(name), label)?;
                             }
                         }
                         Err(reject) => {
-                            self.reject_at(line, name.as_bytes(), reject)?;
+                            self.reject_at(*line, name.as_bytes(), reject)?;
                             if let Reject::Unresolved(why) = reject {
+                                self.pieces.add(name.len(), self.accepted())?;
+                                let (line, name) = (*line, name.clone());
                                 try_push(&mut self.list.unresolved, UnresolvedLine { line, name, why })?;
                             }
                         }
@@ -187,6 +247,7 @@ impl ListParser<'_> {
         let line = self.accepted() as u32;
         self.accept(address, zone, label.as_bytes())?;
         if let Some(name) = name {
+            self.pieces.add(name.len(), line as usize)?;
             try_push(&mut self.list.lines.names, (line, name.to_owned()))?;
         }
         Ok(())

@@ -2,7 +2,9 @@
 //! order.
 
 use std::io::{self, Read, Write};
+use std::iter::Enumerate;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::Lines;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -32,7 +34,7 @@ type Answers = Sender<(usize, Answer)>;
 
 /// What the threads share.
 struct Work {
-    queries: Mutex<std::iter::Enumerate<std::vec::IntoIter<Query>>>,
+    queries: Mutex<Enumerate<Lines<'static>>>,
     reverse: Reverse,
 }
 
@@ -43,10 +45,10 @@ pub fn serve(_: &Dropped) -> Result<(), Error> {
     let mut text = String::new();
     let mut input = Stream::new(io::stdin(), Timeout::After(MAX_TIME));
     input.read_to_string(&mut text).map_err(Error::Resolving)?;
-    let queries: Vec<_> = text.lines().map_while(parse_query).collect();
-    let threads = queries.len().min(THREADS);
-    let work = Work { queries: Mutex::new(queries.into_iter().enumerate()), reverse: Reverse::read() };
-    let work = Arc::new(work);
+    // The threads are not waited for, so the text has to last as long as the process.
+    let text: &str = text.leak();
+    let threads = text.lines().take(THREADS).count();
+    let work = Arc::new(Work { queries: Mutex::new(text.lines().enumerate()), reverse: Reverse::read() });
     let (tell, told) = mpsc::channel();
     let mut started = 0;
     for _ in 0..threads {
@@ -70,9 +72,10 @@ impl Work {
     fn run(&self, tell: &Answers) {
         loop {
             let next = self.queries.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((index, query)) = next else { return };
+            let Some((index, line)) = next else { return };
+            let Some(query) = parse_query(line) else { return };
             let answer = match query {
-                Query::Addresses(name) => addresses(&name),
+                Query::Addresses(name) => addresses(name),
                 Query::Name(address) => {
                     self.reverse.name(address.ip()).map_or(Answer::None(Unresolved::Unknown), Answer::Name)
                 }
