@@ -57,7 +57,8 @@ impl Config {
     }
 
     /// How many events may wait to be read, at least 1. Default: 65,536. While so many wait,
-    /// nothing is sent; what is in flight still comes in on top. No event is ever dropped.
+    /// nothing is sent, unless a pinger [drains](crate::Pinger::drain); what is in flight still
+    /// comes in on top. No event is ever dropped.
     pub fn queue(self, events: usize) -> Self {
         Config { queue: events, ..self }
     }

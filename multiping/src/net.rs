@@ -36,6 +36,7 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::SockaddrStorage;
 use nix::sys::time::TimeSpec;
 use socket2::{Socket, Type};
@@ -336,6 +337,9 @@ impl Link {
 
     /// Tells `prober` of this machine's links and queues.
     pub(crate) fn look<S: Strategy>(&mut self, prober: &mut Prober<S>, now: Instant) {
+        if !self.routes.can_look() {
+            return; // that no interface is seen does not mean that all are gone
+        }
         if self.routes.changed() {
             prober.handle_change();
         }
@@ -378,4 +382,10 @@ fn wait_on<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>, wait: Wait, wake: 
     let mut awaited: Vec<_> = iter::once(wake).chain(sockets).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     // Whatever ends the wait, the caller looks at everything again.
     let _ = ppoll(&mut awaited, timeout, None);
+}
+
+/// What ends the wait of another thread when it is written.
+pub(crate) fn eventfd() -> Result<EventFd, Error> {
+    EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+        .map_err(|errno| Error::System { what: "eventfd", source: errno.into() })
 }

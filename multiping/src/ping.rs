@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::eventfd::EventFd;
 
 pub use crate::ping::options::Options;
 pub use crate::ping::results::{Outcome, Results, Rtt, Verdict};
@@ -28,7 +28,7 @@ use crate::address::{Address, AddressList, Family, TargetId, TargetMap};
 use crate::alloc::try_filled;
 use crate::error::Error;
 use crate::event::Counts;
-use crate::net::Link;
+use crate::net::{self, Link};
 use crate::ping::results::{Extremes, IcmpErrorsSeen};
 use crate::prober::{self, Prober, ReplyKind, Sweep, Wait};
 use crate::sockets::Opener;
@@ -74,7 +74,7 @@ use crate::turn;
 /// ```
 pub fn ping<T: Into<Address>>(targets: impl IntoIterator<Item = T>, options: &Options) -> Result<Results, Error> {
     let mut run = Run::new(targets, options)?;
-    let wake = new_wake()?;
+    let wake = net::eventfd()?;
     while let Some(wait) = run.step(|_, _| {}) {
         run.wait(wait, &wake);
     }
@@ -122,12 +122,6 @@ pub fn ping_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>, options: &O
         return Ok(results.with_unresolved(unresolved));
     }
     Ok(ping(targets, options)?.with_unresolved(unresolved))
-}
-
-/// What wakes a run from outside.
-fn new_wake() -> Result<EventFd, Error> {
-    EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-        .map_err(|errno| Error::System { what: "eventfd", source: errno.into() })
 }
 
 /// A run over a list.

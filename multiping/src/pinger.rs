@@ -1,6 +1,6 @@
 //! Targets that come and go, probed by a thread of its own.
 
-#![expect(clippy::disallowed_methods, reason = "an edge: the thread waits here")]
+#![cfg_attr(feature = "resolve", expect(clippy::disallowed_methods, reason = "an edge: names are due at a time"))]
 
 mod events;
 #[cfg(feature = "resolve")]
@@ -8,8 +8,8 @@ mod names;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod wake;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 #[cfg(feature = "resolve")]
-use std::time::Instant;
-
-use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::time::{Duration, Instant};
 
 pub use crate::pinger::events::Events;
 
@@ -32,6 +30,9 @@ use crate::event::{Counts, Event, TargetId};
 #[cfg(feature = "resolve")]
 use crate::pinger::names::Names;
 use crate::pinger::queue::Queue;
+use crate::pinger::wake::WakeFd;
+#[cfg(feature = "resolve")]
+use crate::prober;
 use crate::prober::Wait;
 use crate::schedule::Schedule;
 
@@ -81,9 +82,7 @@ pub(crate) struct Shared {
     /// How many wait for it: the thread lets them go first.
     waiting: AtomicUsize,
     queue: Queue,
-    wake: EventFd,
-    /// The thread was woken and has not looked yet.
-    is_woken: AtomicBool,
+    wake: WakeFd,
     /// The thread is to end at once, or has ended.
     is_closing: AtomicBool,
     /// The process in which the thread runs.
@@ -129,8 +128,6 @@ impl Pinger {
         let name = config.thread_name.clone();
         let bound = config.queue;
         let engine = Engine::new(config)?;
-        let wake = EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
-        let wake = wake.map_err(|errno| Error::System { what: "eventfd", source: errno.into() })?;
         let shared = Arc::new(Shared {
             core: Mutex::new(Core {
                 engine,
@@ -140,8 +137,7 @@ impl Pinger {
             }),
             waiting: AtomicUsize::new(0),
             queue: Queue::new(bound),
-            wake,
-            is_woken: AtomicBool::new(false),
+            wake: WakeFd::new()?,
             is_closing: AtomicBool::new(false),
             process: AtomicU32::new(process::id()),
         });
@@ -175,15 +171,15 @@ impl Pinger {
             self.shared.queue.admit(target);
             target
         };
-        self.wake();
+        self.shared.wake();
         Ok(target)
     }
 
     /// Adds a target by name, which is looked up on another thread: probing waits for nobody's
     /// name. [`What::Moved`](crate::What::Moved) tells its address, which is the first one that
     /// this machine has the family for; [`What::Unresolved`](crate::What::Unresolved) that there is
-    /// none. With `refresh` the name is looked up again after so long each time, and the target
-    /// moves if its address is no longer among the name's.
+    /// none. With `refresh` (1 ms to one day) the name is looked up again after so long each time,
+    /// and the target moves if its address is no longer among the name's.
     ///
     /// # Errors
     ///
@@ -198,18 +194,18 @@ impl Pinger {
     /// # Ok::<_, multiping::Error>(())
     /// ```
     #[cfg(feature = "resolve")]
-    pub fn add_name(
-        &self,
-        name: &str,
-        schedule: Schedule,
-        refresh: Option<std::time::Duration>,
-    ) -> Result<TargetId, Error> {
+    pub fn add_name(&self, name: &str, schedule: Schedule, refresh: Option<Duration>) -> Result<TargetId, Error> {
         schedule.checked()?;
+        if refresh.is_some_and(|refresh| !prober::Schedule::PERIOD.contains(&refresh)) {
+            return Err(Error::OutOfRange { what: "refresh" });
+        }
         let mut core = self.open_core()?;
         let target = core.engine.add_unresolved()?;
         self.shared.queue.admit(target);
         core.names.add(target, name, schedule, refresh);
-        core.names.look_up(target, &self.shared);
+        core.look_up(target, &self.shared);
+        drop(core);
+        self.shared.wake();
         Ok(target)
     }
 
@@ -233,9 +229,7 @@ impl Pinger {
         if !self.shared.queue.dismiss(target) {
             return false;
         }
-        core.engine.remove(target);
-        #[cfg(feature = "resolve")]
-        core.names.remove(target);
+        core.remove(target);
         drop(core);
         if !self.is_own_thread() {
             self.shared.queue.wait_until_told(target);
@@ -287,7 +281,9 @@ impl Pinger {
     ///
     /// A target with a count is probed to its end, a name is looked up to its end, a probe that was
     /// asked for is sent. All other targets are finished, and what is in flight to them may still
-    /// be answered within its timeout; what has none gets one second.
+    /// be answered within its timeout; what has none gets one second. Sending goes on even if the
+    /// queue is full, since its reader may be the caller: it then takes more than
+    /// [`Config::queue`] events.
     ///
     /// # Errors
     ///
@@ -323,7 +319,7 @@ impl Pinger {
                 }
             }
         }
-        self.wake();
+        self.shared.wake();
         self.join()?;
         Ok(self.counts())
     }
@@ -374,16 +370,9 @@ impl Pinger {
         let changed = self.shared.queue.is_live(target) && change(&mut core.engine);
         drop(core);
         if changed {
-            self.wake();
-        }
-        changed
-    }
-
-    fn wake(&self) {
-        // The thread looks again before it waits.
-        if !self.is_own_thread() {
             self.shared.wake();
         }
+        changed
     }
 }
 
@@ -413,32 +402,29 @@ impl Shared {
         core
     }
 
+    /// Has the thread take another turn. In the callback as well: how long it waits afterwards was
+    /// decided before.
     fn wake(&self) {
-        if !self.is_woken.swap(true, Ordering::AcqRel) {
-            // It can fail only if it was woken 2^64 times.
-            let _ = self.wake.write(1);
-        }
+        self.wake.wake();
     }
 
     /// What the thread does until it is to end.
     fn run(self: &Arc<Self>, tell: &mut Option<Tell>) {
         loop {
-            if self.is_woken.load(Ordering::Acquire) {
-                let _ = self.wake.read();
-                self.is_woken.store(false, Ordering::Release);
-            }
-            let (waiter, is_over) = {
+            self.wake.clear();
+            let (waiter, is_over, mut goes_on) = {
                 let mut core = self.core();
                 if self.is_closing() {
                     return;
                 }
-                let (wait, events) = core.turn(self);
+                let wait = core.turn(self);
                 // Before the lock is released: what is removed from then on is in the queue, or was told.
-                self.queue.push(events);
-                (wait.map(|wait| core.engine.waiter(wait)), core.is_over())
+                let frees_slots = self.queue.push(core.engine.events_mut());
+                (wait.map(|wait| core.engine.waiter(wait)), core.is_over(), frees_slots)
             };
             if let Some(tell) = tell {
-                while let Some(event) = self.queue.begin_telling() {
+                while let Some((event, wakes)) = self.queue.begin_telling() {
+                    goes_on |= wakes;
                     (tell.0)(event);
                     self.queue.told();
                     if self.is_closing() {
@@ -455,7 +441,7 @@ impl Shared {
                 thread::yield_now();
                 yields += 1;
             }
-            if let Some(waiter) = waiter {
+            if let Some(waiter) = waiter.filter(|_| !goes_on) {
                 waiter.wait(self.wake.as_fd());
             }
         }
@@ -474,18 +460,25 @@ impl Shared {
 }
 
 impl Core {
-    /// One turn: how to wait for the next one, and what happened.
-    fn turn(&mut self, shared: &Arc<Shared>) -> (Option<Wait>, VecDeque<Event>) {
+    /// One turn, after which the engine has events: how to wait for the next one.
+    fn turn(&mut self, shared: &Arc<Shared>) -> Option<Wait> {
         for target in shared.queue.take_done() {
-            self.engine.remove(target);
+            self.remove(target);
         }
-        let wait = self.engine.advance(shared.queue.is_full());
         #[cfg(feature = "resolve")]
-        let wait = {
-            self.names.look_up_due(Instant::now(), shared);
-            wait.map(|wait| Wait { until: [wait.until, self.names.next_due()].into_iter().flatten().min(), ..wait })
-        };
-        (wait, self.engine.take_events())
+        self.look_up_due(Instant::now(), shared);
+        // The reader of a full queue may be who waits for the end.
+        let wait = self.engine.advance(!self.draining && shared.queue.is_full());
+        #[cfg(feature = "resolve")]
+        let wait =
+            wait.map(|wait| Wait { until: [wait.until, self.names.next_due()].into_iter().flatten().min(), ..wait });
+        wait
+    }
+
+    fn remove(&mut self, target: TargetId) {
+        self.engine.remove(target);
+        #[cfg(feature = "resolve")]
+        self.names.remove(target);
     }
 
     /// Whether all is told that is in the queue, and nothing more comes.

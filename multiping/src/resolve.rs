@@ -42,11 +42,14 @@ pub fn resolve<S: AsRef<str>>(
     let resolver = Resolver::default();
     let (tell, told) = mpsc::channel();
     for (index, name) in names.iter().enumerate() {
-        let (tell, name) = (tell.clone(), name.clone());
-        resolver.start(Box::new(move || {
+        let (tell, looked_up) = (tell.clone(), name.clone());
+        let started = resolver.start(Box::new(move || {
             // The caller may have stopped waiting.
-            let _ = tell.send((index, lookup(&name)));
+            let _ = tell.send((index, lookup(&looked_up)));
         }));
+        if let Err(source) = started {
+            found[index] = Err(Error::Resolve { name: name.to_string(), source });
+        }
     }
     drop(tell);
     let end = Instant::now().checked_add(within);
@@ -94,12 +97,12 @@ struct Jobs {
 
 impl Resolver {
     /// Runs `job` as soon as a thread is free. If no thread can be started at all, the job is
-    /// dropped.
-    pub(crate) fn start(&self, job: Job) {
+    /// dropped, and it is an error.
+    pub(crate) fn start(&self, job: Job) -> io::Result<()> {
         let mut jobs = self.lock();
         jobs.waiting.push_back(job);
         if jobs.threads == MAX_THREADS {
-            return;
+            return Ok(());
         }
         let resolver = self.clone();
         let run = move || {
@@ -109,9 +112,14 @@ impl Resolver {
         };
         match thread::Builder::new().name("multiping-names".to_owned()).spawn(run) {
             Ok(_) => jobs.threads += 1,
-            Err(_) if jobs.threads == 0 => jobs.waiting.clear(),
+            Err(error) if jobs.threads == 0 => {
+                jobs.waiting.clear();
+                return Err(error);
+            }
+            // One that is there takes it.
             Err(_) => {}
         }
+        Ok(())
     }
 
     /// Drops the jobs that have not begun.

@@ -11,7 +11,7 @@ mod quiet;
 #[path = "pinger/stop.rs"]
 mod stop;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -109,23 +109,70 @@ fn a_full_queue_holds_up_sending_and_loses_nothing() {
 }
 
 #[test]
+fn drain_returns_though_nobody_reads_the_full_queue() {
+    play("drain_returns_though_nobody_reads_the_full_queue", || {
+        let (pinger, events) = Pinger::queued(Config::new().queue(5)).unwrap();
+        for number in 0..50 {
+            pinger.add(alive(number), Schedule::every(MILLI).count(3).timeout(LONG)).unwrap();
+        }
+        // The reader is this thread.
+        assert_eq!(pinger.drain().unwrap().replies, 150);
+        let told: Vec<_> = events.collect();
+        assert_eq!(figures(&told), BTreeMap::from([("reply", 150), ("done", 50)]));
+    });
+}
+
+/// A pinger whose callback gets it beside each event.
+fn with_itself(mut tell: impl FnMut(&Pinger, Event) + Send + 'static) -> Arc<OnceLock<Pinger>> {
+    let own: Arc<OnceLock<Pinger>> = Arc::default();
+    let inner = own.clone();
+    let pinger = Pinger::new(Config::new(), move |event| {
+        let pinger = loop {
+            match inner.get() {
+                Some(pinger) => break pinger,
+                None => thread::yield_now(),
+            }
+        };
+        tell(pinger, event);
+    });
+    assert!(own.set(pinger.unwrap()).is_ok());
+    own
+}
+
+#[test]
+fn what_is_asked_for_in_the_callback_is_done_at_once() {
+    play("what_is_asked_for_in_the_callback_is_done_at_once", || {
+        let (tell, told) = mpsc::channel();
+        let own = with_itself(move |pinger, event| {
+            let is_asked_for = match event.seq {
+                0..20 => pinger.probe(event.target),
+                _ => pinger.add(alive(1), Schedule::once().timeout(LONG)).is_ok(),
+            };
+            // Nothing else is scheduled: the thread would sleep.
+            assert!(is_asked_for || event.address == alive(1), "{event:?}");
+            let _ = tell.send((event.address, event.seq));
+        });
+        let pinger = own.get().unwrap();
+        let target = pinger.add(alive(0), Schedule::manual().timeout(LONG)).unwrap();
+        pinger.probe(target);
+        for seq in 0..=20 {
+            assert_eq!(told.recv_timeout(LONG), Ok((alive(0), seq)));
+        }
+        assert_eq!(told.recv_timeout(LONG), Ok((alive(1), 0)));
+    });
+}
+
+#[test]
 fn nothing_is_told_of_a_target_that_was_removed_in_the_callback() {
     play("nothing_is_told_of_a_target_that_was_removed_in_the_callback", || {
-        let own: Arc<OnceLock<Pinger>> = Arc::default();
-        let (inner, (tell, told)) = (own.clone(), mpsc::channel());
-        let mut ended = HashMap::new();
-        let pinger = Pinger::new(Config::new(), move |event| {
-            let pinger = loop {
-                match inner.get() {
-                    Some(pinger) => break pinger,
-                    None => thread::yield_now(),
-                }
-            };
-            assert!(!ended.contains_key(&event.target), "{event:?} is told of a target that is gone");
+        let (tell, told) = mpsc::channel();
+        let mut ended = HashSet::new();
+        let own = with_itself(move |pinger, event| {
+            assert!(!ended.contains(&event.target), "{event:?} is told of a target that is gone");
             if event.seq == 2 {
                 assert!(pinger.remove(event.target) && !pinger.remove(event.target));
                 assert!(!pinger.probe(event.target) && !pinger.finish(event.target));
-                ended.insert(event.target, ());
+                ended.insert(event.target);
                 // A successor may have the slot at once.
                 if ended.len() < 300 {
                     pinger.add(alive(ended.len() as u32), Schedule::every(MILLI).phase(Phase::Now)).unwrap();
@@ -133,9 +180,7 @@ fn nothing_is_told_of_a_target_that_was_removed_in_the_callback() {
                     let _ = tell.send(pinger.len());
                 }
             }
-        })
-        .unwrap();
-        assert!(own.set(pinger).is_ok());
+        });
         for number in 0..10 {
             own.get().unwrap().add(alive(number), Schedule::every(MILLI).phase(Phase::Now)).unwrap();
         }
@@ -146,11 +191,11 @@ fn nothing_is_told_of_a_target_that_was_removed_in_the_callback() {
 #[test]
 fn nothing_is_told_of_a_target_once_its_removal_has_returned() {
     play("nothing_is_told_of_a_target_once_its_removal_has_returned", || {
-        let gone = Arc::new(Mutex::new(HashMap::new()));
+        let gone = Arc::new(Mutex::new(HashSet::new()));
         let seen = gone.clone();
         let pinger = Pinger::new(Config::new(), move |event| {
             thread::yield_now();
-            assert!(!seen.lock().unwrap().contains_key(&event.target), "{event:?} is of a target that is gone");
+            assert!(!seen.lock().unwrap().contains(&event.target), "{event:?} is of a target that is gone");
         })
         .unwrap();
         for round in 0..300 {
@@ -161,7 +206,7 @@ fn nothing_is_told_of_a_target_once_its_removal_has_returned() {
             }
             for target in targets {
                 assert!(pinger.remove(target));
-                gone.lock().unwrap().insert(target, ());
+                gone.lock().unwrap().insert(target);
             }
         }
         assert!(pinger.is_empty());
@@ -253,6 +298,10 @@ fn values_out_of_range_are_named() {
         (Schedule::once().in_flight(0), "in_flight"),
     ] {
         assert!(matches!(pinger.add(alive(0), schedule), Err(Error::OutOfRange { what }) if what == name));
+    }
+    for refresh in [Duration::ZERO, MILLI / 2, Duration::MAX] {
+        let added = pinger.add_name("127.0.0.1", Schedule::once(), Some(refresh));
+        assert!(matches!(added, Err(Error::OutOfRange { what: "refresh" })), "{refresh:?}: {added:?}");
     }
     assert!(pinger.is_empty());
 }

@@ -11,6 +11,7 @@ use nix::net::if_::{InterfaceFlags, if_indextoname, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
 
 use crate::address::{Address, Family, PerFamily};
+use crate::alloc::try_push;
 use crate::net::netlink::{self, Netlink, NextHop};
 use crate::net::sockets::Config;
 use crate::prober::{Interface, Route};
@@ -33,6 +34,8 @@ pub(super) struct Routes {
     only: Option<u32>,
     /// The interfaces as of the last look.
     interfaces: Vec<netlink::Interface>,
+    /// Room for the next look.
+    found: Vec<netlink::Interface>,
     queues: Vec<(u32, u32)>,
     /// How often the neighbour tables had refused an entry when they were last asked.
     table_fulls: PerFamily<u64>,
@@ -51,6 +54,7 @@ impl Routes {
             sources: config.sources,
             only: config.interface.as_deref().and_then(|name| if_nametoindex(name).ok()),
             interfaces: Vec::new(),
+            found: Vec::new(),
             queues: Vec::new(),
             table_fulls: PerFamily::default(),
             port: Cell::new(None),
@@ -65,10 +69,16 @@ impl Routes {
 
     fn read_interfaces(&mut self) {
         self.port.set(None);
-        if let Some(netlink) = &self.netlink {
-            // Of an answer that is cut short, what came is right.
-            let _ = netlink.interfaces(&mut self.interfaces);
+        let Some(netlink) = &self.netlink else { return };
+        if netlink.interfaces(&mut self.found).is_err() {
+            add_missing(&mut self.found, &self.interfaces);
         }
+        mem::swap(&mut self.interfaces, &mut self.found);
+    }
+
+    /// Whether links, routes and queues can be looked at.
+    pub(super) fn can_look(&self) -> bool {
+        self.netlink.is_some()
     }
 
     pub(super) fn local_addresses(&self) -> &[IpAddr] {
@@ -211,6 +221,20 @@ impl Routes {
     }
 }
 
+/// Adds to the interfaces of an answer that was cut short those of the look before that it lacks:
+/// what came is right, and what did not come is not gone.
+fn add_missing(found: &mut Vec<netlink::Interface>, before: &[netlink::Interface]) {
+    found.sort_unstable_by_key(|interface| interface.index);
+    let came = found.len();
+    for interface in before {
+        if found[..came].binary_search_by_key(&interface.index, |found| found.index).is_err()
+            && try_push(found, *interface).is_err()
+        {
+            return;
+        }
+    }
+}
+
 /// Whether `ip` is a broadcast address of this machine's networks. The kernel lets raw sockets bind
 /// to these, but does not let a UDP socket connect to one, which sends nothing.
 pub fn is_broadcast(ip: Ipv4Addr) -> bool {
@@ -284,6 +308,29 @@ mod tests {
     use nix::net::if_::if_nameindex;
 
     use super::*;
+
+    #[test]
+    fn interfaces_that_an_answer_lacks_are_as_they_were() {
+        let interface = |index, carrier| netlink::Interface {
+            index,
+            up: true,
+            loopback: false,
+            carrier,
+            carrier_down_count: 0,
+            master: None,
+            link: None,
+            bridge: false,
+        };
+        let before = [interface(1, true), interface(2, true), interface(7, false)];
+        let merged = |mut found: Vec<netlink::Interface>| {
+            add_missing(&mut found, &before);
+            found.sort_unstable_by_key(|interface| interface.index);
+            found
+        };
+        assert_eq!(merged(Vec::new()), before);
+        let found = vec![interface(7, true), interface(2, false), interface(4, true)];
+        assert_eq!(merged(found), [interface(1, true), interface(2, false), interface(4, true), interface(7, true)]);
+    }
 
     #[test]
     fn only_existing_interfaces_have_an_index() {

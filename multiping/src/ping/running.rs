@@ -14,7 +14,8 @@ use nix::sys::eventfd::EventFd;
 use crate::address::Address;
 use crate::alloc::try_filled;
 use crate::error::Error;
-use crate::ping::{Options, Outcome, Results, Run, new_wake};
+use crate::net;
+use crate::ping::{Options, Outcome, Results, Run};
 
 /// A run on a thread of its own: an iterator over the outcomes of the targets as they are settled,
 /// and a `Future` of the [`Results`] for any async runtime.
@@ -69,7 +70,7 @@ impl Running {
             state: Mutex::default(),
             changed: Condvar::new(),
             is_cancelled: AtomicBool::new(false),
-            wake: new_wake()?,
+            wake: net::eventfd()?,
         });
         let end = End(shared.clone());
         let work = move || end.0.run(run, told);

@@ -66,36 +66,43 @@ impl Names {
         *self = Names::default();
     }
 
-    /// Looks up a target's name on a thread of its own.
-    pub(super) fn look_up(&mut self, target: TargetId, shared: &Arc<Shared>) {
-        let Some(entry) = self.entries.get_mut(&target).filter(|entry| !entry.is_pending) else { return };
+    /// Looks up a target's name on a thread of its own. `Err`: there can be none.
+    fn look_up(&mut self, target: TargetId, shared: &Arc<Shared>) -> io::Result<()> {
+        let Some(entry) = self.entries.get_mut(&target).filter(|entry| !entry.is_pending) else { return Ok(()) };
         entry.is_pending = true;
         self.pending += 1;
         let (name, shared) = (entry.name.clone(), Arc::downgrade(shared));
         self.resolver.start(Box::new(move || {
             let found = lookup(&name);
             if let Some(shared) = shared.upgrade() {
-                shared.resolved(target, found);
+                shared.core().resolved(target, found, &shared);
+                shared.wake();
             }
-        }));
+        }))
+    }
+}
+
+impl Core {
+    /// Looks up a target's name.
+    pub(super) fn look_up(&mut self, target: TargetId, shared: &Arc<Shared>) {
+        if let Err(error) = self.names.look_up(target, shared) {
+            self.resolved(target, Err(error), shared);
+        }
     }
 
     /// Looks up the names that are due again.
     pub(super) fn look_up_due(&mut self, now: Instant, shared: &Arc<Shared>) {
-        while self.next_due().is_some_and(|at| at <= now) {
-            if let Some(Reverse((_, target))) = self.due.pop() {
+        while self.names.next_due().is_some_and(|at| at <= now) {
+            if let Some(Reverse((_, target))) = self.names.due.pop() {
                 self.look_up(target, shared);
             }
         }
     }
-}
 
-impl Shared {
     /// A target's name was looked up.
     #[expect(clippy::disallowed_methods, reason = "an edge: names are looked up again after a time")]
-    fn resolved(&self, target: TargetId, found: io::Result<Vec<Address>>) {
-        let mut core = self.core();
-        let Core { engine, names, .. } = &mut *core;
+    fn resolved(&mut self, target: TargetId, found: io::Result<Vec<Address>>, shared: &Shared) {
+        let Core { engine, names, .. } = self;
         let Some(entry) = names.entries.get_mut(&target).filter(|entry| entry.is_pending) else { return };
         entry.is_pending = false;
         names.pending -= 1;
@@ -129,9 +136,7 @@ impl Shared {
             Some(refresh) => names.due.push(Reverse((Instant::now() + refresh, target))),
             None => drop(names.entries.remove(&target)),
         }
-        self.queue.push(events);
-        drop(core);
-        self.wake();
+        shared.queue.push(&mut events);
     }
 }
 

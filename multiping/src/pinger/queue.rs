@@ -1,6 +1,7 @@
 //! The events between a pinger's thread and those who read them.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -25,9 +26,11 @@ struct Inner {
     /// The target whose event is being told.
     telling: Option<TargetId>,
     waker: Option<Waker>,
+    /// How many threads wait for a change: telling none costs a system call as well.
+    waiting: usize,
     /// The bound was reached.
     is_held: bool,
-    /// Nobody reads any more.
+    /// The reader was dropped.
     is_abandoned: bool,
     /// Nothing more comes.
     is_closed: bool,
@@ -71,14 +74,16 @@ impl Queue {
 
     /// Waits until no event of a target is being told.
     pub(super) fn wait_until_told(&self, target: TargetId) {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.waiting += 1;
         let is_told = |inner: &mut Inner| inner.telling == Some(target);
-        drop(self.changed.wait_while(inner, is_told).unwrap_or_else(PoisonError::into_inner));
+        let mut inner = self.changed.wait_while(inner, is_told).unwrap_or_else(PoisonError::into_inner);
+        inner.waiting -= 1;
     }
 
     /// The targets whose end was told since the last call.
     pub(super) fn take_done(&self) -> Vec<TargetId> {
-        std::mem::take(&mut self.lock().done)
+        mem::take(&mut self.lock().done)
     }
 
     /// How many targets have ended whose slots are not free yet.
@@ -93,25 +98,33 @@ impl Queue {
         inner.is_held
     }
 
-    /// Appends events.
-    pub(super) fn push(&self, events: VecDeque<Event>) {
+    /// Takes all `events`. Returns whether there is a slot to be freed: the reader was dropped.
+    pub(super) fn push(&self, events: &mut VecDeque<Event>) -> bool {
         if events.is_empty() {
-            return;
+            return false;
         }
         let mut inner = self.lock();
         if inner.is_abandoned {
-            inner.discard(events);
-            return;
+            return inner.discard(events);
         }
         match inner.events.is_empty() {
-            true => inner.events = events,
-            false => inner.events.extend(events),
+            true => mem::swap(&mut inner.events, events),
+            false => inner.events.append(events),
         }
         let waker = inner.waker.take();
-        drop(inner);
-        self.changed.notify_all();
+        self.notify(inner);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        false
+    }
+
+    /// Wakes the threads that wait for a change.
+    fn notify(&self, inner: MutexGuard<'_, Inner>) {
+        let waiting = inner.waiting;
+        drop(inner);
+        if waiting > 0 {
+            self.changed.notify_all();
         }
     }
 
@@ -121,17 +134,18 @@ impl Queue {
     }
 
     /// The next event, to be told before [`Queue::told`] is called.
-    pub(super) fn begin_telling(&self) -> Option<Event> {
+    pub(super) fn begin_telling(&self) -> Popped {
         let mut inner = self.lock();
-        let (event, _) = inner.pop(self.bound)?;
+        let (event, wakes) = inner.pop(self.bound)?;
         inner.telling = Some(event.target);
-        Some(event)
+        Some((event, wakes))
     }
 
     /// The event was told.
     pub(super) fn told(&self) {
-        self.lock().telling = None;
-        self.changed.notify_all();
+        let mut inner = self.lock();
+        inner.telling = None;
+        self.notify(inner);
     }
 
     /// Waits for the next event, until `deadline` at most. `None`: there was none, or none will
@@ -143,13 +157,18 @@ impl Queue {
             if popped.is_some() || inner.is_closed {
                 return popped;
             }
-            inner = match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
+            let remaining = deadline.map(|deadline| deadline.saturating_duration_since(now()));
+            if remaining.is_some_and(|remaining| remaining.is_zero()) {
+                return None;
+            }
+            inner.waiting += 1;
+            inner = match remaining {
                 None => self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner),
-                Some(remaining) if remaining.is_zero() => return None,
                 Some(remaining) => {
                     self.changed.wait_timeout(inner, remaining).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            inner.waiting -= 1;
         }
     }
 
@@ -170,12 +189,12 @@ impl Queue {
         }
     }
 
-    /// Nobody reads any more: events are dropped from now on.
+    /// The reader was dropped: so are events from now on.
     pub(super) fn abandon(&self) {
         let mut inner = self.lock();
         inner.is_abandoned = true;
-        let events = std::mem::take(&mut inner.events);
-        inner.discard(events);
+        let mut events = mem::take(&mut inner.events);
+        inner.discard(&mut events);
     }
 
     /// Nothing more comes.
@@ -184,8 +203,7 @@ impl Queue {
         inner.is_closed = true;
         inner.telling = None;
         let waker = inner.waker.take();
-        drop(inner);
-        self.changed.notify_all();
+        self.notify(inner);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -218,13 +236,16 @@ impl Inner {
         }
     }
 
-    /// Drops events; targets that have ended are gone all the same.
-    fn discard(&mut self, events: VecDeque<Event>) {
-        for event in events {
+    /// Drops events; targets that have ended are gone all the same. Returns whether there is such a
+    /// one.
+    fn discard(&mut self, events: &mut VecDeque<Event>) -> bool {
+        let before = self.done.len();
+        for event in events.drain(..) {
             if matches!(event.what, What::Done) && self.is_live(event.target) {
                 self.live[event.target.index()] = None;
                 self.done.push(event.target);
             }
         }
+        self.done.len() > before
     }
 }

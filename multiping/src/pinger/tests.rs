@@ -1,7 +1,54 @@
-//! A fork, and what may go to other threads.
+//! A fork, what may go to other threads, and what is left of targets that have ended.
 
 use super::*;
+#[cfg(feature = "resolve")]
+use crate::event::What;
 use crate::sockets::Sockets;
+
+/// A target without an address, which needs no socket.
+#[cfg(feature = "resolve")]
+fn add_unresolved(pinger: &Pinger) -> TargetId {
+    let target = pinger.shared.core().engine.add_unresolved();
+    let target = target.unwrap_or_else(|error| panic!("{error}"));
+    pinger.shared.queue.admit(target);
+    target
+}
+
+/// Waits for what the pinger's thread does by itself.
+#[cfg(feature = "resolve")]
+fn wait_until(pinger: &Pinger, is_so: impl Fn(&Core) -> bool) {
+    let start = Instant::now();
+    while !is_so(&pinger.shared.core()) {
+        assert!(start.elapsed() < Duration::from_secs(100), "nothing happens");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(feature = "resolve")]
+#[test]
+fn the_slot_of_the_last_target_that_has_ended_is_freed() {
+    let with_callback = Pinger::new(Config::new(), drop).unwrap_or_else(|error| panic!("{error}"));
+    let (without_reader, events) = Pinger::queued(Config::new()).unwrap_or_else(|error| panic!("{error}"));
+    drop(events);
+    for pinger in [with_callback, without_reader] {
+        let target = add_unresolved(&pinger);
+        assert!(pinger.finish(target));
+        wait_until(&pinger, |core| core.engine.is_empty());
+    }
+}
+
+#[cfg(feature = "resolve")]
+#[test]
+fn the_name_of_a_target_that_has_ended_is_not_looked_up_again() {
+    let (pinger, mut events) = Pinger::queued(Config::new()).unwrap_or_else(|error| panic!("{error}"));
+    // No name: that takes no resolver.
+    let target = pinger.add_name("\0", Schedule::once(), Some(Duration::from_millis(1)));
+    let target = target.unwrap_or_else(|error| panic!("{error}"));
+    assert!(events.next().is_some_and(|event| matches!(event.what, What::Unresolved(_))));
+    assert!(pinger.finish(target));
+    assert!(events.any(|event| matches!(event.what, What::Done)));
+    wait_until(&pinger, |core| core.names.is_idle() && core.names.next_due().is_none());
+}
 
 /// Plays a fork: for the child the thread is in another process.
 #[cfg(feature = "resolve")]
@@ -9,9 +56,7 @@ use crate::sockets::Sockets;
 fn in_another_process_every_method_fails_and_none_hangs() {
     let started = Pinger::queued(Config::new());
     let (pinger, mut events) = started.unwrap_or_else(|error| panic!("{error}"));
-    let target = pinger.shared.core().engine.add_unresolved();
-    let target = target.unwrap_or_else(|error| panic!("{error}"));
-    pinger.shared.queue.admit(target);
+    let target = add_unresolved(&pinger);
     // As a thread that holds it when the process forks.
     let for_thread = pinger.shared.clone();
     let held = for_thread.core();

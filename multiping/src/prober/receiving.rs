@@ -33,7 +33,9 @@ impl ReceiveErrors {
 
     /// While reading fails: when to try again.
     pub(super) fn retry(&self, now: Instant) -> Option<Instant> {
-        self.failing.map(|(_, since)| (now + MAX_SLEEP).min((since + MAX_RECEIVE_FAILURE).max(now)))
+        let (_, since) = self.failing?;
+        let end = since + MAX_RECEIVE_FAILURE;
+        Some(if now < end { (now + MAX_SLEEP).min(end) } else { now + MAX_SLEEP })
     }
 
     /// The errno of the last read, if reading has failed for too long by `now`.
@@ -62,6 +64,12 @@ impl<S: Strategy> Prober<S> {
         Some(Wait { until: Some(until), for_replies: false })
     }
 
+    /// How long to wait while nothing is to be sent, as while events wait for their reader.
+    pub(crate) fn poll_held_wait(&self, now: Instant) -> Wait {
+        let until = self.strategy.next_timeout();
+        self.poll_receive_retry(now).unwrap_or(Wait { until, for_replies: true })
+    }
+
     /// The errno with which reading fails, if it has failed for [`MAX_RECEIVE_FAILURE`] by `now`.
     /// The run cannot go on then.
     pub fn receive_failure(&self, now: Instant) -> Option<(Family, i32)> {
@@ -73,7 +81,12 @@ impl<S: Strategy> Prober<S> {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "an Instant to count from; all other times are made up")]
 mod tests {
+    use std::hash::RandomState;
+
     use super::*;
+    use crate::plan::Rate;
+    use crate::prober::Roster;
+    use crate::token::Key;
 
     const EPERM: i32 = 1;
     const EACCES: i32 = 13;
@@ -116,11 +129,28 @@ mod tests {
     }
 
     #[test]
-    fn reading_is_tried_again_until_the_second_is_over() {
+    fn reading_is_tried_again_when_the_second_is_over_and_all_along() {
         let (mut errors, start) = (ReceiveErrors::default(), Instant::now());
         errors.failed(EPERM, start);
         assert_eq!(errors.retry(start), Some(start + MAX_SLEEP));
         assert_eq!(errors.retry(start + ALMOST), Some(start + MAX_RECEIVE_FAILURE));
-        assert_eq!(errors.retry(start + 2 * MAX_RECEIVE_FAILURE), Some(start + 2 * MAX_RECEIVE_FAILURE));
+        // A run that goes on all the same does not spin.
+        for late in [MAX_RECEIVE_FAILURE, 2 * MAX_RECEIVE_FAILURE] {
+            assert_eq!(errors.retry(start + late), Some(start + late + MAX_SLEEP));
+        }
+    }
+
+    #[test]
+    fn a_run_that_sends_nothing_does_not_wait_for_what_it_cannot_read() {
+        let start = Instant::now();
+        let idents = PerFamily { v4: 4, v6: 6 };
+        let key = Key::new(RandomState::new());
+        let mut prober = Prober::new(Roster::new(start), Rate::UNLIMITED, false, key, idents, start);
+        assert_eq!(prober.poll_held_wait(start), Wait { until: None, for_replies: true });
+        prober.handle_reads(PerFamily { v4: None, v6: Some(EPERM) }, start);
+        // A socket whose reads fail may be readable all the time.
+        for now in [start, start + 5 * MAX_RECEIVE_FAILURE] {
+            assert_eq!(prober.poll_held_wait(now), Wait { until: Some(now + MAX_SLEEP), for_replies: false });
+        }
     }
 }

@@ -48,6 +48,23 @@ fn a_socket_is_open_while_its_family_has_targets() {
 }
 
 #[test]
+fn links_that_nobody_looks_at_are_not_gone() {
+    play("links_that_nobody_looks_at_are_not_gone", || {
+        let mut engine = Engine::new(Config::new()).unwrap();
+        let schedule = Schedule::once().timeout(50 * MILLI);
+        for _ in 0..2 {
+            engine.add(silent(0), schedule).unwrap();
+            let told = run(&mut engine, |told| told.len() == 2);
+            assert!(matches!(told[0].what, What::Silence { doubtful: false }), "{told:?}");
+            // Without a target it has no sockets, and it is time for another look.
+            assert!(engine.is_empty());
+            thread::sleep(150 * MILLI);
+            engine.turn();
+        }
+    });
+}
+
+#[test]
 fn a_full_queue_holds_up_an_engine_as_well() {
     play("a_full_queue_holds_up_an_engine_as_well", || {
         let mut engine = Engine::new(Config::new().queue(3)).unwrap();
