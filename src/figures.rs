@@ -42,7 +42,7 @@ impl Settings {
         match self.count {
             Some(count) if self.exact => Keep::Every(count as usize),
             Some(count) => Keep::UpTo(count as usize),
-            None => Keep::Any,
+            None => Keep::Within(self.timeout + self.late),
         }
     }
 
@@ -50,11 +50,10 @@ impl Settings {
     pub fn bytes_per_target(&self) -> u64 {
         const PER_PROBE: usize = 100; // in the engine, while it is known; measured
         let window = self.window();
-        let count = self.count.map_or(usize::MAX, |count| count as usize);
-        let rtts = if self.exact { count } else { count.min(Rtts::<u32, 4>::COUNTERS) };
-        let values = if self.values { count } else { 0 };
+        let rtts = Rtts::<u32, 4>::words(self.keep());
+        let values = if self.values { self.count.unwrap_or(0) } else { 0 };
         let bytes = size_of::<Target>() + Roster::BYTES_PER_TARGET + window * (8 + PER_PROBE);
-        (rtts as u64 + values as u64) * 4 + bytes as u64
+        (rtts as u64 + u64::from(values)) * 4 + bytes as u64
     }
 }
 

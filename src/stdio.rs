@@ -173,7 +173,7 @@ impl<'a, D: AsFd> Stream<'a, D> {
                 None => {}
                 // Status requests are answered only while reading.
                 Some(Event::Status) if ready == PollFlags::POLLOUT => {}
-                Some(event) => return Err(io::Error::other(Interrupted(event))),
+                Some(event) => return Err(Interrupted::by(event)),
             }
         }
     }
@@ -225,6 +225,11 @@ pub fn close_stdout() -> io::Result<()> {
 pub struct Interrupted(Event);
 
 impl Interrupted {
+    /// The error that tells of `event`.
+    pub fn by(event: Event) -> io::Error {
+        io::Error::other(Interrupted(event))
+    }
+
     /// The event inside `error`, if there is one.
     pub fn event(error: &io::Error) -> Option<Event> {
         error.get_ref()?.downcast_ref::<Interrupted>().map(|interrupted| interrupted.0)

@@ -8,7 +8,7 @@
 //!
 //! All memory is allocated at the start: every collection here is a boxed slice, which cannot grow.
 //! With a timeout of 5 s, replies accepted for 5 s more, and a probe every second, a target takes
-//! 2,048 bytes.
+//! 1,768 bytes.
 //!
 //! With `--exact` or `--values` every RTT is kept ([`Keep::Every`], [`Values`]): 4 bytes a probe.
 
@@ -30,7 +30,7 @@ use crate::alloc::OutOfMemory;
 use crate::stats::rtts::ticks;
 use crate::stats::sequence::{Sequence, State};
 
-/// The resolution for one target: 448 counters of 4 bytes, error below 1/32.
+/// The resolution for one target: 448 counters of 4 bytes at most, error below 1/32.
 const TARGET_BITS: u32 = 4;
 
 /// The resolution over all targets: 3,200 counters of 8 bytes, error below 1/256.

@@ -21,13 +21,15 @@ pub struct Output<'a, D> {
     stream: Stream<'a, D>,
     /// What is to be written.
     pub buffer: Vec<u8>,
+    /// The signal that came while a long text was written.
+    interrupted: Option<signal::Event>,
     error: Option<io::Error>,
 }
 
 impl<'a, D: AsFd> Output<'a, D> {
     /// Nothing is to be written yet.
     pub fn new(stream: Stream<'a, D>) -> Self {
-        Output { stream, buffer: Vec::with_capacity(16 * 1024), error: None }
+        Output { stream, buffer: Vec::with_capacity(16 * 1024), interrupted: None, error: None }
     }
 
     /// Whether it cannot be written to any more.
@@ -44,6 +46,9 @@ impl<'a, D: AsFd> Output<'a, D> {
     /// Writes what is to be written. Breaks with the signal that comes while nothing can be
     /// written; then the rest stays. After a failure nothing is written any more.
     pub fn flush(&mut self) -> ControlFlow<signal::Event> {
+        if let Some(event) = self.interrupted.take() {
+            return ControlFlow::Break(event);
+        }
         if self.has_failed() {
             self.buffer.clear();
         }
@@ -72,13 +77,27 @@ impl<'a, D: AsFd> Output<'a, D> {
 
     /// Writes the rest. A signal that comes now is about these lines.
     pub fn finish(&mut self) -> Result<(), Error> {
-        if self.error.is_none() {
-            let _ = self.flush();
+        match (Output::flush(self), self.error.take()) {
+            (_, Some(error)) => Err(Error::WriteResults(error)),
+            (ControlFlow::Break(event), None) => Err(Error::WriteResults(Interrupted::by(event))),
+            (ControlFlow::Continue(()), None) => Ok(()),
         }
-        match self.error.take() {
-            Some(error) => Err(Error::WriteResults(error)),
-            None if !self.buffer.is_empty() => Err(Error::WriteResults(io::ErrorKind::Interrupted.into())),
-            None => Ok(()),
+    }
+}
+
+/// Long texts, of which little is kept in memory: the table of many targets, for example. Failures
+/// are kept for [`Output::finish`].
+impl<D: AsFd> Write for Output<'_, D> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        const MANY: usize = 64 * 1024;
+        self.buffer.extend_from_slice(text);
+        if self.buffer.len() >= MANY && self.interrupted.is_none() {
+            self.interrupted = Output::flush(self).break_value();
         }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

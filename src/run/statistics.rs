@@ -136,8 +136,8 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
                 damaged: counts.damaged,
                 elapsed: run.elapsed(now()),
             };
-            // Writing to memory does not fail.
-            let _ = finished.write(&closing, &mut run.output.buffer);
+            // What cannot be written is told of by `finish`.
+            let _ = finished.write(&closing, &mut run.output);
         }
         None => {
             run.write_table(now(), Some(&diagnosis));
@@ -387,8 +387,8 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
                 self.output.buffer.push(b'\n');
             }
             Some(Records { intervals: Some(intervals), .. }) => {
-                // Writing to memory does not fail.
-                let _ = intervals.write(since_1970(now), &self.figures, &self.hosts, &mut self.output.buffer);
+                // What cannot be written is told of in the end.
+                let _ = intervals.write(since_1970(now), &self.figures, &self.hosts, &mut self.output);
             }
             Some(_) => {}
         }
@@ -402,8 +402,8 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
         }
         let (style, elapsed) = (&self.statistics.style, self.elapsed(now));
         let table = Table { figures: &self.figures, hosts: &self.hosts, style, elapsed, diagnosis };
-        // Writing to memory does not fail.
-        let _ = table.write(&mut self.output.buffer);
+        // What cannot be written is told of in the end.
+        let _ = table.write(&mut self.output);
     }
 }
 

@@ -39,6 +39,9 @@ impl Word for u64 {
 pub enum Keep {
     /// As many as a histogram has counters: any number of RTTs may come.
     Any,
+    /// Any number, none of which is longer: the histogram has no counters above. Should one be longer
+    /// all the same, percentiles have it in the last bucket.
+    Within(Duration),
     /// No more than this many will come. Those beyond a smaller number than that of the histogram's
     /// counters are not in the percentiles; all other figures stay right.
     UpTo(usize),
@@ -63,25 +66,34 @@ pub struct Rtts<W, const BITS: u32> {
     n: W,
     min: u32,
     max: u32,
+    /// How many counters the histogram has.
+    counters: u16,
 }
 
 impl<W: Word, const BITS: u32> Rtts<W, BITS> {
-    /// How many counters the histogram has.
+    /// How many counters the histogram has at most.
     pub const COUNTERS: usize = {
         let counters = histogram::len(BITS);
-        assert!(counters <= 1 << 16, "an index has to fit into half of the smallest word");
+        assert!(counters < 1 << 16, "an index has to fit into half of the smallest word");
         counters
     };
 
-    /// Allocates all memory that will be used.
-    pub fn new(keep: Keep) -> Result<Self, OutOfMemory> {
-        let count = match keep {
+    /// For how many RTTs memory is allocated, at 1 of `W` each.
+    pub fn words(keep: Keep) -> usize {
+        match keep {
             Keep::Any => Self::COUNTERS,
+            Keep::Within(longest) => histogram::index(ticks(longest), BITS) + 1,
             Keep::UpTo(most) => most.min(Self::COUNTERS),
             Keep::Every(count) => count,
-        };
+        }
+    }
+
+    /// Allocates all memory that will be used.
+    pub fn new(keep: Keep) -> Result<Self, OutOfMemory> {
+        let count = Self::words(keep);
+        let counters = if matches!(keep, Keep::Within(_)) { count } else { Self::COUNTERS } as u16;
         let words = try_filled(count, W::default())?.into_boxed_slice();
-        Ok(Rtts { words, squares: [0; 16], sum: 0, n: W::default(), min: u32::MAX, max: 0 })
+        Ok(Rtts { words, squares: [0; 16], sum: 0, n: W::default(), min: u32::MAX, max: 0, counters })
     }
 
     /// Adds an RTT.
@@ -98,7 +110,7 @@ impl<W: Word, const BITS: u32> Rtts<W, BITS> {
         }
         if let Some(word) = usize::try_from(place).ok().and_then(|place| self.words.get_mut(place)) {
             *word = W::saturating(ticks.into());
-        } else if self.words.len() >= Self::COUNTERS {
+        } else if self.words.len() >= self.counters() {
             if place == self.words.len() as u64 {
                 self.turn_into_histogram();
             }
@@ -117,9 +129,10 @@ impl<W: Word, const BITS: u32> Rtts<W, BITS> {
         // First each RTT is replaced by the index of its counter, which fits into the low 16 bits.
         // The counters are in the bits above, until all indexes are read.
         const INDEX: u64 = 0xffff;
-        let (table, rest) = self.words.split_at_mut(Self::COUNTERS);
+        let counters = self.counters();
+        let (table, rest) = self.words.split_at_mut(counters);
         for word in &mut *table {
-            *word = W::saturating(histogram::index((*word).into() as u32, BITS) as u64);
+            *word = W::saturating(histogram::index((*word).into() as u32, BITS).min(counters - 1) as u64);
         }
         for place in 0..table.len() {
             let index = (table[place].into() & INDEX) as usize;
@@ -129,14 +142,18 @@ impl<W: Word, const BITS: u32> Rtts<W, BITS> {
             *word = W::saturating((*word).into() >> 16);
         }
         // With `Keep::Every` there may be more RTTs than counters.
-        for place in Self::COUNTERS..Self::COUNTERS + rest.len() {
+        for place in counters..counters + rest.len() {
             self.bump(self.words[place].into() as u32);
         }
     }
 
     fn bump(&mut self, ticks: u32) {
-        let counter = &mut self.words[histogram::index(ticks, BITS)];
+        let counter = &mut self.words[histogram::index(ticks, BITS).min(self.counters() - 1)];
         *counter = W::saturating((*counter).into().saturating_add(1));
+    }
+
+    fn counters(&self) -> usize {
+        self.counters.into()
     }
 
     fn squares(&self) -> u128 {
@@ -208,7 +225,7 @@ impl<W: Word, const BITS: u32> Rtts<W, BITS> {
             Some(rtts) => rtts.iter().filter(|&&rtt| rtt.into() <= u64::from(limit)).count() as u64,
             None if limit >= self.max => kept,
             None => {
-                let counters = (0..).zip(&self.words[..Self::COUNTERS]);
+                let counters = (0..).zip(&self.words[..self.counters()]);
                 let below =
                     counters.filter(|&(index, _)| histogram::middle(index, BITS).clamp(self.min, self.max) <= limit);
                 below.map(|(_, &counter)| counter.into()).sum()
@@ -219,7 +236,7 @@ impl<W: Word, const BITS: u32> Rtts<W, BITS> {
     /// How many RTTs the percentiles are taken from.
     fn kept(&self) -> u64 {
         let len = self.words.len();
-        if len < Self::COUNTERS { self.n().min(len as u64) } else { self.n() }
+        if len < self.counters() { self.n().min(len as u64) } else { self.n() }
     }
 
     /// The RTT of this rank, counted from 1, if there are so many.

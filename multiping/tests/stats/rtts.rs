@@ -43,7 +43,11 @@ pub fn check_rtts<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>, sample: &[u32]
 
 fn check_sample<W: Word, const BITS: u32>(keep: Keep, n: usize, distribution: usize, exact: bool) {
     let mut rng = Rng::new(n as u64 * 10 + distribution as u64);
-    let sample: Vec<u32> = (0..n).map(|_| rng.rtt(distribution)).collect();
+    let longest = match keep {
+        Keep::Within(longest) => u32::try_from(longest.as_nanos() / TICK.as_nanos()).unwrap_or(LONGEST),
+        _ => LONGEST,
+    };
+    let sample: Vec<u32> = (0..n).map(|_| rng.rtt(distribution).min(longest)).collect();
     let mut rtts = Rtts::<W, BITS>::new(keep).unwrap();
     for &ticks in &sample {
         rtts.record(TICK * ticks);
@@ -57,6 +61,10 @@ fn rtt_figures_of_a_target_are_those_of_plain_arithmetic() {
         for n in (1..60).chain([100, 446, 447, 448, 449, 450, 500, 895, 896, 897, 1000, 3457, 20_000]) {
             check_sample::<u32, 4>(Keep::Any, n, distribution, n <= 448);
             check_sample::<u32, 4>(Keep::UpTo(n), n, distribution, n <= 448);
+            for longest in [Duration::from_millis(1), Duration::from_secs(10), Duration::MAX] {
+                let words = Rtts::<u32, 4>::words(Keep::Within(longest));
+                check_sample::<u32, 4>(Keep::Within(longest), n, distribution, n <= words);
+            }
         }
     }
 }
@@ -94,6 +102,16 @@ fn where_more_rtts_come_than_announced_only_the_percentiles_lack_them() {
     let mut none = Rtts::<u32, 4>::new(Keep::UpTo(0)).unwrap();
     none.record(TICK);
     assert_eq!((none.mean(), none.percentile(Percent::from_thousandths(50_000).unwrap())), (Some(TICK), None));
+}
+
+#[test]
+fn an_rtt_above_the_longest_one_is_in_the_last_bucket() {
+    let mut rtts = Rtts::<u32, 4>::new(Keep::Within(Duration::from_millis(10))).unwrap();
+    (0..1000).for_each(|_| rtts.record(Duration::from_secs(1)));
+    rtts.record(Duration::from_secs(2));
+    let percentile = |percent| rtts.percentile(Percent::from_thousandths(percent).unwrap());
+    assert_eq!((rtts.n(), percentile(50_000)), (1001, Some(Duration::from_secs(1))));
+    assert_eq!(percentile(100_000), Some(Duration::from_secs(2)));
 }
 
 #[test]
