@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser};
 use multiping::address::{Family, PerFamily};
-use multiping::plan::{IcmpErrors, PacketOptions, Plan};
+use multiping::plan::{IcmpErrors, PacketOptions, Plan, ProbeKind};
 
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::FLAGS;
@@ -318,6 +318,11 @@ impl Options {
         Ok(())
     }
 
+    /// The option that needs IPv4, if there is one.
+    fn needs_ipv4(&self) -> Option<&'static str> {
+        (self.packet.kind() == ProbeKind::Timestamp).then_some("--icmp-timestamp")
+    }
+
     /// Takes the operands for what they are.
     fn set_operands(&mut self, operands: Vec<OsString>) -> Result<(), Error> {
         let input = match &operands[..] {
@@ -356,15 +361,20 @@ impl Options {
                 return Err(Error::BadUsage(format!("{name} needs --resolve")));
             }
         }
-        match (self.family, &self.sources) {
+        let (mut family, mut name) = (self.family, "--ipv4");
+        if let Some(of_ipv4) = self.needs_ipv4() {
+            (family, name) = (family.or(Some(Family::V4)), of_ipv4);
+        }
+        match (family, &self.sources) {
             (Some(Family::V4), PerFamily { v6: Some(_), .. }) => {
-                return Err(Error::Conflict("--ipv4", "an IPv6 --source"));
+                return Err(Error::Conflict(name, "an IPv6 --source"));
             }
             (Some(Family::V6), PerFamily { v4: Some(_), .. }) => {
                 return Err(Error::Conflict("--ipv6", "an IPv4 --source"));
             }
             _ => {}
         }
+        self.family = family;
         let max_rate = limits.rate_of(self.packet.size(), self.family.unwrap_or(Family::V6));
         if let Some(max_pps) = max_rate.pps().filter(|&max_pps| self.plan.rate().exceeds(max_pps)) {
             self.plan = self.plan.with_rate(max_rate);

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, PerFamily};
 use multiping::alloc::try_filled;
 use multiping::net::{self, Link};
-use multiping::plan::{IcmpErrors, PacketOptions, Plan, Rate};
+use multiping::plan::{IcmpErrors, PacketOptions, Plan, ProbeKind, Rate};
 use multiping::prober::{Counts, Prober, Strategy};
 use multiping::token::Key;
 
@@ -55,9 +55,6 @@ use crate::run::{self, Context, Mode, Status};
 use crate::sandbox;
 use crate::signal::{self, Signals};
 use crate::stdio::{Stream, Timeout};
-
-/// The bytes of an ICMP message before its data.
-const ICMP_HEADER: usize = 8;
 
 /// What clients take for a round-trip time is more than 0.
 const MIN_RTT: Duration = Duration::from_micros(1);
@@ -276,7 +273,8 @@ impl Setting<'_> {
 
     /// `prober` with the data of probes, and with regard to ICMP errors.
     fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Result<Prober<S>, Failure> {
-        let prober = prober.with_data(&self.packet().data());
+        let packet = self.packet();
+        let prober = prober.with_data(&packet.data()).with_kind(packet.kind()).map_err(Error::from)?;
         Ok(prober.with_icmp_errors(icmp_errors(self.options)).map_err(Error::from)?)
     }
 
@@ -345,6 +343,9 @@ impl Setting<'_> {
         }
         if let Some(tos) = self.options.tos {
             packet.set_tos(tos);
+        }
+        if self.options.icmp_timestamp {
+            packet.set_kind(ProbeKind::Timestamp);
         }
         packet.set_dont_fragment(self.options.dont_fragment);
         packet

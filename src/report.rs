@@ -13,6 +13,7 @@ pub mod ping;
 pub mod reasons;
 mod summary;
 mod table;
+mod times;
 mod unit;
 mod xymon;
 
@@ -28,6 +29,7 @@ pub use crate::report::outcome::{End, Outcome};
 pub use crate::report::packed::Packed;
 pub use crate::report::summary::{Reserved, Summary};
 pub use crate::report::table::{Progress, Style, Table};
+pub use crate::report::times::Times;
 pub use crate::report::unit::{Rfc3339, Short, Unit};
 
 use crate::figures::Figures;
@@ -74,6 +76,8 @@ pub struct EventContext<'a> {
     pub event: &'a Event<'a>,
     /// When it happened, since 1970, if that is to be shown.
     pub stamp: Option<Duration>,
+    /// The same, if its line may need it.
+    pub time: Option<Duration>,
     /// The figures of the run, with this event.
     pub figures: &'a Figures,
     /// The names of the targets.

@@ -112,7 +112,8 @@ impl Session<'_> {
 
     /// `prober` with the data of probes, regard to ICMP errors, and the references.
     fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Result<Prober<S>, OutOfMemory> {
-        let prober = prober.with_data(&self.options.packet.data());
+        let packet = &self.options.packet;
+        let prober = prober.with_data(&packet.data()).with_kind(packet.kind())?;
         let mut prober = prober.with_icmp_errors(self.options.icmp_errors())?;
         let references = self.references.iter().map(|(_, address)| address);
         prober.set_references(references, self.options.plan.timeout(), now());
@@ -147,7 +148,7 @@ impl Session<'_> {
             timeout: plan.timeout(),
             late: statistics.map(|statistics| statistics.settings(plan).late),
             max_pps: plan.rate().pps(),
-            size: self.options.packet.size(),
+            size: self.options.packet.data_len(),
         };
         opening.write(out)?;
         let written = notes.remarks.iter().try_for_each(|Remark { line, text, reject }| match reject {

@@ -58,7 +58,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net};
+pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net, TIMES};
 pub use judge::{assert_all, assert_true_rtts, hosts, list, ms};
 use namespace::Namespace;
 pub use peer::spelled;

@@ -112,7 +112,10 @@ impl Engine {
         let key = Key::new(RandomState::new());
         let prober = Prober::new(roster, config.rate, config.check_source, key, link.idents(), now);
         Ok(Engine {
-            prober: prober.with_data(&config.packet.data()).with_icmp_errors(config.icmp_errors)?,
+            prober: prober
+                .with_data(&config.packet.data())
+                .with_kind(config.packet.kind())?
+                .with_icmp_errors(config.icmp_errors)?,
             link,
             opener: Some(opener),
             ident,

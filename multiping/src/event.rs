@@ -241,7 +241,7 @@ impl Note {
                     | ReplyKind::Late { target, attempt, rtt: Some(rtt), .. } => (target, attempt, rtt),
                     _ => return,
                 };
-                let len = reply.map_or(0, |echo| crate::wire::HEADER + echo.data.len());
+                let len = reply.map_or(0, |reply| reply.message_len());
                 let sent = at.checked_sub(rtt).unwrap_or(at);
                 let reply = Reply { rtt, from, to, ttl, len, received: at };
                 let what = match kind {

@@ -52,10 +52,10 @@ use crate::error::Error;
 use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, Packet, Sent, errno_of, receive_slots};
 use crate::net::sockets::{Opened, open_icmp, socket_address};
-use crate::plan::PacketOptions;
+use crate::plan::{PacketOptions, ProbeKind};
 use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
-use crate::wire::{Echo, HEADER, Malformed, Message};
+use crate::wire::{Echo, HEADER, HostTime, Malformed, Message, Query, QueryBody};
 
 /// The open, filtered, time-stamping sockets.
 pub struct Link {
@@ -66,7 +66,9 @@ pub struct Link {
     /// The last address of another machine that was sent to, and the last of IPv6.
     last_sent: Option<Address>,
     last_v6: Option<Address>,
-    /// What a probe carries: the token's place, and a fixed pattern.
+    /// Which message a probe is.
+    kind: ProbeKind,
+    /// What an Echo Request carries: the token's place, and a fixed pattern.
     data: Vec<u8>,
     packets: Vec<Vec<u8>>,
     receive_slots: Vec<u8>,
@@ -134,6 +136,7 @@ impl Link {
             let socket = match opened {
                 Opened::Excluded => continue,
                 Opened::Raw(socket) => Ok(FamilySocket::raw(socket, family, ident, &config)),
+                Opened::Refused(error) if options.needs_raw() => Err(error),
                 Opened::Refused(error) => match open_icmp(family, Type::DGRAM) {
                     Ok(socket) => Ok(FamilySocket::datagram(socket, family, &config)?),
                     Err(_) => Err(error),
@@ -169,7 +172,8 @@ impl Link {
             routes: Routes::default(),
             last_sent: None,
             last_v6: None,
-            packets: vec![vec![0; HEADER + size]; MAX_BATCH],
+            kind: options.kind(),
+            packets: vec![vec![0; HEADER + options.data_len()]; MAX_BATCH],
             receive_slots: receive_slots(size),
             data: options.data(),
         })
@@ -265,9 +269,20 @@ impl Link {
         };
         let mut addresses = [None; MAX_BATCH];
         for ((probe, packet), address) in probes.iter().zip(&mut self.packets).zip(&mut addresses) {
-            self.data[..Token::LEN].copy_from_slice(&probe.token.emit());
-            let echo = Echo { ident: socket.ident, seq: probe.seq, data: &self.data };
-            Message::Request(echo).emit(family, packet);
+            let (ident, seq) = (socket.ident, probe.seq);
+            let message = match self.kind {
+                ProbeKind::Echo => {
+                    self.data[..Token::LEN].copy_from_slice(&probe.token.emit());
+                    Message::Request(Echo { ident, seq, data: &self.data })
+                }
+                ProbeKind::Timestamp => {
+                    let (receive, transmit) = (HostTime(0), HostTime(0));
+                    let originate = probe.token.originate();
+                    let body = QueryBody::Timestamp { originate, receive, transmit };
+                    Message::QueryRequest(Query { ident, seq, body })
+                }
+            };
+            message.emit(family, packet);
             *address = Some(SockaddrStorage::from(socket_address(probe.address, 0)));
         }
         socket.send(&self.packets[..probes.len()], &addresses)

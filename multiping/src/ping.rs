@@ -158,7 +158,10 @@ impl Run {
         let key = Key::new(RandomState::new());
         let prober = Prober::sweep(&plan, addresses, key, link.idents(), Instant::now())?;
         Ok(Run {
-            prober: prober.with_data(&options.packet.data()).with_icmp_errors(options.icmp_errors)?,
+            prober: prober
+                .with_data(&options.packet.data())
+                .with_kind(options.packet.kind())?
+                .with_icmp_errors(options.icmp_errors)?,
             link,
             _opener: opener,
             map,

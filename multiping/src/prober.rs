@@ -19,6 +19,7 @@ mod links;
 mod order;
 mod pacer;
 mod paths;
+mod queries;
 mod queue;
 mod receiving;
 mod references;
@@ -46,7 +47,7 @@ pub use crate::prober::sweep::Sweep;
 
 use crate::address::{Address, Addresses, Family, PerFamily, TargetId};
 use crate::alloc::OutOfMemory;
-use crate::plan::{IcmpErrors, Plan, Rate};
+use crate::plan::{IcmpErrors, Plan, ProbeKind, Rate};
 use crate::prober::backpressure::Backpressure;
 use crate::prober::errors::SentBySeq;
 use crate::prober::pacer::Pacer;
@@ -126,6 +127,8 @@ pub struct Prober<S> {
     strategy: S,
     check_source: bool,
     icmp_errors: IcmpErrors,
+    kind: ProbeKind,
+    first_seq: u16,
     sent_by_seq: SentBySeq,
     /// What a probe carries after its token.
     filler: Vec<u8>,
@@ -194,6 +197,8 @@ impl<S: Strategy> Prober<S> {
             strategy,
             check_source,
             icmp_errors: IcmpErrors::Ignore,
+            kind: ProbeKind::Echo,
+            first_seq: 0,
             sent_by_seq: SentBySeq::default(),
             filler: Vec::new(),
             key,
@@ -314,7 +319,10 @@ impl<S: Strategy> Prober<S> {
                 break;
             }
             let token = self.token(target, attempt, address);
-            let seq = (self.counts.sent + self.batch.len() as u64) as u16;
+            let seq = self.seq(self.counts.sent + self.batch.len() as u64);
+            if self.seq_in_use_until(seq, now).is_some() {
+                break;
+            }
             self.batch.push(Probe { target, address, token, seq });
         }
         &self.batch
@@ -440,7 +448,9 @@ impl<S: Strategy> Prober<S> {
     /// When to come back: when there may be something to send or to time out. `None`: never.
     pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
         let full_until = self.slow_start.full_until(self.in_flight(), now);
-        let held_up = [full_until, self.backpressure.until(now), self.drain_look(now)].into_iter().flatten().max();
+        let seq_until = self.seq_in_use_until(self.seq(self.counts.sent), now);
+        let held_up = [full_until, self.backpressure.until(now), self.drain_look(now), seq_until];
+        let held_up = held_up.into_iter().flatten().max();
         let next = self.pacer.next(now).max(held_up.unwrap_or(now));
         let due = [self.strategy.next_due(), self.references.next_due()].into_iter().flatten().min();
         let send = due.map(|due| next.max(due));

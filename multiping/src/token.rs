@@ -7,6 +7,8 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 
+use crate::wire::HostTime;
+
 /// The first bytes of a probe's data.
 ///
 /// ```
@@ -35,6 +37,12 @@ impl Token {
         let (bytes, _) = data.split_first_chunk::<{ Self::LEN }>()?;
         let number = u128::from_be_bytes(*bytes);
         Some(Token { target: (number >> 96) as u32, attempt: (number >> 64) as u32, seal: number as u64 })
+    }
+
+    /// What a Timestamp request carries in the place of a time: 31 bits of the seal, with the bit
+    /// set that says that it is no time (RFC 792 page 17).
+    pub fn originate(&self) -> HostTime {
+        HostTime(HostTime::NON_STANDARD | self.seal as u32)
     }
 
     /// The token's bytes, all of them in network order.

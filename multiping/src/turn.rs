@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::net::Link;
 use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_time};
-use crate::wire::{ECHO_REQUEST, Message};
+use crate::wire::{ECHO_REQUEST, Message, Query, Reply};
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
 /// wait for the next turn (`None`: not at all). `on_event` is told of everything; when it breaks,
@@ -59,7 +59,16 @@ pub fn receive<S: Strategy, B>(
         let event = match &arrival.message {
             Ok(Message::Reply(reply)) => {
                 let kind = prober.handle_reply(from, reply, at);
-                received(Some(*reply), kind, prober.is_elsewhere(&kind, from))
+                received(Some(Reply::Echo(*reply)), kind, prober.is_elsewhere(&kind, from))
+            }
+            Ok(Message::QueryReply(reply)) => {
+                let kind = prober.handle_query_reply(from, reply, at);
+                received(Some(Reply::Query(*reply)), kind, prober.is_elsewhere(&kind, from))
+            }
+            Ok(Message::QueryRequest(request)) => {
+                prober.handle_other();
+                let msg_type = Query::types(request.kind()).map_or(0, |[request, _]| request);
+                Event::Message { from, msg_type, code: 0, at }
             }
             Ok(Message::Error { error, original }) => {
                 let about = prober.handle_icmp_error(error, original, at);

@@ -1,5 +1,5 @@
-//! Bytes <-> ICMP messages: Echo and Echo Reply of both families, and the errors that quote our
-//! probes.
+//! Bytes <-> ICMP messages: Echo and Echo Reply of both families, the queries of IPv4, and the errors
+//! that quote our probes.
 //!
 //! This file knows the formats of RFC 791, 792, 8200 and 4443 and nothing else: no clock, no
 //! sockets. A message parsed here borrows its data from the packet; a message emitted
@@ -11,12 +11,15 @@
 //! verified.
 
 mod error;
+mod query;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use crate::wire::error::{Detail, ERRORS, IcmpError};
+pub use crate::wire::query::{HostTime, Query, QueryBody};
 
 use crate::address::{Family, PerFamily};
+use crate::plan::ProbeKind;
 use crate::wire::error::REDIRECT_V6;
 
 /// The type of Echo Request (RFC 792 page 14, RFC 4443 §4.1).
@@ -42,13 +45,50 @@ pub struct Echo<'a> {
     pub data: &'a [u8],
 }
 
-/// The Echo Request that an ICMP error quotes; its data may be cut short.
+/// The request that an ICMP error quotes; its data may be cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Original<'a> {
     /// Where it was sent to.
     pub destination: IpAddr,
-    /// The request.
+    /// Which message it is.
+    pub kind: ProbeKind,
+    /// The request. One that is no Echo Request has what follows its Sequence Number for data.
     pub echo: Echo<'a>,
+}
+
+/// What a host may answer a probe with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// An Echo Reply.
+    Echo(Echo<'a>),
+    /// A reply to another query.
+    Query(Query),
+}
+
+impl Reply<'_> {
+    /// The Identifier.
+    pub fn ident(&self) -> u16 {
+        match self {
+            Reply::Echo(echo) => echo.ident,
+            Reply::Query(query) => query.ident,
+        }
+    }
+
+    /// The Sequence Number.
+    pub fn seq(&self) -> u16 {
+        match self {
+            Reply::Echo(echo) => echo.seq,
+            Reply::Query(query) => query.seq,
+        }
+    }
+
+    /// How many bytes of ICMP it has.
+    pub fn message_len(&self) -> usize {
+        match self {
+            Reply::Echo(echo) => HEADER + echo.data.len(),
+            Reply::Query(query) => query.message_len(),
+        }
+    }
 }
 
 /// An ICMP message, as far as a ping engine needs it.
@@ -69,11 +109,15 @@ pub enum Message<'a> {
     Request(Echo<'a>),
     /// Echo Reply: ICMP type 0, ICMPv6 type 129.
     Reply(Echo<'a>),
-    /// An error about an Echo Request.
+    /// Another query, of IPv4.
+    QueryRequest(Query),
+    /// The reply to one.
+    QueryReply(Query),
+    /// An error about an Echo Request or another query.
     Error {
         /// Which error.
         error: IcmpError,
-        /// The Echo Request that it is about.
+        /// The request that it is about.
         original: Original<'a>,
     },
     /// Any other message that is whole: other types, and errors about other traffic.
@@ -182,6 +226,10 @@ impl<'a> Message<'a> {
         if code == 0 && msg_type == ECHO_REQUEST[family] {
             return Ok(Message::Request(Echo::parse(body)?));
         }
+        if let Some((kind, is_request)) = Query::kind_of(msg_type).filter(|_| code == 0 && family == Family::V4) {
+            let query = Query::parse(kind, body)?;
+            return Ok(if is_request { Message::QueryRequest(query) } else { Message::QueryReply(query) });
+        }
         let error =
             if IcmpError::is_error(family, msg_type) { parse_error(family, msg_type, code, body) } else { None };
         Ok(error.unwrap_or(Message::Other { msg_type, code }))
@@ -194,6 +242,11 @@ impl<'a> Message<'a> {
         let (msg_type, code, body_len) = match self {
             Message::Request(echo) => (ECHO_REQUEST[family], 0, Echo::FIELDS + echo.data.len()),
             Message::Reply(echo) => (ECHO_REPLY[family], 0, Echo::FIELDS + echo.data.len()),
+            Message::QueryRequest(query) | Message::QueryReply(query) => {
+                let [request, reply] = Query::types(query.kind())?;
+                let msg_type = if matches!(self, Message::QueryRequest(_)) { request } else { reply };
+                (msg_type, 0, query.message_len() - COMMON_HEADER)
+            }
             Message::Error { error, original } => (error.msg_type, error.code, error_len(error, original)),
             Message::Other { msg_type, code } => (*msg_type, *code, 4),
         };
@@ -202,6 +255,7 @@ impl<'a> Message<'a> {
         *header = [msg_type, code, 0, 0];
         match self {
             Message::Request(echo) | Message::Reply(echo) => echo.emit(body)?,
+            Message::QueryRequest(query) | Message::QueryReply(query) => query.emit(body)?,
             Message::Error { error, original } => emit_error(family, error, original, body)?,
             Message::Other { .. } => body.fill(0),
         }
@@ -232,7 +286,7 @@ impl<'a> Echo<'a> {
     }
 }
 
-/// Reads what follows the common header of an error. `None`: it is not about an Echo Request.
+/// Reads what follows the common header of an error. `None`: it is not about a query.
 fn parse_error(family: Family, msg_type: u8, code: u8, body: &[u8]) -> Option<Message<'_>> {
     let (&field, rest) = body.split_first_chunk::<4>()?;
     let mut error = IcmpError::new(family, msg_type, code, field);
@@ -289,7 +343,7 @@ fn emit_error(family: Family, error: &IcmpError, original: &Original, body: &mut
     emit_quote(family, original, option.get_mut(redirect::REDIRECTED_HEADER..)?.get_mut(..quote)?)
 }
 
-/// The Echo Request in the packet that an ICMP error quotes. Its checksum is not checked: RFC 792
+/// The request in the packet that an ICMP error quotes. Its checksum is not checked: RFC 792
 /// promises only the first 8 bytes of the message, so there is often nothing to check it over.
 fn quoted_request(family: Family, packet: &[u8]) -> Result<Original<'_>, Malformed> {
     let (header, destination) = match family {
@@ -307,10 +361,20 @@ fn quoted_request(family: Family, packet: &[u8]) -> Result<Original<'_>, Malform
     };
     let message = packet.get(header..).ok_or(Malformed)?;
     match message.split_first_chunk::<COMMON_HEADER>() {
-        Some((&[msg_type, ..], body)) if msg_type == ECHO_REQUEST[family] => {
-            Ok(Original { destination, echo: Echo::parse(body)? })
+        Some((&[msg_type, ..], body)) => {
+            let kind = request_kind(family, msg_type).ok_or(Malformed)?;
+            Ok(Original { destination, kind, echo: Echo::parse(body)? })
         }
-        _ => Err(Malformed),
+        None => Err(Malformed),
+    }
+}
+
+/// Which query a message of this type asks.
+fn request_kind(family: Family, msg_type: u8) -> Option<ProbeKind> {
+    match Query::kind_of(msg_type).filter(|_| family == Family::V4) {
+        _ if msg_type == ECHO_REQUEST[family] => Some(ProbeKind::Echo),
+        Some((kind, true)) => Some(kind),
+        _ => None,
     }
 }
 
@@ -357,7 +421,12 @@ fn emit_quote(family: Family, original: &Original, out: &mut [u8]) -> Option<()>
         }
         _ => return None,
     }
-    Message::Request(original.echo).emit(family, message).map(drop)
+    Message::Request(original.echo).emit(family, message)?;
+    if let Some([request, _]) = Query::types(original.kind).filter(|_| family == Family::V4) {
+        // Its checksum is not checked by those who read quotes.
+        *message.first_mut()? = request;
+    }
+    Some(())
 }
 
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Result<&[u8; N], Malformed> {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Family, PerFamily, TargetId};
-use multiping::plan::{IcmpErrors, Plan, Rate};
+use multiping::plan::{IcmpErrors, Plan, ProbeKind, Rate};
 use multiping::prober::{Interface, Probe, Prober, ReplyKind, Route, Sweep, TimedOut, Timeout};
 use multiping::tally::Verdict;
 use multiping::token::Key;
@@ -70,7 +70,7 @@ impl Run {
         let Quote { destination, ident, seq, data } = quote;
         let detail = if msg_type == 5 { Detail::Gateway(destination) } else { Detail::None };
         let error = IcmpError::named(Family::V4, msg_type, 1).expect("a type of errors").with_detail(detail);
-        let original = Original { destination, echo: Echo { ident, seq, data: &data } };
+        let original = Original { destination, kind: ProbeKind::Echo, echo: Echo { ident, seq, data: &data } };
         self.prober.handle_icmp_error(&error, &original, self.start + at)
     }
 

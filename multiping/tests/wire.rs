@@ -11,7 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;
 use multiping::address::Family;
-use multiping::wire::{Detail, Echo, HEADER, IcmpError, Malformed, Message, Original, checksum, ipv4_payload};
+use multiping::plan::ProbeKind;
+use multiping::wire::{
+    Detail, Echo, HEADER, HostTime, IcmpError, Malformed, Message, Original, Query, QueryBody, checksum, ipv4_payload,
+};
 
 /// The data of the probe in the literals.
 const DATA: &[u8] = b"\0\0\0\x07\0\0\0\x01\x1f\x2e\x3d\x4c\x5b\x6a\x79\x88ping";
@@ -32,16 +35,27 @@ fn icmp_error(family: Family, msg_type: u8, code: u8, detail: Detail) -> IcmpErr
     error
 }
 
+fn timestamp(ident: u16, seq: u16, times: [u32; 3]) -> Query {
+    let [originate, receive, transmit] = times.map(HostTime);
+    Query { ident, seq, body: QueryBody::Timestamp { originate, receive, transmit } }
+}
+
 /// An error of ICMPv4 about the request in the literals, of whose data it quotes `data`.
 fn error_v4(msg_type: u8, code: u8, detail: Detail, data: &[u8]) -> Message<'_> {
     let error = icmp_error(Family::V4, msg_type, code, detail);
-    Message::Error { error, original: Original { destination: TARGET_V4, echo: Echo { data, ..ECHO } } }
+    Message::Error {
+        error,
+        original: Original { destination: TARGET_V4, kind: ProbeKind::Echo, echo: Echo { data, ..ECHO } },
+    }
 }
 
 /// The same of ICMPv6.
 fn error_v6(msg_type: u8, code: u8, detail: Detail, data: &[u8]) -> Message<'_> {
     let error = icmp_error(Family::V6, msg_type, code, detail);
-    Message::Error { error, original: Original { destination: TARGET_V6, echo: Echo { data, ..ECHO } } }
+    Message::Error {
+        error,
+        original: Original { destination: TARGET_V6, kind: ProbeKind::Echo, echo: Echo { data, ..ECHO } },
+    }
 }
 
 /// Every literal of IPv4 (whole packets), and the message in it.
@@ -58,7 +72,7 @@ fn packets_v4() -> Vec<(&'static [u8], Message<'static>)> {
         (&UNREACHABLE_V4_FRAGMENT, Message::Other { msg_type: 3, code: 4 }),
         (&UNREACHABLE_V4_UDP, Message::Other { msg_type: 3, code: 3 }),
         (&UNREACHABLE_V4_REPLY, Message::Other { msg_type: 3, code: 1 }),
-        (&TIMESTAMP_V4, Message::Other { msg_type: 14, code: 0 }),
+        (&TIMESTAMP_V4, Message::QueryReply(timestamp(1, 2, [0x0203_0405, 0x0607_0809, 0x0001_0203]))),
     ]
 }
 
@@ -204,10 +218,15 @@ fn a_truncated_message_with_a_corrected_checksum_has_less_data() {
             cut[2..4].copy_from_slice(&sum.to_be_bytes());
             match Message::parse(family, &cut) {
                 Ok(message) => assert!(is_shortened(&message, &whole), "{len} bytes of {whole:?} are {message:?}"),
-                Err(Malformed) => assert!(len < HEADER, "{len} bytes of {whole:?}"),
+                Err(Malformed) => assert!(len < least_len(&whole), "{len} bytes of {whole:?}"),
             }
         }
     }
+}
+
+/// The least length of such a message: queries other than Echo have a fixed one.
+fn least_len(message: &Message) -> usize {
+    if let Message::QueryReply(query) = message { query.message_len() } else { HEADER }
 }
 
 /// Whether `cut` is a truncated `whole`.
@@ -432,11 +451,17 @@ fn any_bytes(rng: &mut Rng) -> Vec<u8> {
     (0..len).map(|_| rng.u8(..)).collect()
 }
 
+fn any_query(rng: &mut Rng) -> Query {
+    timestamp(rng.u16(..), rng.u16(..), [rng.u32(..), rng.u32(..), rng.u32(..)])
+}
+
 /// Any message that `family` can express.
 fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a> {
     let echo = Echo { ident: rng.u16(..), seq: rng.u16(..), data };
     let (msg_type, code) = (rng.u8(..), rng.u8(..));
-    match rng.u8(..4) {
+    match rng.u8(..6) {
+        4 if family == Family::V4 => Message::QueryRequest(any_query(rng)),
+        5 if family == Family::V4 => Message::QueryReply(any_query(rng)),
         0 => Message::Request(echo),
         1 => Message::Reply(echo),
         2 => {
@@ -465,10 +490,14 @@ fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a>
                 }
             };
             let error = icmp_error(family, msg_type, code, detail);
-            Message::Error { error, original: Original { destination, echo } }
+            let kind = if family == Family::V4 && rng.bool() { ProbeKind::Timestamp } else { ProbeKind::Echo };
+            Message::Error { error, original: Original { destination, kind, echo } }
         }
-        // With code 0 the type of an Echo would be an Echo. (Nothing is quoted in what is emitted.)
-        _ => Message::Other { msg_type, code: if [0, 8, 128, 129].contains(&msg_type) { code.max(1) } else { code } },
+        // With code 0 the type of a query would be that query. (Nothing is quoted in what is emitted.)
+        _ => Message::Other {
+            msg_type,
+            code: if [0, 8, 13, 14, 128, 129].contains(&msg_type) { code.max(1) } else { code },
+        },
     }
 }
 

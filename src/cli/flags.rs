@@ -221,6 +221,7 @@ pub const FLAGS: &[Flag] = &[
         default: None,
         apply: Apply::Switch(|options| options.packet.set_dont_fragment(true)),
     },
+    packet::ICMP_TIMESTAMP,
     packet::DONT_ROUTE,
     packet::MULTICAST_TTL,
     packet::MULTICAST_INTERFACE,

@@ -112,6 +112,10 @@ pub struct Options {
     pub sources: PerFamily<Option<Source>>,
     /// How long to wait for a reply.
     pub timeout: Option<Duration>,
+    /// Whether probes are Timestamp requests.
+    pub icmp_timestamp: bool,
+    /// Whether the size of the data was given.
+    pub has_size: bool,
     /// Whether replies count from the probed address only.
     pub check_source: bool,
     /// Whether only alive targets are printed.
@@ -173,6 +177,8 @@ impl Default for Options {
             random_data: false,
             sources: PerFamily::default(),
             timeout: None,
+            icmp_timestamp: false,
+            has_size: false,
             check_source: false,
             alive: false,
             unreachable: false,
@@ -298,6 +304,9 @@ impl Options {
         if !(1.0..=5.0).contains(&self.backoff) {
             let backoff = self.backoff;
             return said(&format!("backoff factor {backoff:.1} not valid, must be between 1.0 and 5.0"));
+        }
+        if self.icmp_timestamp && self.has_size {
+            return said("cannot change ICMP Timestamp size");
         }
         if self.size > MAX_SIZE {
             let size = self.size;

@@ -50,6 +50,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
             "source",
             "interface",
             "check-source",
+            "icmp-timestamp",
             "dont-route",
             "multicast-ttl",
             "multicast-interface",

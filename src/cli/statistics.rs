@@ -140,6 +140,9 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("--flood", "--show-lost"),
     ("--flood", "--timestamps"),
     ("--flood", "--stop-after"),
+    ("--icmp-timestamp", "--ipv6"),
+    ("--icmp-timestamp", "--pattern"),
+    ("--icmp-timestamp", "--size"),
 ];
 
 /// How long a flood waits for an answer before the next probe, and the least time between two

@@ -11,12 +11,12 @@ use multiping::tally::Verdict;
 use nix::errno::Errno;
 
 use crate::cli::fping::Options;
+use crate::fping::MIN_RTT;
 use crate::fping::output::Output;
 use crate::fping::targets::{Lines, Targets};
-use crate::fping::{ICMP_HEADER, MIN_RTT};
-use crate::report::End;
 use crate::report::fping::{self, Name, Trips};
-use crate::run::Mode;
+use crate::report::{End, Times};
+use crate::run::{Mode, since_1970};
 use crate::signal;
 
 /// A run of the default mode.
@@ -74,6 +74,7 @@ impl<'a, 'o> Once<'a, 'o> {
         target: TargetId,
         from: Address,
         rtt: Duration,
+        times: Option<Times>,
         ttl: Option<u8>,
     ) -> ControlFlow<signal::Event> {
         let rtt = rtt.max(MIN_RTT);
@@ -85,7 +86,7 @@ impl<'a, 'o> Once<'a, 'o> {
                 if !targets.addresses()[line].is_source(from) {
                     self.output.message(format_args!(" [<- {from}]"))?;
                 }
-                self.output.result(self.format.alive(targets.name(line), rtt, ttl))?;
+                self.output.result(self.format.alive(targets.name(line), rtt, times, ttl))?;
             }
         }
         ControlFlow::Continue(())
@@ -133,15 +134,16 @@ impl Mode for Once<'_, '_> {
                     *sent = Some(at);
                 }
             }
-            Event::Received { from, kind: ReplyKind::Reply { target, rtt, .. }, ttl, .. } => {
-                return self.record_reply(target, from, rtt, ttl);
+            Event::Received { from, reply, kind: ReplyKind::Reply { target, rtt, .. }, ttl, at, .. } => {
+                let times = reply.and_then(|reply| Times::of(&reply, || since_1970(at), Some(rtt)));
+                return self.record_reply(target, from, rtt, times, ttl);
             }
             Event::Received { reply: Some(reply), kind: ReplyKind::Duplicate { target, attempt, .. }, at, .. } => {
                 self.duplicates += 1;
                 let rtt =
                     self.sent.get(target.index()).copied().flatten().map(|sent| at.saturating_duration_since(sent));
                 if let (Some(line), Some(rtt)) = (self.lines.of(target).next(), rtt) {
-                    let bytes = ICMP_HEADER + reply.data.len();
+                    let bytes = reply.message_len();
                     return self.output.message(fping::duplicate(self.targets.name(line), attempt, bytes, rtt));
                 }
             }

@@ -13,13 +13,13 @@ use multiping::tally::{TICK, Verdict};
 use nix::errno::Errno;
 
 use crate::cli::fping::{Options, Report};
+use crate::fping::MIN_RTT;
 use crate::fping::clock::Clock;
 use crate::fping::output::Output;
 use crate::fping::targets::Targets;
-use crate::fping::{ICMP_HEADER, MIN_RTT};
-use crate::report::End;
 use crate::report::fping::{self, Figures, Label, Trips};
-use crate::run::Mode;
+use crate::report::{End, Times};
+use crate::run::{Mode, since_1970};
 use crate::signal;
 
 /// The signal that is the planned end of a run.
@@ -52,6 +52,7 @@ struct Reply {
     rtt: Duration,
     from: Address,
     ttl: Option<u8>,
+    times: Option<Times>,
 }
 
 /// A run in count mode or loop mode.
@@ -166,20 +167,22 @@ impl<'a, 'o> Rounds<'a, 'o> {
         let other = reply.filter(|reply| !self.targets.addresses()[target.index()].is_source(reply.from));
         let other = other.map(|reply| reply.from.to_string());
         let numbers = reply.map(|reply| (reply.bytes, reply.rtt));
+        let times = reply.and_then(|reply| reply.times);
         if self.options.json {
             let (stamp, ttl) = (stamp.as_deref(), self.options.ttls.then(|| reply.and_then(|reply| reply.ttl)));
             self.output.result(match numbers {
-                Some(numbers) => fping::json_reply(label.name, stamp, attempt, numbers, other.as_deref(), ttl),
+                Some(numbers) => fping::json_reply(label.name, stamp, attempt, numbers, times, other.as_deref(), ttl),
                 None => fping::json_timeout(label.name, stamp, attempt),
             })?;
         } else {
             let line = fping::probe_line(label, attempt, numbers, &tally.total);
             let stamp = stamp.map_or(String::new(), |stamp| format!("[{stamp}] "));
             let ttl = reply.filter(|_| self.options.ttls).map_or(String::new(), |reply| fping::ttl(reply.ttl));
+            let times = times.map_or(String::new(), |times| fping::timestamps(&times, self.options.alive));
             if let Some(from) = other {
                 self.output.message(format_args!(" [<- {from}]"))?;
             }
-            self.output.result(format_args!("{stamp}{line}{ttl}\n"))?;
+            self.output.result(format_args!("{stamp}{line}{times}{ttl}\n"))?;
         }
         self.tell_errors(target)
     }
@@ -332,7 +335,7 @@ impl Mode for Rounds<'_, '_> {
         match *event {
             Event::Received {
                 from,
-                reply: Some(echo),
+                reply: Some(reply),
                 kind: ReplyKind::Reply { target, attempt, rtt },
                 ttl,
                 at,
@@ -340,8 +343,8 @@ impl Mode for Rounds<'_, '_> {
             } => {
                 // The same precision everywhere: clients compare the numbers.
                 let rtt = ticks(rtt.max(MIN_RTT)) * TICK;
-                let bytes = ICMP_HEADER + echo.data.len();
-                self.settle(target, attempt, Some(Reply { bytes, rtt, from, ttl }), Some(at))
+                let (bytes, times) = (reply.message_len(), Times::of(&reply, || since_1970(at), Some(rtt)));
+                self.settle(target, attempt, Some(Reply { bytes, rtt, from, ttl, times }), Some(at))
             }
             Event::Received { kind: ReplyKind::Duplicate { .. }, .. } => {
                 self.duplicates += 1;

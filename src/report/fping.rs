@@ -17,6 +17,8 @@ pub use crate::report::fping::number::Ms;
 pub use crate::report::fping::rounds::{Figures, Label, figures_line, probe_line, values_line};
 pub use crate::report::fping::stats::{Stats, Trips};
 
+use crate::report::Times;
+
 /// A name as it was typed, which need not be text: bytes that are none are shown as a mark.
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a>(pub &'a [u8]);
@@ -45,12 +47,13 @@ pub struct Once {
 
 impl Once {
     /// The line of a target that has answered.
-    pub fn alive(&self, name: Name, rtt: Duration, reply_ttl: Option<u8>) -> String {
+    pub fn alive(&self, name: Name, rtt: Duration, times: Option<Times>, reply_ttl: Option<u8>) -> String {
         let verdict = if self.bare { "" } else { " is alive" };
+        let times = times.map_or(String::new(), |times| timestamps(&times, self.bare));
         let ttl = if self.ttl { ttl(reply_ttl) } else { String::new() };
         match self.elapsed {
-            true => format!("{name}{verdict}{ttl} ({} ms)\n", Ms::from(rtt)),
-            false => format!("{name}{verdict}{ttl}\n"),
+            true => format!("{name}{verdict}{times}{ttl} ({} ms)\n", Ms::from(rtt)),
+            false => format!("{name}{verdict}{times}{ttl}\n"),
         }
     }
 
@@ -63,6 +66,16 @@ impl Once {
 /// The line of a further reply to an answered probe, with as many bytes of ICMP.
 pub fn duplicate(name: Name, seq: u32, bytes: usize, rtt: Duration) -> String {
     format!("{name} : duplicate for [{seq}], {bytes} bytes, {} ms\n", Ms::from(rtt))
+}
+
+/// What follows a line with the times of a reply to a Timestamp request, behind a comma if the line
+/// is not `bare`.
+pub fn timestamps(times: &Times, bare: bool) -> String {
+    let comma = if bare { "" } else { "," };
+    let originate = times.originate.unwrap_or_default();
+    let [originate, receive, transmit, local] =
+        [originate, times.receive, times.transmit, times.local].map(|time| time.0);
+    format!("{comma} timestamps: Originate={originate} Receive={receive} Transmit={transmit} Localreceive={local}")
 }
 
 /// What follows a line with the TTL of a reply.
@@ -78,6 +91,8 @@ pub fn enough(required: u32, reachable: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use multiping::wire::HostTime;
+
     use super::*;
 
     const RTT: Duration = Duration::from_micros(1500);
@@ -85,16 +100,26 @@ mod tests {
     #[test]
     fn lines_of_the_default_mode() {
         let plain = Once { alive: true, unreachable: true, bare: false, elapsed: false, ttl: false };
-        assert_eq!(plain.alive(Name(b"a"), RTT, None), "a is alive\n");
+        assert_eq!(plain.alive(Name(b"a"), RTT, None, None), "a is alive\n");
         assert_eq!(plain.unreachable(Name(b"a")), "a is unreachable\n");
         let timed = Once { elapsed: true, ..plain };
-        assert_eq!(timed.alive(Name(b"a"), RTT, None), "a is alive (1.50 ms)\n");
+        assert_eq!(timed.alive(Name(b"a"), RTT, None, None), "a is alive (1.50 ms)\n");
         let both = Once { ttl: true, ..timed };
-        assert_eq!(both.alive(Name(b"a"), RTT, Some(63)), "a is alive (TTL 63) (1.50 ms)\n");
+        assert_eq!(both.alive(Name(b"a"), RTT, None, Some(63)), "a is alive (TTL 63) (1.50 ms)\n");
         assert_eq!(timed.unreachable(Name(b"a")), "a is unreachable\n");
         let bare = Once { bare: true, ..timed };
-        assert_eq!(bare.alive(Name(b"a"), RTT, None), "a (1.50 ms)\n");
+        assert_eq!(bare.alive(Name(b"a"), RTT, None, None), "a (1.50 ms)\n");
         assert_eq!(bare.unreachable(Name(b"a")), "a\n");
+        let times = Times {
+            originate: Some(HostTime(1)),
+            receive: HostTime(2),
+            transmit: HostTime(HostTime::NON_STANDARD),
+            local: HostTime(4),
+        };
+        let text = "timestamps: Originate=1 Receive=2 Transmit=2147483648 Localreceive=4 (TTL 63) (1.50 ms)\n";
+        assert_eq!(both.alive(Name(b"a"), RTT, Some(times), Some(63)), format!("a is alive, {text}"));
+        let bare_too = Once { bare: true, ..both };
+        assert_eq!(bare_too.alive(Name(b"a"), RTT, Some(times), Some(63)), format!("a {text}"));
         assert_eq!(duplicate(Name(b"a"), 2, 64, RTT), "a : duplicate for [2], 64 bytes, 1.50 ms\n");
         assert_eq!(enough(2, 2), "Enough hosts reachable (required: 2, reachable: 2)\n");
         assert_eq!(enough(2, 1), "Not enough hosts reachable (required: 2, reachable: 1)\n");

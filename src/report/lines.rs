@@ -3,13 +3,15 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
-use multiping::wire::{Echo, HEADER};
+use multiping::wire::Reply;
 use nix::errno::Errno;
 
 use crate::figures::target_of;
 use crate::report::reasons::{self, Source};
+use crate::report::times::Times;
 use crate::report::unit::{Rfc3339, Unit};
 use crate::report::{EventContext, EventLines};
 
@@ -31,7 +33,7 @@ pub struct ReplyLines {
 
 impl EventLines for ReplyLines {
     fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
-        let EventContext { event, stamp, figures, hosts } = *context;
+        let EventContext { event, stamp, time, figures, hosts } = *context;
         let addresses = figures.addresses();
         let start = |out: &mut Vec<u8>| stamp.map_or(Ok(()), |stamp| write!(out, "{} ", Rfc3339(stamp)));
         match *event {
@@ -47,13 +49,13 @@ impl EventLines for ReplyLines {
                 }
                 start(out)?;
                 let expected = addresses.get(target).is_some_and(|address| address.is_source(from));
-                write!(out, "{} bytes from ", HEADER + reply.data.len())?;
+                write!(out, "{} bytes from ", reply.message_len())?;
                 if expected {
                     write!(out, "{host}: ")?
                 } else {
                     write!(out, "{}: ", from)?
                 }
-                self.write_reply(out, kind, &reply, ttl)?;
+                self.write_reply(out, kind, &reply, ttl, time)?;
                 if expected { writeln!(out) } else { writeln!(out, " (for {host})") }
             }
             Event::TimedOut(TimedOut { target, attempt, timeout, .. }) if self.show_lost => {
@@ -80,7 +82,14 @@ impl EventLines for ReplyLines {
 }
 
 impl ReplyLines {
-    fn write_reply(&self, out: &mut Vec<u8>, kind: ReplyKind, reply: &Echo, ttl: Option<u8>) -> io::Result<()> {
+    fn write_reply(
+        &self,
+        out: &mut Vec<u8>,
+        kind: ReplyKind,
+        reply: &Reply,
+        ttl: Option<u8>,
+        time: Option<Duration>,
+    ) -> io::Result<()> {
         let (attempt, rtt, mark) = match kind {
             ReplyKind::Reply { attempt, rtt, .. } => (attempt, Some(rtt), ""),
             ReplyKind::Duplicate { attempt, rtt, .. } => (attempt, rtt, " (DUP!)"),
@@ -95,14 +104,21 @@ impl ReplyLines {
         if let Some(rtt) = rtt {
             write!(out, " time={}", self.unit.figure(rtt).with_unit())?;
         }
-        match kind {
-            ReplyKind::Altered { byte, .. } => match (reply.data.get(byte), self.data.get(byte)) {
-                (Some(is), Some(was)) => {
-                    write!(out, " (DAMAGED: byte {byte} is 0x{is:02x}, was sent as 0x{was:02x})")
+        write!(out, "{mark}")?;
+        match (reply, kind) {
+            (Reply::Echo(reply), ReplyKind::Altered { byte, .. }) => {
+                match (reply.data.get(byte), self.data.get(byte)) {
+                    (Some(is), Some(was)) => {
+                        write!(out, " (DAMAGED: byte {byte} is 0x{is:02x}, was sent as 0x{was:02x})")
+                    }
+                    _ => write!(out, " (DAMAGED)"),
                 }
-                _ => write!(out, " (DAMAGED)"),
+            }
+            (Reply::Echo(_), _) => Ok(()),
+            (Reply::Query(_), _) => match time.and_then(|time| Times::of(reply, || time, rtt)) {
+                Some(times) => write!(out, "{times}"),
+                None => Ok(()),
             },
-            _ => write!(out, "{mark}"),
         }
     }
 }

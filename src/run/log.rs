@@ -14,7 +14,7 @@ use std::time::{Instant, SystemTime};
 use multiping::address::PerFamily;
 use multiping::prober::{Event, Probe, ReplyKind};
 use multiping::token::Token;
-use multiping::wire::{Echo, Original};
+use multiping::wire::{Echo, Original, Query, Reply};
 use nix::errno::Errno;
 
 use crate::cli::Debug;
@@ -123,7 +123,12 @@ impl<'a> Log<'a> {
                 let from = self.zones.show(*from).to_string();
                 self.line(*at, format_args!("recv {from} {kind}"))
             }
-            Event::Received { from, reply: Some(Echo { ident, seq, data }), kind, at, .. } => {
+            Event::Received { from, reply: Some(Reply::Query(Query { ident, seq, .. })), kind, at, .. } => {
+                let from = self.zones.show(*from).to_string();
+                let attempt = kind.about().map_or(String::new(), |(_, attempt)| format!(" attempt {attempt}"));
+                self.line(*at, format_args!("recv {from} ident {ident} seq {seq}{attempt} {kind}"))
+            }
+            Event::Received { from, reply: Some(Reply::Echo(Echo { ident, seq, data })), kind, at, .. } => {
                 let from = self.zones.show(*from).to_string();
                 let valid =
                     matches!(kind, ReplyKind::Reply { .. } | ReplyKind::Duplicate { .. } | ReplyKind::Late { .. });
@@ -143,7 +148,7 @@ impl<'a> Log<'a> {
                     None => self.line(*at, format_args!("recv {from} ident {ident} seq {seq} {kind}")),
                 }
             }
-            Event::IcmpError { from, error, original: Original { destination, echo }, about, at } => {
+            Event::IcmpError { from, error, original: Original { destination, echo, .. }, about, at } => {
                 let (name, Echo { ident, seq, .. }) = (error.name(), echo);
                 let stray = if about.is_some() { "" } else { " stray" };
                 self.line(*at, format_args!("recv {from} {name} for {destination} ident {ident} seq {seq}{stray}"))

@@ -14,6 +14,7 @@ use multiping::plan::IcmpErrors;
 use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
 use multiping::token::Key;
+use multiping::wire::Reply;
 
 use crate::cli::{Bell, Json, Statistics};
 use crate::figures::Figures;
@@ -115,7 +116,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         hosts,
         statistics,
     };
-    run.write_ping_header(session.options.packet.size());
+    run.write_ping_header(session.options.packet.data_len());
     let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
     let diagnosis = diagnose(&mut session.link, &prober, &run.figures);
     run.figures.sum_up();
@@ -248,9 +249,11 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
         }
         if let Some(lines) = &mut self.lines {
             let has_time = self.statistics.timestamps || self.records.is_some();
-            let stamp = has_time.then(|| since_1970(time_of(event)));
+            let is_query = matches!(event, Event::Received { reply: Some(Reply::Query(_)), .. });
+            let time = (has_time || is_query).then(|| since_1970(time_of(event)));
+            let stamp = time.filter(|_| has_time);
             // Writing to memory does not fail.
-            let context = EventContext { event, stamp, figures: &self.figures, hosts: &self.hosts };
+            let context = EventContext { event, stamp, time, figures: &self.figures, hosts: &self.hosts };
             let _ = lines.write(&mut self.output.buffer, &context);
         }
         ControlFlow::Continue(())

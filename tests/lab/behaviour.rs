@@ -18,6 +18,10 @@ use super::{ROUTER4, ROUTER6};
 /// allows more).
 const LONGEST_QUOTE: usize = 548;
 
+/// A Timestamp request, and the times in the replies to it: 01:02:03.004 and 01:02:03.005.
+const TIMESTAMP: u8 = 13;
+pub const TIMES: [u32; 2] = [3_723_004, 3_723_005];
+
 /// What a host does with one probe. The default is one valid reply, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
@@ -87,9 +91,23 @@ impl Behaviour {
             tos: request.tos,
             options: &self.ip_options,
         };
-        let reply = |ident, seq, data: &[u8]| packet::echo(header, false, ident, seq, data);
+        let reply = |ident: u16, seq: u16, data: &[u8]| match request.msg_type {
+            8 | 128 => packet::echo(header, false, ident, seq, data),
+            query => {
+                let ([i, j], [s, t]) = (ident.to_be_bytes(), seq.to_be_bytes());
+                packet::icmp(header, query + 1, 0, [i, j, s, t], data)
+            }
+        };
         let plain = |data: &[u8]| reply(request.ident, request.seq, data);
-        let data = request.data;
+        let told: Vec<u8>;
+        let data = match (request.msg_type, request.data) {
+            (TIMESTAMP, &[a, b, c, d, ..]) => {
+                let [receive, transmit] = TIMES.map(u32::to_be_bytes);
+                told = [[a, b, c, d], receive, transmit].concat();
+                &told
+            }
+            (_, data) => data,
+        };
         match &self.answer {
             Answer::Reply => plain(data),
             Answer::BadChecksum => {

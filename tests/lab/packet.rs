@@ -9,8 +9,12 @@ const ICMP4: u8 = 1;
 const ICMP6: u8 = 58;
 const DONT_FRAGMENT: u8 = 0x40;
 
-/// An Echo Request read from the wire.
+/// The queries of ICMPv4 besides Echo, Timestamp and Address Mask: the types of their requests.
+const QUERIES: [u8; 2] = [13, 17];
+
+/// An Echo Request or other query read from the wire.
 pub struct Request<'a> {
+    pub msg_type: u8,
     pub src: IpAddr,
     pub dst: IpAddr,
     pub ttl: u8,
@@ -25,7 +29,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Parses an IP packet; `None` if it is not a whole Echo Request.
+    /// Parses an IP packet; `None` if it is not a whole request.
     pub fn parse(packet: &'a [u8]) -> Option<Request<'a>> {
         match packet.first()? >> 4 {
             4 => Request::parse_v4(packet),
@@ -42,10 +46,11 @@ impl<'a> Request<'a> {
         // Ethernet pads short frames, so the length is that of the header, not of the frame.
         let message = packet.get(head_len..total)?;
         let icmp: &[u8; 8] = message.first_chunk()?;
-        if head[9] != ICMP4 || is_fragment || icmp[0] != 8 {
+        if head[9] != ICMP4 || is_fragment || icmp[0] != 8 && !QUERIES.contains(&icmp[0]) {
             return None;
         }
         Some(Request {
+            msg_type: icmp[0],
             src: <[u8; 4]>::try_from(&head[12..16]).ok()?.into(),
             dst: <[u8; 4]>::try_from(&head[16..20]).ok()?.into(),
             ttl: head[8],
@@ -70,6 +75,7 @@ impl<'a> Request<'a> {
         let src: Ipv6Addr = <[u8; 16]>::try_from(&head[8..24]).ok()?.into();
         let dst: Ipv6Addr = <[u8; 16]>::try_from(&head[24..40]).ok()?.into();
         Some(Request {
+            msg_type: icmp[0],
             src: src.into(),
             dst: dst.into(),
             ttl: head[7],

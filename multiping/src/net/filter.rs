@@ -1,5 +1,5 @@
-//! The packets that a raw socket receives: Echo Replies with our Identifier, and, if asked for,
-//! ICMP errors that quote an Echo Request with it.
+//! The packets that a raw socket receives: replies with our Identifier, and, if asked for, ICMP
+//! errors that quote a request with it.
 //!
 //! Without a filter, the replies to every other ping on this machine would wake this process and
 //! fill its buffer. The kernel has two filters: one knows types, the other (a classic BPF program)
@@ -13,8 +13,8 @@ use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 use socket2::{SockFilter, Socket};
 
 use crate::address::Family;
-use crate::plan::IcmpErrors;
-use crate::wire;
+use crate::plan::{IcmpErrors, ProbeKind};
+use crate::wire::{self, Query};
 
 /// From linux/icmp.h and linux/icmpv6.h; libc has neither.
 const ICMP_FILTER: libc::c_int = 1;
@@ -53,7 +53,7 @@ const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ) as u16;
 const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 const RETURN: u16 = libc::BPF_RET as u16;
 
-/// The offset of the Identifier in an Echo message.
+/// The offset of the Identifier in an Echo message, and in any other query.
 const IDENT: u32 = 4;
 
 /// The offset of what an ICMP error quotes.
@@ -75,6 +75,25 @@ const FRAGMENT: u32 = 44;
 const HEADER_V6: u32 = 40;
 const FRAGMENT_HEADER: u32 = 8;
 
+/// Which messages are received.
+#[derive(Clone, Copy)]
+pub(super) struct Accepted {
+    /// The replies to probes of this kind.
+    pub(super) kind: ProbeKind,
+    /// These errors.
+    pub(super) errors: IcmpErrors,
+}
+
+impl Accepted {
+    /// The type of replies. Of IPv6 there are no others than to Echo.
+    fn reply_type(self, family: Family) -> u8 {
+        match Query::types(self.kind) {
+            Some([_, reply]) if family == Family::V4 => reply,
+            _ => wire::ECHO_REPLY[family],
+        }
+    }
+}
+
 /// Drops all packets, but for IPv4 types above 31, which no one uses and the filter does not know.
 pub(super) fn drop_all(socket: &Socket, family: Family) -> io::Result<()> {
     Ok(match family {
@@ -83,63 +102,65 @@ pub(super) fn drop_all(socket: &Socket, family: Family) -> io::Result<()> {
     }?)
 }
 
-/// Accepts Echo Replies with `ident`, and the errors that are asked for, by the Identifier and by
+/// Accepts replies with `ident`, and the errors that are asked for, by the Identifier and by
 /// the type. The two results are those of the two filters; what arrives is checked in any case.
 pub(super) fn accept(
     socket: &Socket,
     family: Family,
     ident: u16,
-    errors: IcmpErrors,
+    accepted: Accepted,
 ) -> (io::Result<()>, io::Result<()>) {
     // The Identifier first, so that no other program's replies come through in between.
-    let by_ident = match (errors, family) {
+    let by_ident = match (accepted.errors, family) {
         (IcmpErrors::All, _) => Ok(()),
         (IcmpErrors::Ignore, Family::V4) => socket.attach_filter(&replies_v4(ident)),
         (IcmpErrors::Ignore, Family::V6) => socket.attach_filter(&replies_v6(ident)),
-        (IcmpErrors::Report | IcmpErrors::Fail, Family::V4) => socket.attach_filter(&replies_and_errors_v4(ident)),
+        (IcmpErrors::Report | IcmpErrors::Fail, Family::V4) => {
+            socket.attach_filter(&replies_and_errors_v4(ident, accepted.reply_type(Family::V4)))
+        }
         (IcmpErrors::Report | IcmpErrors::Fail, Family::V6) => socket.attach_filter(&replies_and_errors_v6(ident)),
     };
     let by_type = match family {
-        Family::V4 => setsockopt(socket, IcmpFilter, &dropped_v4(errors)),
-        Family::V6 => setsockopt(socket, Icmp6Filter, &dropped_v6(errors)),
+        Family::V4 => setsockopt(socket, IcmpFilter, &dropped_v4(accepted)),
+        Family::V6 => setsockopt(socket, Icmp6Filter, &dropped_v6(accepted)),
     };
     (by_ident, by_type.map_err(io::Error::from))
 }
 
 /// Whether both filters are in place. The program cannot be read back; it is detached, which fails
 /// where there is none.
-pub(super) fn detach(socket: &Socket, family: Family, errors: IcmpErrors) -> bool {
+pub(super) fn detach(socket: &Socket, family: Family, accepted: Accepted) -> bool {
     let by_type = match family {
-        Family::V4 => getsockopt(socket, IcmpFilter) == Ok(dropped_v4(errors)),
-        Family::V6 => getsockopt(socket, Icmp6Filter) == Ok(dropped_v6(errors)),
+        Family::V4 => getsockopt(socket, IcmpFilter) == Ok(dropped_v4(accepted)),
+        Family::V6 => getsockopt(socket, Icmp6Filter) == Ok(dropped_v6(accepted)),
     };
     socket.detach_filter().is_ok() && by_type
 }
 
 /// The types of ICMP messages to drop, a bit each.
-fn dropped_v4(errors: IcmpErrors) -> u32 {
-    if errors == IcmpErrors::All {
+fn dropped_v4(which: Accepted) -> u32 {
+    if which.errors == IcmpErrors::All {
         return 0;
     }
-    accepted(Family::V4, errors).fold(u32::MAX, |dropped, msg_type| dropped & !(1 << msg_type))
+    accepted(Family::V4, which).fold(u32::MAX, |dropped, msg_type| dropped & !(1 << msg_type))
 }
 
 /// The types of ICMPv6 messages to drop, a bit each.
-fn dropped_v6(errors: IcmpErrors) -> [u32; 8] {
-    if errors == IcmpErrors::All {
+fn dropped_v6(which: Accepted) -> [u32; 8] {
+    if which.errors == IcmpErrors::All {
         return [0; 8];
     }
     let mut dropped = [u32::MAX; 8];
-    for msg_type in accepted(Family::V6, errors) {
+    for msg_type in accepted(Family::V6, which) {
         dropped[usize::from(msg_type) / 32] &= !(1 << (msg_type % 32));
     }
     dropped
 }
 
-/// Echo Reply, and the types of errors, if these are not ignored.
-fn accepted(family: Family, errors: IcmpErrors) -> impl Iterator<Item = u8> {
-    let errors = if errors == IcmpErrors::Ignore { &[] } else { wire::ERRORS[family] };
-    errors.iter().copied().chain([wire::ECHO_REPLY[family]])
+/// The type of replies, and the types of errors, if these are not ignored.
+fn accepted(family: Family, which: Accepted) -> impl Iterator<Item = u8> {
+    let errors = if which.errors == IcmpErrors::Ignore { &[] } else { wire::ERRORS[family] };
+    errors.iter().copied().chain([which.reply_type(family)])
 }
 
 fn load(opcode: u16, at: u32) -> SockFilter {
@@ -174,13 +195,13 @@ fn replies_v6(ident: u16) -> [SockFilter; 4] {
     [load(LOAD_HALF, IDENT), jump(ident.into(), 0, 1), accept_packet(), drop_packet()]
 }
 
-/// What is no Echo Reply is an error, by the filter of types: then the index goes on to the ICMP
+/// What is no reply is an error, by the filter of types: then the index goes on to the ICMP
 /// header that it quotes, behind an IP header of any length.
-fn replies_and_errors_v4(ident: u16) -> [SockFilter; 14] {
+fn replies_and_errors_v4(ident: u16, reply: u8) -> [SockFilter; 14] {
     [
         load(LOAD_HEADER_LENGTH, 0),
         load(LOAD_BYTE_INDEXED, 0),
-        jump(wire::ECHO_REPLY.v4.into(), 7, 0),
+        jump(reply.into(), 7, 0),
         load(LOAD_BYTE_INDEXED, QUOTE),
         load(AND, 0x0f),
         load(SHIFT_LEFT, 2),

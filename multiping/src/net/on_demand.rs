@@ -26,7 +26,8 @@ impl Link {
             last_sent: None,
             last_v6: None,
             routes: Routes::default(),
-            packets: vec![vec![0; HEADER + options.size()]; MAX_BATCH],
+            kind: options.kind(),
+            packets: vec![vec![0; HEADER + options.data_len()]; MAX_BATCH],
             receive_slots: receive_slots(options.size()),
             data: options.data(),
         }
@@ -53,6 +54,9 @@ impl Link {
             socket.set_mark(mark).map_err(failed(SocketOption::Mark))?;
         }
         let is_datagram = socket.r#type().is_ok_and(|socket_type| socket_type == Type::DGRAM);
+        if is_datagram && options.needs_raw() {
+            return Err(Error::Permission(Errno::EPERM.into()));
+        }
         let mut socket = match is_datagram {
             true => FamilySocket::datagram(socket, family, &self.config)?,
             false => {

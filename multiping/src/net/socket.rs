@@ -21,7 +21,7 @@ use crate::error::{Error, SocketOption};
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
 use crate::net::{Received, filter, multicast};
-use crate::plan::{IcmpErrors, PacketOptions};
+use crate::plan::{IcmpErrors, PacketOptions, ProbeKind};
 use crate::prober::MAX_BATCH;
 use crate::wire::{self, HEADER, Malformed, Message};
 
@@ -93,6 +93,7 @@ pub(super) struct FamilySocket {
     /// The size that its receive buffer should have, before the kernel doubles it.
     receive_buffer: usize,
     icmp_errors: IcmpErrors,
+    kind: ProbeKind,
     /// The drop counter at the last look.
     drops: u32,
     /// By how much it has risen since `listen`.
@@ -185,6 +186,7 @@ impl FamilySocket {
             ident,
             receive_buffer: config.receive_buffer,
             icmp_errors: config.icmp_errors,
+            kind: ProbeKind::Echo,
             drops: 0,
             dropped: 0,
             quarter_full: false,
@@ -200,6 +202,7 @@ impl FamilySocket {
     /// Sets the options that the sockets and the packets are to have.
     pub(super) fn configure(&mut self, config: &Config, options: &PacketOptions) -> Result<(), Error> {
         let failed = |option| move |source| Error::Option { option, source };
+        self.kind = options.kind();
         let socket = &self.socket;
         // Long before the first reply: the kernel turns its stamps on in a worker (net_enable_timestamp in
         // net/core/dev.c), and until that has run, packets are stamped when they are read.
@@ -274,7 +277,7 @@ impl FamilySocket {
         }
         self.capacity = self.socket.recv_buffer_size().unwrap_or(2 * self.receive_buffer) / MIN_TRUESIZE;
         if !self.datagram {
-            let (by_ident, by_type) = filter::accept(&self.socket, self.family, self.ident, self.icmp_errors);
+            let (by_ident, by_type) = filter::accept(&self.socket, self.family, self.ident, self.accepted());
             match by_type {
                 // It still drops all packets.
                 Err(source) if self.drops_all => return Err(Error::System { what: "packet filter", source }),
@@ -293,12 +296,17 @@ impl FamilySocket {
         SocketStatus {
             datagram: self.datagram,
             loopback,
-            filter: self.datagram || filter::detach(socket, self.family, self.icmp_errors),
+            filter: self.datagram || filter::detach(socket, self.family, self.accepted()),
             timestamps: getsockopt(socket, sockopt::ReceiveTimestampns) == Ok(true),
             drop_counter: getsockopt(socket, MemInfo).is_ok(),
             receive_buffer: socket.recv_buffer_size().unwrap_or(0) / 2,
             wanted_receive_buffer: self.receive_buffer,
         }
+    }
+
+    /// Which messages are received.
+    fn accepted(&self) -> filter::Accepted {
+        filter::Accepted { kind: self.kind, errors: self.icmp_errors }
     }
 
     /// Whether ICMP errors are asked for, and the kernel passes none to this socket.

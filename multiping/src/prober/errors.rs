@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::address::TargetId;
 use crate::alloc::{OutOfMemory, try_filled};
-use crate::plan::IcmpErrors;
+use crate::plan::{IcmpErrors, ProbeKind};
 use crate::prober::Prober;
 use crate::prober::references::References;
 use crate::prober::strategy::{Attempt, Strategy};
@@ -16,13 +16,14 @@ use crate::wire::{IcmpError, Original};
 const SEQS: usize = 1 << 16;
 
 /// The last probe that was sent with each Sequence Number: a router may quote no token, but only
-/// ident and seq (RFC 792 promises no more). Empty if ICMP errors are ignored.
+/// ident and seq (RFC 792 promises no more), and queries other than Echo carry none. Empty where
+/// neither is of interest.
 #[derive(Default)]
 pub(super) struct SentBySeq(Vec<(TargetId, u32)>);
 
 impl SentBySeq {
     /// Before any probe: of no target.
-    fn new() -> Result<Self, OutOfMemory> {
+    pub(super) fn new() -> Result<Self, OutOfMemory> {
         try_filled(SEQS, (TargetId(u32::MAX), 0)).map(SentBySeq)
     }
 
@@ -32,7 +33,11 @@ impl SentBySeq {
         }
     }
 
-    fn get(&self, seq: u16) -> Option<(TargetId, u32)> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn get(&self, seq: u16) -> Option<(TargetId, u32)> {
         self.0.get(usize::from(seq)).copied()
     }
 }
@@ -45,11 +50,21 @@ impl<S: Strategy> Prober<S> {
     /// If there is no memory for the Sequence Numbers of the probes sent, which takes half a
     /// megabyte.
     pub fn with_icmp_errors(self, icmp_errors: IcmpErrors) -> Result<Self, OutOfMemory> {
-        let sent_by_seq = if icmp_errors == IcmpErrors::Ignore { SentBySeq::default() } else { SentBySeq::new()? };
-        Ok(Prober { icmp_errors, sent_by_seq, ..self })
+        Prober { icmp_errors, ..self }.with_sent_by_seq()
     }
 
-    /// An ICMP error arrived at `at` that quotes an Echo Request. Returns the target and the
+    /// With the probes by their Sequence Numbers, if these are needed.
+    pub(super) fn with_sent_by_seq(self) -> Result<Self, OutOfMemory> {
+        let is_needed = self.icmp_errors != IcmpErrors::Ignore || self.kind != ProbeKind::Echo;
+        let sent_by_seq = match is_needed {
+            true if self.sent_by_seq.is_empty() => SentBySeq::new()?,
+            true => self.sent_by_seq,
+            false => SentBySeq::default(),
+        };
+        Ok(Prober { sent_by_seq, ..self })
+    }
+
+    /// An ICMP error arrived at `at` that quotes a request. Returns the target and the
     /// attempt that it counts for.
     pub fn handle_icmp_error(
         &mut self,
@@ -72,10 +87,11 @@ impl<S: Strategy> Prober<S> {
 
     /// The probe in flight that an error quotes.
     fn quoted_probe(&self, error: &IcmpError, original: &Original, at: Instant) -> Option<(TargetId, u32)> {
-        if self.icmp_errors == IcmpErrors::Ignore || original.echo.ident != self.idents[error.family] {
+        let is_ours = original.kind == self.kind && original.echo.ident == self.idents[error.family];
+        if self.icmp_errors == IcmpErrors::Ignore || !is_ours {
             return None;
         }
-        let (target, attempt) = match Token::parse(original.echo.data) {
+        let (target, attempt) = match Token::parse(original.echo.data).filter(|_| self.kind == ProbeKind::Echo) {
             Some(token) => (TargetId(token.target), token.attempt),
             None => self.sent_by_seq.get(original.echo.seq)?,
         };
@@ -83,8 +99,11 @@ impl<S: Strategy> Prober<S> {
             return None;
         }
         let address = self.strategy.address(target).filter(|address| address.ip() == original.destination)?;
-        let quoted = original.echo.data.iter().take(Token::LEN);
-        if !quoted.eq(self.token(target, attempt, address).emit().iter().take(original.echo.data.len())) {
+        let token = self.token(target, attempt, address);
+        if !(match self.kind {
+            ProbeKind::Echo => begins_alike(original.echo.data, &token.emit()),
+            ProbeKind::Timestamp => begins_alike(original.echo.data, &token.originate().0.to_be_bytes()),
+        }) {
             return None;
         }
         match self.strategy.attempt(target, attempt) {
@@ -94,4 +113,9 @@ impl<S: Strategy> Prober<S> {
             _ => None,
         }
     }
+}
+
+/// Whether `quoted` is `sent`, as far as both go.
+fn begins_alike(quoted: &[u8], sent: &[u8]) -> bool {
+    quoted.iter().zip(sent).all(|(quoted, sent)| quoted == sent)
 }

@@ -8,9 +8,9 @@ use crate::address::{Address, TargetId};
 use crate::prober::backpressure::SendError;
 use crate::prober::strategy::{TimedOut, Timeout};
 use crate::token::Token;
-use crate::wire::{Echo, IcmpError, Original};
+use crate::wire::{IcmpError, Original, Reply};
 
-/// One Echo Request to send.
+/// One request to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// The target.
@@ -47,8 +47,8 @@ pub enum Event<'a> {
     Received {
         /// Its source address.
         from: Address,
-        /// The Echo Reply in it, if it is one.
-        reply: Option<Echo<'a>>,
+        /// The reply in it, if it is one.
+        reply: Option<Reply<'a>>,
         /// What it is for this run.
         kind: ReplyKind,
         /// Whether it is to a probe of ours, and comes from another address than the one probed.
@@ -60,13 +60,13 @@ pub enum Event<'a> {
         /// The address that it was sent to, where that is known.
         to: Option<IpAddr>,
     },
-    /// An ICMP error arrived that quotes an Echo Request.
+    /// An ICMP error arrived that quotes a request.
     IcmpError {
         /// Its source address.
         from: Address,
         /// The error.
         error: IcmpError,
-        /// The Echo Request.
+        /// The request.
         original: Original<'a>,
         /// The target and the attempt that it counts for. `None`: it is not about a probe in
         /// flight.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::address::{Address, TargetId};
+use crate::plan::ProbeKind;
 use crate::prober::event::ReplyKind;
 use crate::prober::references::References;
 use crate::prober::strategy::{Attempt, Invalid, Strategy};
@@ -13,7 +14,12 @@ use crate::wire::Echo;
 impl<S: Strategy> Prober<S> {
     /// An Echo Reply arrived from `from` at `at`.
     pub fn handle_reply(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
-        let mut kind = self.kind(from, reply, at);
+        let kind = self.kind(from, reply, at);
+        self.record_arrival(kind, from, at)
+    }
+
+    /// Records what arrived, and returns it as it is counted.
+    pub(super) fn record_arrival(&mut self, mut kind: ReplyKind, from: Address, at: Instant) -> ReplyKind {
         match kind {
             ReplyKind::Reply { target, attempt, rtt } => {
                 self.counts.replies += 1;
@@ -79,7 +85,7 @@ impl<S: Strategy> Prober<S> {
 
     /// What a reply is, by its ident, data, source and time.
     fn kind(&mut self, from: Address, reply: &Echo, at: Instant) -> ReplyKind {
-        if reply.ident != self.idents[from.family()] {
+        if self.kind != ProbeKind::Echo || reply.ident != self.idents[from.family()] {
             return ReplyKind::Stray;
         }
         let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
@@ -96,6 +102,11 @@ impl<S: Strategy> Prober<S> {
             self.record_invalid(target, Invalid::OtherSource);
             return ReplyKind::Stray;
         }
+        self.kind_of_valid(target, attempt, at)
+    }
+
+    /// What a valid reply to an attempt is, by its time.
+    pub(super) fn kind_of_valid(&mut self, target: TargetId, attempt: u32, at: Instant) -> ReplyKind {
         let state = match References::is_reference(target) {
             true => self.references.attempt(target, attempt),
             false => self.strategy.attempt(target, attempt),
@@ -113,7 +124,7 @@ impl<S: Strategy> Prober<S> {
         }
     }
 
-    fn record_invalid(&mut self, target: TargetId, why: Invalid) {
+    pub(super) fn record_invalid(&mut self, target: TargetId, why: Invalid) {
         if !References::is_reference(target) {
             self.strategy.record_invalid(target, why);
         }

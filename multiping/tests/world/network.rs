@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use multiping::address::{Address, Family};
+use multiping::plan::ProbeKind;
 use multiping::token::Token;
 use multiping::wire::{self, Detail, Echo, HEADER, IcmpError, Message, Original};
 
@@ -139,7 +140,7 @@ fn error(rng: &mut Rng, address: Address, echo: Echo, is_redirect: bool) -> Pack
     let error = IcmpError::named(family, msg_type, 1).expect("a type of errors").with_detail(detail);
     let cut = rng.pick(&[0, 7, Token::LEN, echo.data.len()]).min(echo.data.len());
     let mut data = echo.data[..cut].to_vec();
-    let mut original = Original { destination: address.ip(), echo };
+    let mut original = Original { destination: address.ip(), kind: ProbeKind::Echo, echo };
     match rng.below(10) {
         0 => original.destination = other_address(rng, address).ip(),
         1 => original.echo.ident ^= 1,
@@ -156,7 +157,7 @@ fn error(rng: &mut Rng, address: Address, echo: Echo, is_redirect: bool) -> Pack
 fn unreachable(address: Address, echo: Echo<'_>) -> Message<'_> {
     let msg_type = if address.family() == Family::V4 { 3 } else { 1 };
     let error = IcmpError::named(address.family(), msg_type, 1).expect("a type of errors");
-    Message::Error { error, original: Original { destination: address.ip(), echo } }
+    Message::Error { error, original: Original { destination: address.ip(), kind: ProbeKind::Echo, echo } }
 }
 
 /// The bytes of `message`, which parse as the same message.

@@ -1,5 +1,7 @@
 //! The rows of the options that say how packets are sent: by which routes, and to which groups.
 
+use multiping::plan::ProbeKind;
+
 use crate::cli::Options;
 use crate::cli::flag::{Apply, Flag, Hint, Value};
 use crate::cli::flags::NUMBER;
@@ -12,6 +14,11 @@ const fn row(long: &'static str, value: Value, help: &'static str, apply: Apply)
 const fn switch(long: &'static str, help: &'static str, set: fn(&mut Options)) -> Flag {
     row(long, Value::None, help, Apply::Switch(set))
 }
+
+pub(super) const ICMP_TIMESTAMP: Flag =
+    switch("icmp-timestamp", "send Timestamp requests, and print the times that hosts tell (IPv4)", |options| {
+        options.packet.set_kind(ProbeKind::Timestamp);
+    });
 
 pub(super) const DONT_ROUTE: Flag =
     switch("dont-route", "send to neighbours only, past the routing tables", |options| {

@@ -66,7 +66,10 @@ pub const ROWS: &[Row] = &[
         Some("size"),
         Some("BYTES"),
         "bytes of data in a probe (default: 56)",
-        Set(|options, value| set(&mut options.size, whole(value))),
+        Set(|options, value| {
+            options.has_size = true;
+            set(&mut options.size, whole(value))
+        }),
     ),
     probing(
         Some('B'),
@@ -180,6 +183,19 @@ pub const ROWS: &[Row] = &[
         None,
         "count replies from the probed address only",
         Switch(|options| options.check_source = true),
+    ),
+    probing(
+        None,
+        Some("icmp-timestamp"),
+        None,
+        "send Timestamp requests, print the times told (IPv4)",
+        Set(|options, _| {
+            if options.family == Some(Family::V6) {
+                return Err(Refusal::Said("ICMP Timestamp is IPv4 only".into()));
+            }
+            (options.family, options.icmp_timestamp) = (Some(Family::V4), true);
+            Ok(())
+        }),
     ),
     probing(
         None,

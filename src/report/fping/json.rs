@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::report::Times;
 use crate::report::fping::{Figures, Ms, Name, Stats, Trips};
 
 /// Text in quotation marks.
@@ -35,14 +36,27 @@ pub fn json_reply(
     stamp: Option<&str>,
     seq: u32,
     (bytes, rtt): (usize, Duration),
+    times: Option<Times>,
     from: Option<&str>,
     ttl: Option<Option<u8>>,
 ) -> String {
     let rtt = ms(rtt.into());
+    let times = times.map_or(String::new(), timestamps);
     let from = from.map_or(String::new(), |from| format!(", \"src\": {}", quoted(from)));
     // One that is not known is -1.
     let ttl = ttl.map(|ttl| ttl.map_or(-1, i32::from)).map_or(String::new(), |ttl| format!(", \"ttl\": {ttl}"));
-    format!("{}, \"seq\": {seq}, \"size\": {bytes}, \"rtt\": {rtt}{from}{ttl}}}}}\n", head("resp", stamp, name))
+    format!("{}, \"seq\": {seq}, \"size\": {bytes}, \"rtt\": {rtt}{times}{from}{ttl}}}}}\n", head("resp", stamp, name))
+}
+
+/// The times of day in a reply.
+fn timestamps(times: Times) -> String {
+    let originate = times.originate.unwrap_or_default();
+    let [originate, receive, transmit, local] =
+        [originate, times.receive, times.transmit, times.local].map(|time| time.0);
+    format!(
+        ", \"timestamps\": {{\"originate\": {originate}, \"receive\": {receive}, \"transmit\": {transmit}, \
+         \"localreceive\": {local}}}"
+    )
 }
 
 /// A probe that was not answered.
@@ -102,6 +116,8 @@ pub fn json_stats(stats: &Stats) -> String {
 
 #[cfg(test)]
 mod tests {
+    use multiping::wire::HostTime;
+
     use super::*;
 
     const RTT: Duration = Duration::from_micros(182);
@@ -109,11 +125,16 @@ mod tests {
     #[test]
     fn objects_are_fpings() {
         let name = Name(b"a");
-        let reply = json_reply(name, None, 0, (64, RTT), None, None);
+        let reply = json_reply(name, None, 0, (64, RTT), None, None, None);
         assert_eq!(reply, "{\"resp\": {\"host\": \"a\", \"seq\": 0, \"size\": 64, \"rtt\": 0.1820}}\n");
-        let reply = json_reply(name, Some("1.5"), 1, (64, RTT), Some("::1"), Some(Some(63)));
+        let reply = json_reply(name, Some("1.5"), 1, (64, RTT), None, Some("::1"), Some(Some(63)));
         let expected = "\"host\": \"a\", \"seq\": 1, \"size\": 64, \"rtt\": 0.1820, \"src\": \"::1\", \"ttl\": 63}}\n";
         assert_eq!(reply, format!("{{\"resp\": {{\"timestamp\": \"1.5\", {expected}"));
+        let [originate, receive, transmit, local] = [1, 2, 3, 4].map(HostTime);
+        let times = Times { originate: Some(originate), receive, transmit, local };
+        let reply = json_reply(name, None, 0, (20, RTT), Some(times), None, None);
+        let expected = r#""timestamps": {"originate": 1, "receive": 2, "transmit": 3, "localreceive": 4}}}"#;
+        assert!(reply.ends_with(&format!("\"rtt\": 0.1820, {expected}\n")), "{reply}");
         assert_eq!(json_timeout(name, None, 1), "{\"timeout\": {\"host\": \"a\", \"seq\": 1}}\n");
         let mut figures = Figures::default();
         [Some(RTT), None].into_iter().for_each(|rtt| figures.record(rtt));

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, TargetId};
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
-use multiping::wire::{HEADER, IcmpError};
+use multiping::wire::{IcmpError, Query, Reply};
 
-use crate::report::Rfc3339;
 use crate::report::json::record::{self, About, Text, errno_name, rtt_nanoseconds};
 use crate::report::json::write;
+use crate::report::{Rfc3339, Times};
 
 /// What happened to a probe.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,7 @@ enum What {
         ttl: Option<u8>,
         rtt: Option<Duration>,
         from: Option<Address>,
+        query: Option<Query>,
     },
     TimedOut,
     IcmpError {
@@ -56,8 +57,10 @@ impl Packet {
                     ReplyKind::Late { rtt, .. } => ("late", rtt),
                     ReplyKind::Altered { .. } | ReplyKind::Damaged | ReplyKind::Stray => ("damaged", None),
                 };
-                let (seq, bytes, from) = (reply.seq, HEADER + reply.data.len(), elsewhere.then_some(from));
-                Some(Packet { target, at, attempt, what: What::Arrival { kind, seq, bytes, ttl, rtt, from } })
+                let (seq, bytes, from) = (reply.seq(), reply.message_len(), elsewhere.then_some(from));
+                let query = if let Reply::Query(query) = reply { Some(query) } else { None };
+                let what = What::Arrival { kind, seq, bytes, ttl, rtt, from, query };
+                Some(Packet { target, at, attempt, what })
             }
             // One that an ICMP error ended did not time out.
             Event::TimedOut(TimedOut { timeout: Timeout::Failed, .. }) => None,
@@ -82,12 +85,13 @@ impl Packet {
     /// Writes the record. `time` is since 1970; `target` and `label` are of the target's first
     /// line.
     pub fn write(&self, time: Duration, target: impl Display, label: &str, out: &mut impl Write) -> io::Result<()> {
-        let time = Text(Rfc3339(time));
-        let about = About { time, target: Text(target), label, probe: self.attempt };
+        let about = About { time: Text(Rfc3339(time)), target: Text(target), label, probe: self.attempt };
         match self.what {
-            What::Arrival { kind, seq, bytes, ttl, rtt, from } => {
+            What::Arrival { kind, seq, bytes, ttl, rtt, from, query } => {
                 let (rtt_ns, from) = (rtt.map(rtt_nanoseconds), from.map(Text));
-                write(&record::Arrival { kind, about, seq, bytes, ttl, rtt_ns, from }, out)
+                let times =
+                    query.and_then(|query| Times::of(&Reply::Query(query), || time, rtt)).map(record::Times::from);
+                write(&record::Arrival { kind, about, seq, bytes, ttl, rtt_ns, from, times }, out)
             }
             What::TimedOut => write(&record::TimedOut { about }, out),
             What::IcmpError { error, from } => write(&record::IcmpErrorRecord::new(about, error, from), out),

@@ -7,12 +7,12 @@ use std::time::Duration;
 use multiping::address::{Address, Family};
 use multiping::prober::Diagnosis;
 use multiping::tally::{TICK, Verdict};
-use multiping::wire::IcmpError;
+use multiping::wire::{HostTime, IcmpError};
 use nix::errno::Errno;
 use serde::{Serialize, Serializer};
 
 use crate::list::UnresolvedLine;
-use crate::report::Rfc3339;
+use crate::report::{self, Rfc3339};
 
 /// The version of the records. It rises when a key goes or changes its meaning.
 pub(super) const SCHEMA: u32 = 1;
@@ -398,6 +398,27 @@ pub(super) struct Arrival<'a, T> {
     pub(super) ttl: Option<u8>,
     pub(super) rtt_ns: Option<u64>,
     pub(super) from: Option<Text<Address>>,
+    #[serde(flatten)]
+    pub(super) times: Option<Times>,
+}
+
+/// The times of day in a reply to a Timestamp request, in milliseconds; null where there is none.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Times {
+    originate_ms: Option<u32>,
+    receive_ms: Option<u32>,
+    transmit_ms: Option<u32>,
+}
+
+impl From<report::Times> for Times {
+    fn from(times: report::Times) -> Self {
+        let ms = |time: HostTime| time.time_of_day().map(|_| time.0);
+        Times {
+            originate_ms: times.originate.and_then(ms),
+            receive_ms: ms(times.receive),
+            transmit_ms: ms(times.transmit),
+        }
+    }
 }
 
 /// A probe that was not answered in time.

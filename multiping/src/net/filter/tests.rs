@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use socket2::{Domain, Type};
 
 use super::*;
-use crate::wire::{Detail, Echo, IcmpError, Message, Original};
+use crate::wire::{Detail, Echo, HostTime, IcmpError, Message, Original, QueryBody};
 
 const IDENT: u16 = 0xbeef;
 
@@ -22,6 +22,10 @@ fn passes(filter: &[SockFilter], bytes: &[u8]) -> bool {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
         Err(error) => panic!("{error}"),
     }
+}
+
+fn echoes(errors: IcmpErrors) -> Accepted {
+    Accepted { kind: ProbeKind::Echo, errors }
 }
 
 fn echo(ident: u16) -> Echo<'static> {
@@ -41,7 +45,10 @@ fn error(family: Family, msg_type: u8, ident: u16) -> Vec<u8> {
         (Family::V6, _) => (v6, Detail::None),
     };
     let error = IcmpError { family, msg_type, code: 0, detail };
-    emitted(family, &Message::Error { error, original: Original { destination, echo: echo(ident) } })
+    emitted(
+        family,
+        &Message::Error { error, original: Original { destination, kind: ProbeKind::Echo, echo: echo(ident) } },
+    )
 }
 
 fn emitted(family: Family, message: &Message) -> Vec<u8> {
@@ -66,7 +73,7 @@ fn replies_pass_by_their_identifier() {
         for options in [0, 3, 10] {
             let packet = with_header(&reply(Family::V4), options);
             assert_eq!(passes(&replies_v4(IDENT), &packet), expected);
-            assert_eq!(passes(&replies_and_errors_v4(IDENT), &packet), expected);
+            assert_eq!(passes(&replies_and_errors_v4(IDENT, 0), &packet), expected);
         }
         assert_eq!(passes(&replies_v6(IDENT), &reply(Family::V6)), expected);
         assert_eq!(passes(&replies_and_errors_v6(IDENT), &reply(Family::V6)), expected);
@@ -83,10 +90,10 @@ fn errors_pass_by_the_identifier_that_they_quote() {
                 message[8] = 0x45 + quoted_options;
                 message.splice(28..28, vec![0xee; 4 * usize::from(quoted_options)]);
                 let packet = with_header(&message, options);
-                assert_eq!(passes(&replies_and_errors_v4(IDENT), &packet), expected, "type {msg_type}");
+                assert_eq!(passes(&replies_and_errors_v4(IDENT, 0), &packet), expected, "type {msg_type}");
             }
             message.truncate(8 + 20 + 5);
-            assert!(!passes(&replies_and_errors_v4(IDENT), &with_header(&message, 0)), "half an ident");
+            assert!(!passes(&replies_and_errors_v4(IDENT, 0), &with_header(&message, 0)), "half an ident");
         }
         for &msg_type in wire::ERRORS.v6 {
             let message = error(Family::V6, msg_type, ident);
@@ -110,13 +117,30 @@ fn errors_pass_by_the_identifier_that_they_quote() {
 
 #[test]
 fn the_types_that_pass() {
-    let types_v4 = |errors| (0..32).filter(|bit| dropped_v4(errors) & 1 << bit == 0).collect::<Vec<u32>>();
-    let types_v6 =
-        |errors| (0..=255).filter(|bit| dropped_v6(errors)[bit / 32] & 1 << (bit % 32) == 0).collect::<Vec<usize>>();
+    let types_v4 = |errors| (0..32).filter(|bit| dropped_v4(echoes(errors)) & 1 << bit == 0).collect::<Vec<u32>>();
+    let types_v6 = |errors| {
+        (0..=255).filter(|bit| dropped_v6(echoes(errors))[bit / 32] & 1 << (bit % 32) == 0).collect::<Vec<usize>>()
+    };
     assert_eq!((types_v4(IcmpErrors::Ignore), types_v6(IcmpErrors::Ignore)), (vec![0], vec![129]));
     for errors in [IcmpErrors::Report, IcmpErrors::Fail] {
         assert_eq!(types_v4(errors), [0, 3, 5, 11, 12]);
         assert_eq!(types_v6(errors), [1, 2, 3, 4, 129, 137]);
     }
     assert_eq!((types_v4(IcmpErrors::All).len(), types_v6(IcmpErrors::All).len()), (32, 256));
+}
+
+#[test]
+fn replies_to_other_queries_pass_in_the_place_of_echo_replies() {
+    let accepted = |errors| Accepted { kind: ProbeKind::Timestamp, errors };
+    let types = |errors| (0..32).filter(|bit| dropped_v4(accepted(errors)) & 1 << bit == 0).collect::<Vec<u32>>();
+    assert_eq!((types(IcmpErrors::Ignore), types(IcmpErrors::Report)), (vec![14], vec![3, 5, 11, 12, 14]));
+    for (ident, expected) in [(IDENT, true), (IDENT + 1, false)] {
+        let time = HostTime(1);
+        let body = QueryBody::Timestamp { originate: time, receive: time, transmit: time };
+        let packet = with_header(&emitted(Family::V4, &Message::QueryReply(Query { ident, seq: 7, body })), 3);
+        assert_eq!(passes(&replies_v4(IDENT), &packet), expected);
+        assert_eq!(passes(&replies_and_errors_v4(IDENT, 14), &packet), expected);
+        let error = with_header(&error(Family::V4, 3, ident), 0);
+        assert_eq!(passes(&replies_and_errors_v4(IDENT, 14), &error), expected);
+    }
 }
