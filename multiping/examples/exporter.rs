@@ -51,7 +51,7 @@ impl Hosts {
                 let first = (0..BUCKETS).find(|&k| seconds <= bound(k)).unwrap_or(BUCKETS);
                 host.buckets.iter_mut().skip(first as usize).for_each(|bucket| *bucket += 1);
             }
-            What::Silence { .. } => (host.requests, host.lost) = (host.requests + 1, host.lost + 1),
+            What::Silence { doubtful: false } => (host.requests, host.lost) = (host.requests + 1, host.lost + 1),
             What::Refused(_) => host.send_errors += 1,
             What::Duplicate(_) => host.duplicates += 1,
             // Answered after all: it is not lost.
@@ -75,7 +75,12 @@ impl Hosts {
             }
         };
         let one = |value: u64, labels: &str| vec![format!("{{{labels}}} {value}")];
-        family("requests_total", "counter", "Probes sent.", &|host, labels| one(host.requests, labels));
+        family(
+            "requests_total",
+            "counter",
+            "Probes that were answered or lost, but not for this machine's sake.",
+            &|host, labels| one(host.requests, labels),
+        );
         let help = "Probes that were not answered, not even late.";
         family("requests_lost_total", "counter", help, &|host, labels| one(host.lost, labels));
         let help = "Probes that this machine did not send.";

@@ -189,8 +189,10 @@ impl Run {
                     }
                     touched.push(target);
                 }
-                prober::Event::IcmpError { from, error, about: Some((target, _)), .. } => {
-                    // Each target can have few, as long as its probes are in flight.
+                // Without memory for it the reason stays unknown.
+                prober::Event::IcmpError { from, error, about: Some((target, _)), .. }
+                    if errors.try_reserve(1).is_ok() =>
+                {
                     errors.insert(target, (from, error));
                 }
                 prober::Event::TimedOut(timed_out) => touched.push(timed_out.target),

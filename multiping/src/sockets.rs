@@ -148,7 +148,7 @@ impl Sockets {
                     socket.iter().for_each(|socket| net::ignore_all(socket, family));
                     sockets[family] = socket;
                 }
-                Err(error) if families == Families::Any => {
+                Err(error @ (Error::NoFamily(_) | Error::Permission(_))) if families == Families::Any => {
                     refusal.get_or_insert(error);
                 }
                 Err(error) => return Err(error),

@@ -160,6 +160,7 @@ fn with_fail_the_first_error_settles_its_target() {
     assert!(run.error(0, 11, 16, MILLI).is_some(), "a second one, before the first had an effect");
     assert_eq!(run.timeouts(MILLI), [(0, Timeout::Failed)]);
     assert_eq!((run.verdict(0), run.verdict(1)), (Verdict::Unreachable, Verdict::Unsettled));
+    assert_eq!(run.prober.strategy().silent(), 1);
     assert_eq!(run.error(0, 3, 16, 2 * MILLI), None, "nothing is in flight");
     assert!(matches!(run.reply(0, 2 * MILLI), ReplyKind::Late { .. }));
     // A reply that is read in the same turn comes first.
@@ -188,6 +189,25 @@ fn an_error_that_this_machine_reports_after_it_lost_the_link_is_excused() {
     assert_eq!(run.timeouts(2 * MILLI), [(0, Timeout::Refunded)]);
     assert_eq!(run.verdict(0), Verdict::Unsettled);
     assert_eq!(run.prober.counts().link_refunds, 1);
+}
+
+#[test]
+fn what_is_excused_too_often_is_undecided_whether_it_fails_or_is_silent() {
+    let mut run = Run::new(IcmpErrors::Fail);
+    run.prober.handle_interface(Interface { index: 1, carrier: false, ..Interface::default() }, run.start);
+    let (mut now, mut ended) = (Duration::ZERO, [Vec::new(), Vec::new()]);
+    while !run.prober.is_done() {
+        let last = run.probes.iter().rposition(|probe| probe.target == TargetId(0)).unwrap();
+        run.error(last, 3, 16, now + MILLI);
+        now += 1001 * MILLI;
+        run.timeouts(now).into_iter().for_each(|(target, timeout)| ended[target as usize].push(timeout));
+        run.send(now);
+    }
+    let (repeated, [failed, silent]) = ([Timeout::Refunded; 5], &ended);
+    assert_eq!(failed[..], [&repeated[..], &[Timeout::Doubtful]].concat());
+    assert_eq!(silent[..], [&repeated[..], &[Timeout::Counted; 2]].concat());
+    assert_eq!((run.verdict(0), run.verdict(1)), (Verdict::Undecided, Verdict::Undecided));
+    assert_eq!(run.prober.strategy().silent(), 2);
 }
 
 #[test]

@@ -105,6 +105,9 @@ fn a_deadline_is_the_whole_and_what_was_not_tried_is_unsettled() {
         let results = ping([alive(0), alive(1)], &slow).unwrap();
         assert_eq!(words(&results), ["alive", "unsettled"]);
         assert!(!results.is_complete());
+        // One attempt has its whole timeout before it ends.
+        let results = ping([silent(0)], &Options::new().deadline(3000 * MILLI).retries(0)).unwrap();
+        assert_eq!((words(&results), results.is_complete()), (vec!["silent"], true));
         // Three retries are spread over it: a silent target was asked four times, or nearly.
         let results = ping([silent(0)], &Options::new().deadline(400 * MILLI).retries(3)).unwrap();
         assert_eq!(words(&results), ["silent"]);

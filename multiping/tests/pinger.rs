@@ -4,6 +4,8 @@
 
 #[path = "pinger/engine.rs"]
 mod engine;
+#[path = "pinger/limits.rs"]
+mod limits;
 #[path = "pinger/names.rs"]
 mod names;
 #[path = "pinger/quiet.rs"]

@@ -49,8 +49,8 @@ impl Link {
         mark: Option<u32>,
     ) -> Result<(), Error> {
         let failed = |option| move |source| Error::Option { option, source };
-        // Setting it takes privilege, reading it does not.
-        if let Some(mark) = mark.filter(|&mark| socket.mark().is_ok_and(|set| set != mark)) {
+        // Setting it takes privilege, reading it does not as a rule.
+        if let Some(mark) = mark.filter(|&mark| !socket.mark().is_ok_and(|set| set == mark)) {
             socket.set_mark(mark).map_err(failed(SocketOption::Mark))?;
         }
         let is_datagram = socket.r#type().is_ok_and(|socket_type| socket_type == Type::DGRAM);

@@ -91,8 +91,8 @@ impl Options {
         Options { shuffle: yes, ..self }
     }
 
-    /// The whole time that the run may take; retries are spread over it unless a
-    /// [timeout](Options::timeout) is set. What is not settled by then stays
+    /// The whole time that the run may take. Unless a [timeout](Options::timeout) is set, the
+    /// attempts share nine tenths of it; in the first tenth they may begin. What is not settled by then stays
     /// [`Verdict::Unsettled`](crate::Verdict::Unsettled), unless it was silent at least once.
     /// Default: as long as it takes.
     ///
@@ -100,7 +100,7 @@ impl Options {
     /// use std::time::Duration;
     /// use multiping::Options;
     ///
-    /// // Four probes within two seconds: a timeout of half a second for each.
+    /// // Four probes within two seconds: a timeout of 450 ms for each.
     /// let options = Options::new().deadline(Duration::from_secs(2)).retries(3);
     /// ```
     pub fn deadline(self, whole: Duration) -> Self {
@@ -158,10 +158,10 @@ impl Options {
         Running::start(targets, self)
     }
 
-    /// The same for the state machine.
+    /// Converts to the core's type and checks the ranges.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
         let out_of_range = |what| move |_| Error::OutOfRange { what };
-        let share = self.deadline.map(|whole| whole / (u32::from(self.retries) + 1));
+        let share = self.deadline.map(|whole| whole / 10 * 9 / (u32::from(self.retries) + 1));
         let share = share.map(|share| share.clamp(*Plan::TIMEOUT.start(), *Plan::TIMEOUT.end()));
         let timeout = self.timeout.or(share).unwrap_or(Duration::from_secs(5));
         let plan = Plan::default().with_retries(self.retries).with_rate(self.rate);
@@ -169,5 +169,24 @@ impl Options {
         let plan = plan.with_timeout(timeout).map_err(out_of_range("timeout"))?;
         let plan = plan.with_responses(self.responses).map_err(out_of_range("responses"))?;
         plan.with_spacing(self.spacing).map_err(out_of_range("spacing"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_leaves_time_for_a_probe_that_is_sent_after_the_start() {
+        let timeouts = |whole, retries| {
+            let plan = Options::new().deadline(whole).retries(retries).plan();
+            plan.unwrap_or_else(|error| panic!("{error}")).total_timeout()
+        };
+        for seconds in [1, 10, 100] {
+            let whole = Duration::from_secs(seconds);
+            assert_eq!([0, 1, 4, 9].map(|retries| timeouts(whole, retries)), [whole * 9 / 10; 4]);
+        }
+        assert_eq!(timeouts(Duration::MAX, 0), *Plan::TIMEOUT.end());
+        assert_eq!(timeouts(Duration::ZERO, 0), *Plan::TIMEOUT.start());
     }
 }

@@ -139,7 +139,8 @@ impl Sweep {
         self.alive
     }
 
-    /// How many targets have let a timeout pass and have not answered so far.
+    /// How many targets have let a timeout pass, or failed by an ICMP error, and have not answered
+    /// so far.
     pub fn silent(&self) -> usize {
         self.silent
     }
@@ -288,6 +289,30 @@ impl Sweep {
         oldest.filter_map(|(target, &timeout)| Some((target?, timeout)))
     }
 
+    /// Ends the attempt at `target` in flight, which was not answered. `failed`: an ICMP error said
+    /// that it was not delivered, and no other is made.
+    fn end_attempt(&mut self, target: TargetId, blame: Blame, failed: bool) -> Timeout {
+        self.remove_from_flight(target);
+        let tally = &mut self.tallies[target.index()];
+        let is_excused = blame == Blame::Likely || blame == Blame::Possible && tally.refunds() == 0;
+        if is_excused && tally.refund() {
+            self.enqueue(target, Phase::Due);
+            return Timeout::Refunded;
+        }
+        self.silent += usize::from(tally.replies == 0 && tally.timeouts == 0);
+        if !failed && tally.timeouts < self.retries {
+            tally.timeouts += 1;
+            self.enqueue(target, Phase::Due);
+        } else {
+            self.settle(target);
+        }
+        match failed {
+            false => Timeout::Counted,
+            true if is_excused => Timeout::Doubtful,
+            true => Timeout::Failed,
+        }
+    }
+
     /// The latest tick that does not wrap past the oldest probe in flight. It is reached only if
     /// the process was stopped for minutes in a send call; that batch then gets an earlier send
     /// time and times out early.
@@ -396,16 +421,8 @@ impl Strategy for Sweep {
         while let Some((target, attempt)) = self.failed.pop() {
             // It may have been answered since, or have failed twice.
             let Attempt::InFlight { sent, .. } = self.attempt(target, attempt) else { continue };
-            self.remove_from_flight(target);
             let blame = self.addresses.get(target).map_or(Blame::No, |address| blame(address, sent));
-            let excused = is_excused(&self.tallies[target.index()], blame);
-            let timeout = if excused && self.tallies[target.index()].refund() {
-                self.enqueue(target, Phase::Due);
-                Timeout::Refunded
-            } else {
-                self.settle(target);
-                if excused { Timeout::Doubtful } else { Timeout::Failed }
-            };
+            let timeout = self.end_attempt(target, blame, true);
             on_end(TimedOut { target, attempt, sent, timeout });
         }
     }
@@ -417,23 +434,9 @@ impl Strategy for Sweep {
         mut on_timeout: impl FnMut(TimedOut),
     ) {
         while let Some((target, sent, _)) = self.first_to_time_out().filter(|&(.., deadline)| deadline <= now) {
-            self.remove_from_flight(target);
+            let attempt = self.tallies[target.index()].attempt();
             let blame = self.addresses.get(target).map_or(Blame::No, |address| blame(address, sent));
-            let tally = &mut self.tallies[target.index()];
-            let attempt = tally.attempt();
-            let mut timeout = Timeout::Counted;
-            if is_excused(tally, blame) && tally.refund() {
-                timeout = Timeout::Refunded;
-                self.enqueue(target, Phase::Due);
-            } else {
-                self.silent += usize::from(tally.replies == 0 && tally.timeouts == 0);
-                if tally.timeouts < self.retries {
-                    tally.timeouts += 1;
-                    self.enqueue(target, Phase::Due);
-                } else {
-                    self.settle(target);
-                }
-            }
+            let timeout = self.end_attempt(target, blame, false);
             on_timeout(TimedOut { target, attempt, sent, timeout });
         }
         self.retry_refused(now);
@@ -442,9 +445,4 @@ impl Strategy for Sweep {
     fn is_done(&self) -> bool {
         self.settled + self.given_up == self.tallies.len()
     }
-}
-
-/// Whether an attempt at a target with this tally is repeated.
-fn is_excused(tally: &Tally, blame: Blame) -> bool {
-    blame == Blame::Likely || blame == Blame::Possible && tally.refunds() == 0
 }

@@ -1,11 +1,6 @@
 //! Targets by name. (`localhost` is in /etc/hosts; names under .invalid do not exist, RFC 2606.)
 
-use std::env;
-use std::fs;
-use std::process::Command;
-
-use multiping::{Config, Error, Pinger, Schedule, What, names};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use multiping::{Config, Pinger, Schedule, What, names};
 
 use crate::LONG;
 use crate::quiet::{alive, play};
@@ -58,38 +53,4 @@ fn names_are_looked_up_in_their_order() {
         }
     }
     assert_eq!(found.iter().filter(|found| found.is_ok()).count(), 20);
-}
-
-const CHILD: &str = "MULTIPING_TEST_NO_THREAD";
-
-/// What cannot start a thread: there is memory left, but not enough for a stack.
-fn child() {
-    let (pinger, events) = Pinger::queued(Config::new()).unwrap();
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
-    let (_, hard) = getrlimit(Resource::RLIMIT_AS).unwrap();
-    setrlimit(Resource::RLIMIT_AS, (size.trim().parse::<u64>().unwrap() + 1024) * 1024, hard).unwrap();
-    let found = names::resolve(["127.0.0.1"], LONG);
-    let target = pinger.add_name("127.0.0.1", Schedule::once(), None).unwrap();
-    pinger.drain().unwrap();
-    setrlimit(Resource::RLIMIT_AS, hard, hard).unwrap();
-    let [Err(Error::Resolve { source, .. })] = &found[..] else { panic!("{found:?}") };
-    assert_eq!(source.raw_os_error(), Some(nix::libc::EAGAIN), "{source}");
-    let told: Vec<_> = events.filter(|event| event.target == target).map(|event| crate::name(&event.what)).collect();
-    assert_eq!(told, ["unresolved", "done"]);
-}
-
-#[test]
-fn without_a_thread_for_names_none_is_found_and_nothing_hangs() {
-    if env::var_os(CHILD).is_some() {
-        return child();
-    }
-    let this = "names::without_a_thread_for_names_none_is_found_and_nothing_hangs";
-    let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", this, "--nocapture"])
-        .env(CHILD, "1")
-        .env_remove("RUST_MIN_STACK")
-        .output()
-        .unwrap();
-    assert!(child.status.success(), "{child:?}");
 }
