@@ -313,7 +313,7 @@ impl Options {
             return Err(Error::Conflict("--json", option));
         }
         if self.run_name.is_some() && self.json.is_none() {
-            return Err(Error::NeedsJson("--run-name"));
+            return Err(Error::Needs("--run-name", "--json"));
         }
         Ok(())
     }
@@ -358,7 +358,7 @@ impl Options {
             [(self.names.prefer.is_some(), "--prefer"), (self.names.all_addresses, "--all-addresses")]
         {
             if is_given && !self.names.resolve {
-                return Err(Error::BadUsage(format!("{name} needs --resolve")));
+                return Err(Error::Needs(name, "--resolve"));
             }
         }
         let (mut family, mut name) = (self.family, "--ipv4");

@@ -143,10 +143,16 @@ pub fn read(
     let mut list = parser.finish()?;
     notes.remarks = mem::take(&mut list.remarks);
     let packet = &options.packet;
-    let wants_groups =
-        packet.multicast_ttl().is_some() || packet.multicast_interface().is_some() || packet.no_multicast_loop();
-    if wants_groups && !list.addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
-        return Err(Error::BadUsage("no target is a multicast address, as --multicast-* needs".to_owned()));
+    let for_groups = [
+        (packet.multicast_ttl().is_some(), "--multicast-ttl"),
+        (packet.multicast_interface().is_some(), "--multicast-interface"),
+        (packet.no_multicast_loop(), "--no-multicast-loop"),
+    ];
+    match for_groups.into_iter().find(|(is_given, _)| *is_given) {
+        Some((_, option)) if !list.addresses.iter().any(|(_, address)| address.ip().is_multicast()) => {
+            return Err(Error::Needs(option, "a target that is a multicast address"));
+        }
+        _ => {}
     }
     Ok(list)
 }

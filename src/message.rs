@@ -66,8 +66,8 @@ pub enum Error {
     NeedsStatistics(&'static str),
     /// An option or a value that only root may use.
     RootOnly(&'static str),
-    /// An option that has no effect without `--json`.
-    NeedsJson(&'static str),
+    /// An option that has no effect without something else.
+    Needs(&'static str, &'static str),
     /// The source address cannot be used.
     BadSource(Quoted, &'static str),
     /// The kernel refused to bind to the source address.
@@ -145,16 +145,16 @@ pub enum Error {
     ReceivingFailed(&'static str, io::Error, Option<(usize, usize)>),
     /// Probes or replies were lost on this machine, and these targets stayed undecided.
     Undecided(usize),
-    /// No reference ever answered; how many targets have no line for that.
-    NoReference(usize),
+    /// No reference ever answered: how many targets have no line for that, and the first reference.
+    NoReference(usize, String),
     /// A `--reference` that is no address.
     BadReference(Quoted, Reject),
     /// The process that looks names up cannot be started.
     NoResolver(io::Error),
     /// The looking up of names was interrupted.
     Resolving(io::Error),
-    /// None of this many names could be looked up, the first of them for this reason.
-    NoneResolved(usize, Unresolved),
+    /// None of this many names could be looked up: the first, and why.
+    NoneResolved(usize, String, Unresolved),
     /// A bug of the program.
     Panic(String),
 }
@@ -168,7 +168,7 @@ impl Error {
             | Error::BadValue { .. }
             | Error::Conflict(..)
             | Error::RootOnly(_)
-            | Error::NeedsJson(_)
+            | Error::Needs(..)
             | Error::NeedsStatistics(_)
             | Error::BadSource(..)
             | Error::SourceRefused(..)
@@ -199,7 +199,7 @@ impl Error {
             | Error::SendingFailed { .. }
             | Error::ReceivingFailed(..)
             | Error::Undecided(_)
-            | Error::NoReference(_)
+            | Error::NoReference(..)
             | Error::Resolving(_)
             | Error::NoneResolved(..)
             | Error::Panic(_) => Exit::Failure,
@@ -245,7 +245,7 @@ impl Display for Error {
             Error::UnknownOption(option) => write!(f, "{option}: unknown option (see --help)"),
             Error::BadUsage(why) => write!(f, "command line: {why} (see --help)"),
             Error::BadValue { option, value, expected } => write!(f, "{option}: bad value {value} (give {expected})"),
-            Error::NeedsJson(option) => write!(f, "{option}: needs --json (add it, or leave this out)"),
+            Error::Needs(option, what) => write!(f, "{option}: needs {what} (add it, or leave this out)"),
             Error::Conflict(one, other) => write!(f, "{one}: cannot be combined with {other} (leave out one of them)"),
             Error::NeedsStatistics(option) => write!(f, "{option}: needs --count or --loop (add one of them)"),
             Error::RootOnly(option) => write!(f, "{option}: for root only (leave it out)"),
@@ -256,9 +256,9 @@ impl Display for Error {
                 write!(f, "--source={}: {} (give an address of this machine)", address.ip(), Reason(why))
             }
             Error::BadOperand(operand, why @ Reject::NotAnAddress) => {
-                write!(f, "operand {operand}: {why} (give IP addresses, not names)")
+                write!(f, "argument {operand}: {why} (give IP addresses; names need --resolve)")
             }
-            Error::BadOperand(operand, why) => write!(f, "operand {operand}: {why}"),
+            Error::BadOperand(operand, why) => write!(f, "argument {operand}: {why}"),
             Error::BadRange(range, why) => {
                 write!(
                     f,
@@ -356,9 +356,9 @@ impl Display for Error {
                 let targets = Count(*targets, "target");
                 write!(f, "{targets} undecided: this machine lost probes or replies (no line; see the warnings)")
             }
-            Error::NoReference(targets) => {
+            Error::NoReference(targets, first) => {
                 let targets = Count(*targets, "silent target");
-                write!(f, "no reference answered: {targets} undecided (no line; see: ip route get ADDRESS)")
+                write!(f, "no reference answered: {targets} undecided (no line; see: ip route get {first})")
             }
             Error::BadReference(address, why) => write!(f, "--reference={address}: {why} (give one IP address)"),
             Error::NoResolver(why) => write!(
@@ -367,8 +367,9 @@ impl Display for Error {
                 Reason(why)
             ),
             Error::Resolving(why) => write!(f, "looking up names: {} (nothing was probed)", Reason(why)),
-            Error::NoneResolved(names, why) => {
-                write!(f, "looking up names: {why} (no line for {}; see: getent hosts NAME)", Count(*names, "name"))
+            Error::NoneResolved(names, first, why) => {
+                let names = Count(*names, "name");
+                write!(f, "looking up names: {why} (no line for {names}; see: getent hosts {first})")
             }
             Error::Panic(what) => write!(f, "bug: {what} (please report it)"),
         }

@@ -727,13 +727,13 @@ fn operands_must_be_addresses() {
             ("10.0.0.1%lab0", "only link-local addresses have an interface"),
         ] {
             // An invalid one voids them all.
-            let hint = if why == "not an IP address" { " (give IP addresses, not names)" } else { "" };
-            let words = format!("operand \"{operand}\": {why}{hint}");
+            let hint = if why == "not an IP address" { " (give IP addresses; names need --resolve)" } else { "" };
+            let words = format!("argument \"{operand}\": {why}{hint}");
             refuses(lab, &[ALIVE, operand], &words);
         }
-        refuses(lab, &["--", "-1"], r#"operand "-1": not an IP address (give IP addresses, not names)"#);
-        refuses(lab, &["--ipv6", ALIVE], r#"operand "10.0.0.1": an IPv4 address, excluded by the options"#);
-        refuses(lab, &["-4", "fd00::7"], r#"operand "fd00::7": an IPv6 address, excluded by the options"#);
+        refuses(lab, &["--", "-1"], r#"argument "-1": not an IP address (give IP addresses; names need --resolve)"#);
+        refuses(lab, &["--ipv6", ALIVE], r#"argument "10.0.0.1": an IPv4 address, excluded by --ipv6"#);
+        refuses(lab, &["-4", "fd00::7"], r#"argument "fd00::7": an IPv6 address, excluded by --ipv4"#);
         let outcome = succeeds(lab, &["10.0.0.2", "--retries=0", "--", ALIVE, "10.0.0.2"], "10.0.0.3\n");
         assert_eq!(addresses(&outcome), ["10.0.0.2", ALIVE, "10.0.0.2"]);
         assert!(lab.seen_of("10.0.0.3").is_empty(), "with operands stdin is not read");
@@ -882,7 +882,7 @@ fn quoted_input_is_printable_and_short() {
         refuses(
             lab,
             &[nasty],
-            r#"operand "\x1b[31m\xc3\xa9\r\"\\\n": not an IP address (give IP addresses, not names)"#,
+            r#"argument "\x1b[31m\xc3\xa9\r\"\\\n": not an IP address (give IP addresses; names need --resolve)"#,
         );
         refuses(
             lab,
@@ -892,11 +892,11 @@ fn quoted_input_is_printable_and_short() {
         refuses(lab, &[&format!("--{nasty}")], r#""--\x1b[31m\xc3\xa9\r\"\\\n": unknown option (see --help)"#);
         let long = "x".repeat(61);
         let cut = format!("\"{}\"...", "x".repeat(60));
-        refuses(lab, &[&long], &format!("operand {cut}: not an IP address (give IP addresses, not names)"));
+        refuses(lab, &[&long], &format!("argument {cut}: not an IP address (give IP addresses; names need --resolve)"));
         refuses(
             lab,
             &[&long[1..]],
-            &format!("operand \"{}\": not an IP address (give IP addresses, not names)", &long[1..]),
+            &format!("argument \"{}\": not an IP address (give IP addresses; names need --resolve)", &long[1..]),
         );
         refuses(lab, &["-r", &long], &format!("-r: bad value {cut} (give a whole number from 0 to 255)"));
         refuses(
@@ -920,7 +920,7 @@ fn arguments_need_not_be_utf_8() {
         refuses(
             lab,
             &[OsStr::from_bytes(b"\xff\xfe")],
-            r#"operand "\xff\xfe": not an IP address (give IP addresses, not names)"#,
+            r#"argument "\xff\xfe": not an IP address (give IP addresses; names need --resolve)"#,
         );
         refuses(
             lab,

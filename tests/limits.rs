@@ -136,7 +136,7 @@ fn the_limits_hold_whatever_allows_the_caller_to_ping() {
 }
 
 fn for_root_only(group: &str) -> String {
-    format!("operand \"{group}\": a multicast address, for root only")
+    format!("argument \"{group}\": a multicast address, for root only")
 }
 
 // The time between two probes to one target.
@@ -221,7 +221,7 @@ fn multicast_and_broadcast_addresses_are_rejected_line_by_line() {
         ];
         for (group, kind) in groups {
             let outcome = run(lab, ordinary(&program).arg(group), "");
-            is_refused(lab, &outcome, &format!("operand \"{group}\": a {kind} address, for root only"));
+            is_refused(lab, &outcome, &format!("argument \"{group}\": a {kind} address, for root only"));
         }
         let list: String = groups.iter().map(|(group, _)| format!("{group}\n")).collect();
         let outcome = run(lab, &mut ordinary(&program), &(list + ALIVE));

@@ -2,7 +2,8 @@
 //!
 //! `xymonping.1` is mdoc(7) source. These items are compared with the table of flags in both
 //! directions: in OPTIONS `.It Fl -name` for a long option and `.It Fl x` for a letter, each
-//! followed by the name of its value; in EXIT STATUS `.It N`.
+//! followed by the name of its value; in EXIT STATUS `.It N`. The items of DIAGNOSTICS are compared
+//! with the texts of the messages, as far as these are fixed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
+use proc_macro2::{TokenStream, TokenTree};
 use xymonping::cli::{FLAGS, GROUPS, Value, letters};
 use xymonping::message::Exit;
 
@@ -126,6 +128,70 @@ fn the_manual_has_every_exit_code_and_no_other() {
     let codes = [Exit::Success, Exit::Unreachable, Exit::Rejected, Exit::Usage, Exit::Failure];
     let documented: Vec<_> = items("EXIT STATUS").into_iter().map(|(head, _)| head).collect();
     assert_eq!(documented, codes.map(|code| (code as u8).to_string()));
+}
+
+/// The string literals in the implementations of `Display` in a source file.
+fn displayed(path: &str) -> Vec<String> {
+    fn literals(tokens: TokenStream, found: &mut Vec<String>) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => literals(group.stream(), found),
+                TokenTree::Literal(literal) => found.push(literal.to_string()),
+                _ => {}
+            }
+        }
+    }
+    let path = format!("{}/src/{path}", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let (mut found, mut before) = (Vec::new(), Vec::new());
+    for token in text.parse::<TokenStream>().unwrap_or_else(|e| panic!("{path}: {e}")) {
+        match token {
+            // The name of the type stands between `for` and the body.
+            TokenTree::Group(group) => {
+                if before.windows(2).any(|words| words == ["Display", "for"]) {
+                    literals(group.stream(), &mut found);
+                }
+                before.clear();
+            }
+            token => before.push(token.to_string()),
+        }
+    }
+    assert!(!found.is_empty(), "{path} displays nothing");
+    let strings = found.iter().filter_map(|literal| literal.strip_prefix('"')?.strip_suffix('"'));
+    let joined = |text: &str| text.split("\\\n").map(str::trim_start).collect::<String>();
+    strings.map(|text| joined(text).replace("\\\"", "\"")).collect()
+}
+
+/// The fixed parts of a message: its words in front of the hint, without what is filled in.
+fn fixed_parts(message: &str) -> Vec<&str> {
+    let message = message.split(" (").next().unwrap_or(message);
+    let parts = message.split('{').enumerate();
+    let parts = parts.map(|(i, part)| if i == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) });
+    let parts = parts.map(|part| part.trim_matches([' ', ':', ';', ',', '"']));
+    parts.filter(|part| part.contains(char::is_alphabetic)).collect()
+}
+
+#[test]
+fn the_manual_has_every_message_and_no_other() {
+    let sources = ["message.rs", "message/warning.rs", "message/reject.rs", "list/remarks.rs"];
+    let messages: Vec<_> = sources.into_iter().flat_map(displayed).collect();
+    let heads: Vec<_> = items("DIAGNOSTICS")
+        .into_iter()
+        .map(|(head, _)| head.trim_matches('"').replace("\\(dq", "\"").replace("\\(aq", "'"))
+        .collect();
+    let matches = |head: &str, parts: &[&str]| {
+        let found = parts.iter().try_fold(head, |rest, part| rest.split_once(part).map(|(_, after)| after));
+        !parts.is_empty() && found.is_some()
+    };
+    let parts: Vec<_> = messages.iter().map(|message| fixed_parts(message)).collect();
+    for (message, parts) in messages.iter().zip(&parts).filter(|(_, parts)| !parts.is_empty()) {
+        assert!(heads.iter().any(|head| matches(head, parts)), "DIAGNOSTICS has no item for: {message}");
+    }
+    // Of these the program has only the form: an option or a call, and the kernel's reason.
+    let forms = ["--interface=", "opening sockets: "];
+    for head in heads.iter().filter(|head| !forms.iter().any(|form| head.starts_with(form))) {
+        assert!(parts.iter().any(|parts| matches(head, parts)), "no message of the program is like: {head}");
+    }
 }
 
 #[test]

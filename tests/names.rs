@@ -245,7 +245,7 @@ fn the_family_and_the_number_of_addresses_can_be_chosen() {
             assert_eq!(lines(&outcome), expected, "{args:?}: {outcome:?}");
         }
         let outcome = run(lab, &etc, &["-6", "--resolve", "only4.example"], "");
-        let words = "xymonping: operand \"only4.example\": unresolved: the name has no IPv6 address (no line of output for it)\n";
+        let words = "xymonping: argument \"only4.example\": unresolved: the name has no IPv6 address (no line of output for it)\n";
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), words));
     });
 }
@@ -312,7 +312,7 @@ fn a_server_that_says_nothing_takes_half_of_the_deadline_and_no_more() {
         assert_eq!(outcome.code, Some(4), "it may be this machine's fault: {outcome:?}");
         assert_eq!(lines(&outcome), ["10.0.0.3 is alive"], "the others are probed all the same");
         let mut stderr = outcome.stderr.lines();
-        let first = "xymonping: looking up names: no answer from the resolver in time (no line for 2 names; see: getent hosts NAME)";
+        let first = "xymonping: looking up names: no answer from the resolver in time (no line for 2 names; see: getent hosts a.example)";
         assert_eq!(stderr.next(), Some(first));
         let remark =
             "line 1: \"a.example\": unresolved: no answer from the resolver in time (no line of output for it)";
@@ -495,11 +495,14 @@ fn without_proc_names_are_refused_and_addresses_are_not() {
 fn the_choice_among_addresses_needs_names() {
     lab::play(|lab| {
         for (args, words) in [
-            (&["--prefer=ipv4", "10.0.0.1"][..], "command line: --prefer needs --resolve (see --help)"),
-            (&["--all-addresses", "10.0.0.1"], "command line: --all-addresses needs --resolve (see --help)"),
+            (&["--prefer=ipv4", "10.0.0.1"][..], "--prefer: needs --resolve (add it, or leave this out)"),
+            (&["--all-addresses", "10.0.0.1"], "--all-addresses: needs --resolve (add it, or leave this out)"),
             (&["--resolve", "--prefer=v4", "web01"], "--prefer: bad value \"v4\" (give ipv4 or ipv6)"),
-            (&["--resolve", "127.1"], "operand \"127.1\": not an IP address (give IP addresses, not names)"),
-            (&["--resolve", "", "web01"], "operand \"\": empty"),
+            (
+                &["--resolve", "127.1"],
+                "argument \"127.1\": not an IP address (give IP addresses; names need --resolve)",
+            ),
+            (&["--resolve", "", "web01"], "argument \"\": empty"),
         ] {
             let outcome = lab.run(args, "");
             let words = format!("xymonping: {words}\n");

@@ -140,7 +140,7 @@ impl List {
     pub fn resolver_failure(&self) -> Option<Error> {
         let first = self.unresolved.first()?;
         let is_failure = !self.any_resolved && self.unresolved.iter().all(|line| line.why.is_temporary());
-        is_failure.then_some(Error::NoneResolved(self.unresolved.len(), first.why))
+        is_failure.then_some(Error::NoneResolved(self.unresolved.len(), first.name.clone(), first.why))
     }
 }
 

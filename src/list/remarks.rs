@@ -27,7 +27,7 @@ impl Display for Remark {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.reject {
             Some(reject) if self.line == 0 => {
-                write!(f, "operand {}: {reject} (no line of output for it)", self.text)
+                write!(f, "argument {}: {reject} (no line of output for it)", self.text)
             }
             Some(reject) => write!(f, "line {}: {}: {reject} (no line of output for it)", self.line, self.text),
             None => write!(f, "line {}: {}: two addresses (only the first is probed)", self.line, self.text),

@@ -84,7 +84,10 @@ impl Display for Reject {
             Reject::NeedsZone => f.write_str("a link-local address needs its interface, as in fe80::1%eth0"),
             Reject::UnwantedZone => f.write_str("only link-local addresses have an interface"),
             Reject::NoSuchZone => f.write_str("no such interface"),
-            Reject::ExcludedFamily(family) => write!(f, "an {family} address, excluded by the options"),
+            Reject::ExcludedFamily(family) => {
+                let option = if *family == "IPv4" { "--ipv6" } else { "--ipv4" };
+                write!(f, "an {family} address, excluded by {option}")
+            }
             Reject::TooLong => f.write_str("line too long"),
             Reject::Nul => f.write_str("a NUL byte"),
             Reject::Empty => f.write_str("empty"),

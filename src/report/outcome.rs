@@ -1,5 +1,6 @@
 //! What a run comes to in the operator's words: failures, which decide the exit code, and warnings.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Outcome {
             Error::SendingFailed { family: family.name(), targets, first, why }
         });
         if diagnosis.no_reference {
-            outcome.failures.push(Error::NoReference(diagnosis.undecided));
+            outcome.failures.push(Error::NoReference(diagnosis.undecided, "ADDRESS".to_owned()));
         } else if diagnosis.undecided > 0 {
             outcome.failures.push(Error::Undecided(diagnosis.undecided));
         }
@@ -102,6 +103,15 @@ impl Outcome {
         ];
         outcome.warnings.extend(warnings.into_iter().flatten());
         outcome
+    }
+
+    /// Names the first of the references, where it is a failure that none answered.
+    pub fn name_reference(&mut self, name: impl Display) {
+        for failure in &mut self.failures {
+            if let Error::NoReference(_, first) = failure {
+                *first = name.to_string();
+            }
+        }
     }
 
     /// Adds what could not be sent: a failure, by `failure`, where that is this machine's fault.

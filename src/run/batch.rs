@@ -62,6 +62,9 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     let details = details.unwrap_or_default();
     let diagnosis = diagnose(&mut session.link, &prober, prober.strategy());
     let mut outcome = Outcome::new(&prober, &diagnosis, end, &session.zones);
+    if let Some((_, reference)) = session.references.iter().next() {
+        outcome.name_reference(session.zones.show(reference));
+    }
     session.note(&mut outcome, notes);
     let exit = session.exit(&outcome, diagnosis.unreachable, prober.strategy().alive());
     let hosts = match packets {

@@ -251,7 +251,9 @@ fn without_a_reply_from_a_reference_no_host_is_unreachable() {
         let outcome = lab.run(&args, &silent);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
         assert!(
-            outcome.stderr.starts_with("xymonping: no reference answered: 5 silent targets undecided"),
+            outcome.stderr.starts_with(
+                "xymonping: no reference answered: 5 silent targets undecided (no line; see: ip route get 10.6.0.1)"
+            ),
             "{outcome:?}"
         );
         let outcome = lab.run(&["--reference=router"], &silent);
