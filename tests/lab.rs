@@ -47,6 +47,8 @@ mod process;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 #[path = "lab/seccomp.rs"]
 pub mod seccomp;
+#[path = "lab/tools.rs"]
+mod tools;
 #[path = "lab/wire.rs"]
 mod wire;
 
@@ -63,6 +65,7 @@ pub use judge::{assert_all, assert_true_rtts, hosts, list, ms};
 use namespace::Namespace;
 pub use peer::spelled;
 pub use process::{Finished, Running, pipe};
+pub use tools::{piped, python};
 use wire::Wire;
 pub use wire::{Answered, Counts, Seen, Stream};
 

@@ -6,8 +6,7 @@
 
 mod lab;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use lab::{Answer, Behaviour, Finished, IcmpError, LIMIT, Lab, Lose, Running, ms};
@@ -486,21 +485,10 @@ assert (stats.packet_transmit, stats.packet_receive, stats.packet_loss_count, st
 assert stats.rtt_max >= 20 and [reply["icmp_seq"] for reply in stats.icmp_replies] == [0, 0, 2, 3], stats.as_dict()
 "#;
     const NAME: &str = "the_output_of_one_target_is_read_by_programs_that_read_pings";
-    let python = std::env::var("PYTHON").unwrap_or("python3".to_owned());
-    let has_both = Command::new(&python).args(["-c", "import jc, pingparsing"]).stderr(Stdio::null()).status();
-    if !has_both.is_ok_and(|status| status.success()) {
-        return lab::report_skipped(
-            NAME,
-            &format!("{python} has not jc and pingparsing (pip install), in a part of it"),
-        );
-    }
-    let mut child = Command::new(&python)
-        .args(["-c", READ])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it has just been run");
-    child.stdin.take().expect("it is piped").write_all(output.as_bytes()).expect("it reads");
-    let read = child.wait_with_output().expect("it ends");
-    assert!(read.status.success(), "{}\n{output}", String::from_utf8_lossy(&read.stderr));
+    let Some(mut python) = lab::python("jc, pingparsing") else {
+        let reason = "no Python with jc and pingparsing (see XYMONPING_PYTHON), in a part of it";
+        return lab::report_skipped(NAME, reason);
+    };
+    python.args(["-c", READ]);
+    assert!(lab::piped(python, output).is_some());
 }

@@ -2,11 +2,10 @@
 //! pandas. A tool that is not there is no failure; the reason is printed.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::lab::{self, Answer, Behaviour, IcmpError};
+use crate::lab::{self, Answer, Behaviour, IcmpError, piped, python};
 
 /// Records of all kinds of targets, with packets.
 fn output(lab: &lab::Lab) -> String {
@@ -16,23 +15,6 @@ fn output(lab: &lab::Lab) -> String {
     let outcome = lab.run(&args, "10.0.0.1 B\u{fc}ro\n10.0.0.2\n10.0.0.3\n10.0.0\n");
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     outcome.stdout
-}
-
-/// Runs a tool on standard input; `None` if it is not there.
-fn piped(mut command: Command, input: &str) -> Option<String> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?;
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {stderr}");
-    Some(String::from_utf8(output.stdout).unwrap())
-}
-
-/// Python with a module, from `XYMONPING_PYTHON` or the path; `None` if there is none.
-fn python(module: &str) -> Option<Command> {
-    let python = std::env::var_os("XYMONPING_PYTHON").unwrap_or_else(|| "python3".into());
-    let import = Command::new(&python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
-    import.is_ok_and(|status| status.success()).then(|| Command::new(&python))
 }
 
 #[test]
