@@ -40,6 +40,10 @@ pub struct Stream<'a, D> {
     /// The most bytes in one write, so that no write blocks.
     max_write: usize,
     is_terminal: bool,
+    /// Whether it is always ready, as a file is.
+    is_file: bool,
+    /// The one way in which it is open, if it is not both; or why that is not known.
+    access_mode: Result<OFlag, Errno>,
     timeout: Timeout<'a>,
 }
 
@@ -84,12 +88,15 @@ impl<'a, D: AsFd> Stream<'a, D> {
         // Messages with a time limit are short and may be written inside the sandbox, where
         // isatty() fails; treat the descriptor as a pipe.
         let is_terminal = matches!(timeout, Timeout::Signal(_)) && descriptor.as_fd().is_terminal();
-        let max_write = match timeout {
-            Timeout::Signal(_) if file_type(&descriptor) == SFlag::S_IFREG => usize::MAX,
-            _ if is_terminal => TERMINAL_BUF,
-            _ => PIPE_BUF,
+        let is_file = matches!(timeout, Timeout::Signal(_)) && file_type(&descriptor) == SFlag::S_IFREG;
+        let max_write = match is_terminal {
+            _ if is_file => usize::MAX,
+            true => TERMINAL_BUF,
+            false => PIPE_BUF,
         };
-        Stream { descriptor, max_write, is_terminal, timeout }
+        let flags = fcntl(&descriptor, FcntlArg::F_GETFL);
+        let access_mode = flags.map(|flags| OFlag::from_bits_truncate(flags) & OFlag::O_ACCMODE);
+        Stream { descriptor, max_write, is_terminal, is_file, access_mode, timeout }
     }
 
     /// Whether it is a pipe or socket that can be read, so that a writer may be blocked until it
@@ -128,13 +135,15 @@ impl<'a, D: AsFd> Stream<'a, D> {
     /// ready.
     fn check_access_mode(&self, ready: PollFlags) -> io::Result<()> {
         let wrong = if ready == PollFlags::POLLIN { OFlag::O_WRONLY } else { OFlag::O_RDONLY };
-        let mode = OFlag::from_bits_truncate(fcntl(&self.descriptor, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE;
-        if mode == wrong { Err(Errno::EBADF.into()) } else { Ok(()) }
+        if self.access_mode? == wrong { Err(Errno::EBADF.into()) } else { Ok(()) }
     }
 
     /// Waits until the descriptor is ready, but no longer than the timeout.
     fn wait(&self, ready: PollFlags) -> io::Result<()> {
         self.check_access_mode(ready)?;
+        if self.is_file && ready == PollFlags::POLLOUT {
+            return Ok(());
+        }
         let descriptor = PollFd::new(self.descriptor.as_fd(), ready);
         let (signals, end) = match self.timeout {
             Timeout::Signal(signals) => (signals, None),

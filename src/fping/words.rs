@@ -18,7 +18,9 @@ impl Words {
     pub(super) fn push(&mut self, word: &[u8]) -> Result<(), OutOfMemory> {
         let count = self.ends.len();
         let end = u32::try_from(self.text.len() + word.len()).map_err(|_| OutOfMemory::at(count))?;
-        try_grow(count, || self.text.try_reserve(word.len()))?;
+        if self.text.capacity() - self.text.len() < word.len() {
+            try_grow(count, || self.text.try_reserve(word.len()))?;
+        }
         self.text.extend_from_slice(word);
         try_push(&mut self.ends, end).map(drop)
     }
