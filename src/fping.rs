@@ -54,7 +54,7 @@ use crate::report::{End, Outcome};
 use crate::run::{self, Context, Mode, Status};
 use crate::sandbox;
 use crate::signal::{self, Signals};
-use crate::stdio::{Stream, Timeout};
+use crate::stdio::{Interrupted, Stream, Timeout};
 
 /// What clients take for a round-trip time is more than 0.
 const MIN_RTT: Duration = Duration::from_micros(1);
@@ -412,6 +412,8 @@ impl Setting<'_> {
             match list.read(&mut piece) {
                 Ok(0) => return Ok(reader.finish()?),
                 Ok(count) => reader.feed(&piece[..count])?,
+                // There is nothing to tell yet.
+                Err(error) if Interrupted::event(&error) == Some(signal::Event::Status) => {}
                 Err(error) => return Err(Error::ReadList(error).into()),
             }
             if reader.len() > self.limits.targets {

@@ -199,6 +199,25 @@ fn a_run_that_is_stopped_calls_nothing_unreachable_that_is_not_settled() {
 }
 
 #[test]
+fn a_list_is_read_to_its_end_whatever_asks_for_the_status_meanwhile() {
+    lab::play(|lab| {
+        for signal in [Signal::SIGQUIT, Signal::SIGUSR1] {
+            let mut running = lab.start(&mut called("fping", &[]));
+            running.feed("10.0.0.1\n");
+            running.wait_until_signals_are_blocked();
+            running.signal(signal);
+            running.wait_until(lab::LIMIT, "has not read the signal", |running| {
+                running.status("ShdPnd").is_none_or(|pending| pending.bytes().all(|digit| digit == b'0'))
+            });
+            running.feed("10.0.0.2\n");
+            let outcome = running.finish(lab::LIMIT);
+            assert_eq!(outcome.lines(), ["10.0.0.1 is alive", "10.0.0.2 is alive"], "{signal}: {outcome:?}");
+            assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{signal}");
+        }
+    });
+}
+
+#[test]
 fn names_are_looked_up_and_those_without_an_address_are_told() {
     lab::play(|lab| {
         // Not a name that any resolver is asked for.
