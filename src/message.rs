@@ -232,6 +232,7 @@ impl From<multiping::Error> for Error {
                 };
                 Error::SocketOption(option.to_owned(), source)
             }
+            multiping::Error::NoSocket(source) => Error::System("opening sockets", source),
             multiping::Error::System { what, source } => Error::System(what, source),
             multiping::Error::Memory(error) => error.into(),
             error => Error::System("sockets", io::Error::other(error)),

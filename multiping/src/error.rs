@@ -21,6 +21,8 @@ use crate::alloc::OutOfMemory;
 pub enum Error {
     /// Neither raw sockets nor ICMP datagram sockets are allowed.
     Permission(io::Error),
+    /// Sockets were refused for another reason than that.
+    NoSocket(io::Error),
     /// This machine has no such family of addresses.
     NoFamily(io::Error),
     /// What was brought is not one ICMP socket of each family, raw or datagram.
@@ -114,6 +116,7 @@ impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Error::Permission(_) => f.write_str("no permission to open ICMP sockets"),
+            Error::NoSocket(_) => f.write_str("cannot open ICMP sockets"),
             Error::NoFamily(_) => f.write_str("this machine lacks the family of the address"),
             Error::NotIcmp => f.write_str("not one ICMP socket of each family"),
             Error::InUse => f.write_str("the sockets are in use by another run"),
@@ -132,6 +135,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Permission(source)
+            | Error::NoSocket(source)
             | Error::NoFamily(source)
             | Error::Resolve { source, .. }
             | Error::Source { source, .. }

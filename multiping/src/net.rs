@@ -152,7 +152,7 @@ impl Link {
                     // Without this family, or without the right to it, the other one may do. Any other
                     // error is this machine's, and must not look like one of the targets.
                     if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) {
-                        return Err(Error::System { what: "opening sockets", source });
+                        return Err(Error::NoSocket(source));
                     }
                     refusal.get_or_insert(source);
                     Err(errno)
@@ -162,7 +162,7 @@ impl Link {
         if let (Some(source), PerFamily { v4: Err(_), v6: Err(_) }) = (refusal, &sockets) {
             return Err(match source.kind() {
                 io::ErrorKind::PermissionDenied => Error::Permission(source),
-                _ => Error::System { what: "opening sockets", source },
+                _ => Error::NoSocket(source),
             });
         }
         let size = options.size();

@@ -52,8 +52,7 @@ impl From<Refusal> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
-            EngineError::Permission(_) => no_socket(),
-            EngineError::System { what: "opening sockets", .. } => no_socket(),
+            EngineError::Permission(_) | EngineError::NoSocket(_) => no_socket(),
             EngineError::Source { source, .. } => bad_source(&source),
             EngineError::Option { option: SocketOption::Interface, source } => bad_interface(&source),
             error => Failure::from(Error::from(error)),

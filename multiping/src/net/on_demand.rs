@@ -135,7 +135,7 @@ pub(crate) fn open_any(family: Family, raw: bool, datagram: bool, receive_buffer
         Err(source) => Err(match errno_of(&source) {
             Errno::EPERM | Errno::EACCES => Error::Permission(source),
             Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT => Error::NoFamily(source),
-            _ => Error::System { what: "opening sockets", source },
+            _ => Error::NoSocket(source),
         }),
     }
 }
