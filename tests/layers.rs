@@ -80,7 +80,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("caps", &["privilege"]),
     ("socket2", &["net", "sockets"]),
     ("seccompiler", &["sandbox"]),
-    ("jiff", &["fping"]),
+    ("tz", &["fping"]),
 ];
 
 /// The most lines of a file; a longer one must be split.
