@@ -167,7 +167,7 @@ pub fn write(scene: &Scene, out: &mut impl Write) -> io::Result<()> {
     let (name, targets, count) = (scene.name, scene.targets, scene.count);
     writeln!(
         out,
-        r#"{{"type":"start","schema":1,"version":"0.2.0","run":"{name}","time":"{}","mode":"count","targets":{targets},"rejected":0,"count":{count},"period_ns":1000000000,"timeout_ns":{TIMEOUT},"max_pps":50.0,"size":56}}"#,
+        r#"{{"type":"start","schema":1,"version":"0.2.0","run":"{name}","time":"{}","mode":"count","targets":{targets},"rejected":0,"count":{count},"period_ns":1000000000,"timeout_ns":{TIMEOUT},"late_ns":{TIMEOUT},"max_pps":50.0,"size":56}}"#,
         time(START),
     )?;
     let mut timeouts: VecDeque<(u64, usize, usize)> = VecDeque::new();
