@@ -12,7 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use xymonping_report::cli::{Format, Options, When};
 use xymonping_report::csv::Table;
-use xymonping_report::figures::printable;
+use xymonping_report::figures::{counted, printable};
 use xymonping_report::html::html;
 use xymonping_report::influx::influx;
 use xymonping_report::output;
@@ -62,6 +62,12 @@ fn say(what: &str) {
     let _ = writeln!(io::stderr(), "xymonping-report: {what}");
 }
 
+/// An error in the C library's words, without the number that std appends.
+fn reason(error: &io::Error) -> String {
+    let words = error.to_string();
+    words.split(" (os error").next().unwrap_or(&words).to_owned()
+}
+
 fn run(options: &Options) -> Result<u8, Failure> {
     if let Some(conflict) = options.conflict() {
         return Err(Failure(USAGE, conflict.to_owned()));
@@ -75,7 +81,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
         let source: Box<dyn Read + Send> = if is_stdin {
             Box::new(io::stdin())
         } else {
-            Box::new(File::open(input).map_err(|e| Failure(USAGE, format!("cannot open {name}: {e}")))?)
+            Box::new(File::open(input).map_err(|e| Failure(USAGE, format!("cannot open {name}: {}", reason(&e))))?)
         };
         reader.begin(&name);
         let result = if options.follow {
@@ -83,14 +89,14 @@ fn run(options: &Options) -> Result<u8, Failure> {
         } else {
             read_all(&mut reader, source)
         };
-        result.map_err(|e| Failure(FAILURE, format!("cannot read {name}: {e}")))?;
+        result.map_err(|e| Failure(FAILURE, format!("cannot read {name}: {}", reason(&e))))?;
         reader.finish();
     }
     for problem in &reader.problems {
         say(problem);
     }
     if reader.more_problems > 0 {
-        say(&format!("and {} more", reader.more_problems));
+        say(&counted(reader.more_problems, "more problem"));
     }
     let table = reader.table.take();
     if let Some(left_out) = table.as_ref().map(|table| table.left_out.join(", ")).filter(|keys| !keys.is_empty()) {
@@ -198,7 +204,7 @@ fn write(options: &Options, runs: &[Run], mut table: Option<Table>, goes_on: boo
         };
         let name = if is_stdout(file) { "standard output".to_owned() } else { file.display().to_string() };
         let written = bytes.map_or(Ok(()), |bytes| output::write(file, &bytes));
-        written.map_err(|e| Failure(FAILURE, format!("cannot write {name}: {e}")))?;
+        written.map_err(|e| Failure(FAILURE, format!("cannot write {name}: {}", reason(&e))))?;
     }
     Ok(())
 }

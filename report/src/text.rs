@@ -107,6 +107,7 @@ fn headline(run: &Run, rows: &[Row<'_>]) -> String {
         (number > 0).then(|| format!("{} {}", count(number as u64), state.name()))
     });
     let states = states.collect::<Vec<_>>().join(", ");
+    let states = if states.is_empty() { states } else { format!(": {states}") };
     let loss = share(lost, sent).map_or(String::new(), |loss| format!(" ({})", percent(loss)));
     let mut line = String::new();
     if !run.name().is_empty() {
@@ -115,7 +116,7 @@ fn headline(run: &Run, rows: &[Row<'_>]) -> String {
     let _ = write!(line, "{}  {}  ", run.start_time().date_and_time(), span(run.duration_ns()));
     let _ = write!(
         line,
-        "{}: {states}; {} sent, {} lost{loss}",
+        "{}{states}; {} sent, {} lost{loss}",
         counted(rows.len() as u64, "target"),
         count(sent),
         count(lost)
