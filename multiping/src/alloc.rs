@@ -70,17 +70,17 @@ pub fn try_push<T>(list: &mut Vec<T>, item: T) -> Result<u32, OutOfMemory> {
     if list.len() == list.capacity() {
         let items = list.len();
         list.try_reserve(1).map_err(|_| OutOfMemory { items })?;
-        keep_headroom(list, items)?;
+        keep_headroom(list.capacity() * size_of::<T>(), items)?;
     }
     list.push(item);
     Ok(list.len() as u32 - 1)
 }
 
-/// Makes a collection of this many items larger by `reserve`, and checks that there is headroom
-/// after it.
-pub fn try_grow(items: usize, reserve: impl FnOnce() -> Result<(), TryReserveError>) -> Result<(), OutOfMemory> {
-    reserve().map_err(|_| OutOfMemory { items })?;
-    check_headroom(items)
+/// Makes a collection of this many items larger by `reserve`, which returns about how many bytes it
+/// takes then, and checks that there is headroom after it if these are many.
+pub fn try_grow(items: usize, reserve: impl FnOnce() -> Result<usize, TryReserveError>) -> Result<(), OutOfMemory> {
+    let bytes = reserve().map_err(|_| OutOfMemory { items })?;
+    keep_headroom(bytes, items)
 }
 
 /// `count` times `item`.
@@ -94,7 +94,7 @@ pub fn try_filled<T: Clone>(count: usize, item: T) -> Result<Vec<T>, OutOfMemory
 pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>, OutOfMemory> {
     let mut list = Vec::new();
     list.try_reserve_exact(count).map_err(|_| OutOfMemory { items: count })?;
-    keep_headroom(&list, count)?;
+    keep_headroom(list.capacity() * size_of::<T>(), count)?;
     Ok(list)
 }
 
@@ -120,6 +120,7 @@ impl Pieces {
     }
 }
 
-fn keep_headroom<T>(list: &Vec<T>, items: usize) -> Result<(), OutOfMemory> {
-    if list.capacity() * size_of::<T>() < LARGE { Ok(()) } else { check_headroom(items) }
+/// Checks that there is headroom after an allocation of this many bytes, if it is large.
+fn keep_headroom(bytes: usize, items: usize) -> Result<(), OutOfMemory> {
+    if bytes < LARGE { Ok(()) } else { check_headroom(items) }
 }

@@ -50,12 +50,12 @@ pub use crate::net::sockets::{Config, RawSockets};
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
 use crate::net::route::Routes;
-use crate::net::socket::{FamilySocket, Packet, Sent, errno_of, receive_slots};
+use crate::net::socket::{FamilySocket, Packet, Sent, errno_of};
 use crate::net::sockets::{Opened, open_icmp, socket_address};
 use crate::plan::{PacketOptions, ProbeKind};
 use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
-use crate::wire::{Echo, HEADER, HostTime, Malformed, Message, Query, QueryBody};
+use crate::wire::{Echo, HostTime, Malformed, Message, Query, QueryBody};
 
 /// The open, filtered, time-stamping sockets.
 pub struct Link {
@@ -165,18 +165,7 @@ impl Link {
                 _ => Error::NoSocket(source),
             });
         }
-        let size = options.size();
-        Ok(Link {
-            config,
-            sockets,
-            routes: Routes::default(),
-            last_sent: None,
-            last_v6: None,
-            kind: options.kind(),
-            packets: vec![vec![0; HEADER + options.data_len()]; MAX_BATCH],
-            receive_slots: receive_slots(size),
-            data: options.data(),
-        })
+        Ok(Link { sockets, ..Link::closed(config, options) })
     }
 
     /// Accepts replies, of families that have targets. The socket of one that has none is closed:

@@ -37,6 +37,7 @@ pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL,
 pub use crate::prober::details::{Details, LastError, TargetDetails};
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals, Verdicts};
 pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
+pub(crate) use crate::prober::links::MAX_DEPTH;
 pub use crate::prober::links::{Interface, LOOK_INTERVAL, Route};
 pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;
 pub use crate::prober::references::MAX_REFERENCES;

@@ -110,7 +110,7 @@ impl Schedule {
         Schedule { phase, ..self }
     }
 
-    /// The same for the state machine.
+    /// Converts to the core's type and checks the ranges.
     pub(crate) fn checked(&self) -> Result<prober::Schedule, Error> {
         let out_of_range = |what| move |_| Error::OutOfRange { what };
         let mut schedule = match self.period {

@@ -13,6 +13,11 @@ use std::time::Duration;
 /// One tick of the 32-bit times.
 pub const TICK: Duration = Duration::from_nanos(100);
 
+/// A time in whole ticks, rounded down; of a longer one the most that 32 bits hold.
+pub(crate) fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX)
+}
+
 /// The phase that a target is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {

@@ -15,12 +15,12 @@ mod query;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub(crate) use crate::wire::error::REDIRECT_V6;
 pub use crate::wire::error::{Detail, ERRORS, IcmpError};
 pub use crate::wire::query::{HostTime, Query, QueryBody};
 
 use crate::address::{Family, PerFamily};
 use crate::plan::ProbeKind;
-use crate::wire::error::REDIRECT_V6;
 
 /// The type of Echo Request (RFC 792 page 14, RFC 4443 §4.1).
 pub const ECHO_REQUEST: PerFamily<u8> = PerFamily { v4: 8, v6: 128 };
@@ -32,7 +32,7 @@ pub const ECHO_REPLY: PerFamily<u8> = PerFamily { v4: 0, v6: 129 };
 pub const HEADER: usize = 8;
 
 /// The length of the part of it that all ICMP messages have: type, code and checksum.
-const COMMON_HEADER: usize = 4;
+pub(crate) const COMMON_HEADER: usize = 4;
 
 /// The body of Echo Request and Echo Reply (RFC 792 page 14, RFC 4443 §4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,27 +146,27 @@ mod ipv4 {
 }
 
 /// The fields of RFC 8200 §3 that a ping engine needs of an IPv6 header.
-mod ipv6 {
-    pub(super) const HEADER: usize = 40;
+pub(crate) mod ipv6 {
+    pub(crate) const HEADER: usize = 40;
     pub(super) const PAYLOAD_LENGTH: usize = 4;
-    pub(super) const NEXT_HEADER: usize = 6;
+    pub(crate) const NEXT_HEADER: usize = 6;
     pub(super) const DESTINATION: usize = 24;
-    pub(super) const ICMPV6: u8 = 58;
+    pub(crate) const ICMPV6: u8 = 58;
     /// The Fragment header (§4.5): its number, its length, and where its offset is.
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const FRAGMENT_HEADER: usize = 8;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const FRAGMENT_HEADER: usize = 8;
     pub(super) const FRAGMENT_OFFSET: usize = 2;
     pub(super) const OFFSET_MASK: u16 = 0xfff8;
 }
 
 /// The fields of ICMPv6 Redirect (RFC 4861 §4.5), counted from behind the checksum.
-mod redirect {
+pub(crate) mod redirect {
     pub(super) const TARGET: usize = 4;
-    pub(super) const OPTIONS: usize = 36;
+    pub(crate) const OPTIONS: usize = 36;
     /// The Redirected Header option (§4.6.3): its type, the length of its header, and the unit of
     /// the lengths of options.
-    pub(super) const REDIRECTED: u8 = 4;
-    pub(super) const REDIRECTED_HEADER: usize = 8;
+    pub(crate) const REDIRECTED: u8 = 4;
+    pub(crate) const REDIRECTED_HEADER: usize = 8;
     pub(super) const UNIT: usize = 8;
 }
 

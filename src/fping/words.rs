@@ -19,7 +19,7 @@ impl Words {
         let count = self.ends.len();
         let end = u32::try_from(self.text.len() + word.len()).map_err(|_| OutOfMemory::at(count))?;
         if self.text.capacity() - self.text.len() < word.len() {
-            try_grow(count, || self.text.try_reserve(word.len()))?;
+            try_grow(count, || self.text.try_reserve(word.len()).map(|()| self.text.capacity()))?;
         }
         self.text.extend_from_slice(word);
         try_push(&mut self.ends, end).map(drop)

@@ -25,7 +25,7 @@ impl Labels {
         let lines = self.lines.len();
         let room = self.text.capacity() - self.text.len();
         if room < label.len() {
-            try_grow(lines, || self.text.try_reserve(label.len()))?;
+            try_grow(lines, || self.text.try_reserve(label.len()).map(|()| self.text.capacity()))?;
         }
         self.text.push_str(label);
         let end = u32::try_from(self.text.len()).map_err(|_| OutOfMemory::at(lines))?;

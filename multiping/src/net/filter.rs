@@ -14,7 +14,7 @@ use socket2::{SockFilter, Socket};
 
 use crate::address::Family;
 use crate::plan::{IcmpErrors, ProbeKind};
-use crate::wire::{self, Query};
+use crate::wire::{self, Query, ipv6, redirect};
 
 /// From linux/icmp.h and linux/icmpv6.h; libc has neither.
 const ICMP_FILTER: libc::c_int = 1;
@@ -57,23 +57,19 @@ const RETURN: u16 = libc::BPF_RET as u16;
 const IDENT: u32 = 4;
 
 /// The offset of what an ICMP error quotes.
-const QUOTE: u32 = 8;
+const QUOTE: u32 = wire::HEADER as u32;
 
 /// ICMPv6 Redirect (RFC 4861 §4.5): where its options begin, the options that carry a link-layer
 /// address and the quote, and the length of each before the next option or the quote.
-const REDIRECT_V6: u32 = 137;
-const REDIRECT_OPTIONS: u32 = 40;
+const REDIRECT_OPTIONS: u32 = (wire::COMMON_HEADER + redirect::OPTIONS) as u32;
 const LINK_LAYER_ADDRESS: u32 = 2;
-const REDIRECTED: u32 = 4;
-const OPTION: u32 = 8;
+const REDIRECTED: u32 = redirect::REDIRECTED as u32;
+const OPTION: u32 = redirect::REDIRECTED_HEADER as u32;
 
-/// The offset of Next Header in an IPv6 header, its values for ICMPv6 and for a Fragment header,
-/// and the lengths of both headers (RFC 8200).
-const NEXT_HEADER: u32 = 6;
-const ICMPV6: u32 = 58;
-const FRAGMENT: u32 = 44;
-const HEADER_V6: u32 = 40;
-const FRAGMENT_HEADER: u32 = 8;
+/// The offset of Next Header in an IPv6 header, and the lengths of that and of a Fragment header.
+const NEXT_HEADER: u32 = ipv6::NEXT_HEADER as u32;
+const HEADER_V6: u32 = ipv6::HEADER as u32;
+const FRAGMENT_HEADER: u32 = ipv6::FRAGMENT_HEADER as u32;
 
 /// Which messages are received.
 #[derive(Clone, Copy)]
@@ -167,7 +163,7 @@ fn load(opcode: u16, at: u32) -> SockFilter {
     SockFilter::new(opcode, 0, 0, at)
 }
 
-/// Goes on after so many instructions if the accumulator is `value`, or else after so many others.
+/// Skips `if_equal` instructions if the accumulator is `value`, else `otherwise`.
 fn jump(value: u32, if_equal: u8, otherwise: u8) -> SockFilter {
     SockFilter::new(JUMP_IF_EQUAL, if_equal, otherwise, value)
 }
@@ -223,7 +219,7 @@ fn replies_and_errors_v6(ident: u16) -> [SockFilter; 23] {
     [
         load(LOAD_BYTE, 0),
         jump(wire::ECHO_REPLY.v6.into(), 17, 0),
-        jump(REDIRECT_V6, 2, 0),
+        jump(wire::REDIRECT_V6.into(), 2, 0),
         load(LOAD_INDEX, QUOTE),
         load(JUMP, 7),
         load(LOAD_BYTE, REDIRECT_OPTIONS),
@@ -234,10 +230,10 @@ fn replies_and_errors_v6(ident: u16) -> [SockFilter; 23] {
         load(LOAD_INDEX, LATER_OPTIONS + OPTION),
         jump(REDIRECTED, 0, 10),
         load(LOAD_BYTE_INDEXED, NEXT_HEADER),
-        jump(ICMPV6, 0, 2),
+        jump(ipv6::ICMPV6.into(), 0, 2),
         load(LOAD_HALF_INDEXED, HEADER_V6 + IDENT),
         jump(ident.into(), 5, 6),
-        jump(FRAGMENT, 0, 5),
+        jump(ipv6::FRAGMENT.into(), 0, 5),
         load(LOAD_HALF_INDEXED, HEADER_V6 + FRAGMENT_HEADER + IDENT),
         jump(ident.into(), 2, 3),
         load(LOAD_HALF, IDENT),

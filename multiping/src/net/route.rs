@@ -14,13 +14,10 @@ use crate::address::{Address, Family, PerFamily};
 use crate::alloc::try_push;
 use crate::net::netlink::{self, Netlink, NextHop};
 use crate::net::sockets::Config;
-use crate::prober::{Interface, Route};
+use crate::prober::{Interface, MAX_DEPTH, Route};
 
 /// A port for questions about an address: nothing is sent to it (RFC 863).
 const DISCARD: u16 = 9;
-
-/// How many interfaces may lie upon each other.
-const MAX_DEPTH: u32 = 4;
 
 /// What is known of the ways out of this machine. Without netlink nothing is, and nothing excuses
 /// silence.
@@ -108,14 +105,7 @@ impl Routes {
     /// The interfaces that are up, and ports that are not, as of the last look.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = Interface> {
         let of_interest = |interface: &&netlink::Interface| interface.up || interface.master.is_some();
-        self.interfaces.iter().filter(|interface| !interface.loopback).filter(of_interest).map(|interface| Interface {
-            index: interface.index,
-            carrier: interface.up && interface.carrier,
-            carrier_losses: interface.carrier_down_count,
-            master: interface.master,
-            link: interface.link,
-            is_bridge: interface.bridge,
-        })
+        self.interfaces.iter().filter(|interface| !interface.loopback).filter(of_interest).map(state)
     }
 
     /// The interfaces with the number of packets that wait in their queues now.
@@ -185,14 +175,13 @@ impl Routes {
 
     /// The bridge that `index` is, or lies upon, or is connected to.
     fn bridge_of(&self, mut index: u32) -> Option<u32> {
-        let find = |index| self.interfaces.iter().find(|interface| interface.index == index);
+        let find = |index| self.interfaces.iter().find(|interface| interface.index == index).map(state);
         for _ in 0..MAX_DEPTH {
             let interface = find(index)?;
-            if interface.bridge {
+            if interface.is_bridge {
                 return Some(index);
             }
-            let other = find(interface.link?)?;
-            index = if other.link == Some(index) { other.master? } else { other.index };
+            index = interface.beneath(find)?;
         }
         None
     }
@@ -218,6 +207,18 @@ impl Routes {
         let Some(table) = table else { return true };
         let before = mem::replace(&mut self.table_fulls[family], table.table_fulls);
         table.table_fulls != before || table.entries >= table.max_entries
+    }
+}
+
+/// The state of an interface, as the core has it.
+fn state(interface: &netlink::Interface) -> Interface {
+    Interface {
+        index: interface.index,
+        carrier: interface.up && interface.carrier,
+        carrier_losses: interface.carrier_down_count,
+        master: interface.master,
+        link: interface.link,
+        is_bridge: interface.bridge,
     }
 }
 

@@ -123,7 +123,7 @@ impl Default for Extremes {
 
 impl Extremes {
     pub(super) fn record(&mut self, rtt: Duration) {
-        let ticks = u32::try_from(rtt.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX);
+        let ticks = tally::ticks(rtt);
         (self.min, self.max) = (self.min.min(ticks), self.max.max(ticks));
     }
 }

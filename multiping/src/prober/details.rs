@@ -8,7 +8,7 @@ use crate::address::{Address, TargetId};
 use crate::alloc::{OutOfMemory, try_filled};
 use crate::prober::event::{Event, ReplyKind};
 use crate::prober::strategy::{TimedOut, Timeout};
-use crate::tally::TICK;
+use crate::tally::{self, TICK};
 use crate::wire::{Detail, IcmpError};
 
 /// The details of every target of a sweep, from the events of its run.
@@ -49,7 +49,7 @@ impl Details {
     /// How many bytes a target takes.
     pub const BYTES_PER_TARGET: usize = size_of::<TargetDetails>();
 
-    /// For so many targets, of which nothing is known yet.
+    /// Empty details of `targets` targets.
     pub fn new(targets: usize) -> Result<Self, OutOfMemory> {
         try_filled(targets, TargetDetails::default()).map(Details)
     }
@@ -117,7 +117,7 @@ fn add(counter: &mut u16) {
 
 impl TargetDetails {
     fn record_rtt(&mut self, rtt: Duration) {
-        let ticks = u32::try_from(rtt.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX);
+        let ticks = tally::ticks(rtt);
         // Of no reply yet the greatest is zero, and an RTT below a tick counts as one tick there.
         self.min = if self.max == 0 { ticks } else { self.min.min(ticks) };
         self.max = self.max.max(ticks).max(1);

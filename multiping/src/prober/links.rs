@@ -28,6 +28,17 @@ pub struct Interface {
     pub is_bridge: bool,
 }
 
+impl Interface {
+    /// The index of the interface that this one lies upon, if it does. `find` finds one by its
+    /// index.
+    pub(crate) fn beneath(&self, find: impl FnOnce(u32) -> Option<Interface>) -> Option<u32> {
+        let other = find(self.link?)?;
+        // Of a pair the other end may be a port.
+        let is_pair = other.link == Some(self.index);
+        if is_pair { other.master } else { Some(other.index) }
+    }
+}
+
 /// The most interfaces of a [`Route`].
 const MAX_HOPS: usize = 8;
 
@@ -66,7 +77,7 @@ impl Route {
 }
 
 /// How many interfaces may lie upon each other.
-const MAX_DEPTH: u32 = 4;
+pub(crate) const MAX_DEPTH: u32 = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
@@ -203,10 +214,7 @@ impl Links {
 
     /// The interface that `link` lies upon.
     fn beneath(&self, link: &Link) -> Option<u32> {
-        let other = self.find(link.interface.link?)?;
-        // Of a pair the other end may be a port.
-        let is_pair = other.interface.link == Some(link.interface.index);
-        if is_pair { other.interface.master } else { Some(other.interface.index) }
+        link.interface.beneath(|index| self.find(index).map(|link| link.interface))
     }
 
     fn find(&self, index: u32) -> Option<&Link> {

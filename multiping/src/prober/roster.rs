@@ -375,7 +375,8 @@ impl Roster {
         self.due.reserve(slots)?;
         for queue in [&mut self.free, &mut self.done] {
             if queue.capacity() < slots {
-                try_grow(slots, || queue.try_reserve(slots - queue.len()))?;
+                let reserve = || queue.try_reserve(slots - queue.len()).map(|()| queue.capacity() * size_of::<u32>());
+                try_grow(slots, reserve)?;
             }
         }
         let index = try_push(&mut self.slots, Slot::default())?;
@@ -432,7 +433,7 @@ impl Roster {
         }
     }
 
-    /// Forgets all probes to a target. Replies to them are nobody's.
+    /// Forgets all probes to a target. Replies to them then count as damaged.
     fn forget_flights(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         while slot.oldest_attempt != slot.next_attempt {

@@ -17,7 +17,7 @@ use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
 use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
 use crate::prober::sweep::refusals::Round;
-use crate::tally::{Phase, TICK, Tally, Verdict};
+use crate::tally::{self, Phase, TICK, Tally, Verdict};
 use crate::token::Key;
 
 /// Probes each target of a list, first attempts before all others.
@@ -388,7 +388,7 @@ impl Strategy for Sweep {
 
     fn record_reply(&mut self, target: TargetId, _: u32, rtt: Duration) {
         self.remove_from_flight(target);
-        let ticks = (rtt.as_nanos() / TICK.as_nanos()) as u32;
+        let ticks = tally::ticks(rtt);
         let tally = &mut self.tallies[target.index()];
         if tally.replies == 0 && tally.timeouts > 0 {
             self.silent -= 1;

@@ -5,15 +5,14 @@ use std::time::Duration;
 use crate::alloc::{OutOfMemory, try_filled};
 use crate::stats::histogram;
 use crate::stats::percent::{Percent, Percentile};
-use crate::tally::TICK;
+use crate::tally::{self, TICK};
 
 /// The longest RTT that is kept, in ticks (214.7 s); a longer one counts as this.
 pub(super) const MAX_TICKS: u32 = (1 << 31) - 1;
 
 /// `rtt` in whole ticks, rounded down, at most [`MAX_TICKS`].
 pub(super) fn ticks(rtt: Duration) -> u32 {
-    let ticks = rtt.as_nanos() / TICK.as_nanos();
-    u32::try_from(ticks).map_or(MAX_TICKS, |ticks| ticks.min(MAX_TICKS))
+    tally::ticks(rtt).min(MAX_TICKS)
 }
 
 /// A counter: `u32` for one target, `u64` for all of them.

@@ -56,7 +56,7 @@ pub enum Detail {
 }
 
 /// ICMPv6 Redirect (RFC 4861 §4.5), whose quote is in an option.
-pub(super) const REDIRECT_V6: u8 = 137;
+pub(crate) const REDIRECT_V6: u8 = 137;
 
 /// The types that are errors. What is quoted follows 4 bytes after the checksum, except in
 /// ICMPv6 Redirect.

@@ -67,13 +67,15 @@ impl Flights {
         for queue in &mut self.ends {
             let more = probes + self.endless;
             if queue.capacity() < queue.len() + more {
-                try_grow(queue.len(), || queue.try_reserve(more))?;
+                let bytes = |queue: &VecDeque<_>| queue.capacity() * size_of::<(u32, u32)>();
+                try_grow(queue.len(), || queue.try_reserve(more).map(|()| bytes(queue)))?;
             }
         }
         if self.map.len() + probes <= self.map.capacity() {
             return Ok(());
         }
-        try_grow(self.map.len(), || self.map.try_reserve(probes))
+        let bytes = |map: &HashMap<_, _, _>| map.capacity() * size_of::<(u64, Flight)>();
+        try_grow(self.map.len(), || self.map.try_reserve(probes).map(|()| bytes(&self.map)))
     }
 
     /// Adds a probe in flight, for which there is room.

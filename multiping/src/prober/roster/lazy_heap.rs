@@ -35,7 +35,8 @@ impl LazyHeap {
             return Ok(());
         }
         let entries = self.heap.len();
-        try_grow(entries, || self.heap.try_reserve(2 * live - entries))
+        let bytes = |heap: &BinaryHeap<_>| heap.capacity() * size_of::<Reverse<Entry>>();
+        try_grow(entries, || self.heap.try_reserve(2 * live - entries).map(|()| bytes(&self.heap)))
     }
 
     /// How many entries are live.
