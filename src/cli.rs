@@ -320,7 +320,11 @@ impl Options {
 
     /// The option that needs IPv4, if there is one.
     fn needs_ipv4(&self) -> Option<&'static str> {
-        (self.packet.kind() == ProbeKind::Timestamp).then_some("--icmp-timestamp")
+        match self.packet.kind() {
+            ProbeKind::Timestamp => Some("--icmp-timestamp"),
+            ProbeKind::Mask => Some("--icmp-mask"),
+            _ => None,
+        }
     }
 
     /// Takes the operands for what they are.

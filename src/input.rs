@@ -12,6 +12,7 @@ use std::time::Duration;
 use multiping::SocketOption;
 use multiping::address::{Address, Addresses, PerFamily};
 use multiping::net;
+use multiping::plan::ProbeKind;
 
 use crate::cli::{Input, Options, Source};
 use crate::limits::Limits;
@@ -143,13 +144,18 @@ pub fn read(
     let mut list = parser.finish()?;
     notes.remarks = mem::take(&mut list.remarks);
     let packet = &options.packet;
+    let has_groups = || list.addresses.iter().any(|(_, address)| address.ip().is_multicast());
+    if packet.kind() == ProbeKind::Mask && has_groups() {
+        // Their members answer from addresses of their own.
+        return Err(Error::Conflict("--icmp-mask", "multicast targets"));
+    }
     let for_groups = [
         (packet.multicast_ttl().is_some(), "--multicast-ttl"),
         (packet.multicast_interface().is_some(), "--multicast-interface"),
         (packet.no_multicast_loop(), "--no-multicast-loop"),
     ];
     match for_groups.into_iter().find(|(is_given, _)| *is_given) {
-        Some((_, option)) if !list.addresses.iter().any(|(_, address)| address.ip().is_multicast()) => {
+        Some((_, option)) if !has_groups() => {
             return Err(Error::Needs(option, "a target that is a multicast address"));
         }
         _ => {}

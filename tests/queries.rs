@@ -1,4 +1,5 @@
-//! `--icmp-timestamp`: probes that are no Echo Requests, on the wire and in what is printed.
+//! `--icmp-timestamp` and `--icmp-mask`: probes that are no Echo Requests, on the wire and in what is
+//! printed.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -103,6 +104,35 @@ fn what_a_timestamp_request_cannot_have_is_refused() {
         let outcome = run(lab, &["--icmp-timestamp"], "fd00::1\n10.0.0.1\n");
         assert_eq!((outcome.code, outcome.stdout.lines().count()), (Some(0), 1), "{outcome:?}");
         assert!(outcome.stderr.contains("line 1: \"fd00::1\": an IPv6 address"), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_mask_is_shown_as_the_probed_host_tells_it() {
+    lab::play(|lab| {
+        lab.keep_data();
+        let mask = Behaviour::answering(Answer::Data(vec![255, 255, 240, 0]));
+        lab.host("10.0.0.2", mask.clone());
+        lab.host("10.0.0.3", Behaviour { from: Some("10.0.0.2".parse().unwrap()), ..mask.clone() });
+        lab.host("10.0.0.4", Behaviour::answering(Answer::OtherSeq(7)));
+        let list = "10.0.0.2\n10.0.0.3\n10.0.0.4\n";
+        let outcome = run(lab, &["--icmp-mask", "--count=1", "--late=0", "--period=0.1"], list);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let line = outcome.stdout.lines().find(|line| line.starts_with("12 bytes from 10.0.0.2: ")).unwrap();
+        assert!(line.ends_with(" ms mask=255.255.240.0"), "{line}");
+        assert_eq!(outcome.stdout.matches("bytes from").count(), 1, "{outcome:?}");
+        assert!(lab.seen().iter().all(|seen| *seen.data == [0; 4]));
+        // In a run without statistics as well.
+        let outcome = run(lab, &["--icmp-mask", "--retries=0"], list);
+        assert_all(&outcome, &["10.0.0.2"], true);
+        assert_all(&outcome, &["10.0.0.3", "10.0.0.4"], false);
+        let json = run(lab, &["--icmp-mask", "--count=1", "--json=packets", "10.0.0.2"], "");
+        assert!(json.stdout.contains("\"mask\":\"255.255.240.0\"}"), "{json:?}");
+        let refused = run(lab, &["--icmp-mask", "224.0.0.1"], "");
+        let words = "xymonping: --icmp-mask: cannot be combined with multicast targets (";
+        assert!(refused.code == Some(3) && refused.stderr.starts_with(words), "{refused:?}");
+        let refused = run(lab, &["--icmp-mask", "--icmp-timestamp", "10.0.0.2"], "");
+        assert_eq!(refused.code, Some(3), "{refused:?}");
     });
 }
 

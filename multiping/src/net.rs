@@ -28,7 +28,7 @@ mod timestamp;
 
 use std::io;
 use std::iter;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -268,6 +268,10 @@ impl Link {
                     let (receive, transmit) = (HostTime(0), HostTime(0));
                     let originate = probe.token.originate();
                     let body = QueryBody::Timestamp { originate, receive, transmit };
+                    Message::QueryRequest(Query { ident, seq, body })
+                }
+                ProbeKind::Mask => {
+                    let body = QueryBody::Mask(Ipv4Addr::UNSPECIFIED);
                     Message::QueryRequest(Query { ident, seq, body })
                 }
             };

@@ -20,8 +20,12 @@ fn address(number: u32) -> Address {
     Address::V4(Ipv4Addr::from(0x0a00_0000 + number))
 }
 
-/// A run over so many addresses, with a timeout of one second and no retries.
+/// A run of Timestamp requests over so many addresses, with a timeout of one second and no retries.
 fn prober(targets: u32, check_source: bool, start: Instant) -> Prober<Sweep> {
+    prober_of(ProbeKind::Timestamp, targets, check_source, start)
+}
+
+fn prober_of(kind: ProbeKind, targets: u32, check_source: bool, start: Instant) -> Prober<Sweep> {
     let mut addresses = AddressList::default();
     (0..targets).for_each(|number| addresses.push(address(number)).unwrap());
     let (addresses, _) = addresses.dedup().unwrap();
@@ -29,7 +33,7 @@ fn prober(targets: u32, check_source: bool, start: Instant) -> Prober<Sweep> {
     let plan = plan.with_check_source(check_source);
     let key = Key::new(RandomState::new());
     let prober = Prober::sweep(&plan, addresses, key, PerFamily { v4: IDENT, v6: IDENT }, start).unwrap();
-    prober.with_kind(ProbeKind::Timestamp).unwrap().with_icmp_errors(IcmpErrors::Fail).unwrap()
+    prober.with_kind(kind).unwrap().with_icmp_errors(IcmpErrors::Fail).unwrap()
 }
 
 fn send(prober: &mut Prober<Sweep>, at: Instant) -> Vec<Probe> {
@@ -153,4 +157,26 @@ fn nobody_can_guess_the_first_sequence_number() {
     let first = || send(&mut prober(1, false, start), start)[0].seq;
     let seqs: Vec<u16> = (0..8).map(|_| first()).collect();
     assert!(seqs.iter().any(|&seq| seq != seqs[0]), "{seqs:?}");
+}
+
+/// A mask proves nothing, so all else must.
+#[test]
+fn a_mask_counts_by_ident_sequence_number_and_source() {
+    let start = Instant::now();
+    let mut prober = prober_of(ProbeKind::Mask, 2, false, start);
+    let [first, second] = send(&mut prober, start)[..] else { panic!("two probes") };
+    let reply =
+        |probe: &Probe| Query { ident: IDENT, seq: probe.seq, body: QueryBody::Mask(Ipv4Addr::new(255, 255, 255, 0)) };
+    for query in [Query { ident: IDENT ^ 1, ..reply(&first) }, Query { seq: first.seq ^ 0x4000, ..reply(&first) }] {
+        assert_eq!(prober.handle_query_reply(first.address, &query, start), ReplyKind::Stray, "{query:?}");
+    }
+    for (address, of) in [(address(99), &first), (second.address, &first), (first.address, &second)] {
+        assert_eq!(prober.handle_query_reply(address, &reply(of), start), ReplyKind::Stray, "{address}");
+    }
+    let kind = prober.handle_query_reply(first.address, &reply(&first), start);
+    assert!(matches!(kind, ReplyKind::Reply { target: TargetId(0), attempt: 0, .. }), "{kind:?}");
+    let error = IcmpError::named(Family::V4, 3, 1).unwrap();
+    let echo = Echo { ident: IDENT, seq: second.seq, data: &[0; 4] };
+    let original = Original { destination: second.address.ip(), kind: ProbeKind::Mask, echo };
+    assert_eq!(prober.handle_icmp_error(&error, &original, start), Some((TargetId(1), 0)));
 }

@@ -452,6 +452,9 @@ fn any_bytes(rng: &mut Rng) -> Vec<u8> {
 }
 
 fn any_query(rng: &mut Rng) -> Query {
+    if rng.bool() {
+        return Query { ident: rng.u16(..), seq: rng.u16(..), body: QueryBody::Mask(Ipv4Addr::from(rng.u32(..))) };
+    }
     timestamp(rng.u16(..), rng.u16(..), [rng.u32(..), rng.u32(..), rng.u32(..)])
 }
 
@@ -496,7 +499,7 @@ fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a>
         // With code 0 the type of a query would be that query. (Nothing is quoted in what is emitted.)
         _ => Message::Other {
             msg_type,
-            code: if [0, 8, 13, 14, 128, 129].contains(&msg_type) { code.max(1) } else { code },
+            code: if [0, 8, 13, 14, 17, 18, 128, 129].contains(&msg_type) { code.max(1) } else { code },
         },
     }
 }

@@ -222,6 +222,7 @@ pub const FLAGS: &[Flag] = &[
         apply: Apply::Switch(|options| options.packet.set_dont_fragment(true)),
     },
     packet::ICMP_TIMESTAMP,
+    packet::ICMP_MASK,
     packet::DONT_ROUTE,
     packet::MULTICAST_TTL,
     packet::MULTICAST_INTERFACE,

@@ -51,6 +51,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
             "interface",
             "check-source",
             "icmp-timestamp",
+            "icmp-mask",
             "dont-route",
             "multicast-ttl",
             "multicast-interface",

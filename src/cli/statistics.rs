@@ -143,6 +143,10 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("--icmp-timestamp", "--ipv6"),
     ("--icmp-timestamp", "--pattern"),
     ("--icmp-timestamp", "--size"),
+    ("--icmp-mask", "--icmp-timestamp"),
+    ("--icmp-mask", "--ipv6"),
+    ("--icmp-mask", "--pattern"),
+    ("--icmp-mask", "--size"),
 ];
 
 /// How long a flood waits for an answer before the next probe, and the least time between two

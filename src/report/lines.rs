@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
-use multiping::wire::Reply;
+use multiping::wire::{Query, QueryBody, Reply};
 use nix::errno::Errno;
 
 use crate::figures::target_of;
@@ -115,6 +115,7 @@ impl ReplyLines {
                 }
             }
             (Reply::Echo(_), _) => Ok(()),
+            (Reply::Query(Query { body: QueryBody::Mask(mask), .. }), _) => write!(out, " mask={mask}"),
             (Reply::Query(_), _) => match time.and_then(|time| Times::of(reply, || time, rtt)) {
                 Some(times) => write!(out, "{times}"),
                 None => Ok(()),

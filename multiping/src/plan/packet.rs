@@ -14,6 +14,8 @@ pub enum ProbeKind {
     Echo,
     /// Timestamp (RFC 792 page 16), with bits of a token in the place of a time.
     Timestamp,
+    /// Address Mask Request (RFC 950 appendix I). Its reply returns nothing that was sent.
+    Mask,
 }
 
 /// What a probe looks like on the wire.
@@ -151,6 +153,7 @@ impl PacketOptions {
         match self.kind {
             ProbeKind::Echo => self.size,
             ProbeKind::Timestamp => 12,
+            ProbeKind::Mask => 4,
         }
     }
 

@@ -102,6 +102,7 @@ impl<S: Strategy> Prober<S> {
         let token = self.token(target, attempt, address);
         if !(match self.kind {
             ProbeKind::Echo => begins_alike(original.echo.data, &token.emit()),
+            ProbeKind::Mask => true,
             ProbeKind::Timestamp => begins_alike(original.echo.data, &token.originate().0.to_be_bytes()),
         }) {
             return None;

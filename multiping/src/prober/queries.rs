@@ -48,6 +48,12 @@ impl<S: Strategy> Prober<S> {
                 return if self.counts.sent > SEQS { ReplyKind::Stray } else { ReplyKind::Damaged };
             }
             QueryBody::Timestamp { .. } => {}
+            // Nothing else tells it from what another host sends.
+            QueryBody::Mask(_) if !address.is_source(from) => {
+                self.record_invalid(target, Invalid::OtherSource);
+                return ReplyKind::Stray;
+            }
+            QueryBody::Mask(_) => {}
         }
         if self.check_source && !address.is_source(from) && !address.ip().is_multicast() {
             self.record_invalid(target, Invalid::OtherSource);

@@ -20,6 +20,11 @@ pub(super) const ICMP_TIMESTAMP: Flag =
         options.packet.set_kind(ProbeKind::Timestamp);
     });
 
+pub(super) const ICMP_MASK: Flag =
+    switch("icmp-mask", "send Address Mask Requests, and print the masks that hosts tell (IPv4)", |options| {
+        options.packet.set_kind(ProbeKind::Mask);
+    });
+
 pub(super) const DONT_ROUTE: Flag =
     switch("dont-route", "send to neighbours only, past the routing tables", |options| {
         options.packet.set_dont_route(true);

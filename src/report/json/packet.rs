@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, TargetId};
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
-use multiping::wire::{IcmpError, Query, Reply};
+use multiping::wire::{IcmpError, Query, QueryBody, Reply};
 
 use crate::report::json::record::{self, About, Text, errno_name, rtt_nanoseconds};
 use crate::report::json::write;
@@ -91,7 +91,11 @@ impl Packet {
                 let (rtt_ns, from) = (rtt.map(rtt_nanoseconds), from.map(Text));
                 let times =
                     query.and_then(|query| Times::of(&Reply::Query(query), || time, rtt)).map(record::Times::from);
-                write(&record::Arrival { kind, about, seq, bytes, ttl, rtt_ns, from, times }, out)
+                let mask = query.and_then(|query| match query.body {
+                    QueryBody::Mask(mask) => Some(Text(mask)),
+                    QueryBody::Timestamp { .. } => None,
+                });
+                write(&record::Arrival { kind, about, seq, bytes, ttl, rtt_ns, from, times, mask }, out)
             }
             What::TimedOut => write(&record::TimedOut { about }, out),
             What::IcmpError { error, from } => write(&record::IcmpErrorRecord::new(about, error, from), out),

@@ -1,7 +1,7 @@
 //! The records, with their keys in the order in which they are written.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use multiping::address::{Address, Family};
@@ -400,6 +400,8 @@ pub(super) struct Arrival<'a, T> {
     pub(super) from: Option<Text<Address>>,
     #[serde(flatten)]
     pub(super) times: Option<Times>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mask: Option<Text<Ipv4Addr>>,
 }
 
 /// The times of day in a reply to a Timestamp request, in milliseconds; null where there is none.
