@@ -21,6 +21,7 @@ use std::time::Duration;
 use lexopt::{Arg, Parser};
 use multiping::address::{Family, PerFamily};
 use multiping::plan::{IcmpErrors, PacketOptions, Plan, ProbeKind};
+use multiping::wire::RECORD_ROUTE_OPTIONS;
 
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::FLAGS;
@@ -165,6 +166,9 @@ pub struct Options {
     /// What a run with statistics would be like.
     draft: Statistics,
 }
+
+/// The most data with the longest IPv4 header in an Ethernet frame.
+const MAX_SIZE_WITH_ROUTE: usize = 1500 - 60 - 8;
 
 /// Which JSON records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,7 +327,7 @@ impl Options {
         match self.packet.kind() {
             ProbeKind::Timestamp => Some("--icmp-timestamp"),
             ProbeKind::Mask => Some("--icmp-mask"),
-            _ => None,
+            _ => self.packet.record_route().then_some("--record-route"),
         }
     }
 
@@ -379,7 +383,12 @@ impl Options {
             _ => {}
         }
         self.family = family;
-        let max_rate = limits.rate_of(self.packet.size(), self.family.unwrap_or(Family::V6));
+        if self.packet.record_route() && self.packet.size() > MAX_SIZE_WITH_ROUTE {
+            // A fragment would record a route of its own.
+            return Err(Error::Conflict("--record-route", "--size above 1432"));
+        }
+        let options = if self.packet.record_route() { RECORD_ROUTE_OPTIONS.len() } else { 0 };
+        let max_rate = limits.rate_of(self.packet.size() + options, self.family.unwrap_or(Family::V6));
         if let Some(max_pps) = max_rate.pps().filter(|&max_pps| self.plan.rate().exceeds(max_pps)) {
             self.plan = self.plan.with_rate(max_rate);
             self.warnings.push(Warning::RateLowered(max_pps));

@@ -224,6 +224,7 @@ impl From<multiping::Error> for Error {
                     SocketOption::Ttl => "--ttl",
                     SocketOption::Tos => "--tos",
                     SocketOption::DontRoute => "--dont-route",
+                    SocketOption::RecordRoute => "--record-route",
                     SocketOption::MulticastTtl => "--multicast-ttl",
                     SocketOption::MulticastInterface => "--multicast-interface",
                     SocketOption::MulticastLoop => "--no-multicast-loop",

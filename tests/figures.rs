@@ -47,6 +47,7 @@ fn received(target: u32, kind: ReplyKind) -> Event<'static> {
         elsewhere: false,
         ttl: Some(60),
         to: None,
+        route: None,
         at: Instant::now(),
     }
 }

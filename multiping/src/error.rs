@@ -88,6 +88,8 @@ pub enum SocketOption {
     Mark,
     /// Whether packets pass by the routing tables.
     DontRoute,
+    /// Whether routers record their addresses.
+    RecordRoute,
     /// Time To Live, or Hop Limit, of multicast packets.
     MulticastTtl,
     /// The interface of multicast packets.
@@ -105,6 +107,7 @@ impl Display for SocketOption {
             SocketOption::DontFragment => "Don't Fragment",
             SocketOption::Mark => "firewall mark",
             SocketOption::DontRoute => "Don't Route",
+            SocketOption::RecordRoute => "Record Route",
             SocketOption::MulticastTtl => "multicast TTL",
             SocketOption::MulticastInterface => "multicast interface",
             SocketOption::MulticastLoop => "multicast loop",

@@ -55,7 +55,7 @@ use crate::net::sockets::{Opened, open_icmp, socket_address};
 use crate::plan::{PacketOptions, ProbeKind};
 use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
-use crate::wire::{Echo, HostTime, Malformed, Message, Query, QueryBody};
+use crate::wire::{Echo, HostTime, Malformed, Message, Query, QueryBody, RecordedRoute};
 
 /// The open, filtered, time-stamping sockets.
 pub struct Link {
@@ -89,6 +89,8 @@ pub struct Arrival<'a> {
     pub is_remote: bool,
     /// The address that it was sent to, where that is known.
     pub to: Option<IpAddr>,
+    /// The route that it has recorded, where that is asked for.
+    pub route: Option<RecordedRoute>,
 }
 
 /// How reading a family's socket went.
@@ -329,8 +331,8 @@ impl Link {
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
         let (slots, routes) = (&mut self.receive_slots, &self.routes);
         let mut on_packet = |packet: Packet| {
-            let Packet { from, message, at, ttl, to } = packet;
-            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from), ttl, to });
+            let Packet { from, message, at, ttl, to, route } = packet;
+            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from), ttl, to, route });
         };
         self.sockets.as_mut().map(|socket| match socket {
             Ok(socket) => socket.receive(slots, &mut on_packet),

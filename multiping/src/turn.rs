@@ -54,8 +54,8 @@ pub fn receive<S: Strategy, B>(
 ) -> ControlFlow<B> {
     let mut flow = ControlFlow::Continue(());
     let received = link.receive(|arrival| {
-        let (from, at, ttl, to) = (arrival.from, arrival.at, arrival.ttl, arrival.to);
-        let received = |reply, kind, elsewhere| Event::Received { from, reply, kind, elsewhere, at, ttl, to };
+        let (from, at, ttl, to, route) = (arrival.from, arrival.at, arrival.ttl, arrival.to, arrival.route);
+        let received = |reply, kind, elsewhere| Event::Received { from, reply, kind, elsewhere, at, ttl, to, route };
         let event = match &arrival.message {
             Ok(Message::Reply(reply)) => {
                 let kind = prober.handle_reply(from, reply, at);

@@ -12,12 +12,14 @@
 
 mod error;
 mod query;
+mod route;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub(crate) use crate::wire::error::REDIRECT_V6;
 pub use crate::wire::error::{Detail, ERRORS, IcmpError};
 pub use crate::wire::query::{HostTime, Query, QueryBody};
+pub use crate::wire::route::{RECORD_ROUTE_OPTIONS, RecordedRoute};
 
 use crate::address::{Family, PerFamily};
 use crate::plan::ProbeKind;
@@ -187,6 +189,11 @@ pub fn ipv4_ttl(packet: &[u8]) -> Option<u8> {
 pub fn ipv4_destination(packet: &[u8]) -> Option<Ipv4Addr> {
     let bytes: &[u8; 4] = packet.get(ipv4::DESTINATION..)?.first_chunk()?;
     Some(Ipv4Addr::from(*bytes))
+}
+
+/// The options in that header.
+pub fn ipv4_options(packet: &[u8]) -> Option<&[u8]> {
+    packet.get(ipv4::MIN_HEADER..ipv4_header_len(packet).ok()?)
 }
 
 /// The length of the IPv4 header at the start of `packet`, options included, if what follows it is

@@ -224,6 +224,7 @@ pub const FLAGS: &[Flag] = &[
     packet::ICMP_TIMESTAMP,
     packet::ICMP_MASK,
     packet::DONT_ROUTE,
+    packet::RECORD_ROUTE,
     packet::MULTICAST_TTL,
     packet::MULTICAST_INTERFACE,
     packet::NO_MULTICAST_LOOP,

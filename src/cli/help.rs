@@ -53,6 +53,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
             "icmp-timestamp",
             "icmp-mask",
             "dont-route",
+            "record-route",
             "multicast-ttl",
             "multicast-interface",
             "no-multicast-loop",

@@ -111,6 +111,7 @@ const NEED_STATISTICS: &[&str] = &[
     "--bell",
     "--flood",
     "--preload",
+    "--record-route",
     "-Q",
 ];
 
@@ -143,6 +144,9 @@ const CONFLICTS: &[(&str, &str)] = &[
     ("--icmp-timestamp", "--ipv6"),
     ("--icmp-timestamp", "--pattern"),
     ("--icmp-timestamp", "--size"),
+    ("--record-route", "--ipv6"),
+    ("--record-route", "--packed"),
+    ("--record-route", "--flood"),
     ("--icmp-mask", "--icmp-timestamp"),
     ("--icmp-mask", "--ipv6"),
     ("--icmp-mask", "--pattern"),

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use multiping::address::TargetId;
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
-use multiping::wire::{Query, QueryBody, Reply};
+use multiping::wire::{Query, QueryBody, RecordedRoute, Reply};
 use nix::errno::Errno;
 
 use crate::figures::target_of;
@@ -29,6 +30,8 @@ pub struct ReplyLines {
     pub own: Vec<IpAddr>,
     /// The data of a probe.
     pub data: Vec<u8>,
+    /// The last route of each target, where routes are recorded.
+    pub routes: Vec<Option<RecordedRoute>>,
 }
 
 impl EventLines for ReplyLines {
@@ -37,7 +40,7 @@ impl EventLines for ReplyLines {
         let addresses = figures.addresses();
         let start = |out: &mut Vec<u8>| stamp.map_or(Ok(()), |stamp| write!(out, "{} ", Rfc3339(stamp)));
         match *event {
-            Event::Received { from, reply: Some(reply), kind, ttl, .. } => {
+            Event::Received { from, reply: Some(reply), kind, ttl, route, .. } => {
                 let Some(target) = target_of(kind) else { return Ok(()) };
                 let Some(host) = hosts.name(target, addresses) else { return Ok(()) };
                 let is_shown = match kind {
@@ -56,7 +59,13 @@ impl EventLines for ReplyLines {
                     write!(out, "{}: ", from)?
                 }
                 self.write_reply(out, kind, &reply, ttl, time)?;
-                if expected { writeln!(out) } else { writeln!(out, " (for {host})") }
+                if !expected {
+                    write!(out, " (for {host})")?;
+                }
+                if let Some(route) = route {
+                    self.write_route(out, target, route)?;
+                }
+                writeln!(out)
             }
             Event::TimedOut(TimedOut { target, attempt, timeout, .. }) if self.show_lost => {
                 let Some(host) = hosts.name(target, addresses) else { return Ok(()) };
@@ -82,6 +91,20 @@ impl EventLines for ReplyLines {
 }
 
 impl ReplyLines {
+    /// Writes a route as ping(8) does: behind the reply if it is the one of the reply before, else in
+    /// lines of its own.
+    fn write_route(&mut self, out: &mut Vec<u8>, target: TargetId, route: RecordedRoute) -> io::Result<()> {
+        let Some(last) = self.routes.get_mut(target.index()) else { return Ok(()) };
+        if *last == Some(route) {
+            return write!(out, "\t(same route)");
+        }
+        *last = Some(route);
+        for (number, hop) in route.hops().iter().enumerate() {
+            write!(out, "\n{}\t{hop}", if number == 0 { "RR: " } else { "" })?;
+        }
+        Ok(())
+    }
+
     fn write_reply(
         &self,
         out: &mut Vec<u8>,

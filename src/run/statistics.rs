@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Family, TargetId};
-use multiping::alloc::OutOfMemory;
+use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::plan::IcmpErrors;
 use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
@@ -78,7 +78,9 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         let (unit, show_lost) = (statistics.style.unit, statistics.show_lost);
         let show_errors = shows_replies && matches!(icmp_errors, IcmpErrors::Report | IcmpErrors::Fail);
         let (own, data) = (session.link.local_addresses().to_vec(), session.options.packet.data());
-        Some(Box::new(ReplyLines { unit, show_replies: shows_replies, show_lost, show_errors, own, data }))
+        let routes = if session.options.packet.record_route() { addresses.len() } else { 0 };
+        let routes = try_filled(routes, None)?;
+        Some(Box::new(ReplyLines { routes, unit, show_replies: shows_replies, show_lost, show_errors, own, data }))
     } else {
         None
     };
@@ -179,7 +181,7 @@ fn roster(statistics: &Statistics, session: &Session, figures: &Figures) -> Resu
 /// The place of each target in the period: none, if they are in order.
 fn places(targets: usize, shuffle: Option<&RandomState>) -> Result<Vec<u32>, OutOfMemory> {
     let Some(secret) = shuffle else { return Ok(Vec::new()) };
-    let mut order = multiping::alloc::try_filled(targets, 0_u32)?;
+    let mut order = try_filled(targets, 0_u32)?;
     order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
     order.sort_by_cached_key(|&number| secret.hash_one(number));
     Ok(order)

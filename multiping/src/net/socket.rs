@@ -1,5 +1,7 @@
 //! One family's socket: prepared, written to and read from.
 
+mod options;
+
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
@@ -13,17 +15,17 @@ use nix::libc::{self, c_int};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, setsockopt, sockopt,
 };
-use nix::{cmsg_space, getsockopt_impl, setsockopt_impl, sockopt_impl};
+use nix::{cmsg_space, getsockopt_impl, sockopt_impl};
 use socket2::Socket;
 
 use crate::address::{Address, Family};
-use crate::error::{Error, SocketOption};
+use crate::error::Error;
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
-use crate::net::{Received, filter, multicast};
-use crate::plan::{IcmpErrors, PacketOptions, ProbeKind};
+use crate::net::{Received, filter};
+use crate::plan::{IcmpErrors, ProbeKind};
 use crate::prober::MAX_BATCH;
-use crate::wire::{self, HEADER, Malformed, Message};
+use crate::wire::{self, HEADER, Malformed, Message, RecordedRoute};
 
 /// How many errors in a row are read past.
 const MAX_ERRORS: usize = 8;
@@ -49,22 +51,6 @@ const WMEM_ALLOC: usize = libc::SK_MEMINFO_WMEM_ALLOC as usize;
 const SNDBUF: usize = libc::SK_MEMINFO_SNDBUF as usize;
 
 sockopt_impl!(
-    /// Whether routers may fragment, and whether the kernel uses what it learnt of a path's MTU (ip(7)).
-    MtuDiscover,
-    SetOnly,
-    libc::IPPROTO_IP,
-    libc::IP_MTU_DISCOVER,
-    c_int
-);
-sockopt_impl!(
-    /// The same for IPv6 (ipv6(7)).
-    MtuDiscoverV6,
-    SetOnly,
-    libc::IPPROTO_IPV6,
-    libc::IPV6_MTU_DISCOVER,
-    c_int
-);
-sockopt_impl!(
     /// What a socket's buffers hold, and how many packets were dropped because they were full.
     MemInfo,
     GetOnly,
@@ -72,15 +58,6 @@ sockopt_impl!(
     libc::SO_MEMINFO,
     [u32; 9]
 );
-sockopt_impl!(
-    /// Whether the Hop Limit of what arrives is returned (RFC 3542).
-    RecvHopLimit,
-    SetOnly,
-    libc::IPPROTO_IPV6,
-    libc::IPV6_RECVHOPLIMIT,
-    bool
-);
-
 /// One family's socket.
 pub(super) struct FamilySocket {
     pub(super) family: Family,
@@ -94,6 +71,7 @@ pub(super) struct FamilySocket {
     receive_buffer: usize,
     icmp_errors: IcmpErrors,
     kind: ProbeKind,
+    records_route: bool,
     /// The drop counter at the last look.
     drops: u32,
     /// By how much it has risen since `listen`.
@@ -122,6 +100,7 @@ pub(super) struct Packet<'a> {
     /// Its TTL or Hop Limit, and where it was sent to, as far as that is known.
     pub(super) ttl: Option<u8>,
     pub(super) to: Option<IpAddr>,
+    pub(super) route: Option<RecordedRoute>,
 }
 
 /// What the kernel granted for one family.
@@ -187,6 +166,7 @@ impl FamilySocket {
             receive_buffer: config.receive_buffer,
             icmp_errors: config.icmp_errors,
             kind: ProbeKind::Echo,
+            records_route: false,
             drops: 0,
             dropped: 0,
             quarter_full: false,
@@ -197,75 +177,6 @@ impl FamilySocket {
             capacity: 0,
             receives_headers: false,
         }
-    }
-
-    /// Sets the options that the sockets and the packets are to have.
-    pub(super) fn configure(&mut self, config: &Config, options: &PacketOptions) -> Result<(), Error> {
-        let failed = |option| move |source| Error::Option { option, source };
-        self.kind = options.kind();
-        let socket = &self.socket;
-        // Long before the first reply: the kernel turns its stamps on in a worker (net_enable_timestamp in
-        // net/core/dev.c), and until that has run, packets are stamped when they are read.
-        let stamps = setsockopt(socket, sockopt::ReceiveTimestampns, &true);
-        self.no_timestamps = stamps.err();
-        if config.broadcast {
-            // Where it is refused, broadcast targets are refused as well.
-            let _ = socket.set_broadcast(true);
-        }
-        if let Some(name) = &config.interface {
-            socket.bind_device(Some(name.as_bytes())).map_err(failed(SocketOption::Interface))?;
-        }
-        if let Some(ttl) = options.ttl() {
-            let set = match self.family {
-                Family::V4 => socket.set_ttl_v4(ttl.into()),
-                Family::V6 => socket.set_unicast_hops_v6(ttl.into()),
-            };
-            set.map_err(failed(SocketOption::Ttl))?;
-        }
-        if let Some(tos) = options.tos() {
-            let set = match self.family {
-                Family::V4 => socket.set_tos_v4(tos.into()),
-                Family::V6 => socket.set_tclass_v6(tos.into()),
-            };
-            set.map_err(failed(SocketOption::Tos))?;
-        }
-        if options.dont_route() {
-            let set = setsockopt(socket, sockopt::DontRoute, &true);
-            set.map_err(|errno| failed(SocketOption::DontRoute)(errno.into()))?;
-        }
-        multicast::configure(socket, self.family, options)?;
-        // IP_PMTUDISC_PROBE sets Don't Fragment and ignores the path MTU that the kernel has learnt
-        // from ICMP errors, so that each probe tries the path; only the interface's MTU limits it.
-        // A probe of the default size fits every link, and with Don't Fragment the kernel need not
-        // find it a unique Identification. Larger ones may be fragmented. (IPv6 packets by their
-        // sender only: with either value the kernel does so once it has learnt the path MTU.)
-        let small = options.size() <= PacketOptions::default().size();
-        let discovery = if small || options.dont_fragment() { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
-        let set = match self.family {
-            Family::V4 => setsockopt(socket, MtuDiscover, &discovery),
-            Family::V6 => setsockopt(socket, MtuDiscoverV6, &discovery),
-        };
-        match set {
-            Err(errno) if options.dont_fragment() => Err(failed(SocketOption::DontFragment)(errno.into())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Asks for the TTL or Hop Limit of each packet. With a raw IPv4 socket it is in the packet.
-    /// Where the kernel refuses, it stays unknown.
-    pub(super) fn receive_ttl(&mut self) {
-        self.receives_headers |= match self.family {
-            Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::Ipv4RecvTtl, &true).is_ok(),
-            Family::V6 => setsockopt(&self.socket, RecvHopLimit, &true).is_ok(),
-        };
-    }
-
-    /// Asks for the destination of each packet, likewise.
-    pub(super) fn receive_destination(&mut self) {
-        self.receives_headers |= match self.family {
-            Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::Ipv4PacketInfo, &true).is_ok(),
-            Family::V6 => setsockopt(&self.socket, sockopt::Ipv6RecvPacketInfo, &true).is_ok(),
-        };
     }
 
     /// Prepares for replies: buffer and filter. Without a filter other programs' packets are read
@@ -455,8 +366,10 @@ impl FamilySocket {
                 _ => Ok(bytes),
             };
             let message_in = parsed.and_then(|icmp| Message::parse(self.family, icmp));
+            let options = wire::ipv4_options(bytes).filter(|_| self.records_route);
+            let route = options.and_then(RecordedRoute::parse);
             if let Some(from) = message.address.as_ref().and_then(address_of) {
-                on_packet(Packet { from, message: message_in, at, ttl, to });
+                on_packet(Packet { from, message: message_in, at, ttl, to, route });
             }
         }
         Ok(batch)

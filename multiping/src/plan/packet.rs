@@ -39,6 +39,7 @@ pub struct PacketOptions {
     tos: Option<u8>,
     dont_fragment: bool,
     dont_route: bool,
+    record_route: bool,
     multicast_ttl: Option<u8>,
     multicast_interface: Option<u32>,
     no_multicast_loop: bool,
@@ -55,6 +56,7 @@ impl Default for PacketOptions {
             tos: None,
             dont_fragment: false,
             dont_route: false,
+            record_route: false,
             multicast_ttl: None,
             multicast_interface: None,
             no_multicast_loop: false,
@@ -124,6 +126,12 @@ impl PacketOptions {
         self.dont_route = dont_route;
     }
 
+    /// Whether IPv4 packets ask routers to record their addresses (RFC 791 page 20). Default: no.
+    #[doc(hidden)]
+    pub fn set_record_route(&mut self, record_route: bool) {
+        self.record_route = record_route;
+    }
+
     /// Time To Live, or Hop Limit, of probes to multicast groups. Default: the system's, which is
     /// 1.
     pub fn set_multicast_ttl(&mut self, ttl: u8) {
@@ -159,7 +167,7 @@ impl PacketOptions {
 
     /// Whether replies can be read by raw sockets only.
     pub(crate) fn needs_raw(&self) -> bool {
-        self.kind != ProbeKind::Echo
+        self.kind != ProbeKind::Echo || self.record_route
     }
 
     /// See [`PacketOptions::set_size`].
@@ -199,6 +207,12 @@ impl PacketOptions {
     /// See [`PacketOptions::set_dont_route`].
     pub fn dont_route(&self) -> bool {
         self.dont_route
+    }
+
+    /// See [`PacketOptions::set_record_route`].
+    #[doc(hidden)]
+    pub fn record_route(&self) -> bool {
+        self.record_route
     }
 
     /// See [`PacketOptions::set_multicast_ttl`].

@@ -8,7 +8,7 @@ use crate::address::{Address, TargetId};
 use crate::prober::backpressure::SendError;
 use crate::prober::strategy::{TimedOut, Timeout};
 use crate::token::Token;
-use crate::wire::{IcmpError, Original, Reply};
+use crate::wire::{IcmpError, Original, RecordedRoute, Reply};
 
 /// One request to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub enum Event<'a> {
         at: Instant,
         /// The address that it was sent to, where that is known.
         to: Option<IpAddr>,
+        /// The route that it has recorded, where that is asked for.
+        route: Option<RecordedRoute>,
     },
     /// An ICMP error arrived that quotes a request.
     IcmpError {

@@ -30,6 +30,11 @@ pub(super) const DONT_ROUTE: Flag =
         options.packet.set_dont_route(true);
     });
 
+pub(super) const RECORD_ROUTE: Flag =
+    switch("record-route", "print the routers that each reply names (IPv4)", |options| {
+        options.packet.set_record_route(true);
+    });
+
 pub(super) const MULTICAST_TTL: Flag = row(
     "multicast-ttl",
     NUMBER,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, TargetId};
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
-use multiping::wire::{IcmpError, Query, QueryBody, Reply};
+use multiping::wire::{IcmpError, Query, QueryBody, RecordedRoute, Reply};
 
 use crate::report::json::record::{self, About, Text, errno_name, rtt_nanoseconds};
 use crate::report::json::write;
@@ -34,6 +34,7 @@ enum What {
         rtt: Option<Duration>,
         from: Option<Address>,
         query: Option<Query>,
+        route: Option<RecordedRoute>,
     },
     TimedOut,
     IcmpError {
@@ -49,7 +50,7 @@ impl Packet {
     /// What there is to write of an event, which was noticed at `now`; `None`: nothing.
     pub fn of(event: &Event, now: Instant) -> Option<Self> {
         match *event {
-            Event::Received { from, reply: Some(reply), kind, elsewhere, ttl, at, .. } => {
+            Event::Received { from, reply: Some(reply), kind, elsewhere, ttl, at, route, .. } => {
                 let (target, attempt) = kind.about()?;
                 let (kind, rtt) = match kind {
                     ReplyKind::Reply { rtt, .. } => ("reply", Some(rtt)),
@@ -59,7 +60,7 @@ impl Packet {
                 };
                 let (seq, bytes, from) = (reply.seq(), reply.message_len(), elsewhere.then_some(from));
                 let query = if let Reply::Query(query) = reply { Some(query) } else { None };
-                let what = What::Arrival { kind, seq, bytes, ttl, rtt, from, query };
+                let what = What::Arrival { kind, seq, bytes, ttl, rtt, from, query, route };
                 Some(Packet { target, at, attempt, what })
             }
             // One that an ICMP error ended did not time out.
@@ -87,15 +88,16 @@ impl Packet {
     pub fn write(&self, time: Duration, target: impl Display, label: &str, out: &mut impl Write) -> io::Result<()> {
         let about = About { time: Text(Rfc3339(time)), target: Text(target), label, probe: self.attempt };
         match self.what {
-            What::Arrival { kind, seq, bytes, ttl, rtt, from, query } => {
+            What::Arrival { kind, seq, bytes, ttl, rtt, from, query, ref route } => {
                 let (rtt_ns, from) = (rtt.map(rtt_nanoseconds), from.map(Text));
                 let times =
                     query.and_then(|query| Times::of(&Reply::Query(query), || time, rtt)).map(record::Times::from);
+                let route = route.as_ref().map(RecordedRoute::hops);
                 let mask = query.and_then(|query| match query.body {
                     QueryBody::Mask(mask) => Some(Text(mask)),
                     QueryBody::Timestamp { .. } => None,
                 });
-                write(&record::Arrival { kind, about, seq, bytes, ttl, rtt_ns, from, times, mask }, out)
+                write(&record::Arrival { kind, about, seq, bytes, ttl, rtt_ns, from, times, mask, route }, out)
             }
             What::TimedOut => write(&record::TimedOut { about }, out),
             What::IcmpError { error, from } => write(&record::IcmpErrorRecord::new(about, error, from), out),

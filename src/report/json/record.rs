@@ -402,6 +402,8 @@ pub(super) struct Arrival<'a, T> {
     pub(super) times: Option<Times>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<Text<Ipv4Addr>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) route: Option<&'a [Ipv4Addr]>,
 }
 
 /// The times of day in a reply to a Timestamp request, in milliseconds; null where there is none.
