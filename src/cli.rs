@@ -9,6 +9,7 @@ mod flags;
 pub mod fping;
 mod help;
 mod statistics;
+mod threads;
 mod value;
 
 use std::ffi::{OsStr, OsString};
@@ -27,6 +28,7 @@ pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::FLAGS;
 pub use crate::cli::help::{GROUPS, Help};
 pub use crate::cli::statistics::{Bell, Statistics};
+pub use crate::cli::threads::Threads;
 
 use crate::cli::flag::Apply;
 use crate::limits::Limits;
@@ -133,6 +135,8 @@ pub struct Options {
     pub input: Input,
     /// Whether and how names are looked up.
     pub names: Names,
+    /// How many threads probe.
+    pub threads: Threads,
     /// Where the debug log is written to.
     pub debug: Debug,
     /// Which lines are written.
@@ -399,6 +403,7 @@ impl Options {
         }
         self.finish_json(limits)?;
         self.finish_statistics(limits)?;
+        self.finish_threads()?;
         if !self.ignored.is_empty() {
             self.warnings.push(Warning::Ignored(self.ignored.join(" ")));
         }

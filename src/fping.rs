@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Family, PerFamily};
@@ -55,6 +56,7 @@ use crate::run::{self, Context, Mode, Status};
 use crate::sandbox;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
+use crate::swept::Swept;
 
 /// What clients take for a round-trip time is more than 0.
 const MIN_RTT: Duration = Duration::from_micros(1);
@@ -210,8 +212,8 @@ impl Setting<'_> {
         let mut prober = self.prepare(prober)?;
         let mut once = Once::new(self.options, targets, &lines, sent, output);
         let end = self.probe(&mut once, &mut link, &mut prober, dropped)?;
-        let diagnosis = run::diagnose(&mut link, &prober, prober.strategy());
-        let mut failures = Outcome::new(&prober, &diagnosis, end, &Zones::default()).failures;
+        let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), prober.strategy());
+        let mut failures = Outcome::new(Swept::by(&prober), &diagnosis, end, &Zones::default()).failures;
         if once.is_enough() {
             failures.clear();
         }
@@ -254,7 +256,7 @@ impl Setting<'_> {
         let mut prober = self.prepare(prober)?;
         let mut rounds = Rounds::new(options, targets, &clock, now, output).map_err(Error::from)?;
         let end = self.probe(&mut rounds, &mut link, &mut prober, dropped)?;
-        let diagnosis = run::diagnose(&mut link, &prober, &rounds);
+        let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), &rounds);
         let failures = rounds.failures(end, &diagnosis);
         let (unreachable, flow) = rounds.finish(&diagnosis);
         let ending = Ending {

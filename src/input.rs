@@ -27,14 +27,15 @@ use crate::stdio::{Interrupted, Stream, Timeout};
 /// The shortest wait for a list: poll(2) counts whole milliseconds.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// The configuration of the sockets, checked as far as that is possible without privilege.
-pub fn sockets(options: &Options, limits: &Limits) -> Result<net::Config, Error> {
+/// The configuration of the sockets of each of so many threads, checked as far as that is possible
+/// without privilege.
+pub fn sockets(options: &Options, limits: &Limits, threads: usize) -> Result<net::Config, Error> {
     let source = |source: &Option<Source>| source.as_ref().map(source_address).transpose();
     Ok(net::Config {
         families: PerFamily::from_fn(|family| options.family.is_none_or(|wanted| wanted == family)),
         sources: PerFamily { v4: source(&options.sources.v4)?, v6: source(&options.sources.v6)? },
         interface: options.interface.clone(),
-        receive_buffer: limits.receive_buffer,
+        receive_buffer: limits.receive_buffer / threads,
         broadcast: limits.allow_multicast_and_broadcast,
         icmp_errors: options.icmp_errors(),
     })

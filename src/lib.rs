@@ -15,7 +15,7 @@
 //! another one, as [`fping`].
 //!
 //! A file uses only files listed before it: `message limits list privilege inherited signal stdio
-//! notes names memory sandbox figures report cli input run check personality fping`, then `main`.
+//! notes names memory sandbox figures swept report cli input run check personality fping`, then `main`.
 //! This library is for tests, fuzz targets and completions; its API is not stable.
 
 // Not for tests, which share files by #[path] and read clocks.
@@ -40,3 +40,4 @@ pub mod run;
 pub mod sandbox;
 pub mod signal;
 pub mod stdio;
+pub mod swept;

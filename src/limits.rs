@@ -22,7 +22,7 @@ pub struct Limits {
     pub allow_multicast_and_broadcast: bool,
     /// The most bytes in a second, of IP packets.
     pub bytes_per_second: Option<u32>,
-    /// The size of each receive buffer, in bytes.
+    /// The size of the receive buffer of a family, in bytes. Threads share it.
     pub receive_buffer: usize,
 }
 

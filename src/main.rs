@@ -82,7 +82,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
             return other.and_then(|request| run::print(request, &signals));
         }
     };
-    let config = match input::sockets(&options, limits) {
+    let threads = if options.check { 1 } else { options.threads(run::processors) };
+    let config = match input::sockets(&options, limits, threads) {
         Ok(config) => config,
         Err(error) => {
             suspended.drop()?;
@@ -95,7 +96,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     // 3. Use privileges, once. 4. Drop them for good.
     let right = options.check.then(|| suspended.right());
     let privileged = suspended.resume()?;
-    let sockets = privileged.open_sockets(config);
+    let sockets = (0..threads).map(|_| privileged.open_sockets(config.clone())).collect::<Result<Vec<_>, _>>();
     let dropped = privileged.drop()?;
 
     // 5. Drop all packets, read targets, accept replies. What arrived before the filter is read before
@@ -107,8 +108,12 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     input::find_multicast_interface(&mut options)?;
     let secret = RandomState::new();
     let ident = secret.build_hasher().finish() as u16;
-    let link = sockets.and_then(|sockets| Link::new(sockets, ident, &options.packet));
+    let links = sockets.and_then(|sockets| {
+        let numbered = (0..).map(|nth| ident.wrapping_add(nth)).zip(sockets);
+        numbered.map(|(ident, sockets)| Link::new(sockets, ident, &options.packet)).collect::<Result<Vec<_>, _>>()
+    });
     if let Some(right) = right {
+        let link = links.map(|mut links| links.swap_remove(0));
         let link = link.and_then(|mut link| link.listen(|_| true).map(|()| link));
         let sockets = link.map(Link::status).map_err(|error| input::refused(error, &options));
         let mut checklist = Checklist::new(right, options.family, &sockets);
@@ -120,7 +125,7 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
         run::print(&checklist, &signals)?;
         return result.map(|()| Exit::Success);
     }
-    let mut link = link.map_err(|error| input::refused(error, &options))?;
+    let mut links = links.map_err(|error| input::refused(error, &options))?;
     let mut log = Log::open(&options.debug, options.packet.size(), &signals)?;
     let mut status = Status::of_stderr(&options, true);
     let mut show = |lines, asked| status.show_reading(lines, asked);
@@ -134,16 +139,13 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     }
     let references = input::references(&options, limits)?;
     let List { addresses, .. } = &list;
-    link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
-    if addresses.iter().chain(references.iter()).any(|(_, address)| link.is_remote(address)) {
-        link.look_for_routes();
-    }
+    run::listen(&mut links[0], addresses, &references)?;
     let to_report = run::time_to_report(addresses.len(), options.statistics.is_some());
     let deadline = options.deadline.map(|time| start + time - to_report.min(time / 2));
 
     // 6. Enter the sandbox, with seccomp or without; probe; report.
     let (options, signals, dropped) = (&options, &signals, &dropped);
     let session =
-        Session { options, limits, signals, dropped, link, list, zones, references, log, secret, start, deadline };
+        Session { options, limits, signals, dropped, links, list, zones, references, log, secret, start, deadline };
     session.run(notes)
 }

@@ -20,7 +20,8 @@ mod xymon;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use multiping::prober::{Details, Diagnosis, Event, Prober, Sweep};
+use multiping::address::TargetId;
+use multiping::prober::{Diagnosis, Event};
 
 pub use crate::report::flood::Flood;
 pub use crate::report::hosts::{Host, Hosts};
@@ -34,7 +35,8 @@ pub use crate::report::unit::{Rfc3339, Short, Unit};
 
 use crate::figures::Figures;
 
-use crate::list::OutputLines;
+use crate::list::{OutputLines, Shown};
+use crate::swept::Swept;
 
 /// Which lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,14 +92,17 @@ pub struct Results<'a> {
     /// The output lines of the list that was probed.
     pub lines: &'a OutputLines,
     /// What happened to its targets.
-    pub prober: &'a Prober<Sweep>,
-    /// What is known beside that, if anything is.
-    pub details: &'a Details,
+    pub swept: Swept<'a>,
     /// Whose fault silence was.
     pub diagnosis: &'a Diagnosis,
 }
 
 impl Results<'_> {
+    /// The targets in the order of the list, with their addresses as typed.
+    fn targets(&self) -> impl Iterator<Item = (TargetId, Shown<'_>)> {
+        self.lines.iter_with(|target| self.swept.address(target))
+    }
+
     /// Writes the results to `out` and flushes it.
     pub fn write(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
         match format {

@@ -8,6 +8,8 @@ mod log;
 mod output;
 pub mod statistics;
 mod status;
+mod team;
+mod threads;
 
 use std::fmt::Display;
 use std::hash::RandomState;
@@ -27,6 +29,8 @@ use nix::sys::prctl;
 pub use crate::run::log::Log;
 pub use crate::run::output::{Output, print};
 pub use crate::run::status::Status;
+pub use crate::run::team::{Reins, Team};
+pub use crate::run::threads::processors;
 
 use crate::cli::{ExitStatus, Options, Statistics};
 use crate::limits::Limits;
@@ -83,8 +87,8 @@ pub struct Session<'a> {
     pub signals: &'a Signals,
     /// That privileges were dropped.
     pub dropped: &'a Dropped,
-    /// The sockets.
-    pub link: Link,
+    /// The sockets: those of the first thread, and of further ones.
+    pub links: Vec<Link>,
     /// The targets.
     pub list: List,
     /// The interfaces of targets, as typed.
@@ -108,6 +112,16 @@ impl Session<'_> {
             None => batch::run(self, notes),
             Some(statistics) => statistics::run(statistics.clone(), self, notes),
         }
+    }
+
+    /// The sockets of the first thread.
+    fn link(&mut self) -> &mut Link {
+        &mut self.links[0]
+    }
+
+    /// How many packets the kernel has dropped.
+    fn drops(&self) -> u64 {
+        self.links.iter().map(Link::drops).sum()
     }
 
     /// `prober` with the data of probes, regard to ICMP errors, and the references.
@@ -172,7 +186,7 @@ impl Session<'_> {
             duration: now() - self.start,
             rejected: self.rejected(),
             stray,
-            kernel_drops: self.link.drops(),
+            kernel_drops: self.drops(),
             slipped,
             failures: notes.failures(),
             warnings: notes.warnings(),
@@ -187,19 +201,21 @@ impl Session<'_> {
         shows_status: bool,
     ) -> Result<End, Error> {
         let status = Status::of_stderr(self.options, shows_status);
-        let (signals, log, deadline) = (self.signals, self.log.take(), self.deadline);
-        sandbox::enter(self.dropped)?;
-        Ok(probe(mode, &mut self.link, prober, &mut Context { signals, log, status, deadline }, self.dropped))
+        let (signals, log, deadline, dropped) = (self.signals, self.log.take(), self.deadline, self.dropped);
+        sandbox::enter(dropped)?;
+        Ok(probe(mode, self.link(), prober, &mut Context { signals, log, status, deadline }, dropped))
     }
 
     /// Notes how the run went.
     fn note(&self, outcome: &mut Outcome, notes: &mut Notes) {
         outcome.failures.extend(self.list.resolver_failure());
         notes.fail(&outcome.failures);
-        let Missing { timestamps, filter, icmp_errors } = self.link.missing();
-        let no_errors = icmp_errors.then_some(Warning::NoIcmpErrors);
-        let missing = [timestamps.map(Warning::NoTimestamps), filter.map(Warning::NoFilter), no_errors];
-        notes.warn_first(missing.into_iter().flatten());
+        // What one socket has to do without, those of the other threads have as well.
+        if let Some(Missing { timestamps, filter, icmp_errors }) = self.links.first().map(Link::missing) {
+            let no_errors = icmp_errors.then_some(Warning::NoIcmpErrors);
+            let missing = [timestamps.map(Warning::NoTimestamps), filter.map(Warning::NoFilter), no_errors];
+            notes.warn_first(missing.into_iter().flatten());
+        }
         notes.warn_first(&outcome.warnings);
     }
 
@@ -282,9 +298,18 @@ pub struct Context<'a, W> {
     pub deadline: Option<Instant>,
 }
 
+/// Prepares `link` for probing `addresses`, while descriptors can still be opened.
+pub fn listen(link: &mut Link, addresses: &Addresses, references: &Addresses) -> Result<(), multiping::Error> {
+    link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
+    if addresses.iter().chain(references.iter()).any(|(_, address)| link.is_remote(address)) {
+        link.look_for_routes();
+    }
+    Ok(())
+}
+
 /// Judges a run that has ended, of whose targets `known` is known.
-pub fn diagnose<S: Strategy>(link: &mut Link, prober: &Prober<S>, known: &impl Verdicts) -> Diagnosis {
-    let mut diagnosis = Diagnosis::judge(prober, known, |address| link.is_remote(address), link.has_global_ipv6());
+pub fn diagnose<S: Strategy>(link: &mut Link, probers: &[Prober<S>], known: &impl Verdicts) -> Diagnosis {
+    let mut diagnosis = Diagnosis::judge(probers, known, |address| link.is_remote(address), link.has_global_ipv6());
     for family in Family::BOTH {
         let witnesses = diagnosis.witnesses(known, family, |address| link.is_remote(address));
         // Whether there is a route can be asked; whether a firewall refuses packets only one can tell.

@@ -36,7 +36,17 @@ pub enum Seccomp {
 /// Enters the sandbox, for the rest of the process. What needs a new descriptor, or a system call
 /// that is not in the table, must have been done before.
 pub fn enter(_: &Dropped) -> Result<Seccomp, Error> {
-    setrlimit(Resource::RLIMIT_NOFILE, POLLED, POLLED)
-        .map_err(|errno| Error::System("set RLIMIT_NOFILE", io::Error::from(errno)))?;
+    allow_no_descriptors()?;
     Ok(seccomp::install())
+}
+
+/// The same with threads, which must have been started before: it holds for all of them.
+pub fn enter_with_threads(_: &Dropped) -> Result<Seccomp, Error> {
+    allow_no_descriptors()?;
+    Ok(seccomp::install_in_all_threads())
+}
+
+fn allow_no_descriptors() -> Result<(), Error> {
+    setrlimit(Resource::RLIMIT_NOFILE, POLLED, POLLED)
+        .map_err(|errno| Error::System("set RLIMIT_NOFILE", io::Error::from(errno)))
 }

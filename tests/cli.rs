@@ -316,6 +316,40 @@ fn a_value_may_follow_an_equals_sign_or_be_the_next_argument() {
 }
 
 #[test]
+fn threads_are_as_many_as_are_of_use() {
+    let threads = |args: &[&str], processors| parsed(args).threads(|| processors);
+    assert_eq!(threads(&[], 8), 1);
+    assert_eq!(threads(&["--threads=8"], 2), 1, "at the default rate");
+    assert_eq!(threads(&["--threads=8", "--max-pps=unlimited"], 2), 8);
+    assert_eq!(threads(&["--threads=8", "--max-pps=29999"], 8), 2);
+    assert_eq!(threads(&["--threads=auto", "--max-pps=unlimited"], 3), 3);
+    assert_eq!(threads(&["--threads=auto", "--max-pps=unlimited"], 500), 64);
+    assert_eq!(threads(&["--threads=auto", "--max-pps=100000"], 8), 1);
+    assert_eq!(threads(&["--threads=auto", "--max-pps=100001"], 8), 8);
+    for value in ["0", "65", "-1", "2.0", "", "many", "Auto"] {
+        let message = format!("--threads: bad value \"{value}\" (give a whole number from 1 to 64, or auto)");
+        assert_eq!(refusal(&[&format!("--threads={value}"), ALIVE]), message);
+    }
+}
+
+#[test]
+fn what_needs_one_thread_is_refused_with_more() {
+    for (other, named) in [
+        ("--count=5", "--count or --loop"),
+        ("--loop", "--count or --loop"),
+        ("--debug", "--debug"),
+        ("--debug=x", "--debug"),
+        ("--json=packets", "--json=packets"),
+        ("--icmp-errors=all", "--icmp-errors=all"),
+    ] {
+        let message = format!("--threads: cannot be combined with {named} (leave out one of them)");
+        assert_eq!(refusal(&["--threads=2", other, ALIVE]), message);
+        assert_eq!(parsed(&["--threads=1", other, ALIVE]).threads(|| 8), 1);
+        assert_eq!(parsed(&["--threads=auto", "--max-pps=unlimited", other, ALIVE]).threads(|| 8), 1, "{other}");
+    }
+}
+
+#[test]
 fn debug_takes_a_file_after_an_equals_sign_only() {
     assert_eq!(parsed(&["--debug"]).debug, Debug::Stderr);
     assert_eq!(parsed(&["--debug=x"]).debug, Debug::File("x".into()));

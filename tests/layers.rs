@@ -36,6 +36,7 @@ const PACKAGES: [(&str, &[&str]); 3] = [
             "memory",
             "sandbox",
             "figures",
+            "swept",
             "report",
             "cli",
             "input",

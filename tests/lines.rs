@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::hash::RandomState;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -23,6 +24,7 @@ use xymonping::limits::Limits;
 use xymonping::list::{List, ListParser, OutputLines, Rules, Zones};
 use xymonping::message::Error;
 use xymonping::report::{End, Format, Lines, Outcome, Reserved, Results, Summary};
+use xymonping::swept::Swept;
 
 const IDENTS: PerFamily<u16> = PerFamily { v4: 0x1234, v6: 0x5678 };
 const TIMEOUT: Duration = Duration::from_secs(200);
@@ -53,12 +55,16 @@ impl Run {
         Diagnosis::new(&self.prober, |_| true, true)
     }
 
+    fn swept(&self) -> Swept<'_> {
+        Swept::new(slice::from_ref(&self.prober), slice::from_ref(&self.details))
+    }
+
     fn outcome(&self) -> Outcome {
-        Outcome::new(&self.prober, &self.diagnosis(), End::Complete, &Zones::default())
+        Outcome::new(self.swept(), &self.diagnosis(), End::Complete, &Zones::default())
     }
 
     fn results<'a>(&'a self, diagnosis: &'a Diagnosis) -> Results<'a> {
-        Results { lines: &self.lines, prober: &self.prober, details: &self.details, diagnosis }
+        Results { lines: &self.lines, swept: self.swept(), diagnosis }
     }
 
     fn write(&self, lines: Lines, out: &mut impl Write) -> io::Result<()> {

@@ -10,17 +10,21 @@ mod lab;
 use std::env;
 use std::fs::File;
 use std::hint::black_box;
+use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{self, Command};
+use std::thread;
 
 use lab::{Behaviour, Finished, LIMIT, Running};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::ptrace;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{Pid, dup, execv, getppid, getuid, pipe, setuid};
 use xymonping::inherited;
 use xymonping::message::Error;
 use xymonping::privilege::Suspended;
+use xymonping::run::{Reins, Team};
 use xymonping::sandbox::{self, Seccomp};
 
 /// Set in the environment of a test that is run again to enter the sandbox.
@@ -128,6 +132,95 @@ fn no_limit_can_be_raised() {
         assert!(setrlimit(Resource::RLIMIT_NOFILE, 4, 4).is_err());
         assert!(!matches!(seccomp, Seccomp::On) || getrlimit(Resource::RLIMIT_NOFILE) == Err(Errno::EPERM));
     }));
+}
+
+// Threads.
+
+/// Starts threads as `main` does, each for a `u32`, and enters the sandbox.
+fn enter_with(threads: usize, work: fn(&mut u32, &Reins)) -> (Team<u32>, Seccomp) {
+    let enter = || -> Result<(Team<u32>, Seccomp), Error> {
+        let suspended = Suspended::begin()?;
+        inherited::reset()?;
+        let dropped = suspended.resume()?.drop()?;
+        let (team, error) = Team::start(threads, work).expect("there are descriptors");
+        assert!(error.is_none() && team.len() == threads, "{error:?}");
+        Ok((team, sandbox::enter_with_threads(&dropped)?))
+    };
+    enter().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Waits as the program does while threads work.
+fn wait_for(team: &Team<u32>) {
+    while !team.has_ended() {
+        let _ = ppoll(&mut [PollFd::new(team.as_fd(), PollFlags::POLLIN)], None, None);
+    }
+}
+
+#[test]
+fn threads_work_in_the_sandbox_and_end() {
+    succeeds(&alone(|| {
+        let work = |share: &mut u32, _: &Reins| {
+            // What is freed by another thread than the one that allocated it takes a lock.
+            let memory: Vec<Vec<u32>> = (0..1000).map(|size| vec![*share; size]).collect();
+            *share += memory.len() as u32;
+        };
+        let (mut team, _) = enter_with(32, work);
+        team.begin(0..32);
+        wait_for(&team);
+        assert_eq!(team.join(), (1000..1032).collect::<Vec<_>>());
+    }));
+}
+
+#[test]
+fn nothing_can_be_opened_or_started_by_a_thread() {
+    succeeds(&alone(|| {
+        let work = |errno: &mut u32, _: &Reins| {
+            let error = File::open("/dev/null").expect_err("it has been opened");
+            assert!(thread::Builder::new().spawn(|| ()).is_err() || *errno == Errno::EMFILE as u32);
+            *errno = error.raw_os_error().expect("an error of the kernel") as u32;
+        };
+        let (mut team, seccomp) = enter_with(2, work);
+        let expected = refusal(&seccomp) as u32;
+        team.begin([expected; 2]);
+        wait_for(&team);
+        assert_eq!(team.join(), [expected; 2]);
+    }));
+}
+
+#[test]
+fn threads_are_stopped() {
+    succeeds(&alone(|| {
+        let work = |share: &mut u32, reins: &Reins| {
+            while !reins.are_pulled() {
+                *share = 1;
+                let _ = ppoll(&mut [PollFd::new(reins.as_fd(), PollFlags::POLLIN)], None, None);
+            }
+        };
+        let (mut team, _) = enter_with(3, work);
+        team.begin([0; 3]);
+        team.stop();
+        wait_for(&team);
+        assert!(team.join().iter().all(|&share| share <= 1));
+    }));
+}
+
+#[test]
+fn a_panic_of_a_thread_ends_the_others_and_is_that_of_the_main_thread() {
+    let outcome = alone(|| {
+        let work = |share: &mut u32, reins: &Reins| {
+            assert_ne!(*share, 1, "this thread has a bug");
+            while !reins.are_pulled() {
+                let _ = ppoll(&mut [PollFd::new(reins.as_fd(), PollFlags::POLLIN)], None, None);
+            }
+        };
+        let (mut team, _) = enter_with(3, work);
+        team.begin(0..3);
+        wait_for(&team);
+        let bug = catch_unwind(AssertUnwindSafe(|| team.join())).expect_err("it has panicked");
+        assert!(bug.downcast_ref::<String>().is_some_and(|text| text.contains("this thread has a bug")));
+    });
+    succeeds(&outcome);
+    assert_eq!(outcome.stderr.matches("panicked at").count(), 1, "said once: {outcome:?}");
 }
 
 // Panics, aborts and faults.

@@ -209,7 +209,7 @@ impl<S: Strategy> Prober<S> {
             min_sleep: if rate.exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO },
             batch: Vec::with_capacity(MAX_BATCH),
             backpressure: Backpressure::default(),
-            slow_start: SlowStart::Before,
+            slow_start: SlowStart::default(),
             paths: Paths::default(),
             references: References::default(),
             overflow: PerFamily::default(),

@@ -9,6 +9,7 @@ mod names;
 mod output;
 mod packet;
 mod statistics;
+mod threads;
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr};
@@ -91,6 +92,7 @@ pub const FLAGS: &[Flag] = &[
             Ok(())
         }),
     },
+    threads::THREADS,
     Flag {
         long: Some("deadline"),
         short: None,

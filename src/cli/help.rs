@@ -10,7 +10,7 @@ use crate::message::Exit;
 /// The groups of the long options, in the help text and in the manual page: title and names.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("Targets", &["file", "generate", "ipv4", "ipv6", "shuffle", "list-errors"]),
-    ("Batch runs", &["retries", "timeout", "backoff", "responses", "max-pps", "deadline", "reference"]),
+    ("Batch runs", &["retries", "timeout", "backoff", "responses", "max-pps", "threads", "deadline", "reference"]),
     (
         "Statistics",
         &[

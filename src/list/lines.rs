@@ -24,8 +24,16 @@ pub struct OutputLines {
 impl OutputLines {
     /// The output lines in the order of the list: the target of each, and its address as typed.
     pub fn iter<'a>(&'a self, addresses: &'a Addresses) -> impl Iterator<Item = (TargetId, Shown<'a>)> {
+        self.iter_with(|target| addresses.get(target))
+    }
+
+    /// The same where `address` knows the addresses.
+    pub fn iter_with(
+        &self,
+        address: impl Fn(TargetId) -> Option<Address>,
+    ) -> impl Iterator<Item = (TargetId, Shown<'_>)> {
         let lines = self.targets.iter().zip(0..);
-        lines.filter_map(|(target, line)| Some((target, self.shown(line, addresses.get(target)?))))
+        lines.filter_map(move |(target, line)| Some((target, self.shown(line, address(target)?))))
     }
 
     /// How many there are.

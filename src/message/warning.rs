@@ -34,6 +34,8 @@ pub enum Warning {
         /// The period that was asked for.
         asked: Duration,
     },
+    /// So many threads run, of so many that are wanted; and why there are no more.
+    FewerThreads(usize, usize, io::Error),
     /// Started as root, which keeps uid 0 without its capabilities.
     RootWithoutCapabilities,
     /// How many lines are not quoted because so many others are.
@@ -112,6 +114,9 @@ impl Display for Warning {
                 needed.as_secs_f64(),
                 asked.as_secs_f64()
             ),
+            Warning::FewerThreads(started, wanted, why) => {
+                write!(f, "--threads: {started} of {wanted} can be started: {} (see: ulimit -u -v)", Reason(why))
+            }
             Warning::RootWithoutCapabilities => {
                 write!(f, "root's capability to read other users' files was dropped (use stdin: cat FILE | xymonping)")
             }

@@ -5,12 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use multiping::address::Family;
-use multiping::prober::{Diagnosis, Prober, Refusals, Roster, Sweep};
+use multiping::prober::{Diagnosis, Prober, Refusals, Roster};
 use multiping::stats::Counter;
 
 use crate::figures::Figures;
 use crate::list::Zones;
 use crate::message::{Error, Warning};
+use crate::swept::Swept;
 
 /// From this time on, full buffers explain why a run took so long.
 const LONG_WAIT: Duration = Duration::from_secs(1);
@@ -43,21 +44,20 @@ pub struct Outcome {
 
 impl Outcome {
     /// The outcome of a run that ended so.
-    pub fn new(prober: &Prober<Sweep>, diagnosis: &Diagnosis, end: End, zones: &Zones) -> Self {
+    pub fn new(swept: Swept, diagnosis: &Diagnosis, end: End, zones: &Zones) -> Self {
         let mut outcome = Outcome::default();
-        let sweep = prober.strategy();
-        let targets = sweep.addresses().len();
-        let without_line = targets - sweep.alive() - diagnosis.unreachable;
+        let targets = swept.len();
+        let without_line = targets - swept.alive() - diagnosis.unreachable;
         outcome.failures.extend(match end {
             End::Complete => None,
-            End::Stopped(signal) => Some(Error::Stopped(signal, sweep.settled(), targets)),
+            End::Stopped(signal) => Some(Error::Stopped(signal, swept.settled(), targets)),
             End::Deadline(unsettled) => Some(Error::Deadline { unsettled, without_line, targets }),
             End::ReceivingFailed(family, errno) => {
                 let error = io::Error::from_raw_os_error(errno);
                 Some(Error::ReceivingFailed(family.name(), error, Some((without_line, targets))))
             }
         });
-        outcome.add_refusals(diagnosis, prober.sent_outward(), zones, |family, targets, first, why| {
+        outcome.add_refusals(diagnosis, swept.sent_outward(), zones, |family, targets, first, why| {
             Error::SendingFailed { family: family.name(), targets, first, why }
         });
         if diagnosis.no_reference {
@@ -65,7 +65,7 @@ impl Outcome {
         } else if diagnosis.undecided > 0 {
             outcome.failures.push(Error::Undecided(diagnosis.undecided));
         }
-        outcome.warnings.extend(warnings(prober, diagnosis, zones));
+        outcome.warnings.extend(warnings(swept, diagnosis, zones));
         outcome
     }
 
@@ -147,10 +147,9 @@ impl Outcome {
 }
 
 /// What went wrong without making the run a failure.
-fn warnings(prober: &Prober<Sweep>, diagnosis: &Diagnosis, zones: &Zones) -> impl Iterator<Item = Warning> {
-    let counts = *prober.counts();
-    let sweep = prober.strategy();
-    let targets = sweep.addresses().len();
+fn warnings(swept: Swept, diagnosis: &Diagnosis, zones: &Zones) -> impl Iterator<Item = Warning> {
+    let counts = swept.counts();
+    let targets = swept.len();
     let first = diagnosis.answered.first.map(|first| zones.show(first).to_string());
     let none_answered = targets >= MANY && diagnosis.unreachable == targets && diagnosis.answered.targets == 0;
     [

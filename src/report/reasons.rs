@@ -12,9 +12,8 @@ use crate::report::hosts::Host;
 /// The last ICMP error about each target, in the order of the list. `is_remote` says whether an
 /// address is another machine's.
 pub fn last_errors(results: &Results, is_remote: impl Fn(Address) -> bool) -> impl Iterator<Item = String> {
-    let addresses = results.prober.strategy().addresses();
-    (0..).zip(results.lines.iter(addresses)).filter_map(move |(number, (target, shown))| {
-        let LastError { error, from, attempt } = results.details.get(target)?.last_error()?;
+    (0..).zip(results.targets()).filter_map(move |(number, (target, shown))| {
+        let LastError { error, from, attempt } = results.swept.details(target)?.last_error()?;
         let host = Host::new(shown, results.lines.label(number));
         Some(line(&Source { from, is_remote: is_remote(from) }, attempt, &host, error))
     })

@@ -30,8 +30,8 @@ impl<'a> Summary<'a> {
 
     /// Sums up a run that took `elapsed`, in which the kernel dropped this many packets.
     pub fn new(results: Results<'a>, drops: u64, elapsed: Duration, Reserved(mut rtts): Reserved) -> Self {
-        let sweep = results.prober.strategy();
-        rtts.extend(sweep.addresses().iter().filter_map(|(target, _)| match sweep.verdict(target) {
+        let swept = results.swept;
+        rtts.extend(swept.targets().filter_map(|target| match swept.verdict(target) {
             Verdict::Alive(rtt) => u32::try_from(rtt.as_nanos() / TICK.as_nanos()).ok(),
             _ => None,
         }));
@@ -50,12 +50,12 @@ impl<'a> Summary<'a> {
 impl Display for Summary<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Summary { results, drops, elapsed, rtts } = self;
-        let sweep = results.prober.strategy();
-        let (targets, alive, unreachable) = (sweep.addresses().len(), sweep.alive(), results.diagnosis.unreachable);
-        let counts = results.prober.counts();
+        let swept = results.swept;
+        let (targets, alive, unreachable) = (swept.len(), swept.alive(), results.diagnosis.unreachable);
+        let counts = swept.counts();
         let without_line = targets - alive - unreachable;
         writeln!(f, "targets: {targets}, alive: {alive}, unreachable: {unreachable}, without a line: {without_line}")?;
-        writeln!(f, "alive only after a retry: {}", sweep.after_retry())?;
+        writeln!(f, "alive only after a retry: {}", swept.after_retry())?;
         write!(f, "probes sent: {}, replies: {}, ", counts.sent, counts.replies)?;
         write!(f, "from other sources: {}, duplicates: {}, ", counts.other_source, counts.duplicates)?;
         writeln!(f, "late: {}, damaged: {}, stray: {}", counts.late, counts.damaged, counts.stray)?;

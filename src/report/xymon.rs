@@ -8,18 +8,16 @@ use std::fmt::{self, Display, Formatter};
 use std::io::{self, Write};
 use std::time::Duration;
 
-use multiping::prober::Strategy;
 use multiping::tally::Verdict;
 
 use crate::report::{Lines, Results};
 
 /// Writes a line for each line of the list, in its order.
 pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io::Result<()> {
-    let sweep = results.prober.strategy();
-    for ((target, shown), line) in results.lines.iter(sweep.addresses()).zip(0..) {
-        let Some(address) = sweep.address(target) else { continue };
+    for ((target, shown), line) in results.targets().zip(0..) {
+        let Some(address) = results.swept.address(target) else { continue };
         let shown = Host { name: results.lines.name(line), shown };
-        match sweep.verdict(target) {
+        match results.swept.verdict(target) {
             Verdict::Alive(rtt) if matches!(lines, Lines::All | Lines::Alive) => {
                 writeln!(out, "{shown} is alive ({})", Rtt(rtt))?;
             }

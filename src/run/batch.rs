@@ -1,11 +1,12 @@
 //! Batch mode: each target is asked until it has answered, and has one line in the end.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Stdout};
 use std::mem;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use multiping::address::Addresses;
 use multiping::plan::Plan;
 use multiping::prober::{Details, Event, Prober, Sweep};
 use multiping::token::Key;
@@ -15,9 +16,10 @@ use crate::message::{Error, Exit, Warning};
 use crate::notes::Notes;
 use crate::report::json::{self, Packet};
 use crate::report::{End, Format, Hosts, Outcome, Reserved, Results, Summary, reasons};
-use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell, threads};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
+use crate::swept::{Progress, Swept};
 
 /// Probes the targets of a session, and reports.
 pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error> {
@@ -32,10 +34,6 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
     let keeps_details = options.json.is_some() || options.shows_icmp_errors();
-    let details = if keeps_details { Details::new(targets)? } else { Details::default() };
-    if options.json.is_some() {
-        session.link.receive_ttl();
-    }
     let stdout = || Stream::new(io::stdout(), Timeout::Signal(session.signals));
     let mut out = BufWriter::with_capacity(16 * 1024, stdout());
     if options.json.is_some() {
@@ -45,28 +43,19 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
             return Err(Error::WriteResults(error));
         }
     }
-    let packets = match options.json {
-        Some(Json::Packets) => {
-            let lines = mem::take(&mut session.list.lines);
-            Some(Packets { output: Output::new(stdout()), hosts: Hosts::new(lines, &addresses)?, pending: Vec::new() })
-        }
-        _ => None,
-    };
-    let key = Key::new(session.secret.clone());
-    let prober = Prober::sweep(&options.plan, addresses, key, session.link.idents(), now())?;
-    let mut prober = session.prepare(prober)?;
     let shows_all = options.tells_all_icmp();
-    let mut batch = Batch { details: keeps_details.then_some(details), shows_all, packets };
-    let end = session.probe(&mut batch, &mut prober, true)?;
-    let Batch { details, packets, .. } = batch;
-    let details = details.unwrap_or_default();
-    let diagnosis = diagnose(&mut session.link, &prober, prober.strategy());
-    let mut outcome = Outcome::new(&prober, &diagnosis, end, &session.zones);
+    let (Probed { end, probers, details }, packets) = match threads::start(&session, targets, notes) {
+        None => probe(&mut session, addresses, keeps_details)?,
+        Some(team) => (threads::probe(&mut session, team, addresses, keeps_details)?, None),
+    };
+    let swept = Swept::new(&probers, &details);
+    let diagnosis = diagnose(session.link(), &probers, &swept);
+    let mut outcome = Outcome::new(swept, &diagnosis, end, &session.zones);
     if let Some((_, reference)) = session.references.iter().next() {
         outcome.name_reference(session.zones.show(reference));
     }
     session.note(&mut outcome, notes);
-    let exit = session.exit(&outcome, diagnosis.unreachable, prober.strategy().alive());
+    let exit = session.exit(&outcome, diagnosis.unreachable, swept.alive());
     let hosts = match packets {
         Some(Packets { mut output, hosts, .. }) => {
             output.finish()?;
@@ -75,11 +64,11 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
         None => None,
     };
     let lines = hosts.as_ref().map_or(&session.list.lines, Hosts::lines);
-    let results = Results { lines, prober: &prober, details: &details, diagnosis: &diagnosis };
+    let results = Results { lines, swept, diagnosis: &diagnosis };
     let written = match options.json {
         None => results.write(Format::Xymon(options.lines), &mut out),
         Some(_) => {
-            let stray = prober.counts().stray;
+            let stray = swept.counts().stray;
             let closing = session.closing(end, exit, stray, 0, notes);
             json::write_batch(&results, &session.list.unresolved, &closing, &mut out)
                 .and_then(|()| io::Write::flush(&mut out))
@@ -92,14 +81,50 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     }
     stdio::close_stdout().map_err(Error::WriteResults)?;
     if options.shows_icmp_errors() && !shows_all {
-        notes.write(reasons::last_errors(&results, |address| session.link.is_remote(address)));
+        notes.write(reasons::last_errors(&results, |address| session.links[0].is_remote(address)));
     }
     if options.summary {
-        notes.summarize(Summary::new(results, session.link.drops(), now() - session.start, reserved));
+        notes.summarize(Summary::new(results, session.drops(), now() - session.start, reserved));
     }
     // The kernel frees the memory of a process faster than destructors do.
-    mem::forget((session, prober, out, hosts, details));
+    mem::forget((session, probers, out, hosts, details));
     Ok(exit)
+}
+
+/// A run that has ended, and what is known of the targets of each thread.
+pub(super) struct Probed {
+    pub(super) end: End,
+    pub(super) probers: Vec<Prober<Sweep>>,
+    /// Empty where no details are kept.
+    pub(super) details: Vec<Details>,
+}
+
+/// Probes `addresses` in this thread, in the sandbox. Returns the records of packets as well, if they are
+/// written.
+fn probe<'a>(
+    session: &mut Session<'a>,
+    addresses: Addresses,
+    keeps_details: bool,
+) -> Result<(Probed, Option<Packets<'a>>), Error> {
+    let options = session.options;
+    let details = if keeps_details { Some(Details::new(addresses.len())?) } else { None };
+    if options.json.is_some() {
+        session.link().receive_ttl();
+    }
+    let packets = match options.json {
+        Some(Json::Packets) => {
+            let output = Output::new(Stream::new(io::stdout(), Timeout::Signal(session.signals)));
+            let hosts = Hosts::new(mem::take(&mut session.list.lines), &addresses)?;
+            Some(Packets { output, hosts, pending: Vec::new() })
+        }
+        _ => None,
+    };
+    let key = Key::new(session.secret.clone());
+    let prober = Prober::sweep(&options.plan, addresses, key, session.link().idents(), now())?;
+    let mut prober = session.prepare(prober)?;
+    let mut batch = Batch { details, shows_all: options.tells_all_icmp(), packets };
+    let end = session.probe(&mut batch, &mut prober, true)?;
+    Ok((Probed { end, probers: vec![prober], details: batch.details.into_iter().collect() }, batch.packets))
 }
 
 /// Batch mode.
@@ -165,23 +190,7 @@ impl Mode for Batch<'_> {
     }
 
     fn progress(&mut self, prober: &Prober<Sweep>, now: Instant) -> impl Display {
-        Progress { prober, now }
-    }
-}
-
-struct Progress<'a> {
-    prober: &'a Prober<Sweep>,
-    now: Instant,
-}
-
-impl Display for Progress<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Progress { prober, now } = self;
-        let sweep = prober.strategy();
-        let (alive, silent) = (sweep.alive(), sweep.silent());
-        let remaining = prober.remaining(*now).as_secs_f64().ceil();
-        write!(f, "{} of {} probed, ", sweep.tried(), sweep.addresses().len())?;
-        write!(f, "{alive} alive, {silent} silent, about {remaining} s left")
+        Progress::of(prober, now)
     }
 }
 

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::mem;
 use std::ops::ControlFlow;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Family, TargetId};
@@ -58,7 +59,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         session.write_opening(Some(&statistics), notes, &mut output.buffer).map_err(Error::WriteResults)?;
     }
     let hosts = Hosts::new(mem::take(&mut session.list.lines), &addresses)?;
-    session.link.receive_ttl();
+    session.link().receive_ttl();
     let lines_a_second = addresses.len() as f64 / statistics.period.as_secs_f64();
     let mut shows_replies = !statistics.quiet && !is_json;
     if statistics.flood && addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
@@ -77,7 +78,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     } else if shows_replies || statistics.show_lost {
         let (unit, show_lost) = (statistics.style.unit, statistics.show_lost);
         let show_errors = shows_replies && matches!(icmp_errors, IcmpErrors::Report | IcmpErrors::Fail);
-        let (own, data) = (session.link.local_addresses().to_vec(), session.options.packet.data());
+        let (own, data) = (session.link().local_addresses().to_vec(), session.options.packet.data());
         let routes = if session.options.packet.record_route() { addresses.len() } else { 0 };
         let routes = try_filled(routes, None)?;
         Some(Box::new(ReplyLines { routes, unit, show_replies: shows_replies, show_lost, show_errors, own, data }))
@@ -92,7 +93,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         roster = roster.without_duplicate_rtts();
     }
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
-    let prober = Prober::new(roster, rate, plan.check_source(), key, session.link.idents(), start);
+    let prober = Prober::new(roster, rate, plan.check_source(), key, session.link().idents(), start);
     let mut prober = session.prepare(prober)?;
     let records = match is_json {
         false => None,
@@ -120,7 +121,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     };
     run.write_ping_header(session.options.packet.data_len());
     let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
-    let diagnosis = diagnose(&mut session.link, &prober, &run.figures);
+    let diagnosis = diagnose(session.link(), slice::from_ref(&prober), &run.figures);
     run.figures.sum_up();
     let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, &session.zones);
     session.note(&mut outcome, notes);

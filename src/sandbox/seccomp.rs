@@ -5,13 +5,14 @@
 //! makes them.) The table has no more calls than needed: when a filter is installed, the kernel
 //! runs it once for every call that exists, so each row adds to the time of a start.
 
+use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 use std::io;
 
 use nix::libc::{self, c_int, c_long};
 use seccompiler::{
     BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter,
+    SeccompRule, apply_filter, apply_filter_all_threads,
 };
 
 use crate::sandbox::Seccomp;
@@ -64,17 +65,49 @@ const ALLOWED: &[(c_long, ArgCheck)] = &[
     (libc::SYS_exit_group, Any),
 ];
 
+/// What threads need beside that.
+const ALLOWED_WITH_THREADS: &[(c_long, ArgCheck)] = &[
+    // A thread waits for its share, for a lock of malloc, or for the end of another (pthread_join).
+    (libc::SYS_futex, Equals(1, libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG)),
+    (libc::SYS_futex, Equals(1, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG)),
+    #[cfg(not(target_env = "musl"))]
+    (libc::SYS_futex, Equals(1, libc::FUTEX_WAIT_BITSET | libc::FUTEX_CLOCK_REALTIME)),
+    #[cfg(target_env = "musl")]
+    (libc::SYS_futex, Equals(1, libc::FUTEX_WAIT)), // its lock on the list of threads
+    #[cfg(target_env = "musl")]
+    (libc::SYS_futex, Equals(1, libc::FUTEX_WAKE)),
+    // A thread ends: it takes no more signals, and gives its stack back.
+    (libc::SYS_rt_sigprocmask, Equals(0, libc::SIG_BLOCK)),
+    (libc::SYS_madvise, Equals(2, libc::MADV_DONTNEED)),
+    (libc::SYS_exit, Any),
+];
+
 /// Installs the filter, for the rest of the process.
 pub(super) fn install() -> Seccomp {
-    match compile().map_err(Error::Backend).and_then(|program| apply_filter(&program)) {
+    outcome(compile(&[]).map_err(Error::Backend).and_then(|program| apply_filter(&program)))
+}
+
+/// Installs the filter in all threads. They have the filters that the process had at its start, and
+/// no others, so that the kernel does not refuse it.
+pub(super) fn install_in_all_threads() -> Seccomp {
+    let program = compile(ALLOWED_WITH_THREADS).map_err(Error::Backend);
+    outcome(program.and_then(|program| apply_filter_all_threads(&program)))
+}
+
+fn outcome(installed: Result<(), Error>) -> Seccomp {
+    match installed {
         Ok(()) => Seccomp::On,
         Err(Error::Prctl(error) | Error::Seccomp(error)) => Seccomp::Refused(error),
         Err(error) => Seccomp::Refused(io::Error::other(error)),
     }
 }
 
-fn compile() -> Result<BpfProgram, BackendError> {
-    let rules = ALLOWED.iter().map(|&(call, check)| Ok((call, check.rules()?))).collect::<Result<_, BackendError>>()?;
+/// The filter that allows the calls of the table, and some more.
+fn compile(more: &[(c_long, ArgCheck)]) -> Result<BpfProgram, BackendError> {
+    let mut rules = BTreeMap::new();
+    for &(call, check) in ALLOWED.iter().chain(more) {
+        rules.entry(call).or_insert_with(Vec::new).extend(check.rules()?);
+    }
     let refuse = SeccompAction::Errno(libc::EPERM as u32);
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, ARCH.try_into()?)?.try_into()
 }
@@ -129,7 +162,7 @@ mod tests {
     }
 
     fn is_allowed(call: c_long, arguments: [c_int; 6]) -> bool {
-        let program = compile().expect("the table compiles");
+        let program = compile(&[]).expect("the table compiles");
         match decide(&program, call, arguments) {
             libc::SECCOMP_RET_ALLOW => true,
             refusal => {
@@ -145,6 +178,25 @@ mod tests {
             let is_listed = ALLOWED.iter().any(|(allowed, check)| *allowed == call && matches!(check, Any));
             assert_eq!(is_allowed(call, [0; 6]) && is_allowed(call, [-1; 6]), is_listed, "{call}");
         }
+    }
+
+    #[test]
+    fn threads_are_allowed_to_wait_and_to_end_and_nothing_else() {
+        let program = compile(ALLOWED_WITH_THREADS).expect("the table compiles");
+        let is_allowed = |call, arguments| decide(&program, call, arguments) == libc::SECCOMP_RET_ALLOW;
+        for call in 0..2048 {
+            let is_listed = |table: &[(c_long, ArgCheck)]| table.iter().any(|(allowed, _)| *allowed == call);
+            if !is_listed(ALLOWED) && !is_listed(ALLOWED_WITH_THREADS) {
+                assert!(!is_allowed(call, [0; 6]) && !is_allowed(call, [-1; 6]), "{call}");
+            }
+        }
+        for operation in [libc::FUTEX_WAKE, libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET] {
+            assert!(is_allowed(libc::SYS_futex, [0, operation | libc::FUTEX_PRIVATE_FLAG, 1, 0, 0, 0]));
+        }
+        assert!(!is_allowed(libc::SYS_futex, [0, libc::FUTEX_CMP_REQUEUE_PI, 1, 0, 0, 0]));
+        assert!(!is_allowed(libc::SYS_madvise, [0, 4096, libc::MADV_HUGEPAGE, 0, 0, 0]));
+        assert!(!is_allowed(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK, 0, 0, 8, 0, 0]));
+        assert!(is_allowed(libc::SYS_exit, [0; 6]));
     }
 
     #[test]
@@ -165,7 +217,7 @@ mod tests {
 
     #[test]
     fn calls_of_another_architecture_are_refused() {
-        let program = compile().expect("the table compiles");
+        let program = compile(&[]).expect("the table compiles");
         let [_, compare, otherwise, ..] = &program[..] else { panic!("{program:?}") };
         assert_eq!((compare.jt, compare.jf, otherwise.k), (1, 0, libc::SECCOMP_RET_KILL_PROCESS));
     }

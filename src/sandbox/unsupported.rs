@@ -5,3 +5,7 @@ use crate::sandbox::Seccomp;
 pub(super) fn install() -> Seccomp {
     Seccomp::Unsupported
 }
+
+pub(super) fn install_in_all_threads() -> Seccomp {
+    Seccomp::Unsupported
+}

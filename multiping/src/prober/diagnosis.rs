@@ -1,6 +1,8 @@
 //! Whose fault it is that a target was silent or could not be sent to: the target's, or this
 //! machine's.
 
+use std::slice;
+
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::prober::{Prober, Strategy, Sweep};
 use crate::tally::{Tally, Verdict};
@@ -112,20 +114,26 @@ struct Refused {
 impl Diagnosis {
     /// Judges a sweep that has ended; see [`Diagnosis::judge`].
     pub fn new(prober: &Prober<Sweep>, is_remote: impl Fn(Address) -> bool, has_global_ipv6: bool) -> Self {
-        Diagnosis::judge(prober, prober.strategy(), is_remote, has_global_ipv6)
+        Diagnosis::judge(slice::from_ref(prober), prober.strategy(), is_remote, has_global_ipv6)
     }
 
-    /// Judges a run that has ended, of whose targets `known` is known. `is_remote` says whether an
-    /// address is another machine's: what reaches this one says nothing of its network.
+    /// Judges a run of one prober or several that has ended, of whose targets `known` is known.
+    /// `is_remote` says whether an address is another machine's: what reaches this one says nothing
+    /// of its network.
     /// `has_global_ipv6`: this machine has a global IPv6 address; without one, IPv6 targets without
     /// a route are no fault of it.
     pub fn judge<S: Strategy>(
-        prober: &Prober<S>,
+        probers: &[Prober<S>],
         known: &impl Verdicts,
         is_remote: impl Fn(Address) -> bool,
         has_global_ipv6: bool,
     ) -> Self {
-        let mut diagnosis = Diagnosis { no_reference: prober.no_reference_answered(), ..Diagnosis::default() };
+        let no_reference = probers.iter().all(Prober::no_reference_answered);
+        let mut diagnosis = Diagnosis { no_reference, ..Diagnosis::default() };
+        let is_damaged = |address: Address| {
+            let mut damaged = probers.iter().flat_map(Prober::damaged_from);
+            damaged.any(|&from| address.is_source(from))
+        };
         let mut refused: PerFamily<Refused> = PerFamily::default();
         let mut total: PerFamily<usize> = PerFamily::default();
         let mut alive: PerFamily<usize> = PerFamily::default();
@@ -135,8 +143,7 @@ impl Diagnosis {
                 Verdict::Unreachable | Verdict::Refused { .. } if diagnosis.no_reference => diagnosis.undecided += 1,
                 Verdict::Unreachable => {
                     diagnosis.unreachable += 1;
-                    let is_damaged = prober.damaged_from().iter().any(|&from| address.is_source(from));
-                    diagnosis.note_answer(address, known.invalid_replies(target), is_damaged);
+                    diagnosis.note_answer(address, known.invalid_replies(target), is_damaged(address));
                 }
                 Verdict::Undecided => diagnosis.undecided += 1,
                 Verdict::Refused { errno, no_buffers, was_sent } => {
@@ -159,7 +166,7 @@ impl Diagnosis {
             }
         }
         diagnosis.fault = faults(refused, total, has_global_ipv6);
-        if !prober.sent_outward() {
+        if !probers.iter().any(Prober::sent_outward) {
             // That no probe left this machine is more than particular.
             diagnosis.fault = PerFamily::from_fn(|family| (refused[family].all > 0).then_some(Fault::Most));
         }

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use multiping::prober::Strategy;
 use multiping::tally::Tally;
 
 use crate::list::UnresolvedLine;
@@ -21,22 +20,22 @@ pub fn write_batch(
     closing: &Closing,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let sweep = results.prober.strategy();
+    let swept = results.swept;
     let mut states = States::default();
     let mut unresolved = unresolved.iter().peekable();
-    for (number, (target, shown)) in (0..).zip(results.lines.iter(sweep.addresses())) {
-        let Some(address) = sweep.address(target) else { continue };
+    for (number, (target, shown)) in (0..).zip(results.targets()) {
+        let Some(address) = swept.address(target) else { continue };
         let line = results.lines.number(number);
         while let Some(name) = unresolved.next_if(|name| (1..line).contains(&name.line)) {
             states.add(State::Unresolved);
             write(&Target::unresolved(name, NoPercentiles::default()), &mut *out)?;
         }
-        let details = results.details.get(target).copied().unwrap_or_default();
-        let was_late = sweep.tally(target).is_some_and(Tally::was_late);
+        let details = swept.details(target).copied().unwrap_or_default();
+        let was_late = swept.tally(target).is_some_and(Tally::was_late);
         let silence = Silence { was_late, has_errors: details.icmp_errors() > 0 };
-        let (state, reason) = State::of(sweep.verdict(target), results.diagnosis, address.family(), silence);
+        let (state, reason) = State::of(swept.verdict(target), results.diagnosis, address.family(), silence);
         states.add(state);
-        let tally = sweep.tally(target);
+        let tally = swept.tally(target);
         let errno = tally.and_then(Tally::errno);
         let received = tally.map_or(0, |tally| tally.replies().into());
         let record = Target {
@@ -62,7 +61,7 @@ pub fn write_batch(
                 samples: received,
                 rtt_error_ratio: 0.0,
                 rtt_min_ns: details.min_rtt().map(nanoseconds),
-                rtt_mean_ns: sweep.mean_rtt(target).map(nanoseconds),
+                rtt_mean_ns: swept.mean_rtt(target).map(nanoseconds),
                 rtt_max_ns: details.max_rtt().map(nanoseconds),
                 rtt_stddev_ns: None,
                 percentiles: NoPercentiles::default(),
@@ -85,13 +84,13 @@ pub fn write_batch(
 
 /// The figures of all targets, each of which counts once, on however many lines it is.
 fn totals(results: &Results) -> Totals<NoPercentiles> {
-    let sweep = results.prober.strategy();
+    let swept = results.swept;
     let (mut received, mut late, mut lost) = (0, 0, 0);
     let (mut duplicates, mut icmp_errors, mut send_errors) = (0, 0, 0);
     let (mut min, mut max, mut sum) = (None::<Duration>, None, 0_u128);
-    for (target, _) in sweep.addresses().iter() {
-        let details = results.details.get(target).copied().unwrap_or_default();
-        let replies: u64 = sweep.tally(target).map_or(0, |tally| tally.replies().into());
+    for target in swept.targets() {
+        let details = swept.details(target).copied().unwrap_or_default();
+        let replies: u64 = swept.tally(target).map_or(0, |tally| tally.replies().into());
         received += replies;
         late += details.late();
         lost += details.lost();
@@ -100,7 +99,7 @@ fn totals(results: &Results) -> Totals<NoPercentiles> {
         send_errors += details.send_errors();
         min = [min, details.min_rtt()].into_iter().flatten().min();
         max = max.max(details.max_rtt());
-        sum += sweep.mean_rtt(target).unwrap_or_default().as_nanos() * u128::from(replies);
+        sum += swept.mean_rtt(target).unwrap_or_default().as_nanos() * u128::from(replies);
     }
     Totals {
         probes: Probes::new(received, late, lost),
@@ -108,7 +107,7 @@ fn totals(results: &Results) -> Totals<NoPercentiles> {
         icmp_errors,
         send_errors,
         // Damaged replies from a source that cannot be told belong to no target.
-        damaged: results.prober.counts().damaged,
+        damaged: swept.counts().damaged,
         rtts: Rtts {
             samples: received,
             rtt_error_ratio: 0.0,
