@@ -133,8 +133,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::OutOfRange`] if a value of the schedule is, [`Error::Memory`], and what opening a
-    /// socket ends with: [`Error::Permission`], [`Error::NoFamily`], [`Error::Source`],
-    /// [`Error::Option`] or [`Error::System`].
+    /// socket ends with: [`Error::Permission`], [`Error::NoFamily`], [`Error::NoSocket`],
+    /// [`Error::Source`] or [`Error::Option`].
     pub fn add(&mut self, address: impl Into<Address>, schedule: Schedule) -> Result<TargetId, Error> {
         let (address, schedule) = (address.into(), schedule.checked()?);
         let family = address.family();

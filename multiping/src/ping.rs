@@ -51,10 +51,11 @@ use crate::turn;
 ///
 /// # Errors
 ///
-/// [`Error::Permission`] if there may be no socket, and [`Error::NoFamily`] if this machine has no
-/// family that any target has; [`Error::OutOfRange`], [`Error::Memory`], [`Error::InUse`];
-/// [`Error::Source`] or [`Error::Option`] if the kernel refuses what was asked of the sockets;
-/// [`Error::System`] if nothing can be received for a second. Never because of what a target does.
+/// [`Error::Permission`] if there may be no socket, [`Error::NoSocket`] if it is refused otherwise,
+/// and [`Error::NoFamily`] if this machine has no family that any target has;
+/// [`Error::OutOfRange`], [`Error::Memory`], [`Error::InUse`]; [`Error::Source`] or
+/// [`Error::Option`] if the kernel refuses what was asked of the sockets; [`Error::System`] if
+/// nothing can be received for a second. Never because of what a target does.
 ///
 /// ```
 /// use multiping::{Address, Options, Verdict, ping};

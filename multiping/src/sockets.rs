@@ -133,7 +133,8 @@ impl Sockets {
     /// # Errors
     ///
     /// [`Error::Permission`] if the rights do not allow this kind, [`Error::NoFamily`] if this
-    /// machine lacks the family. With [`Families::Any`] one family is enough.
+    /// machine lacks the family; with [`Families::Any`] one family is enough. [`Error::NoSocket`]
+    /// for any other reason.
     pub fn open(kind: Kind, families: Families) -> Result<Self, Error> {
         let mut sockets = PerFamily::default();
         let mut refusal = None;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -79,7 +79,7 @@ pub(super) struct FamilySocket {
     /// Whether the receive buffer was at least a quarter full at that look.
     quarter_full: bool,
     /// When the queue was last seen empty.
-    empty: Instant,
+    empty: ClockPair,
     /// Whether the filter that drops all packets is in place.
     drops_all: bool,
     /// Why not both filters are in place.
@@ -170,7 +170,7 @@ impl FamilySocket {
             drops: 0,
             dropped: 0,
             quarter_full: false,
-            empty: Instant::now(),
+            empty: ClockPair::read(),
             drops_all: false,
             no_filter: None,
             no_timestamps: None,
@@ -284,7 +284,7 @@ impl FamilySocket {
     /// See [`super::Link::receive`]. Only what had arrived at the start is sure to be read: a flood
     /// must not keep the program here.
     pub(super) fn receive(&mut self, slots: &mut [u8], on_packet: &mut impl FnMut(Packet)) -> Received {
-        let start = Instant::now();
+        let start = ClockPair::read();
         let mut received = Received { overflowed: self.overflowed(), error: None };
         let mut before = start;
         let mut errors = 0;
@@ -308,7 +308,7 @@ impl FamilySocket {
                         break true;
                     }
                     // Without a stamp the number of packets tells.
-                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start) {
+                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start.now) {
                         break false;
                     }
                     before = batch.read_at;
@@ -334,10 +334,8 @@ impl FamilySocket {
         let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(space));
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
-        let now = Instant::now();
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let clocks = ClockPair { now, wall, empty: self.empty };
-        let mut batch = ReadBatch { count: 0, read_at: now, last_stamp: None, unstamped: false };
+        let read_at = ClockPair::read();
+        let mut batch = ReadBatch { count: 0, read_at, last_stamp: None, unstamped: false };
         for message in messages {
             batch.count += 1;
             let (mut stamp, mut ttl, mut to) = (None, None, None);
@@ -355,8 +353,8 @@ impl FamilySocket {
                 }
             }
             batch.unstamped |= stamp.is_none();
-            batch.last_stamp = stamp.and_then(|stamp| clocks.arrival(stamp));
-            let at = batch.last_stamp.unwrap_or(now);
+            batch.last_stamp = stamp.and_then(|stamp| read_at.arrival(stamp, &self.empty));
+            let at = batch.last_stamp.unwrap_or(read_at.now);
             let bytes = message.iovs().next().unwrap_or_default();
             let parsed = match self.family {
                 Family::V4 if !self.datagram => {
@@ -379,7 +377,7 @@ impl FamilySocket {
 /// What one system call read.
 struct ReadBatch {
     count: usize,
-    read_at: Instant,
+    read_at: ClockPair,
     /// When the last packet arrived, by its time stamp.
     last_stamp: Option<Instant>,
     /// Whether a packet had no time stamp.
