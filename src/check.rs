@@ -113,8 +113,14 @@ impl Checklist {
     pub fn add_verdict(&mut self, result: &Result<(), Error>) {
         match result {
             Ok(()) if !self.has_network => self.add("verdict", "a run would reach only this machine itself"),
-            Ok(()) if self.has_suggestions() => self.add("verdict", "a run would work, and better after the fix above"),
-            Ok(()) => self.add("verdict", "a run would work"),
+            Ok(()) => {
+                let better = match self.suggestions.len() {
+                    0 => "",
+                    1 => ", and better after the fix above",
+                    _ => ", and better after the fixes above",
+                };
+                self.add("verdict", format!("a run would work{better}"));
+            }
             Err(error) => self.add("verdict", format!("a run would fail with status {}", error.exit() as u8)),
         }
     }
@@ -130,10 +136,6 @@ impl Checklist {
             self.add("  fix", command.clone());
             self.suggestions.push(command);
         }
-    }
-
-    fn has_suggestions(&self) -> bool {
-        !self.suggestions.is_empty()
     }
 
     /// Reports the interfaces that are up, and the default routes.

@@ -327,7 +327,7 @@ pub const FLAGS: &[Flag] = &[
     letter(
         'g',
         Value::None,
-        "--generate, of the operands: a network, or two addresses",
+        "--generate, of the arguments: a network, or two addresses",
         Apply::Switch(|options| options.generates_operands = true),
     ),
     letter('i', MILLISECONDS, "milliseconds between packets; 0 is unlimited", Apply::Set(set_interval)),
