@@ -276,7 +276,10 @@ impl Setting<'_> {
     /// `prober` with the data of probes, and with regard to ICMP errors.
     fn prepare<S: Strategy>(&self, prober: Prober<S>) -> Result<Prober<S>, Failure> {
         let packet = self.packet();
-        let prober = prober.with_data(&packet.data()).with_kind(packet.kind()).map_err(Error::from)?;
+        let mut prober = prober.with_data(&packet.data()).with_kind(packet.kind()).map_err(Error::from)?;
+        if packet.size() < *PacketOptions::SIZE.start() {
+            prober = prober.with_short_data(packet.size()).map_err(Error::from)?;
+        }
         Ok(prober.with_icmp_errors(icmp_errors(self.options)).map_err(Error::from)?)
     }
 
@@ -336,10 +339,11 @@ impl Setting<'_> {
         // The same bytes in each run, as fping's are: the data is no secret.
         const RANDOM: [u8; 16] = *b"\x5f\x1b\xc4\x92\xe7\x3d\x08\xaa\x71\xd6\x2e\x99\x40\xf3\x8c\x15";
         let mut packet = PacketOptions::default();
-        let size = (self.options.size as usize).max(*PacketOptions::SIZE.start());
+        let size = self.options.size as usize;
         let pattern = if self.options.random_data { RANDOM.to_vec() } else { vec![0] };
         // Both are in range.
-        let _ = packet.set_size(size).and_then(|()| packet.set_pattern(pattern));
+        let _ = packet.set_size(size).or_else(|_| packet.set_short_size(size));
+        let _ = packet.set_pattern(pattern);
         if let Some(ttl) = self.options.ttl {
             let _ = packet.set_ttl(ttl);
         }

@@ -263,7 +263,13 @@ impl Link {
             let (ident, seq) = (socket.ident, probe.seq);
             let message = match self.kind {
                 ProbeKind::Echo => {
-                    self.data[..Token::LEN].copy_from_slice(&probe.token.emit());
+                    match self.data.first_chunk_mut() {
+                        Some(place) => *place = probe.token.emit(),
+                        None => {
+                            let seal_first = probe.token.emit_seal_first();
+                            self.data.iter_mut().zip(seal_first).for_each(|(to, from)| *to = from);
+                        }
+                    }
                     Message::Request(Echo { ident, seq, data: &self.data })
                 }
                 ProbeKind::Timestamp => {

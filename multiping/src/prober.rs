@@ -129,6 +129,8 @@ pub struct Prober<S> {
     check_source: bool,
     icmp_errors: IcmpErrors,
     kind: ProbeKind,
+    /// How much data probes carry, if it is too little for a token.
+    short_data: Option<usize>,
     first_seq: u16,
     sent_by_seq: SentBySeq,
     /// What a probe carries after its token.
@@ -199,6 +201,7 @@ impl<S: Strategy> Prober<S> {
             check_source,
             icmp_errors: IcmpErrors::Ignore,
             kind: ProbeKind::Echo,
+            short_data: None,
             first_seq: 0,
             sent_by_seq: SentBySeq::default(),
             filler: Vec::new(),

@@ -49,6 +49,12 @@ impl Token {
     pub fn emit(&self) -> [u8; Self::LEN] {
         (u128::from(self.target) << 96 | u128::from(self.attempt) << 64 | u128::from(self.seal)).to_be_bytes()
     }
+
+    /// The same with the seal first, of which as much is sent as fits into data that is too short
+    /// for all of it: the seal is what nobody can guess.
+    pub fn emit_seal_first(&self) -> [u8; Self::LEN] {
+        (u128::from(self.seal) << 64 | u128::from(self.target) << 32 | u128::from(self.attempt)).to_be_bytes()
+    }
 }
 
 /// The secret of one run: a keyed hash (the SipHash of the standard library).

@@ -87,6 +87,18 @@ impl PacketOptions {
         Ok(())
     }
 
+    /// Fewer bytes of data than a token has, as programs send that take another's place. A reply is
+    /// then told by ident, Sequence Number and source, and by as much of the token as fits.
+    ///
+    /// # Errors
+    ///
+    /// If a token fits.
+    #[doc(hidden)]
+    pub fn set_short_size(&mut self, size: usize) -> Result<(), OutOfRange> {
+        self.size = checked(size, &(0..=Self::SIZE.start() - 1))?;
+        Ok(())
+    }
+
     /// What the data after the token is filled with, repeatedly. Default, and if empty: counting
     /// bytes, as ping(8) sends.
     ///
@@ -183,7 +195,7 @@ impl PacketOptions {
     /// The data of a probe, with zeros in the place of its token.
     pub fn data(&self) -> Vec<u8> {
         let mut data: Vec<u8> = (0..self.size).map(|index| index as u8).collect();
-        let (token, filler) = data.split_at_mut(*Self::SIZE.start());
+        let (token, filler) = data.split_at_mut(self.size.min(*Self::SIZE.start()));
         token.fill(0);
         filler.iter_mut().zip(self.pattern.iter().cycle()).for_each(|(byte, pattern)| *byte = *pattern);
         data
@@ -241,6 +253,7 @@ mod tests {
         for size in [0, 15, 65_508, usize::MAX] {
             assert_eq!(options.set_size(size), Err(OutOfRange), "{size}");
         }
+        assert_eq!(options.set_short_size(16), Err(OutOfRange));
         assert_eq!(options.set_pattern(vec![0; 17]), Err(OutOfRange));
         assert_eq!(options.set_ttl(0), Err(OutOfRange));
         assert_eq!(options, PacketOptions::default());

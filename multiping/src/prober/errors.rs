@@ -55,7 +55,7 @@ impl<S: Strategy> Prober<S> {
 
     /// With the probes by their Sequence Numbers, if these are needed.
     pub(super) fn with_sent_by_seq(self) -> Result<Self, OutOfMemory> {
-        let is_needed = self.icmp_errors != IcmpErrors::Ignore || self.kind != ProbeKind::Echo;
+        let is_needed = self.icmp_errors != IcmpErrors::Ignore || self.tells_by_seq();
         let sent_by_seq = match is_needed {
             true if self.sent_by_seq.is_empty() => SentBySeq::new()?,
             true => self.sent_by_seq,
@@ -91,7 +91,7 @@ impl<S: Strategy> Prober<S> {
         if self.icmp_errors == IcmpErrors::Ignore || !is_ours {
             return None;
         }
-        let (target, attempt) = match Token::parse(original.echo.data).filter(|_| self.kind == ProbeKind::Echo) {
+        let (target, attempt) = match Token::parse(original.echo.data).filter(|_| !self.tells_by_seq()) {
             Some(token) => (TargetId(token.target), token.attempt),
             None => self.sent_by_seq.get(original.echo.seq)?,
         };
@@ -101,7 +101,10 @@ impl<S: Strategy> Prober<S> {
         let address = self.strategy.address(target).filter(|address| address.ip() == original.destination)?;
         let token = self.token(target, attempt, address);
         if !(match self.kind {
-            ProbeKind::Echo => begins_alike(original.echo.data, &token.emit()),
+            ProbeKind::Echo => match self.short_data {
+                Some(size) => begins_alike(original.echo.data, &token.emit_seal_first()[..size]),
+                None => begins_alike(original.echo.data, &token.emit()),
+            },
             ProbeKind::Mask => true,
             ProbeKind::Timestamp => begins_alike(original.echo.data, &token.originate().0.to_be_bytes()),
         }) {

@@ -1,7 +1,8 @@
-//! Probes that are no Echo Requests: what tells their replies, and when one may be sent.
+//! Probes that carry no token, because they are no Echo Requests or have too little data for one:
+//! what tells their replies, and when one may be sent.
 //!
-//! A reply does not return data of ours. Which probe it answers, its Sequence Number says: that of
-//! a probe in flight is not used again. That it does is proved by what else it returns.
+//! Which probe a reply answers, its Sequence Number says: that of a probe in flight is not used
+//! again. That it does is proved by what else it returns.
 
 use std::time::Instant;
 
@@ -12,10 +13,11 @@ use crate::prober::Prober;
 use crate::prober::event::ReplyKind;
 use crate::prober::references::References;
 use crate::prober::strategy::{Attempt, Invalid, Strategy};
+use crate::token::Token;
 use crate::wire::{Query, QueryBody};
 
 /// How many probes there are until their Sequence Numbers begin anew.
-const SEQS: u64 = 1 << 16;
+pub(super) const SEQS: u64 = 1 << 16;
 
 impl<S: Strategy> Prober<S> {
     /// With probes of this kind. Without this they are Echo Requests. Those of other kinds begin with
@@ -26,8 +28,22 @@ impl<S: Strategy> Prober<S> {
     /// If there is no memory for the Sequence Numbers of the probes sent, which takes half a
     /// megabyte.
     pub fn with_kind(self, kind: ProbeKind) -> Result<Self, OutOfMemory> {
-        let first_seq = if kind == ProbeKind::Echo { 0 } else { self.key.number("first seq") as u16 };
+        let first_seq = if kind == ProbeKind::Echo { self.first_seq } else { self.random_seq() };
         Prober { kind, first_seq, ..self }.with_sent_by_seq()
+    }
+
+    /// With so few bytes of data in its probes that a token does not fit. A reply then counts only if
+    /// it has the ident and the Sequence Number of a probe in flight, comes from the address that
+    /// this went to, and returns all of its data.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for the Sequence Numbers of the probes sent, which takes half a
+    /// megabyte.
+    pub fn with_short_data(self, size: usize) -> Result<Self, OutOfMemory> {
+        let size = size.min(Token::LEN);
+        let first_seq = self.random_seq();
+        Prober { short_data: Some(size), first_seq, filler: Vec::new(), ..self }.with_sent_by_seq()
     }
 
     /// A reply to a query other than Echo arrived from `from` at `at`.
@@ -44,8 +60,7 @@ impl<S: Strategy> Prober<S> {
         let Some(address) = self.address(target) else { return ReplyKind::Stray };
         match reply.body {
             QueryBody::Timestamp { originate, .. } if originate != self.token(target, attempt, address).originate() => {
-                // It may also answer the last probe with this number, very late.
-                return if self.counts.sent > SEQS { ReplyKind::Stray } else { ReplyKind::Damaged };
+                return self.kind_of_unlike();
             }
             QueryBody::Timestamp { .. } => {}
             // Nothing else tells it from what another host sends.
@@ -62,6 +77,16 @@ impl<S: Strategy> Prober<S> {
         self.kind_of_valid(target, attempt, at)
     }
 
+    /// Whether a reply is told by its Sequence Number, and not by a token in its data.
+    pub(super) fn tells_by_seq(&self) -> bool {
+        self.kind != ProbeKind::Echo || self.short_data.is_some()
+    }
+
+    /// A Sequence Number that nobody can guess.
+    pub(super) fn random_seq(&self) -> u16 {
+        self.key.number("first seq") as u16
+    }
+
     /// The Sequence Number of the probe after so many others.
     pub(super) fn seq(&self, sent: u64) -> u16 {
         (sent as u16).wrapping_add(self.first_seq)
@@ -70,7 +95,7 @@ impl<S: Strategy> Prober<S> {
     /// Until when this Sequence Number is that of a probe in flight, where it has to tell probes
     /// apart.
     pub(super) fn seq_in_use_until(&self, seq: u16, now: Instant) -> Option<Instant> {
-        if self.kind == ProbeKind::Echo {
+        if !self.tells_by_seq() {
             return None;
         }
         let (target, attempt) = self.sent_by_seq.get(seq)?;

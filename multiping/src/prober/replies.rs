@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::address::{Address, TargetId};
 use crate::plan::ProbeKind;
 use crate::prober::event::ReplyKind;
+use crate::prober::queries::SEQS;
 use crate::prober::references::References;
 use crate::prober::strategy::{Attempt, Invalid, Strategy};
 use crate::prober::{MAX_DAMAGED, Prober};
@@ -88,6 +89,9 @@ impl<S: Strategy> Prober<S> {
         if self.kind != ProbeKind::Echo || reply.ident != self.idents[from.family()] {
             return ReplyKind::Stray;
         }
+        if let Some(size) = self.short_data {
+            return self.kind_of_short(from, reply, size, at);
+        }
         let Some(token) = Token::parse(reply.data) else { return ReplyKind::Damaged };
         let (target, attempt) = (TargetId(token.target), token.attempt);
         let Some(address) = self.address(target) else { return ReplyKind::Damaged };
@@ -103,6 +107,27 @@ impl<S: Strategy> Prober<S> {
             return ReplyKind::Stray;
         }
         self.kind_of_valid(target, attempt, at)
+    }
+
+    /// The same of a reply to a probe with so little data that a token does not fit.
+    fn kind_of_short(&mut self, from: Address, reply: &Echo, size: usize, at: Instant) -> ReplyKind {
+        let Some((target, attempt)) = self.sent_by_seq.get(reply.seq) else { return ReplyKind::Stray };
+        let Some(address) = self.address(target) else { return ReplyKind::Stray };
+        let sent = self.token(target, attempt, address).emit_seal_first();
+        if reply.data.get(..size) != sent.get(..size) {
+            return self.kind_of_unlike();
+        }
+        if !address.is_source(from) && !address.ip().is_multicast() {
+            self.record_invalid(target, Invalid::OtherSource);
+            return ReplyKind::Stray;
+        }
+        self.kind_of_valid(target, attempt, at)
+    }
+
+    /// What a reply is that has the ident and the Sequence Number of a probe, and differs otherwise.
+    pub(super) fn kind_of_unlike(&self) -> ReplyKind {
+        // It may also answer the last probe with this number, very late.
+        if self.counts.sent > SEQS { ReplyKind::Stray } else { ReplyKind::Damaged }
     }
 
     /// What a valid reply to an attempt is, by its time.
