@@ -18,7 +18,6 @@ use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::mem;
-use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -31,17 +30,21 @@ use multiping::net::{self, Link};
 use multiping::plan::{IcmpErrors, PacketOptions, Plan, ProbeKind, Rate};
 use multiping::prober::{Counts, Prober, Strategy};
 use multiping::token::Key;
+use nix::errno::Errno;
 
 use crate::cli::Source;
 use crate::cli::fping::{Help, Options, Request, VERSION, parse};
 use crate::fping::clock::Clock;
-use crate::fping::failure::{BAD_USAGE, Failure, NO_ADDRESS, bad_interface, bad_source, fail};
+use crate::fping::failure::{
+    BAD_USAGE, Failure, NO_ADDRESS, bad_interface, bad_mark, bad_outgoing_interface, bad_source, fail,
+};
 use crate::fping::generate::BadRange;
 use crate::fping::once::Once;
 use crate::fping::output::Output;
 use crate::fping::rounds::Rounds;
 use crate::fping::targets::{Lines, Targets};
 use crate::fping::words::{ListReader, Words};
+use crate::input;
 use crate::limits::Limits;
 use crate::list::Zones;
 use crate::list::names::Query;
@@ -107,33 +110,34 @@ pub fn run(
 /// The configuration of the sockets, checked as far as that is possible without privilege.
 fn config(options: &Options, limits: &Limits) -> Result<net::Config, Failure> {
     let source = |source: &Option<Source>| source.as_ref().map(source_address).transpose();
+    if options.mark.is_some() && !limits.allow_mark {
+        return Err(bad_mark(&Errno::EPERM.into()));
+    }
+    let outgoing_interface = options.outgoing_interface.as_ref().map(|name| {
+        let index = name.to_str().and_then(net::interface);
+        index.ok_or_else(|| bad_outgoing_interface(&Errno::ENODEV.into()))
+    });
     let interface = options.interface.as_ref().map(|name| {
         // The kernel's names are shorter than 16 bytes (IFNAMSIZ).
         let name = name.to_str().filter(|name| (1..16).contains(&name.len()));
-        name.map(str::to_owned).ok_or_else(|| bad_interface(&io::Error::from_raw_os_error(nix::libc::ENODEV)))
+        name.map(str::to_owned).ok_or_else(|| bad_interface(&Errno::ENODEV.into()))
     });
     Ok(net::Config {
-        families: PerFamily::from_fn(|family| options.family.is_none_or(|wanted| wanted == family)),
         sources: PerFamily { v4: source(&options.sources.v4)?, v6: source(&options.sources.v6)? },
         interface: interface.transpose()?,
-        receive_buffer: limits.receive_buffer,
-        broadcast: limits.allow_multicast_and_broadcast,
+        outgoing_interface: outgoing_interface.transpose()?,
+        mark: options.mark,
         icmp_errors: icmp_errors(options),
+        ..input::config(options.family, limits)
     })
 }
 
 /// The address of `-S`. What the kernel would bind to although it is no address of this machine
 /// alone is refused here.
 fn source_address(source: &Source) -> Result<Address, Failure> {
-    let not_ours = || bad_source(&io::Error::from_raw_os_error(nix::libc::EADDRNOTAVAIL));
-    let address = match (source.ip, &source.zone) {
-        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => return Err(not_ours()),
-        (IpAddr::V4(ip), _) => Address::V4(ip),
-        (IpAddr::V6(ip), None) => Address::V6(ip, 0),
-        (IpAddr::V6(ip), Some(zone)) => Address::V6(ip, net::interface(zone).ok_or_else(not_ours)?),
-    };
-    let is_one_host = !address.ip().is_unspecified() && !address.ip().is_multicast();
-    if is_one_host { Ok(address) } else { Err(not_ours()) }
+    let address = input::source_address(source).ok();
+    let is_one_host = |address: &Address| !address.ip().is_unspecified() && !address.ip().is_multicast();
+    address.filter(is_one_host).ok_or_else(|| bad_source(&Errno::EADDRNOTAVAIL.into()))
 }
 
 /// Which ICMP errors are asked for: those that are told.
@@ -186,8 +190,14 @@ impl Setting<'_> {
             link.look_for_routes();
         }
         let key = Key::new(secret);
-        if options.ttls {
+        if options.headers.ttl {
             link.receive_ttl();
+        }
+        if options.headers.tos {
+            link.receive_tos();
+        }
+        if options.headers.destination {
+            link.receive_destination();
         }
         if options.is_default_mode() {
             self.run_once(&targets, link, key, dropped, output)

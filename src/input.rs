@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use multiping::SocketOption;
-use multiping::address::{Address, Addresses, PerFamily};
+use multiping::address::{Address, Addresses, Family, PerFamily};
 use multiping::net;
-use multiping::plan::ProbeKind;
+use multiping::plan::{IcmpErrors, ProbeKind};
 
 use crate::cli::{Input, Options, Source};
 use crate::limits::Limits;
@@ -30,29 +30,45 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// The configuration of the sockets of each of so many threads, checked as far as that is possible
 /// without privilege.
 pub fn sockets(options: &Options, limits: &Limits, threads: usize) -> Result<net::Config, Error> {
-    let source = |source: &Option<Source>| source.as_ref().map(source_address).transpose();
+    let source = |source: &Option<Source>| source.as_ref().map(checked_source).transpose();
     Ok(net::Config {
-        families: PerFamily::from_fn(|family| options.family.is_none_or(|wanted| wanted == family)),
         sources: PerFamily { v4: source(&options.sources.v4)?, v6: source(&options.sources.v6)? },
         interface: options.interface.clone(),
         receive_buffer: limits.receive_buffer / threads,
-        broadcast: limits.allow_multicast_and_broadcast,
         icmp_errors: options.icmp_errors(),
+        ..config(options.family, limits)
     })
 }
 
-/// The address of a `--source`, with the index of its interface. Broadcast addresses are refused
-/// here, because the kernel binds to them.
-fn source_address(source: &Source) -> Result<Address, Error> {
-    let bad_source = |why| Error::BadSource(source.to_string().as_bytes().into(), why);
+/// Sockets for the only family asked for, or for both, within the limits of the caller.
+pub fn config(family: Option<Family>, limits: &Limits) -> net::Config {
+    net::Config {
+        families: PerFamily::from_fn(|other| family.is_none_or(|family| family == other)),
+        sources: PerFamily::default(),
+        interface: None,
+        outgoing_interface: None,
+        mark: None,
+        receive_buffer: limits.receive_buffer,
+        broadcast: limits.allow_multicast_and_broadcast,
+        icmp_errors: IcmpErrors::Ignore,
+    }
+}
+
+/// The address of a `--source`.
+fn checked_source(source: &Source) -> Result<Address, Error> {
+    source_address(source).map_err(|why| Error::BadSource(source.to_string().as_bytes().into(), why))
+}
+
+/// The address to send from, with the index of its interface, or why it is none. Broadcast addresses
+/// are refused here, because the kernel binds to them.
+pub fn source_address(source: &Source) -> Result<Address, &'static str> {
     match (source.ip, &source.zone) {
-        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => Err(bad_source("a broadcast address")),
+        (IpAddr::V4(ip), _) if net::is_broadcast(ip) => Err("a broadcast address"),
         (IpAddr::V4(ip), _) => Ok(Address::V4(ip)),
         (IpAddr::V6(ip), None) => Ok(Address::V6(ip, 0)),
-        (IpAddr::V6(ip), Some(zone)) => match net::interface(zone) {
-            Some(index) => Ok(Address::V6(ip, index)),
-            None => Err(bad_source("no such interface")),
-        },
+        (IpAddr::V6(ip), Some(zone)) => {
+            net::interface(zone).map(|index| Address::V6(ip, index)).ok_or("no such interface")
+        }
     }
 }
 

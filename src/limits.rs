@@ -20,6 +20,8 @@ pub struct Limits {
     pub generated: usize,
     /// Whether multicast and broadcast addresses may be probed.
     pub allow_multicast_and_broadcast: bool,
+    /// Whether packets may have a firewall mark, which can lead them past rules.
+    pub allow_mark: bool,
     /// The most bytes in a second, of IP packets.
     pub bytes_per_second: Option<u32>,
     /// The size of the receive buffer of a family, in bytes. Threads share it.
@@ -38,6 +40,7 @@ impl Limits {
         targets: 1 << 24,
         generated: 131_072, // as in fping
         allow_multicast_and_broadcast: false,
+        allow_mark: false,
         bytes_per_second: Some(12_500_000),
         receive_buffer: 4 << 20,
     };
@@ -61,6 +64,7 @@ impl Limits {
         targets: (1 << 31) - 1,
         generated: (1 << 31) - 1,
         allow_multicast_and_broadcast: true,
+        allow_mark: true,
         bytes_per_second: None,
         receive_buffer: 32 << 20,
     };

@@ -46,6 +46,7 @@ fn received(target: u32, kind: ReplyKind) -> Event<'static> {
         kind,
         elsewhere: false,
         ttl: Some(60),
+        tos: None,
         to: None,
         route: None,
         at: Instant::now(),

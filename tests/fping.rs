@@ -11,6 +11,8 @@ mod command_line;
 mod manual;
 #[path = "fping/once.rs"]
 mod once;
+#[path = "fping/packets.rs"]
+mod packets;
 #[path = "fping/rounds.rs"]
 mod rounds;
 

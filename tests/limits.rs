@@ -359,10 +359,11 @@ fn the_tables_of_limits_in_the_documents_are_right() {
         targets,
         generated,
         allow_multicast_and_broadcast,
+        allow_mark,
         bytes_per_second,
         receive_buffer: _,
     } = LIMITS;
-    assert!(!caller_is_root && !allow_multicast_and_broadcast);
+    assert!(!caller_is_root && !allow_multicast_and_broadcast && !allow_mark);
     let limits = BTreeMap::from(
         [
             ("packets per second, in all", MAX_PPS as usize),

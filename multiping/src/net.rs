@@ -16,6 +16,7 @@
 #![expect(clippy::disallowed_methods, reason = "an edge: packets are timed here")]
 
 mod filter;
+mod headers;
 mod loopback;
 mod multicast;
 mod netlink;
@@ -49,9 +50,10 @@ pub use crate::net::sockets::{Config, RawSockets};
 
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
+use crate::net::headers::Headers;
 use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, Packet, Sent, errno_of};
-use crate::net::sockets::{Opened, open_icmp, socket_address};
+use crate::net::sockets::{Opened, mark, open_icmp, socket_address};
 use crate::plan::{PacketOptions, ProbeKind};
 use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
@@ -83,6 +85,8 @@ pub struct Arrival<'a> {
     /// Its TTL or Hop Limit, if that is known: with a raw IPv4 socket it is, otherwise after
     /// [`Link::receive_ttl`].
     pub ttl: Option<u8>,
+    /// Its Type Of Service or Traffic Class, likewise.
+    pub tos: Option<u8>,
     /// When the kernel received it, or, without a time stamp, when it was read.
     pub at: Instant,
     /// Whether it came from another machine.
@@ -140,7 +144,10 @@ impl Link {
                 Opened::Raw(socket) => Ok(FamilySocket::raw(socket, family, ident, &config)),
                 Opened::Refused(error) if options.needs_raw() => Err(error),
                 Opened::Refused(error) => match open_icmp(family, Type::DGRAM) {
-                    Ok(socket) => Ok(FamilySocket::datagram(socket, family, &config)?),
+                    Ok(socket) => {
+                        mark(&socket, &config)?;
+                        Ok(FamilySocket::datagram(socket, family, &config)?)
+                    }
                     Err(_) => Err(error),
                 },
             };
@@ -187,6 +194,20 @@ impl Link {
     pub fn receive_ttl(&mut self) {
         for (_, socket) in self.sockets.as_mut() {
             let _ = socket.as_mut().map(FamilySocket::receive_ttl);
+        }
+    }
+
+    /// The same for Type Of Service or Traffic Class.
+    pub fn receive_tos(&mut self) {
+        for (_, socket) in self.sockets.as_mut() {
+            let _ = socket.as_mut().map(FamilySocket::receive_tos);
+        }
+    }
+
+    /// The same for the destination.
+    pub fn receive_destination(&mut self) {
+        for (_, socket) in self.sockets.as_mut() {
+            let _ = socket.as_mut().map(FamilySocket::receive_destination);
         }
     }
 
@@ -337,8 +358,8 @@ impl Link {
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
         let (slots, routes) = (&mut self.receive_slots, &self.routes);
         let mut on_packet = |packet: Packet| {
-            let Packet { from, message, at, ttl, to, route } = packet;
-            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from), ttl, to, route });
+            let Packet { from, message, at, headers: Headers { ttl, tos, to }, route } = packet;
+            on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from), ttl, tos, to, route });
         };
         self.sockets.as_mut().map(|socket| match socket {
             Ok(socket) => socket.receive(slots, &mut on_packet),

@@ -238,6 +238,8 @@ impl Sockets {
             families: PerFamily { v4: true, v6: true },
             sources: self.sources,
             interface: self.interface.clone(),
+            outgoing_interface: None,
+            mark: self.mark,
             receive_buffer: self.buffer,
             broadcast: false,
             icmp_errors,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::net::Link;
+use crate::net::{Arrival, Link};
 use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_time};
 use crate::wire::{ECHO_REQUEST, Message, Query, Reply};
 
@@ -54,8 +54,9 @@ pub fn receive<S: Strategy, B>(
 ) -> ControlFlow<B> {
     let mut flow = ControlFlow::Continue(());
     let received = link.receive(|arrival| {
-        let (from, at, ttl, to, route) = (arrival.from, arrival.at, arrival.ttl, arrival.to, arrival.route);
-        let received = |reply, kind, elsewhere| Event::Received { from, reply, kind, elsewhere, at, ttl, to, route };
+        let Arrival { from, at, ttl, tos, to, route, .. } = arrival;
+        let received =
+            |reply, kind, elsewhere| Event::Received { from, reply, kind, elsewhere, at, ttl, tos, to, route };
         let event = match &arrival.message {
             Ok(Message::Reply(reply)) => {
                 let kind = prober.handle_reply(from, reply, at);

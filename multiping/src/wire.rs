@@ -138,6 +138,7 @@ pub struct Malformed;
 /// The fields of RFC 791 §3.1 that a ping engine needs of an IPv4 header.
 mod ipv4 {
     pub(super) const MIN_HEADER: usize = 20;
+    pub(super) const TOS: usize = 1;
     pub(super) const TOTAL_LENGTH: usize = 2;
     pub(super) const FRAGMENT: usize = 6;
     pub(super) const OFFSET_MASK: u16 = 0x1fff;
@@ -183,6 +184,11 @@ pub fn ipv4_payload(packet: &[u8]) -> Result<&[u8], Malformed> {
 /// The TTL in the header of the IPv4 packet that a raw socket delivers.
 pub fn ipv4_ttl(packet: &[u8]) -> Option<u8> {
     packet.get(ipv4::TTL).copied()
+}
+
+/// The Type Of Service in that header.
+pub fn ipv4_tos(packet: &[u8]) -> Option<u8> {
+    packet.get(ipv4::TOS).copied()
 }
 
 /// The destination in that header.

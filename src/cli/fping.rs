@@ -19,6 +19,7 @@ pub use crate::cli::fping::table::{ROWS, Row};
 
 use crate::cli::Source;
 use crate::cli::fping::table::{Apply, IGNORED};
+use crate::report::fping::HeaderFields;
 
 /// The version that clients are told. Some of them read exactly two numbers, the first of them 5.
 pub const VERSION: &str = "5.5";
@@ -96,6 +97,10 @@ pub struct Options {
     pub interval: Duration,
     /// The interface to send and receive on.
     pub interface: Option<OsString>,
+    /// The interface to send by.
+    pub outgoing_interface: Option<OsString>,
+    /// The firewall mark of what is sent.
+    pub mark: Option<u32>,
     /// Whether every address of a name is a target.
     pub all_addresses: bool,
     /// Whether Don't Fragment is set.
@@ -136,8 +141,8 @@ pub struct Options {
     pub outage: bool,
     /// Whether an object is printed in each line.
     pub json: bool,
-    /// Whether the TTL of replies is printed.
-    pub ttls: bool,
+    /// What is printed of the headers of replies.
+    pub headers: HeaderFields,
     /// Whether reports at intervals are charts for Netdata.
     pub netdata: bool,
     /// Whether neither targets nor probes have lines.
@@ -169,6 +174,8 @@ impl Default for Options {
             ttl: None,
             interval: Duration::from_millis(10),
             interface: None,
+            outgoing_interface: None,
+            mark: None,
             all_addresses: false,
             dont_fragment: false,
             tos: None,
@@ -189,7 +196,7 @@ impl Default for Options {
             elapsed: false,
             outage: false,
             json: false,
-            ttls: false,
+            headers: HeaderFields::default(),
             netdata: false,
             quiet: false,
             report: None,
@@ -297,6 +304,9 @@ impl Options {
         }
         if self.count.is_some() && self.is_endless {
             return said("specify only one of c, l");
+        }
+        if self.interface.is_some() && self.outgoing_interface.is_some() {
+            return said("specify only --oiface or -I, --iface");
         }
         if self.json && self.is_default_mode() {
             return said("option -J, --json requires -c, -C, or -l");

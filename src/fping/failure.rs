@@ -55,6 +55,7 @@ impl From<EngineError> for Failure {
             EngineError::Permission(_) | EngineError::NoSocket(_) => no_socket(),
             EngineError::Source { source, .. } => bad_source(&source),
             EngineError::Option { option: SocketOption::Interface, source } => bad_interface(&source),
+            EngineError::Option { option: SocketOption::Mark, source } => bad_mark(&source),
             error => Failure::from(Error::from(error)),
         }
     }
@@ -79,6 +80,15 @@ pub(super) fn bad_source(why: &io::Error) -> Failure {
 
 pub(super) fn bad_interface(why: &io::Error) -> Failure {
     Failure::Plain(format!("binding to specific interface (SO_BINDTODEVICE): {}", Reason(why)), BAD_USAGE)
+}
+
+pub(super) fn bad_outgoing_interface(why: &io::Error) -> Failure {
+    Failure::Named(format!("--oiface: {}", Reason(why)), BAD_USAGE)
+}
+
+/// fping says it, and goes on without the mark.
+pub(super) fn bad_mark(why: &io::Error) -> Failure {
+    Failure::Plain(format!("fwmark: {}", Reason(why)), BAD_USAGE)
 }
 
 /// Says why the program ends.

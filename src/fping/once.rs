@@ -14,7 +14,7 @@ use crate::cli::fping::Options;
 use crate::fping::MIN_RTT;
 use crate::fping::output::Output;
 use crate::fping::targets::{Lines, Targets};
-use crate::report::fping::{self, Name, Trips};
+use crate::report::fping::{self, Header, Name, Trips};
 use crate::report::{End, Times};
 use crate::run::{Mode, since_1970};
 use crate::signal;
@@ -52,7 +52,7 @@ impl<'a, 'o> Once<'a, 'o> {
             unreachable: options.unreachable || both,
             bare: is_list,
             elapsed: options.elapsed,
-            ttl: options.ttls,
+            headers: options.headers,
         };
         let enough = options.reachable.filter(|_| options.ends_when_reached);
         Once {
@@ -75,7 +75,7 @@ impl<'a, 'o> Once<'a, 'o> {
         from: Address,
         rtt: Duration,
         times: Option<Times>,
-        ttl: Option<u8>,
+        header: &Header,
     ) -> ControlFlow<signal::Event> {
         let rtt = rtt.max(MIN_RTT);
         self.trips.add(rtt);
@@ -86,7 +86,7 @@ impl<'a, 'o> Once<'a, 'o> {
                 if !targets.addresses()[line].is_source(from) {
                     self.output.message(format_args!(" [<- {from}]"))?;
                 }
-                self.output.result(self.format.alive(targets.name(line), rtt, times, ttl))?;
+                self.output.result(self.format.alive(targets.name(line), rtt, times, header))?;
             }
         }
         ControlFlow::Continue(())
@@ -134,9 +134,9 @@ impl Mode for Once<'_, '_> {
                     *sent = Some(at);
                 }
             }
-            Event::Received { from, reply, kind: ReplyKind::Reply { target, rtt, .. }, ttl, at, .. } => {
+            Event::Received { from, reply, kind: ReplyKind::Reply { target, rtt, .. }, ttl, tos, to, at, .. } => {
                 let times = reply.and_then(|reply| Times::of(&reply, || since_1970(at), Some(rtt)));
-                return self.record_reply(target, from, rtt, times, ttl);
+                return self.record_reply(target, from, rtt, times, &Header { destination: to, tos, ttl });
             }
             Event::Received { reply: Some(reply), kind: ReplyKind::Duplicate { target, attempt, .. }, at, .. } => {
                 self.duplicates += 1;

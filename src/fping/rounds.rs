@@ -17,7 +17,7 @@ use crate::fping::MIN_RTT;
 use crate::fping::clock::Clock;
 use crate::fping::output::Output;
 use crate::fping::targets::Targets;
-use crate::report::fping::{self, Figures, Label, Trips};
+use crate::report::fping::{self, Figures, Header, Label, Trips};
 use crate::report::{End, Times};
 use crate::run::{Mode, since_1970};
 use crate::signal;
@@ -51,7 +51,7 @@ struct Reply {
     bytes: usize,
     rtt: Duration,
     from: Address,
-    ttl: Option<u8>,
+    header: Header,
     times: Option<Times>,
 }
 
@@ -168,21 +168,24 @@ impl<'a, 'o> Rounds<'a, 'o> {
         let other = other.map(|reply| reply.from.to_string());
         let numbers = reply.map(|reply| (reply.bytes, reply.rtt));
         let times = reply.and_then(|reply| reply.times);
+        let header = reply.map(|reply| reply.header).unwrap_or_default();
         if self.options.json {
-            let (stamp, ttl) = (stamp.as_deref(), self.options.ttls.then(|| reply.and_then(|reply| reply.ttl)));
+            let (stamp, headers) = (stamp.as_deref(), (self.options.headers, &header));
             self.output.result(match numbers {
-                Some(numbers) => fping::json_reply(label.name, stamp, attempt, numbers, times, other.as_deref(), ttl),
+                Some(numbers) => {
+                    fping::json_reply(label.name, stamp, attempt, numbers, times, other.as_deref(), headers)
+                }
                 None => fping::json_timeout(label.name, stamp, attempt),
             })?;
         } else {
             let line = fping::probe_line(label, attempt, numbers, &tally.total);
             let stamp = stamp.map_or(String::new(), |stamp| format!("[{stamp}] "));
-            let ttl = reply.filter(|_| self.options.ttls).map_or(String::new(), |reply| fping::ttl(reply.ttl));
+            let header = reply.map_or(String::new(), |_| self.options.headers.text(&header));
             let times = times.map_or(String::new(), |times| fping::timestamps(&times, self.options.alive));
             if let Some(from) = other {
                 self.output.message(format_args!(" [<- {from}]"))?;
             }
-            self.output.result(format_args!("{stamp}{line}{times}{ttl}\n"))?;
+            self.output.result(format_args!("{stamp}{line}{times}{header}\n"))?;
         }
         self.tell_errors(target)
     }
@@ -338,13 +341,16 @@ impl Mode for Rounds<'_, '_> {
                 reply: Some(reply),
                 kind: ReplyKind::Reply { target, attempt, rtt },
                 ttl,
+                tos,
+                to,
                 at,
                 ..
             } => {
                 // The same precision everywhere: clients compare the numbers.
                 let rtt = ticks(rtt.max(MIN_RTT)) * TICK;
                 let (bytes, times) = (reply.message_len(), Times::of(&reply, || since_1970(at), Some(rtt)));
-                self.settle(target, attempt, Some(Reply { bytes, rtt, from, ttl, times }), Some(at))
+                let header = Header { destination: to, tos, ttl };
+                self.settle(target, attempt, Some(Reply { bytes, rtt, from, header, times }), Some(at))
             }
             Event::Received { kind: ReplyKind::Duplicate { .. }, .. } => {
                 self.duplicates += 1;

@@ -1,5 +1,6 @@
 //! The lines of fping 5.5, whose clients read them with patterns of their own.
 
+mod headers;
 mod icmp;
 mod json;
 mod netdata;
@@ -10,6 +11,7 @@ mod stats;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
+pub use crate::report::fping::headers::{Header, HeaderFields};
 pub use crate::report::fping::icmp::icmp_error;
 pub use crate::report::fping::json::{json_figures, json_reply, json_stats, json_timeout, json_values, json_warning};
 pub use crate::report::fping::netdata::charts;
@@ -41,19 +43,19 @@ pub struct Once {
     pub bare: bool,
     /// Whether that of an alive target has the round-trip time.
     pub elapsed: bool,
-    /// Whether it has the TTL of the reply.
-    pub ttl: bool,
+    /// What it has of the header of the reply.
+    pub headers: HeaderFields,
 }
 
 impl Once {
     /// The line of a target that has answered.
-    pub fn alive(&self, name: Name, rtt: Duration, times: Option<Times>, reply_ttl: Option<u8>) -> String {
+    pub fn alive(&self, name: Name, rtt: Duration, times: Option<Times>, header: &Header) -> String {
         let verdict = if self.bare { "" } else { " is alive" };
         let times = times.map_or(String::new(), |times| timestamps(&times, self.bare));
-        let ttl = if self.ttl { ttl(reply_ttl) } else { String::new() };
+        let header = self.headers.text(header);
         match self.elapsed {
-            true => format!("{name}{verdict}{times}{ttl} ({} ms)\n", Ms::from(rtt)),
-            false => format!("{name}{verdict}{times}{ttl}\n"),
+            true => format!("{name}{verdict}{times}{header} ({} ms)\n", Ms::from(rtt)),
+            false => format!("{name}{verdict}{times}{header}\n"),
         }
     }
 
@@ -78,11 +80,6 @@ pub fn timestamps(times: &Times, bare: bool) -> String {
     format!("{comma} timestamps: Originate={originate} Receive={receive} Transmit={transmit} Localreceive={local}")
 }
 
-/// What follows a line with the TTL of a reply.
-pub fn ttl(ttl: Option<u8>) -> String {
-    format!(" (TTL {})", ttl.map_or("unknown".to_owned(), |ttl| ttl.to_string()))
-}
-
 /// The last line where some number of targets had to be reachable.
 pub fn enough(required: u32, reachable: u32) -> String {
     let enough = if reachable >= required { "Enough" } else { "Not enough" };
@@ -99,16 +96,18 @@ mod tests {
 
     #[test]
     fn lines_of_the_default_mode() {
-        let plain = Once { alive: true, unreachable: true, bare: false, elapsed: false, ttl: false };
-        assert_eq!(plain.alive(Name(b"a"), RTT, None, None), "a is alive\n");
+        let (headers, none) = (HeaderFields::default(), &Header::default());
+        let far = &Header { ttl: Some(63), ..*none };
+        let plain = Once { alive: true, unreachable: true, bare: false, elapsed: false, headers };
+        assert_eq!(plain.alive(Name(b"a"), RTT, None, none), "a is alive\n");
         assert_eq!(plain.unreachable(Name(b"a")), "a is unreachable\n");
         let timed = Once { elapsed: true, ..plain };
-        assert_eq!(timed.alive(Name(b"a"), RTT, None, None), "a is alive (1.50 ms)\n");
-        let both = Once { ttl: true, ..timed };
-        assert_eq!(both.alive(Name(b"a"), RTT, None, Some(63)), "a is alive (TTL 63) (1.50 ms)\n");
+        assert_eq!(timed.alive(Name(b"a"), RTT, None, none), "a is alive (1.50 ms)\n");
+        let both = Once { headers: HeaderFields { ttl: true, ..headers }, ..timed };
+        assert_eq!(both.alive(Name(b"a"), RTT, None, far), "a is alive (TTL 63) (1.50 ms)\n");
         assert_eq!(timed.unreachable(Name(b"a")), "a is unreachable\n");
         let bare = Once { bare: true, ..timed };
-        assert_eq!(bare.alive(Name(b"a"), RTT, None, None), "a (1.50 ms)\n");
+        assert_eq!(bare.alive(Name(b"a"), RTT, None, none), "a (1.50 ms)\n");
         assert_eq!(bare.unreachable(Name(b"a")), "a\n");
         let times = Times {
             originate: Some(HostTime(1)),
@@ -117,9 +116,9 @@ mod tests {
             local: HostTime(4),
         };
         let text = "timestamps: Originate=1 Receive=2 Transmit=2147483648 Localreceive=4 (TTL 63) (1.50 ms)\n";
-        assert_eq!(both.alive(Name(b"a"), RTT, Some(times), Some(63)), format!("a is alive, {text}"));
+        assert_eq!(both.alive(Name(b"a"), RTT, Some(times), far), format!("a is alive, {text}"));
         let bare_too = Once { bare: true, ..both };
-        assert_eq!(bare_too.alive(Name(b"a"), RTT, Some(times), Some(63)), format!("a {text}"));
+        assert_eq!(bare_too.alive(Name(b"a"), RTT, Some(times), far), format!("a {text}"));
         assert_eq!(duplicate(Name(b"a"), 2, 64, RTT), "a : duplicate for [2], 64 bytes, 1.50 ms\n");
         assert_eq!(enough(2, 2), "Enough hosts reachable (required: 2, reachable: 2)\n");
         assert_eq!(enough(2, 1), "Not enough hosts reachable (required: 2, reachable: 1)\n");

@@ -63,6 +63,8 @@ const MAX_ATTEMPTS: usize = 4;
 pub(super) struct Netlink {
     requests: OwnedFd,
     notifications: OwnedFd,
+    /// The firewall mark of the packets whose routes are asked for, which rules may look at.
+    mark: Option<u32>,
     /// The sequence number of the last request.
     seq: Cell<u32>,
 }
@@ -101,8 +103,8 @@ pub(super) struct NeighbourTable {
 }
 
 impl Netlink {
-    /// Opens both sockets.
-    pub(super) fn open() -> io::Result<Self> {
+    /// Opens both sockets, to ask for the routes of packets with this firewall mark.
+    pub(super) fn open(mark: Option<u32>) -> io::Result<Self> {
         let requests = open()?;
         // From then on the kernel rejects what other processes send to this socket.
         connect(requests.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
@@ -111,7 +113,7 @@ impl Netlink {
         // read in no time.
         setsockopt(&notifications, sockopt::RcvBuf, &0)?;
         bind(notifications.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
-        Ok(Netlink { requests, notifications, seq: Cell::new(0) })
+        Ok(Netlink { requests, notifications, mark, seq: Cell::new(0) })
     }
 
     /// Whether an interface, an address or a route has changed since the last call, as far as the
@@ -171,7 +173,7 @@ impl Netlink {
         interface: Option<u32>,
         mut on_hop: impl FnMut(u32),
     ) -> io::Result<()> {
-        let mut request = route_request(to, source, interface, RTM_F_FIB_MATCH);
+        let mut request = self.route_request(to, source, interface, RTM_F_FIB_MATCH);
         self.exchange(&mut request, &mut [0; ANSWER_BUFFER], |body| parse::next_hops(body, &mut on_hop))
     }
 
@@ -192,9 +194,18 @@ impl Netlink {
         Ok(port)
     }
 
+    fn route_request(&self, to: Address, source: Option<Address>, interface: Option<u32>, flags: u32) -> Request {
+        let mut request = route_request(to, source, interface, flags);
+        if let Some(mark) = self.mark {
+            request.push(libc::RTA_MARK, &mark.to_ne_bytes());
+        }
+        request
+    }
+
     fn route_from(&self, to: Address, source: Option<Address>, interface: Option<u32>) -> io::Result<Option<NextHop>> {
         let mut route = None;
-        let answered = self.exchange(&mut route_request(to, source, interface, 0), &mut [0; ANSWER_BUFFER], |body| {
+        let mut request = self.route_request(to, source, interface, 0);
+        let answered = self.exchange(&mut request, &mut [0; ANSWER_BUFFER], |body| {
             route = parse::route(body)?;
             Ok(())
         });

@@ -45,11 +45,11 @@ impl Routes {
     pub(super) fn look(config: &Config) -> Self {
         let mut local_addresses: Vec<_> = interfaces().filter_map(|interface| ip_of(&interface)).collect();
         local_addresses.sort_unstable();
-        let netlink = Netlink::open().ok();
+        let netlink = Netlink::open(config.mark).ok();
         let mut routes = Routes {
             local_addresses,
             sources: config.sources,
-            only: config.interface.as_deref().and_then(|name| if_nametoindex(name).ok()),
+            only: config.outgoing_interface.or_else(|| if_nametoindex(config.interface.as_deref()?).ok()),
             interfaces: Vec::new(),
             found: Vec::new(),
             queues: Vec::new(),

@@ -4,7 +4,7 @@ mod options;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use socket2::Socket;
 
 use crate::address::{Address, Family};
 use crate::error::Error;
+use crate::net::headers::Headers;
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
 use crate::net::{Received, filter};
@@ -97,9 +98,7 @@ pub(super) struct Packet<'a> {
     pub(super) from: Address,
     pub(super) message: Result<Message<'a>, Malformed>,
     pub(super) at: Instant,
-    /// Its TTL or Hop Limit, and where it was sent to, as far as that is known.
-    pub(super) ttl: Option<u8>,
-    pub(super) to: Option<IpAddr>,
+    pub(super) headers: Headers,
     pub(super) route: Option<RecordedRoute>,
 }
 
@@ -328,7 +327,7 @@ impl FamilySocket {
         // Made anew for each call: nix does not restore the length of the control messages, so that
         // a packet without a time stamp would cost all later ones theirs.
         let space = match self.receives_headers {
-            true => cmsg_space!(libc::timespec, libc::in6_pktinfo, c_int),
+            true => cmsg_space!(libc::timespec, libc::in6_pktinfo, c_int, c_int),
             false => cmsg_space!(libc::timespec),
         };
         let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(space));
@@ -338,18 +337,11 @@ impl FamilySocket {
         let mut batch = ReadBatch { count: 0, read_at, last_stamp: None, unstamped: false };
         for message in messages {
             batch.count += 1;
-            let (mut stamp, mut ttl, mut to) = (None, None, None);
+            let (mut stamp, mut headers) = (None, Headers::default());
             for cmsg in message.cmsgs().into_iter().flatten() {
                 match cmsg {
                     ControlMessageOwned::ScmTimestampns(time) => stamp = Some(Duration::from(time)),
-                    ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => {
-                        ttl = u8::try_from(hops).ok();
-                    }
-                    ControlMessageOwned::Ipv4PacketInfo(info) => {
-                        to = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
-                    }
-                    ControlMessageOwned::Ipv6PacketInfo(info) => to = Some(IpAddr::from(info.ipi6_addr.s6_addr)),
-                    _ => {}
+                    cmsg => headers.add(&cmsg),
                 }
             }
             batch.unstamped |= stamp.is_none();
@@ -358,7 +350,7 @@ impl FamilySocket {
             let bytes = message.iovs().next().unwrap_or_default();
             let parsed = match self.family {
                 Family::V4 if !self.datagram => {
-                    (ttl, to) = (wire::ipv4_ttl(bytes), wire::ipv4_destination(bytes).map(IpAddr::V4));
+                    headers = Headers::of_ipv4(bytes);
                     wire::ipv4_payload(bytes)
                 }
                 _ => Ok(bytes),
@@ -367,7 +359,7 @@ impl FamilySocket {
             let options = wire::ipv4_options(bytes).filter(|_| self.records_route);
             let route = options.and_then(RecordedRoute::parse);
             if let Some(from) = message.address.as_ref().and_then(address_of) {
-                on_packet(Packet { from, message: message_in, at, ttl, to, route });
+                on_packet(Packet { from, message: message_in, at, headers, route });
             }
         }
         Ok(batch)

@@ -7,7 +7,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::address::{Address, Family, PerFamily};
-use crate::error::Error;
+use crate::error::{Error, SocketOption};
 use crate::plan::IcmpErrors;
 
 /// What is asked of the sockets.
@@ -19,6 +19,10 @@ pub struct Config {
     pub sources: PerFamily<Option<Address>>,
     /// The only interface to send and receive on, by name.
     pub interface: Option<String>,
+    /// The interface to send by, by its index; replies may come by any.
+    pub outgoing_interface: Option<u32>,
+    /// The firewall mark of what is sent (SO_MARK), which takes privilege.
+    pub mark: Option<u32>,
     /// The size of each receive buffer, in bytes. The kernel accounts for more than a reply's own
     /// length (832 bytes for a small one on a virtual device), and doubles the size to make up for
     /// it.
@@ -52,6 +56,7 @@ impl RawSockets {
                 Ok(socket) => {
                     // Forcing needs NET_ADMIN; without it `listen` asks within the system's limit.
                     let _ = setsockopt(&socket, sockopt::RcvBufForce, &config.receive_buffer);
+                    mark(&socket, &config)?;
                     if let Some(source) = config.sources[family] {
                         bind(&socket, source).map_err(|error| Error::Source { address: source, source: error })?;
                     }
@@ -62,6 +67,12 @@ impl RawSockets {
         }
         Ok(RawSockets { opened, config })
     }
+}
+
+/// Sets the mark that is asked for.
+pub(super) fn mark(socket: &Socket, config: &Config) -> Result<(), Error> {
+    let set = config.mark.map_or(Ok(()), |mark| socket.set_mark(mark));
+    set.map_err(|source| Error::Option { option: SocketOption::Mark, source })
 }
 
 /// A socket for ICMP of `family`, raw or not.

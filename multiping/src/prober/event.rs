@@ -55,6 +55,8 @@ pub enum Event<'a> {
         elsewhere: bool,
         /// Its TTL or Hop Limit, if that is known.
         ttl: Option<u8>,
+        /// Its Type Of Service or Traffic Class, if that is known.
+        tos: Option<u8>,
         /// When it arrived.
         at: Instant,
         /// The address that it was sent to, where that is known.

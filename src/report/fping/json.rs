@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::report::Times;
-use crate::report::fping::{Figures, Ms, Name, Stats, Trips};
+use crate::report::fping::{Figures, Header, HeaderFields, Ms, Name, Stats, Trips};
 
 /// Text in quotation marks.
 fn quoted(text: &str) -> String {
@@ -30,7 +30,7 @@ fn head(kind: &str, stamp: Option<&str>, name: Name) -> String {
 }
 
 /// A probe that was answered: with so many bytes of ICMP, after this time, from another address
-/// if that is named, and with a TTL if that is asked for.
+/// if that is named, and with the header that is asked for.
 pub fn json_reply(
     name: Name,
     stamp: Option<&str>,
@@ -38,14 +38,16 @@ pub fn json_reply(
     (bytes, rtt): (usize, Duration),
     times: Option<Times>,
     from: Option<&str>,
-    ttl: Option<Option<u8>>,
+    (headers, header): (HeaderFields, &Header),
 ) -> String {
     let rtt = ms(rtt.into());
     let times = times.map_or(String::new(), timestamps);
     let from = from.map_or(String::new(), |from| format!(", \"src\": {}", quoted(from)));
-    // One that is not known is -1.
-    let ttl = ttl.map(|ttl| ttl.map_or(-1, i32::from)).map_or(String::new(), |ttl| format!(", \"ttl\": {ttl}"));
-    format!("{}, \"seq\": {seq}, \"size\": {bytes}, \"rtt\": {rtt}{times}{from}{ttl}}}}}\n", head("resp", stamp, name))
+    let header = headers.json(header);
+    format!(
+        "{}, \"seq\": {seq}, \"size\": {bytes}, \"rtt\": {rtt}{times}{from}{header}}}}}\n",
+        head("resp", stamp, name)
+    )
 }
 
 /// The times of day in a reply.
@@ -125,14 +127,17 @@ mod tests {
     #[test]
     fn objects_are_fpings() {
         let name = Name(b"a");
-        let reply = json_reply(name, None, 0, (64, RTT), None, None, None);
+        let nothing = (HeaderFields::default(), &Header::default());
+        let ttl =
+            (HeaderFields { ttl: true, ..HeaderFields::default() }, &Header { ttl: Some(63), ..Header::default() });
+        let reply = json_reply(name, None, 0, (64, RTT), None, None, nothing);
         assert_eq!(reply, "{\"resp\": {\"host\": \"a\", \"seq\": 0, \"size\": 64, \"rtt\": 0.1820}}\n");
-        let reply = json_reply(name, Some("1.5"), 1, (64, RTT), None, Some("::1"), Some(Some(63)));
+        let reply = json_reply(name, Some("1.5"), 1, (64, RTT), None, Some("::1"), ttl);
         let expected = "\"host\": \"a\", \"seq\": 1, \"size\": 64, \"rtt\": 0.1820, \"src\": \"::1\", \"ttl\": 63}}\n";
         assert_eq!(reply, format!("{{\"resp\": {{\"timestamp\": \"1.5\", {expected}"));
         let [originate, receive, transmit, local] = [1, 2, 3, 4].map(HostTime);
         let times = Times { originate: Some(originate), receive, transmit, local };
-        let reply = json_reply(name, None, 0, (20, RTT), Some(times), None, None);
+        let reply = json_reply(name, None, 0, (20, RTT), Some(times), None, nothing);
         let expected = r#""timestamps": {"originate": 1, "receive": 2, "transmit": 3, "localreceive": 4}}}"#;
         assert!(reply.ends_with(&format!("\"rtt\": 0.1820, {expected}\n")), "{reply}");
         assert_eq!(json_timeout(name, None, 1), "{\"timeout\": {\"host\": \"a\", \"seq\": 1}}\n");

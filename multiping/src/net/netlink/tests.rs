@@ -108,7 +108,7 @@ fn wait_for(netlink: &Netlink, address: &str) {
 fn a_carrier_that_was_lost_is_counted() {
     in_namespace("a_carrier_that_was_lost_is_counted", || {
         make_wire();
-        let mut netlink = Netlink::open().unwrap();
+        let mut netlink = Netlink::open(None).unwrap();
         let before = interface(&netlink, "near");
         assert!(before.up && before.carrier && !before.loopback, "{before:?}");
         let lo = interface(&netlink, "lo");
@@ -154,7 +154,7 @@ fn a_route_is_that_of_an_icmp_socket() {
         for (kind, net) in ["unreachable", "prohibit", "blackhole", "throw"].iter().zip(1..) {
             ip(&format!("route add {kind} 10.0.{net}.0/24\n-6 route add {kind} fd03:{net}::/64\n"));
         }
-        let netlink = Netlink::open().unwrap();
+        let netlink = Netlink::open(None).unwrap();
         wait_for(&netlink, "fd00::1");
         wait_for(&netlink, "fd01::1");
         let (lo, near, other) = (index("lo"), index("near"), index("other"));
@@ -224,7 +224,7 @@ fn all_next_hops_of_a_route_are_told() {
             route add 10.0.0.0/8 nexthop via 192.0.2.2 nexthop via 198.51.100.2\n\
             -6 route add fd10::/16 nexthop via fd00::2 nexthop via fd01::2\n\
             route add 10.9.0.0/16 via 198.51.100.2\n");
-        let netlink = Netlink::open().unwrap();
+        let netlink = Netlink::open(None).unwrap();
         wait_for(&netlink, "fd00::1");
         wait_for(&netlink, "fd01::1");
         let (near, other) = (index("near"), index("other"));
@@ -264,7 +264,7 @@ fn a_neighbour_behind_a_bridge_has_a_port() {
         make_wire();
         ip("link add name br type bridge\nlink set dev near master br\nlink set dev br up\n\
             addr add 192.0.2.1/24 dev br\nneigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev br\n");
-        let netlink = Netlink::open().unwrap();
+        let netlink = Netlink::open(None).unwrap();
         let (near, far, br) = (interface(&netlink, "near"), interface(&netlink, "far"), interface(&netlink, "br"));
         assert_eq!((near.master, near.link, near.bridge), (Some(br.index), Some(far.index), false));
         assert_eq!((br.master, br.link, br.bridge), (None, None, true));
@@ -283,7 +283,7 @@ fn a_route_that_goes_is_noticed() {
     in_namespace("a_route_that_goes_is_noticed", || {
         make_wire();
         ip("addr add 192.0.2.1/24 dev near\n-6 addr add fd00::1/64 dev near nodad\n");
-        let mut netlink = Netlink::open().unwrap();
+        let mut netlink = Netlink::open(None).unwrap();
         wait_for(&netlink, "fd00::1");
         let ways = [
             ("route add 10.0.0.0/8 via 192.0.2.2", "route del 10.0.0.0/8"),
@@ -314,7 +314,7 @@ fn packets_that_wait_are_counted_once() {
         // At a byte a second, the first of these packets uses up the burst and the others wait.
         let tbf = ["tbf", "rate", "8bit", "burst", "1500", "limit", "1000000"];
         let tc = |args: &[&str]| run("tc", &[&["qdisc", "replace", "dev", "near"][..], args].concat(), "");
-        let netlink = Netlink::open().unwrap();
+        let netlink = Netlink::open(None).unwrap();
         let backlog = |netlink: &Netlink| {
             let mut backlogs = vec![(77, 77)];
             netlink.backlogs(&mut backlogs).unwrap();
@@ -350,7 +350,7 @@ fn more_interfaces_than_a_datagram_holds_are_listed() {
     in_namespace("more_interfaces_than_a_datagram_holds_are_listed", || {
         let pairs = (0..60).map(|n| format!("link add name near{n} type veth peer name far{n}\n"));
         ip(&pairs.collect::<String>());
-        let netlink = Netlink::open().unwrap();
+        let netlink = Netlink::open(None).unwrap();
         let mut interfaces = Vec::new();
         for _ in 0..2 {
             netlink.interfaces(&mut interfaces).unwrap();
@@ -368,7 +368,7 @@ fn more_interfaces_than_a_datagram_holds_are_listed() {
 #[test]
 fn lost_notifications_are_a_change() {
     in_namespace("lost_notifications_are_a_change", || {
-        let mut netlink = Netlink::open().unwrap();
+        let mut netlink = Netlink::open(None).unwrap();
         assert!(!netlink.changed());
         ip("addr add 192.0.2.1/32 dev lo\n");
         assert!(netlink.changed());
@@ -387,7 +387,7 @@ fn what_an_earlier_request_left_is_not_taken_for_an_answer() {
     in_namespace("what_an_earlier_request_left_is_not_taken_for_an_answer", || {
         let pairs = (0..60).map(|n| format!("link add name near{n} type veth peer name far{n}\n"));
         ip(&pairs.collect::<String>());
-        let netlink = Netlink::open().unwrap();
+        let netlink = Netlink::open(None).unwrap();
         let ask = |mut request: Request| {
             send(netlink.requests.as_raw_fd(), request.emit(u32::MAX), MsgFlags::MSG_DONTWAIT).unwrap();
         };
@@ -414,7 +414,7 @@ fn what_an_earlier_request_left_is_not_taken_for_an_answer() {
 
 #[test]
 fn other_processes_cannot_answer() {
-    let netlink = Netlink::open().unwrap();
+    let netlink = Netlink::open(None).unwrap();
     let requests = getsockname::<NetlinkAddr>(netlink.requests.as_raw_fd()).unwrap();
     let other = open().unwrap();
     let answer = sendto(other.as_raw_fd(), &[0; 16], &NetlinkAddr::new(requests.pid(), 0), MsgFlags::MSG_DONTWAIT);
@@ -424,7 +424,7 @@ fn other_processes_cannot_answer() {
 
 #[test]
 fn an_unknown_request_is_an_error() {
-    let netlink = Netlink::open().unwrap();
+    let netlink = Netlink::open(None).unwrap();
     let mut request = Request::new(libc::RTM_GETROUTE, 0, &[0xff; 12]);
     assert!(netlink.exchange(&mut request, &mut [0; ANSWER_BUFFER], |_| Ok(())).is_err());
     // The kernel ignores what is shorter than a header, and does not answer.
@@ -434,7 +434,7 @@ fn an_unknown_request_is_an_error() {
 
 #[test]
 fn neighbour_tables_are_reported() {
-    let netlink = Netlink::open().unwrap();
+    let netlink = Netlink::open(None).unwrap();
     for (family, name) in [(Family::V4, "ipv4"), (Family::V6, "ipv6")] {
         let table = netlink.neighbour_table(family).unwrap();
         assert!(netlink.neighbour_table(family).unwrap().table_fulls >= table.table_fulls);

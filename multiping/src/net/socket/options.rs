@@ -29,6 +29,23 @@ sockopt_impl!(
     c_int
 );
 sockopt_impl!(
+    /// The interface by which packets leave that are bound to no device, by its index in network
+    /// order (ip(7)).
+    UnicastInterface,
+    SetOnly,
+    libc::IPPROTO_IP,
+    libc::IP_UNICAST_IF,
+    u32
+);
+sockopt_impl!(
+    /// The same for IPv6.
+    UnicastInterfaceV6,
+    SetOnly,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_UNICAST_IF,
+    u32
+);
+sockopt_impl!(
     /// The options in the headers of IPv4 packets (ip(7)).
     IpOptions,
     SetOnly,
@@ -61,6 +78,13 @@ impl FamilySocket {
         }
         if let Some(name) = &config.interface {
             socket.bind_device(Some(name.as_bytes())).map_err(failed(SocketOption::Interface))?;
+        }
+        if let Some(index) = config.outgoing_interface {
+            let set = match self.family {
+                Family::V4 => setsockopt(socket, UnicastInterface, &index.to_be()),
+                Family::V6 => setsockopt(socket, UnicastInterfaceV6, &index.to_be()),
+            };
+            set.map_err(|errno| failed(SocketOption::Interface)(errno.into()))?;
         }
         if let Some(ttl) = options.ttl() {
             let set = match self.family {
@@ -109,6 +133,14 @@ impl FamilySocket {
         self.receives_headers |= match self.family {
             Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::Ipv4RecvTtl, &true).is_ok(),
             Family::V6 => setsockopt(&self.socket, RecvHopLimit, &true).is_ok(),
+        };
+    }
+
+    /// Asks for the Type Of Service or Traffic Class of each packet, likewise.
+    pub(in crate::net) fn receive_tos(&mut self) {
+        self.receives_headers |= match self.family {
+            Family::V4 => self.datagram && setsockopt(&self.socket, sockopt::IpRecvTos, &true).is_ok(),
+            Family::V6 => setsockopt(&self.socket, sockopt::Ipv6RecvTClass, &true).is_ok(),
         };
     }
 
