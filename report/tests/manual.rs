@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 use xymonping_report::cli::Options;
+use xymonping_report::read::Reader;
 
 const PAGE: &str = include_str!("../xymonping-report.1");
 
@@ -61,6 +62,25 @@ fn the_manual_has_every_exit_code_and_no_other() {
     let codes = help.split("exit codes: ").nth(1).unwrap().replace('\n', " ");
     let codes: Vec<_> = codes.split("; ").map(|code| code.split(' ').next().unwrap()).collect();
     assert_eq!(codes, ["0", "2", "3", "4"]);
+}
+
+#[test]
+fn the_manual_has_what_is_said_of_input_that_cannot_be_understood() {
+    let lines: Vec<_> = include_str!("data/run.jsonl").lines().collect();
+    let target = lines.iter().find(|line| line.starts_with("{\"type\":\"target\"")).unwrap();
+    let newer = lines[0].replace("\"schema\":1", "\"schema\":2");
+    let mut said = BTreeSet::new();
+    for text in ["rubbish", target, &newer] {
+        let mut reader = Reader::default();
+        reader.begin("hosts.jsonl");
+        reader.feed(format!("{text}\n").as_bytes());
+        reader.finish();
+        said.extend(reader.problems.iter().map(|problem| problem.splitn(3, ": ").nth(2).unwrap().to_owned()));
+    }
+    assert_eq!(said.len(), 4, "{said:?}");
+    for text in said {
+        assert!(items("DIAGNOSTICS").iter().any(|head| head.contains(&text)), "DIAGNOSTICS has no item for: {text}");
+    }
 }
 
 #[test]
