@@ -118,7 +118,10 @@ impl Display for SocketOption {
 impl Display for Error {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Permission(_) => f.write_str("no permission to open ICMP sockets"),
+            Error::Permission(_) => f.write_str(
+                "no permission to open ICMP sockets, which takes CAP_NET_RAW \
+                 or a group in net.ipv4.ping_group_range",
+            ),
             Error::NoSocket(_) => f.write_str("cannot open ICMP sockets"),
             Error::NoFamily(_) => f.write_str("this machine lacks the family of the address"),
             Error::NotIcmp => f.write_str("not one ICMP socket of each family"),

@@ -1,5 +1,6 @@
 //! What is told of targets that come and go.
 
+use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use crate::wire::IcmpError;
 /// assert!(another != target && another.index() == target.index());
 /// # Ok::<_, multiping::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetId(pub(crate) RosterId);
 
 impl TargetId {
@@ -34,6 +35,13 @@ impl TargetId {
     /// is reused after removal.
     pub fn index(self) -> usize {
         self.0.target.index()
+    }
+}
+
+impl Debug for TargetId {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let RosterId { target, generation } = self.0;
+        f.debug_struct("TargetId").field("index", &target.0).field("generation", &generation).finish()
     }
 }
 
@@ -264,5 +272,16 @@ impl Note {
                 notes.push(Note { target, attempt: 0, sent: now, what: What::Done });
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_shown_with_what_tells_it_from_others_of_its_index() {
+        let id = TargetId(RosterId { target: address::TargetId(7), generation: 2 });
+        assert_eq!((format!("{id:?}").as_str(), id.index()), ("TargetId { index: 7, generation: 2 }", 7));
     }
 }

@@ -164,6 +164,11 @@ pub use crate::sockets::{Families, Kind, Sockets};
 #[doc(inline)]
 pub use crate::wire::{Detail, IcmpError};
 
+/// Has the README's example compiled.
+#[cfg(all(doctest, feature = "resolve"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Names and their addresses, by the system's resolver. (Feature `resolve`, on by default.)
 #[cfg(feature = "resolve")]
 pub mod names {

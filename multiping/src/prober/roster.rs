@@ -44,7 +44,7 @@ const LAST_TIMEOUT: u64 = 1_000_000_000;
 pub struct RosterId {
     /// The target's id in the events of a run. Another target may have it later.
     pub target: TargetId,
-    generation: u32,
+    pub(crate) generation: u32,
 }
 
 /// What was not sent in time, over all targets there have been.
