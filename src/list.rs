@@ -6,7 +6,7 @@
 //! This file has the syntax of addresses. What depends on the machine and the caller is in
 //! [`Rules`].
 
-mod generate;
+pub mod generate;
 mod labels;
 mod lines;
 pub mod names;

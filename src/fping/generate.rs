@@ -1,13 +1,14 @@
 //! `-g`: all addresses of a range or a network.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::RangeInclusive;
+use std::net::IpAddr;
 use std::str;
 
 use multiping::alloc::OutOfMemory;
 
 use crate::fping::numeric;
 use crate::fping::words::Words;
+use crate::list::generate::Range;
+use crate::message;
 
 /// The most addresses of one range.
 const MAX: u128 = 131_072;
@@ -32,30 +33,14 @@ pub(super) fn generate(operands: &[&[u8]]) -> Result<Words, BadRange> {
         [first, last] => first_and_last(first, last)?,
         _ => return Err(BadRange::Usage),
     };
-    let (start, end) = match &range {
-        Range::V4(range) => (u128::from(*range.start()), u128::from(*range.end())),
-        Range::V6(range) => (*range.start(), *range.end()),
-    };
-    if start > end {
-        return Err(BadRange::Empty);
-    }
-    if end - start >= MAX {
+    if range.more() >= MAX {
         return Err(said(": -g parameter generates too many addresses"));
     }
     let mut words = Words::default();
-    for number in start..=end {
-        let word = match range {
-            Range::V4(_) => Ipv4Addr::from(number as u32).to_string(),
-            Range::V6(_) => format!("{}{zone}", Ipv6Addr::from(number)),
-        };
-        words.push(word.as_bytes()).map_err(BadRange::Memory)?;
+    for ip in range.addresses() {
+        words.push(format!("{ip}{zone}").as_bytes()).map_err(BadRange::Memory)?;
     }
     Ok(words)
-}
-
-enum Range {
-    V4(RangeInclusive<u32>),
-    V6(RangeInclusive<u128>),
 }
 
 fn said(text: impl Into<String>) -> BadRange {
@@ -77,21 +62,7 @@ fn network_range(network: &[u8]) -> Result<(Range, String), BadRange> {
     if !(least..=most).contains(&length) {
         return Err(said(format!(": netmask must be between {least} and {most} (is: {length})")));
     }
-    let range = match ip {
-        IpAddr::V4(ip) => {
-            let hosts = u32::MAX.checked_shr(length).unwrap_or(0);
-            let first = u32::from(ip) & !hosts;
-            // The network's own address and its broadcast address are no hosts.
-            let ends = u32::from(length < 31);
-            Range::V4(first + ends..=(first | hosts) - ends)
-        }
-        IpAddr::V6(ip) => {
-            let hosts = u128::MAX.checked_shr(length).unwrap_or(0);
-            let first = u128::from(ip) & !hosts;
-            Range::V6(first..=first | hosts)
-        }
-    };
-    Ok((range, zone))
+    Ok((Range::network(ip, length), zone))
 }
 
 fn first_and_last(first: &[u8], last: &[u8]) -> Result<(Range, String), BadRange> {
@@ -100,13 +71,13 @@ fn first_and_last(first: &[u8], last: &[u8]) -> Result<(Range, String), BadRange
         parse(&text).ok_or_else(|| said(format!(": can't parse address {text}: {}", numeric::NOT_KNOWN)))
     };
     let ((first, zone), (last, other_zone)) = (parse(first)?, parse(last)?);
-    match (first, last) {
-        (IpAddr::V4(first), IpAddr::V4(last)) => Ok((Range::V4(first.into()..=last.into()), zone)),
-        (IpAddr::V6(_), IpAddr::V6(_)) if zone != other_zone => {
-            Err(said(": different scopes for start and end addresses"))
-        }
-        (IpAddr::V6(first), IpAddr::V6(last)) => Ok((Range::V6(first.into()..=last.into()), zone)),
-        _ => Err(said(": start and end addresses are of different families")),
+    if first.is_ipv6() && last.is_ipv6() && zone != other_zone {
+        return Err(said(": different scopes for start and end addresses"));
+    }
+    match Range::between(first, last) {
+        Ok(range) => Ok((range, zone)),
+        Err(message::BadRange::Descending) => Err(BadRange::Empty),
+        Err(_) => Err(said(": start and end addresses are of different families")),
     }
 }
 
