@@ -327,7 +327,10 @@ impl Display for Error {
             }
             Error::Deadline { unsettled, without_line, targets } => {
                 let targets = Count(*targets, "target");
-                write!(f, "deadline reached with {unsettled} of {targets} unfinished ({without_line} without a line)")
+                write!(
+                    f,
+                    "deadline reached with {unsettled} of {targets} unfinished ({without_line} without a line; raise --deadline or --max-pps)"
+                )
             }
             Error::SocketOption(option, why) if option.starts_with("--interface") => {
                 write!(f, "{option}: {} (see: ip link)", Reason(why))

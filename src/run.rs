@@ -294,7 +294,7 @@ pub struct Context<'a, W> {
     pub log: Option<Log<'a>>,
     /// The status line.
     pub status: Status<W>,
-    /// When to stop, whatever is settled.
+    /// When to stop, finished or not.
     pub deadline: Option<Instant>,
 }
 

@@ -72,7 +72,7 @@ fn only_targets_with_a_result_have_a_line() {
         let outcome = lab.run(&args, "10.0.0.1\n10.0.0.7\n10.0.0.8\n10.0.0.9\n10.0.0.10\n");
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive", "10.0.0.7 is unreachable"]);
-        let message = "xymonping: deadline reached with 4 of 5 targets unfinished (3 without a line)";
+        let message = "xymonping: deadline reached with 4 of 5 targets unfinished (3 without a line; raise --deadline or --max-pps)";
         assert_eq!(outcome.stderr.lines().last(), Some(message), "{outcome:?}");
         assert!(outcome.wall >= ms(2300), "{outcome:?}");
         ends_by(&outcome, ms(2400));
@@ -91,7 +91,8 @@ fn results_that_come_too_late_are_written_where_they_are_read() {
         std::thread::sleep(ms(1200));
         running.signal(Signal::SIGCONT);
         let outcome = running.finish(LIMIT);
-        let message = "deadline reached with 1 of 2 targets unfinished (1 without a line)";
+        let message =
+            "deadline reached with 1 of 2 targets unfinished (1 without a line; raise --deadline or --max-pps)";
         is_cut(&outcome, Duration::from_secs(1), message);
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
     });
@@ -118,7 +119,11 @@ fn a_target_with_some_of_its_replies_is_alive() {
         let args = ["--deadline=1", "--responses=3", "--timeout=100", "--max-pps=unlimited", ALIVE, SILENT];
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&args, "");
-        is_cut(&outcome, ms(1000), "deadline reached with 2 of 2 targets unfinished (1 without a line)");
+        is_cut(
+            &outcome,
+            ms(1000),
+            "deadline reached with 2 of 2 targets unfinished (1 without a line; raise --deadline or --max-pps)",
+        );
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
         let rtt = outcome.rtt_of(ALIVE).expect("it is alive");
         assert!(rtt >= ms(30), "{rtt:?} is not the mean of 20 and 40 ms");
@@ -130,7 +135,11 @@ fn a_target_that_timed_out_once_is_unreachable() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1.5", "--timeout=300ms", "--retries=255", SILENT], "");
-        is_cut(&outcome, ms(1500), "deadline reached with 1 of 1 target unfinished (0 without a line)");
+        is_cut(
+            &outcome,
+            ms(1500),
+            "deadline reached with 1 of 1 target unfinished (0 without a line; raise --deadline or --max-pps)",
+        );
         assert_eq!(outcome.verdicts(), ["10.0.0.7 is unreachable"]);
     });
 }
@@ -139,7 +148,11 @@ fn a_target_that_timed_out_once_is_unreachable() {
 fn a_target_that_could_not_be_sent_to_has_no_line() {
     lab::play(|lab| {
         let outcome = lab.run(&["--deadline=1", "--timeout=50ms", "--retries=255", "100.64.0.1"], "");
-        is_cut(&outcome, ms(1000), "deadline reached with 1 of 1 target unfinished (1 without a line)");
+        is_cut(
+            &outcome,
+            ms(1000),
+            "deadline reached with 1 of 1 target unfinished (1 without a line; raise --deadline or --max-pps)",
+        );
         assert!(outcome.stdout.is_empty(), "{outcome:?}");
     });
 }
@@ -149,7 +162,11 @@ fn a_millisecond_is_a_deadline() {
     lab::play(|lab| {
         lab.host(SILENT, Behaviour::silent());
         let outcome = lab.run(&["--deadline=1ms", "--timeout=100", "--max-pps=unlimited", SILENT], "");
-        is_cut(&outcome, ms(1), "deadline reached with 1 of 1 target unfinished (1 without a line)");
+        is_cut(
+            &outcome,
+            ms(1),
+            "deadline reached with 1 of 1 target unfinished (1 without a line; raise --deadline or --max-pps)",
+        );
         assert_eq!(outcome.stdout, "");
         let outcome = end_of(lab.start(lab.command().arg("--deadline=1ms")));
         is_cut(&outcome, ms(1), "reading the list: deadline reached (nothing was probed)");
@@ -334,7 +351,11 @@ fn an_ignored_sigalrm_does_not_disable_the_deadline() {
         running.wait_until(LIMIT, "has not probed", |_| lab.seen().len() == 2);
         running.signal(Signal::SIGALRM);
         let outcome = end_of(running);
-        is_cut(&outcome, ms(2000), "deadline reached with 1 of 2 targets unfinished (1 without a line)");
+        is_cut(
+            &outcome,
+            ms(2000),
+            "deadline reached with 1 of 2 targets unfinished (1 without a line; raise --deadline or --max-pps)",
+        );
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
 
         let (_unread, stalled) = full_pipe();

@@ -185,7 +185,7 @@ fn at_the_deadline_targets_with_a_timeout_are_unreachable_whichever_thread_has_t
         let outcome = under_way(lab, &["--timeout=0.2", "--retries=200", "--deadline=1.5"], &all).finish(LIMIT);
         assert_eq!((outcome.code, outcome.lines().len()), (Some(4), 250), "{outcome:?}");
         lab::assert_all(&outcome, &all[1..], false);
-        let message = "xymonping: deadline reached with 249 of 250 targets unfinished (0 without a line)";
+        let message = "xymonping: deadline reached with 249 of 250 targets unfinished (0 without a line; raise --deadline or --max-pps)";
         assert_eq!(outcome.first_stderr_line(), message, "{outcome:?}");
         assert!(outcome.wall >= ms(1400), "{outcome:?}");
     });

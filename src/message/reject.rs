@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 pub enum Reject {
     /// Neither a dotted quad nor an IPv6 address.
     NotAnAddress,
-    /// An IPv6 address with a dotted quad inside: as a rule, two lines that ran together.
+    /// An IPv6 address with a dotted quad inside: usually two joined lines.
     DottedTail,
     /// IPv4-mapped (::ffff:0:0/96).
     Mapped,
