@@ -11,6 +11,7 @@ mod outcome;
 mod packed;
 pub mod ping;
 pub mod reasons;
+pub mod sizes;
 mod summary;
 mod table;
 mod times;

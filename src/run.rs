@@ -6,6 +6,7 @@
 pub mod batch;
 mod log;
 mod output;
+mod sizes;
 pub mod statistics;
 mod status;
 mod team;

@@ -36,7 +36,13 @@ fn figures(start: Instant, all_rtts: bool) -> Figures {
 }
 
 fn probe(target: u32, attempt: u32) -> Probe {
-    Probe { target: TargetId(target), address: address(target), token: Token { target, attempt, seal: 0 }, seq: 0 }
+    Probe {
+        target: TargetId(target),
+        address: address(target),
+        token: Token { target, attempt, seal: 0 },
+        seq: 0,
+        size: None,
+    }
 }
 
 fn received(target: u32, kind: ReplyKind) -> Event<'static> {

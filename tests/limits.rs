@@ -312,7 +312,7 @@ fn values_out_of_range_are_refused_for_ordinary_users_too() {
             ("--responses=256", "give a whole number from 1 to 255"),
             ("--max-pps=0", "give 0.01 to 10000000 packets a second, or unlimited"),
             ("--max-pps=10000001", "give 0.01 to 10000000 packets a second, or unlimited"),
-            ("--size=15", "give 16 to 65507 bytes"),
+            ("--size=15", "give 16 to 65507 bytes, or MIN-MAX[/STEP]; a reply with less than 16 proves nothing"),
         ] {
             let (name, value) = arg.split_once('=').expect("it has a value");
             let outcome = run(lab, ordinary(&program).args([arg, ALIVE]), "");

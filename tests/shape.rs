@@ -118,7 +118,8 @@ fn probes_have_the_requested_size() {
         lab.forget();
         for size in ["15", "0", "65508", "-1", "", "1e3"] {
             let outcome = lab.run(&[&format!("--size={size}"), "10.0.0.1"], "");
-            is_refused(lab, &outcome, &format!("--size: bad value \"{size}\" (give 16 to 65507 bytes)"));
+            let give = "give 16 to 65507 bytes, or MIN-MAX[/STEP]; a reply with less than 16 proves nothing";
+            is_refused(lab, &outcome, &format!("--size: bad value \"{size}\" ({give})"));
         }
     });
 }

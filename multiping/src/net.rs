@@ -57,7 +57,7 @@ use crate::net::sockets::{Opened, mark, open_icmp, socket_address};
 use crate::plan::{PacketOptions, ProbeKind};
 use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
-use crate::wire::{Echo, HostTime, Malformed, Message, Query, QueryBody, RecordedRoute};
+use crate::wire::{Echo, HEADER, HostTime, Malformed, Message, Query, QueryBody, RecordedRoute};
 
 /// The open, filtered, time-stamping sockets.
 pub struct Link {
@@ -291,7 +291,9 @@ impl Link {
                             self.data.iter_mut().zip(seal_first).for_each(|(to, from)| *to = from);
                         }
                     }
-                    Message::Request(Echo { ident, seq, data: &self.data })
+                    let data = probe.size.and_then(|size| self.data.get(..size.into())).unwrap_or(&self.data);
+                    packet.resize(HEADER + data.len(), 0);
+                    Message::Request(Echo { ident, seq, data })
                 }
                 ProbeKind::Timestamp => {
                     let (receive, transmit) = (HostTime(0), HostTime(0));
@@ -322,7 +324,7 @@ impl Link {
         let Some(&address) = addresses.last().filter(|_| with_packet) else { return true };
         let target = TargetId(u32::MAX);
         let token = Token { target: target.0, attempt: 0, seal: 0 };
-        let departure = self.send(&[Probe { target, address, token, seq: 0 }]);
+        let departure = self.send(&[Probe { target, address, token, seq: 0, size: None }]);
         !matches!(departure.error, Some(SendError::Refused { .. }))
     }
 

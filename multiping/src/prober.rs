@@ -25,6 +25,7 @@ mod receiving;
 mod references;
 mod replies;
 mod roster;
+mod sizes;
 mod slow_start;
 mod strategy;
 mod sweep;
@@ -36,12 +37,13 @@ use std::time::{Duration, Instant};
 pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
 pub use crate::prober::details::{Details, LastError, TargetDetails};
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals, Verdicts};
-pub use crate::prober::event::{Counts, Event, Probe, ReplyKind};
+pub use crate::prober::event::{Counts, Event, Probe, ReplyKind, send_time};
 pub(crate) use crate::prober::links::MAX_DEPTH;
 pub use crate::prober::links::{Interface, LOOK_INTERVAL, Route};
 pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;
 pub use crate::prober::references::MAX_REFERENCES;
 pub use crate::prober::roster::{Phase, Roster, RosterId, Schedule, Slips};
+pub use crate::prober::sizes::{SizeRange, Sizes};
 pub use crate::prober::slow_start::{MAX_SLOW_START, SLOW_START};
 pub use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
 pub use crate::prober::sweep::Sweep;
@@ -132,6 +134,7 @@ pub struct Prober<S> {
     /// How much data probes carry, if it is too little for a token.
     short_data: Option<usize>,
     first_seq: u16,
+    sizes: Sizes,
     sent_by_seq: SentBySeq,
     /// What a probe carries after its token.
     filler: Vec<u8>,
@@ -203,6 +206,7 @@ impl<S: Strategy> Prober<S> {
             kind: ProbeKind::Echo,
             short_data: None,
             first_seq: 0,
+            sizes: Sizes::Same,
             sent_by_seq: SentBySeq::default(),
             filler: Vec::new(),
             key,
@@ -327,7 +331,8 @@ impl<S: Strategy> Prober<S> {
             if self.seq_in_use_until(seq, now).is_some() {
                 break;
             }
-            self.batch.push(Probe { target, address, token, seq });
+            let size = self.sizes.of(target, attempt);
+            self.batch.push(Probe { target, address, token, seq, size });
         }
         &self.batch
     }
@@ -488,13 +493,4 @@ impl<S: Strategy> Prober<S> {
         let generation = if References::is_reference(target) { 0 } else { self.strategy.generation(target) };
         self.key.token(target.0, attempt, (address, generation))
     }
-}
-
-/// The interpolated send time of packet `index` of `count` that were sent `during` one system call.
-/// Capped at 100 us a packet: a longer call means that the process was stopped in it, usually after
-/// the packets were sent.
-pub fn send_time(during: &Range<Instant>, index: usize, count: usize) -> Instant {
-    const MAX_PER_PACKET: Duration = Duration::from_micros(100);
-    let span = during.end.saturating_duration_since(during.start).min(MAX_PER_PACKET * count as u32);
-    during.start + span * (2 * index as u32 + 1) / (2 * count as u32)
 }

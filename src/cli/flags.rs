@@ -180,11 +180,9 @@ pub const FLAGS: &[Flag] = &[
         long: Some("size"),
         short: Some('b'),
         value: NUMBER,
-        help: "bytes of data in a probe",
+        help: "bytes of data in a probe, or from MIN to MAX: MIN-MAX[/STEP]",
         default: Some(|| PacketOptions::default().size().to_string()),
-        apply: Apply::Set(|options, value| {
-            checked(parse_unsigned(value), |size| options.packet.set_size(size), "16 to 65507 bytes")
-        }),
+        apply: Apply::Set(packet::set_size),
     },
     Flag {
         long: Some("pattern"),

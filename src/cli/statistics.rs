@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{Roster, Schedule};
+use multiping::prober::{Roster, Schedule, SizeRange};
 
 use crate::cli::Options;
 use crate::figures::Settings;
@@ -47,6 +47,8 @@ pub struct Statistics {
     pub flood: bool,
     /// How many probes each target is sent at once at the start.
     pub preload: u32,
+    /// The sizes of probes, where they are not all the same.
+    pub sizes: Option<SizeRange>,
     /// How figures are shown.
     pub style: Style,
 }
@@ -79,6 +81,7 @@ impl Default for Statistics {
             bell: None,
             flood: false,
             preload: 1,
+            sizes: None,
             style: Style::default(),
         }
     }
@@ -226,7 +229,12 @@ impl Options {
         if let Some(&(one, other)) = CONFLICTS.iter().find(|(one, other)| is_given(one) && is_given(other)) {
             return Err(Error::Conflict(one, other));
         }
-        if !is_given("--count") && !is_given("--loop") {
+        if self.draft.sizes.is_some() {
+            let excluded = ["--loop", "--retries", "--responses", "--backoff", "-a", "-u"];
+            if let Some(name) = excluded.into_iter().find(|name| is_given(name)) {
+                return Err(Error::Conflict("--size=MIN-MAX", name));
+            }
+        } else if !is_given("--count") && !is_given("--loop") {
             let typed = |name: &str| self.given.iter().any(|(typed, _)| typed == name);
             if let Some(name) = NEED_STATISTICS.iter().find(|name| typed(name)) {
                 return Err(Error::NeedsStatistics(name));
@@ -242,6 +250,12 @@ impl Options {
             if is_wanted && !limits.caller_is_root {
                 return Err(Error::RootOnly(name));
             }
+        }
+        if let Some(sizes) = &mut statistics.sizes {
+            *sizes = sizes.with_probes(statistics.count.unwrap_or(1));
+            let count = sizes.count().filter(|&count| count <= MAX_COUNT);
+            let too_many = || Error::BadUsage(format!("--size and --count: more than {MAX_COUNT} probes to a target"));
+            statistics.count = Some(count.ok_or_else(too_many)?);
         }
         if statistics.flood {
             statistics.period = FLOOD_PERIOD;

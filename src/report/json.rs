@@ -5,6 +5,7 @@
 
 mod batch;
 mod interval;
+mod optional;
 mod packet;
 mod record;
 mod statistics;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::plan::IcmpErrors;
-use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster};
+use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Sizes};
 use multiping::stats::Counter;
 use multiping::token::Key;
 use multiping::wire::Reply;
@@ -25,7 +25,9 @@ use crate::notes::Notes;
 use crate::report::json::{self, Finished, Intervals};
 use crate::report::{
     End, EventContext, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons,
+    sizes,
 };
+use crate::run::sizes::Sweep;
 use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
@@ -95,6 +97,10 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
     let prober = Prober::new(roster, rate, plan.check_source(), key, session.link().idents(), start);
     let mut prober = session.prepare(prober)?;
+    let sizes = statistics.sizes.map(|range| Sweep::new(range, figures.addresses().len())).transpose()?;
+    if let Some(range) = statistics.sizes {
+        prober = prober.with_sizes(Sizes::Range(range));
+    }
     let records = match is_json {
         false => None,
         true => {
@@ -106,6 +112,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let mut run = Run {
         lines,
         records,
+        sizes,
         output,
         next_report: statistics.report_every.map(|interval| start + interval),
         missed: if statistics.bell == Some(Bell::Missed) { vec![0; figures.addresses().len()] } else { Vec::new() },
@@ -136,6 +143,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
                 details: &records.details,
                 diagnosis: &diagnosis,
                 style: &run.statistics.style,
+                sizes: run.sizes.as_ref().map(Sweep::found).unwrap_or_default(),
                 unresolved: &session.list.unresolved,
                 damaged: counts.damaged,
                 elapsed: run.elapsed(now()),
@@ -145,6 +153,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         }
         None => {
             run.write_table(now(), Some(&diagnosis));
+            run.write_sizes();
             run.write_ping_statistics(now());
         }
     }
@@ -197,6 +206,8 @@ struct Run<'a, D> {
     lines: Option<Box<dyn EventLines>>,
     /// With `--json`: what the records need beside the figures.
     records: Option<Records>,
+    /// Where probes have many sizes: what is found by that.
+    sizes: Option<Sweep>,
     output: Output<'a, D>,
     next_report: Option<Instant>,
     /// With `--bell=missed`: how many probes to each target were unanswered at most.
@@ -233,6 +244,9 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
             if let Some(intervals) = intervals {
                 intervals.record(event);
             }
+        }
+        if let Some(sizes) = &mut self.sizes {
+            sizes.record(event);
         }
         match *event {
             Event::Received { kind: ReplyKind::Reply { target, .. }, .. } => self.handle_reply(target),
@@ -383,6 +397,14 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
             let _ = stats.map(|stats| ping::write_statistics(&mut out, &name, stats, elapsed));
         }
         self.output.buffer.append(&mut out);
+    }
+
+    /// Writes what is found by probes of many sizes.
+    fn write_sizes(&mut self) {
+        if let Some(found) = self.sizes.as_ref().map(Sweep::found) {
+            // Writing to memory does not fail.
+            let _ = sizes::write(&mut self.output.buffer, found, &self.figures, &self.hosts);
+        }
     }
 
     /// Writes the figures so far, for people, or what happened since the last time, for programs.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::address::{Address, TargetId};
@@ -21,6 +22,8 @@ pub struct Probe {
     pub token: Token,
     /// The Sequence Number: a running counter, for people who read packet captures.
     pub seq: u16,
+    /// How many bytes of data it carries, if not as many as all.
+    pub size: Option<u16>,
 }
 
 /// What happened to a probe, or what arrived. It is exhaustive, so that the compiler finds each
@@ -210,4 +213,13 @@ pub struct Counts {
     pub longest_queued: Duration,
     /// How long in all the neighbour table was full.
     pub no_buffers: Duration,
+}
+
+/// The interpolated send time of packet `index` of `count` that were sent `during` one system call.
+/// Capped at 100 us a packet: a longer call means that the process was stopped in it, usually after
+/// the packets were sent.
+pub fn send_time(during: &Range<Instant>, index: usize, count: usize) -> Instant {
+    const MAX_PER_PACKET: Duration = Duration::from_micros(100);
+    let span = during.end.saturating_duration_since(during.start).min(MAX_PER_PACKET * count as u32);
+    during.start + span * (2 * index as u32 + 1) / (2 * count as u32)
 }

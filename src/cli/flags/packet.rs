@@ -1,11 +1,14 @@
 //! The rows of the options that say how packets are sent: by which routes, and to which groups.
 
+use std::ffi::OsStr;
+
 use multiping::plan::ProbeKind;
+use multiping::prober::SizeRange;
 
 use crate::cli::Options;
 use crate::cli::flag::{Apply, Flag, Hint, Value};
 use crate::cli::flags::NUMBER;
-use crate::cli::value::{ValueError, parse_u8};
+use crate::cli::value::{ValueError, checked, parse_u8, parse_unsigned};
 
 const fn row(long: &'static str, value: Value, help: &'static str, apply: Apply) -> Flag {
     Flag { long: Some(long), short: None, value, help, default: None, apply }
@@ -13,6 +16,21 @@ const fn row(long: &'static str, value: Value, help: &'static str, apply: Apply)
 
 const fn switch(long: &'static str, help: &'static str, set: fn(&mut Options)) -> Flag {
     row(long, Value::None, help, Apply::Switch(set))
+}
+
+/// One size, or a range with a step. (What has less data than a token proves nothing.)
+pub(super) fn set_size(options: &mut Options, value: &OsStr) -> Result<(), ValueError> {
+    const EXPECTED: &str = "16 to 65507 bytes, or MIN-MAX[/STEP]; a reply with less than 16 proves nothing";
+    let invalid = ValueError::Invalid(EXPECTED);
+    let Some((least, rest)) = value.to_str().and_then(|text| text.split_once('-')) else {
+        options.draft.sizes = None;
+        return checked(parse_unsigned(value), |size| options.packet.set_size(size), EXPECTED);
+    };
+    let (greatest, step) = rest.split_once('/').unwrap_or((rest, "1"));
+    let [least, greatest, step] = [least, greatest, step].map(|text| parse_unsigned::<usize>(OsStr::new(text)));
+    let (Some(least), Some(greatest), Some(step)) = (least, greatest, step) else { return Err(invalid) };
+    options.draft.sizes = Some(checked(Some(step), |step| SizeRange::new(least, greatest, step), EXPECTED)?);
+    checked(Some(greatest), |size| options.packet.set_size(size), EXPECTED)
 }
 
 pub(super) const ICMP_TIMESTAMP: Flag =

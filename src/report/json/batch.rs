@@ -70,6 +70,7 @@ pub fn write_batch(
             jitter_rfc3550_ns: None,
             longest_outage_ns: None,
             longest_loss_run: None,
+            sizes: None,
             rtts_ns: None,
             histogram: None,
         };

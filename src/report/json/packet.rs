@@ -8,6 +8,7 @@ use multiping::address::{Address, TargetId};
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
 use multiping::wire::{IcmpError, Query, QueryBody, RecordedRoute, Reply};
 
+use crate::report::json::optional;
 use crate::report::json::record::{self, About, Text, errno_name, rtt_nanoseconds};
 use crate::report::json::write;
 use crate::report::{Rfc3339, Times};
@@ -91,7 +92,7 @@ impl Packet {
             What::Arrival { kind, seq, bytes, ttl, rtt, from, query, ref route } => {
                 let (rtt_ns, from) = (rtt.map(rtt_nanoseconds), from.map(Text));
                 let times =
-                    query.and_then(|query| Times::of(&Reply::Query(query), || time, rtt)).map(record::Times::from);
+                    query.and_then(|query| Times::of(&Reply::Query(query), || time, rtt)).map(optional::Times::from);
                 let route = route.as_ref().map(RecordedRoute::hops);
                 let mask = query.and_then(|query| match query.body {
                     QueryBody::Mask(mask) => Some(Text(mask)),

@@ -7,12 +7,13 @@ use std::time::Duration;
 use multiping::address::{Address, Family};
 use multiping::prober::Diagnosis;
 use multiping::tally::{TICK, Verdict};
-use multiping::wire::{HostTime, IcmpError};
+use multiping::wire::IcmpError;
 use nix::errno::Errno;
 use serde::{Serialize, Serializer};
 
 use crate::list::UnresolvedLine;
-use crate::report::{self, Rfc3339};
+use crate::report::Rfc3339;
+use crate::report::json::optional::{Sizes, Times};
 
 /// The version of the records. It rises when a key goes or changes its meaning.
 pub(super) const SCHEMA: u32 = 1;
@@ -89,6 +90,8 @@ pub(super) struct Target<'a, T, P> {
     pub(super) jitter_rfc3550_ns: Option<u64>,
     pub(super) longest_outage_ns: Option<u64>,
     pub(super) longest_loss_run: Option<u64>,
+    #[serde(flatten)]
+    pub(super) sizes: Option<Sizes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) rtts_ns: Option<Vec<Option<u64>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +133,7 @@ impl<'a, P> Target<'a, &'a str, P> {
             jitter_rfc3550_ns: None,
             longest_outage_ns: None,
             longest_loss_run: None,
+            sizes: None,
             rtts_ns: None,
             histogram: None,
         }
@@ -404,25 +408,6 @@ pub(super) struct Arrival<'a, T> {
     pub(super) mask: Option<Text<Ipv4Addr>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) route: Option<&'a [Ipv4Addr]>,
-}
-
-/// The times of day in a reply to a Timestamp request, in milliseconds; null where there is none.
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct Times {
-    originate_ms: Option<u32>,
-    receive_ms: Option<u32>,
-    transmit_ms: Option<u32>,
-}
-
-impl From<report::Times> for Times {
-    fn from(times: report::Times) -> Self {
-        let ms = |time: HostTime| time.time_of_day().map(|_| time.0);
-        Times {
-            originate_ms: times.originate.and_then(ms),
-            receive_ms: ms(times.receive),
-            transmit_ms: ms(times.transmit),
-        }
-    }
 }
 
 /// A probe that was not answered in time.

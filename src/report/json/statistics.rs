@@ -10,11 +10,13 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::figures::Figures;
 use crate::list::UnresolvedLine;
+use crate::report::json::optional::Sizes;
 use crate::report::json::packet::Packet;
 use crate::report::json::record::{
     LastError, Probes, Rtts, Silence, State, States, Target, Text, errno_name, nanoseconds,
 };
 use crate::report::json::{Closing, Totals, write};
+use crate::report::sizes::Found;
 use crate::report::{EventContext, EventLines, Hosts, Style, histogram};
 
 /// `--json=packets`: a record for each packet, as they come.
@@ -43,6 +45,8 @@ pub struct Finished<'a> {
     pub diagnosis: &'a Diagnosis,
     /// Which percentiles are written, and whether histograms are.
     pub style: &'a Style,
+    /// What was found by probes of many sizes, if that was asked for.
+    pub sizes: &'a [Found],
     /// The names without an address.
     pub unresolved: &'a [UnresolvedLine],
     /// How many damaged replies there were, of which some belong to no target.
@@ -108,6 +112,7 @@ impl Finished<'_> {
             longest_outage_ns: stats.longest_outage(self.elapsed).map(nanoseconds),
             longest_loss_run: Some(stats.longest_loss_run().into()),
             rtts_ns: figures.values(target).map(|values| values.iter().map(|rtt| rtt.map(nanoseconds)).collect()),
+            sizes: self.sizes.get(target.index()).map(|found| Sizes::new(found, address.family())),
             histogram: self.style.histogram.then(|| {
                 let rows = histogram::rows(rtts).into_iter();
                 rows.map(|row| (nanoseconds(row.from), nanoseconds(row.to), row.count)).collect()
