@@ -27,7 +27,7 @@ use multiping::wire::RECORD_ROUTE_OPTIONS;
 pub use crate::cli::flag::{Flag, Hint, Value};
 pub use crate::cli::flags::FLAGS;
 pub use crate::cli::help::{GROUPS, Help};
-pub use crate::cli::statistics::{Bell, Statistics};
+pub use crate::cli::statistics::{Bell, Sizing, Statistics};
 pub use crate::cli::threads::Threads;
 
 use crate::cli::flag::Apply;
@@ -387,6 +387,7 @@ impl Options {
             _ => {}
         }
         self.family = family;
+        self.prepare_search()?;
         if self.packet.record_route() && self.packet.size() > MAX_SIZE_WITH_ROUTE {
             // A fragment would record a route of its own.
             return Err(Error::Conflict("--record-route", "--size above 1432"));

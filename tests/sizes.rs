@@ -1,4 +1,4 @@
-//! Probes of many sizes: the largest that is answered, and what routers say.
+//! Probes of many sizes, in a row or by a search: the largest that is answered, and what routers say.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
@@ -84,5 +84,75 @@ fn ranges_that_cannot_be_are_refused() {
         let outcome = lab.run(&["--size=16-65507", "--count=100000", "10.0.0.1"], "");
         assert_eq!(outcome.code, Some(3), "{outcome:?}");
         assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn the_mtu_of_a_path_is_found_by_what_its_router_says() {
+    lab::play(|lab| {
+        let _path = lab.path(1500, 1400).unwrap();
+        let mut targets = vec![(TARGET, 1372, "10.200.0.2")];
+        if lab.has_ipv6() {
+            targets.push(("fd02::1", 1352, "fd00:1::2"));
+        }
+        for (target, size, router) in targets {
+            let outcome = lab.run(&["--find-mtu", "--timeout=1", "--late=0", target], "");
+            assert_eq!(outcome.code, Some(0), "{outcome:?}");
+            let words = format!(
+                "{target}: largest size answered: {size} bytes (packets of 1400 bytes); {router} names an MTU of 1400"
+            );
+            assert_eq!(size_line(&outcome, target), words, "{outcome:?}");
+            let errors = outcome.stdout.lines().filter(|line| line.contains("(MTU 1400)")).count();
+            assert_eq!(errors, 1, "it is believed at once: {outcome:?}");
+            // The kernel may have learnt the MTU; that changes nothing.
+            let again = lab.run(&["--find-mtu", "--timeout=1", "--late=0", "--quiet", target], "");
+            assert_eq!(size_line(&again, target), words, "{again:?}");
+        }
+    });
+}
+
+#[test]
+fn where_routers_are_silent_it_is_found_by_bisection() {
+    lab::play(|lab| {
+        let _path = lab.path(1500, 1300).unwrap();
+        let args = ["--find-mtu", "--timeout=0.5", "--late=0", "--count=1", "--icmp-errors=ignore", "--json=packets"];
+        let outcome = lab.run(&[&args[..], &["--size=16-1472", TARGET]].concat(), "");
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let keys = "\"largest_size\":1272,\"largest_packet\":1300,\"named_mtu\":null,\"named_by\":null,\"search_complete\":true";
+        assert!(outcome.stdout.contains(keys), "{outcome:?}");
+        let count = |kind: &str| outcome.stdout.matches(&format!("\"type\":\"{kind}\"")).count();
+        assert!(count("reply") + count("timeout") <= 13, "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_search_that_is_cut_short_says_so() {
+    lab::play(|lab| {
+        lab.script("10.0.0.4", vec![Behaviour::default(), Behaviour::silent()]);
+        let args = ["--find-mtu", "--size=100-200", "--timeout=100", "--deadline=1", "--quiet", "10.0.0.4"];
+        let outcome = lab.run(&args, "");
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+        let words = "10.0.0.4: largest size answered so far: 100 bytes (packets of 128 bytes)";
+        assert_eq!(size_line(&outcome, "10.0.0.4"), words);
+    });
+}
+
+#[test]
+fn what_a_search_cannot_have_is_refused() {
+    lab::play(|lab| {
+        for (other, name) in [
+            ("--loop", "--loop"),
+            ("--retries=1", "--retries"),
+            ("--record-route", "--record-route"),
+            ("--icmp-errors=fail", "--icmp-errors=fail"),
+        ] {
+            let outcome = lab.run(&["--find-mtu", other, "10.0.0.1"], "");
+            let words = format!("xymonping: --find-mtu: cannot be combined with {name} (");
+            assert!(outcome.code == Some(3) && outcome.stderr.starts_with(&words), "{outcome:?}");
+        }
+        for size in ["--size=100", "--size=16-100/2"] {
+            let outcome = lab.run(&["--find-mtu", size, "10.0.0.1"], "");
+            assert!(outcome.code == Some(3) && outcome.stderr.contains("--find-mtu takes --size=MIN-MAX only"));
+        }
     });
 }

@@ -221,6 +221,7 @@ pub const FLAGS: &[Flag] = &[
         default: None,
         apply: Apply::Switch(|options| options.packet.set_dont_fragment(true)),
     },
+    packet::FIND_MTU,
     packet::ICMP_TIMESTAMP,
     packet::ICMP_MASK,
     packet::DONT_ROUTE,

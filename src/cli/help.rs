@@ -50,6 +50,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
             "source",
             "interface",
             "check-source",
+            "find-mtu",
             "icmp-timestamp",
             "icmp-mask",
             "dont-route",

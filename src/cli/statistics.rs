@@ -3,8 +3,8 @@
 use std::mem;
 use std::time::Duration;
 
-use multiping::plan::{Plan, Rate};
-use multiping::prober::{Roster, Schedule, SizeRange};
+use multiping::plan::{IcmpErrors, PacketOptions, Plan, Rate};
+use multiping::prober::{Roster, Schedule, SizeRange, SizeSearch};
 
 use crate::cli::Options;
 use crate::figures::Settings;
@@ -48,9 +48,27 @@ pub struct Statistics {
     /// How many probes each target is sent at once at the start.
     pub preload: u32,
     /// The sizes of probes, where they are not all the same.
-    pub sizes: Option<SizeRange>,
+    pub sizes: Option<Sizing>,
+    /// Whether the largest size is searched that is answered.
+    pub(super) find_mtu: bool,
     /// How figures are shown.
     pub style: Style,
+}
+
+/// How the sizes of probes are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizing {
+    /// One after the other.
+    Range(SizeRange),
+    /// By a search for the largest one that is answered.
+    Search {
+        /// The least size.
+        least: u16,
+        /// The greatest size.
+        greatest: u16,
+        /// How many probes of a size may be lost.
+        tries: u32,
+    },
 }
 
 /// When the terminal's bell sounds.
@@ -82,6 +100,7 @@ impl Default for Statistics {
             flood: false,
             preload: 1,
             sizes: None,
+            find_mtu: false,
             style: Style::default(),
         }
     }
@@ -89,6 +108,9 @@ impl Default for Statistics {
 
 /// The greatest number of probes, answers and the like that can be asked for.
 pub(super) const MAX_COUNT: u32 = 1_000_000_000;
+
+/// How many probes of a size may be lost until it counts as too large.
+const DEFAULT_TRIES: u32 = 3;
 
 /// The share of the rate that is left unused.
 const SPARE: f64 = 0.01;
@@ -164,10 +186,19 @@ const FLOOD_SPACING: Duration = Duration::from_micros(100);
 impl Statistics {
     /// How the engine probes each target.
     pub fn schedule(&self, plan: &Plan) -> Schedule {
+        if self.searches() {
+            let schedule = Schedule::manual();
+            return schedule.with_timeout(plan.timeout()).unwrap_or(schedule);
+        }
         let count = self.count.map_or(0, |count| count - self.extra());
         let schedule = Schedule::default().with_count(count).with_after_reply(self.flood);
         let schedule = schedule.with_period(self.period).unwrap_or(schedule);
         schedule.with_timeout(plan.timeout()).unwrap_or(schedule)
+    }
+
+    /// Whether each answer says what is sent next.
+    pub fn searches(&self) -> bool {
+        matches!(self.sizes, Some(Sizing::Search { .. }))
     }
 
     /// How many probes each target is sent at the start besides the first one.
@@ -198,7 +229,7 @@ impl Statistics {
     /// With the period that `plan` allows for so many targets and references, each of which is sent
     /// a probe every second, and a warning if that is longer than what was asked for.
     pub fn within_rate(mut self, plan: &Plan, targets: usize, references: usize) -> (Self, Option<Warning>) {
-        let Some(pps) = plan.rate().pps().filter(|_| !self.flood) else { return (self, None) };
+        let Some(pps) = plan.rate().pps().filter(|_| !self.flood && !self.searches()) else { return (self, None) };
         // A list that leaves no rate for its references has to share it with them.
         let rate = (pps - references as f64).max(pps / 2.0);
         let needed = Duration::try_from_secs_f64(targets as f64 / rate).unwrap_or(Duration::MAX);
@@ -215,6 +246,33 @@ impl Statistics {
 }
 
 impl Options {
+    /// With `--find-mtu`: the sizes that are searched, with packets that are never fragmented.
+    pub(super) fn prepare_search(&mut self) -> Result<(), Error> {
+        if !self.draft.find_mtu {
+            return Ok(());
+        }
+        if self.packet.record_route() {
+            return Err(Error::Conflict("--find-mtu", "--record-route"));
+        }
+        if self.icmp_errors == Some(IcmpErrors::Fail) {
+            return Err(Error::Conflict("--find-mtu", "--icmp-errors=fail"));
+        }
+        let has_size = self.given.iter().any(|(_, flag)| flag.long == Some("size"));
+        let (least, greatest) = match self.draft.sizes {
+            Some(Sizing::Range(range)) if range.step() == 1 => (range.least(), range.greatest()),
+            None if !has_size => {
+                let (least, greatest) = (*PacketOptions::SIZE.start(), *PacketOptions::SIZE.end());
+                // Both are in range.
+                let _ = self.packet.set_size(greatest);
+                (least as u16, greatest as u16)
+            }
+            _ => return Err(Error::BadUsage("--find-mtu takes --size=MIN-MAX only".to_owned())),
+        };
+        self.draft.sizes = Some(Sizing::Search { least, greatest, tries: DEFAULT_TRIES });
+        self.packet.set_dont_fragment(true);
+        Ok(())
+    }
+
     /// Resolves what depends on several options of a run with statistics.
     pub(super) fn finish_statistics(&mut self, limits: &Limits) -> Result<(), Error> {
         let is_given = |name: &str| match name {
@@ -229,10 +287,16 @@ impl Options {
         if let Some(&(one, other)) = CONFLICTS.iter().find(|(one, other)| is_given(one) && is_given(other)) {
             return Err(Error::Conflict(one, other));
         }
-        if self.draft.sizes.is_some() {
-            let excluded = ["--loop", "--retries", "--responses", "--backoff", "-a", "-u"];
-            if let Some(name) = excluded.into_iter().find(|name| is_given(name)) {
-                return Err(Error::Conflict("--size=MIN-MAX", name));
+        if let Some(sizing) = self.draft.sizes {
+            let mut excluded = ["--loop", "--retries", "--responses", "--backoff", "-a", "-u"].to_vec();
+            let mut name = "--size=MIN-MAX";
+            if let Sizing::Search { .. } = sizing {
+                name = "--find-mtu";
+                excluded.extend(["--preload", "--flood", "--stop-after", "--values"]);
+                excluded.extend(["--icmp-timestamp", "--icmp-mask"]);
+            }
+            if let Some(other) = excluded.into_iter().find(|name| is_given(name)) {
+                return Err(Error::Conflict(name, other));
             }
         } else if !is_given("--count") && !is_given("--loop") {
             let typed = |name: &str| self.given.iter().any(|(typed, _)| typed == name);
@@ -245,13 +309,21 @@ impl Options {
             return Ok(());
         }
         let has_rate = is_given("--max-pps") || is_given("-i");
+        let has_period = is_given("--period") || is_given("-p");
         let mut statistics = mem::take(&mut self.draft);
         for (is_wanted, name) in [(statistics.flood, "--flood"), (statistics.preload > 1, "--preload")] {
             if is_wanted && !limits.caller_is_root {
                 return Err(Error::RootOnly(name));
             }
         }
-        if let Some(sizes) = &mut statistics.sizes {
+        if let Some(Sizing::Search { tries, .. }) = &mut statistics.sizes {
+            *tries = statistics.count.unwrap_or(DEFAULT_TRIES);
+            statistics.count = Some(SizeSearch::max_probes(*tries).min(MAX_COUNT));
+            if !has_period {
+                statistics.period = *Schedule::PERIOD.start();
+            }
+        }
+        if let Some(Sizing::Range(sizes)) = &mut statistics.sizes {
             *sizes = sizes.with_probes(statistics.count.unwrap_or(1));
             let count = sizes.count().filter(|&count| count <= MAX_COUNT);
             let too_many = || Error::BadUsage(format!("--size and --count: more than {MAX_COUNT} probes to a target"));
@@ -265,7 +337,9 @@ impl Options {
         }
         if statistics.period < limits.spacing {
             statistics.period = limits.spacing;
-            self.warnings.push(Warning::PeriodRaised(limits.spacing));
+            if has_period || !statistics.searches() {
+                self.warnings.push(Warning::PeriodRaised(limits.spacing));
+            }
         }
         self.given.clear();
         statistics.quiet = self.quiet || self.lines == Lines::None;

@@ -15,6 +15,8 @@ pub struct Found {
     pub largest: Option<u16>,
     /// The least MTU that a router named, and which router.
     pub named: Option<(u32, Address)>,
+    /// Of a search: whether it has come to its end.
+    pub is_complete: Option<bool>,
 }
 
 impl Found {
@@ -44,12 +46,13 @@ pub fn write(out: &mut impl Write, found: &[Found], figures: &Figures, hosts: &H
     let addresses = figures.addresses();
     for ((target, address), found) in addresses.iter().zip(found) {
         let Some(host) = hosts.name(target, addresses) else { continue };
+        let so_far = if found.is_complete == Some(false) { " so far" } else { "" };
         match found.largest {
             Some(size) => {
                 let packet = u32::from(size) + u32::from(headers(address.family()));
-                write!(out, "{host}: largest size answered: {size} bytes (packets of {packet} bytes)")?;
+                write!(out, "{host}: largest size answered{so_far}: {size} bytes (packets of {packet} bytes)")?;
             }
-            None => write!(out, "{host}: no size answered")?,
+            None => write!(out, "{host}: no size answered{so_far}")?,
         }
         if let Some((mtu, router)) = found.named {
             write!(out, "; {router} names an MTU of {mtu}")?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::plan::IcmpErrors;
-use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Sizes};
+use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
 use multiping::token::Key;
 use multiping::wire::Reply;
@@ -27,7 +27,7 @@ use crate::report::{
     End, EventContext, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons,
     sizes,
 };
-use crate::run::sizes::Sweep;
+use crate::run::sizes::SizeRun;
 use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
@@ -67,7 +67,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     if statistics.flood && addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
         return Err(Error::Conflict("--flood", "multicast targets"));
     }
-    if shows_replies && is_terminal && !statistics.flood && lines_a_second > MAX_READABLE {
+    if shows_replies && is_terminal && !statistics.flood && !statistics.searches() && lines_a_second > MAX_READABLE {
         shows_replies = false;
         notes.warn_now(&Warning::NotReadable(lines_a_second));
     }
@@ -97,9 +97,10 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let (rate, key) = (plan.rate(), Key::new(session.secret.clone()));
     let prober = Prober::new(roster, rate, plan.check_source(), key, session.link().idents(), start);
     let mut prober = session.prepare(prober)?;
-    let sizes = statistics.sizes.map(|range| Sweep::new(range, figures.addresses().len())).transpose()?;
-    if let Some(range) = statistics.sizes {
-        prober = prober.with_sizes(Sizes::Range(range));
+    let spacing = session.limits.spacing.max(statistics.period);
+    let sizes = statistics.sizes.map(|sizing| SizeRun::new(sizing, figures.addresses(), spacing, start)).transpose()?;
+    if let Some(sizes) = &sizes {
+        prober = prober.with_sizes(sizes.sizes()?);
     }
     let records = match is_json {
         false => None,
@@ -119,7 +120,11 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         rings: false,
         icmp_errors,
         satisfied: Vec::new(),
-        is_ping: shows_replies && !statistics.packed && !statistics.flood && figures.addresses().len() == 1,
+        is_ping: shows_replies
+            && !statistics.searches()
+            && !statistics.packed
+            && !statistics.flood
+            && figures.addresses().len() == 1,
         done: 0,
         stopped_by: None,
         figures,
@@ -143,7 +148,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
                 details: &records.details,
                 diagnosis: &diagnosis,
                 style: &run.statistics.style,
-                sizes: run.sizes.as_ref().map(Sweep::found).unwrap_or_default(),
+                sizes: run.sizes.as_ref().map(SizeRun::found).unwrap_or_default(),
                 unresolved: &session.list.unresolved,
                 damaged: counts.damaged,
                 elapsed: run.elapsed(now()),
@@ -207,7 +212,7 @@ struct Run<'a, D> {
     /// With `--json`: what the records need beside the figures.
     records: Option<Records>,
     /// Where probes have many sizes: what is found by that.
-    sizes: Option<Sweep>,
+    sizes: Option<SizeRun>,
     output: Output<'a, D>,
     next_report: Option<Instant>,
     /// With `--bell=missed`: how many probes to each target were unanswered at most.
@@ -287,6 +292,9 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
                 roster.finish(id);
             }
         }
+        if let Some(sizes) = &mut self.sizes {
+            sizes.handle_turn(prober, now);
+        }
         let due = self.next_report.filter(|&next| next <= now).zip(self.statistics.report_every);
         if let Some((next, interval)) = due {
             // Reports that were missed while the process was stopped are skipped.
@@ -301,7 +309,8 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
     }
 
     fn next_turn(&self) -> Option<Instant> {
-        self.next_report
+        let next_size = self.sizes.as_ref().and_then(SizeRun::next_turn);
+        [self.next_report, next_size].into_iter().flatten().min()
     }
 
     fn handle_stop(&mut self, prober: &mut Prober<Roster>, signal: &'static str, _: Instant) -> Option<End> {
@@ -401,7 +410,7 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
 
     /// Writes what is found by probes of many sizes.
     fn write_sizes(&mut self) {
-        if let Some(found) = self.sizes.as_ref().map(Sweep::found) {
+        if let Some(found) = self.sizes.as_ref().map(SizeRun::found) {
             // Writing to memory does not fail.
             let _ = sizes::write(&mut self.output.buffer, found, &self.figures, &self.hosts);
         }

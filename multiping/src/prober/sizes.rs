@@ -43,6 +43,21 @@ impl SizeRange {
         self.sizes.checked_mul(self.probes)
     }
 
+    /// The least size.
+    pub fn least(&self) -> u16 {
+        self.least
+    }
+
+    /// The greatest size that is reached.
+    pub fn greatest(&self) -> u16 {
+        self.size(u32::MAX)
+    }
+
+    /// The step from size to size.
+    pub fn step(&self) -> u16 {
+        self.step
+    }
+
     /// The size of an attempt. Further ones than there are have the greatest.
     pub fn size(&self, attempt: u32) -> u16 {
         let number = (attempt / self.probes).min(self.sizes - 1);
@@ -58,6 +73,8 @@ pub enum Sizes {
     Same,
     /// By the number of the attempt.
     Range(SizeRange),
+    /// By the target, as [`Prober::set_size`] last said.
+    Each(Vec<u16>),
 }
 
 impl Sizes {
@@ -67,6 +84,7 @@ impl Sizes {
             Sizes::Same => None,
             _ if References::is_reference(target) => None,
             Sizes::Range(range) => Some(range.size(attempt)),
+            Sizes::Each(sizes) => sizes.get(target.index()).copied(),
         }
     }
 }
@@ -75,6 +93,13 @@ impl<S: Strategy> Prober<S> {
     /// With probes of these sizes. None is larger than the data that the sockets were set up for.
     pub fn with_sizes(self, sizes: Sizes) -> Self {
         Prober { sizes, ..self }
+    }
+
+    /// The size of further probes to a target, where each target has its own.
+    pub fn set_size(&mut self, target: TargetId, size: u16) {
+        if let Sizes::Each(sizes) = &mut self.sizes {
+            sizes.get_mut(target.index()).into_iter().for_each(|of_target| *of_target = size);
+        }
     }
 }
 

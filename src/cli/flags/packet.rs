@@ -5,10 +5,10 @@ use std::ffi::OsStr;
 use multiping::plan::ProbeKind;
 use multiping::prober::SizeRange;
 
-use crate::cli::Options;
 use crate::cli::flag::{Apply, Flag, Hint, Value};
 use crate::cli::flags::NUMBER;
 use crate::cli::value::{ValueError, checked, parse_u8, parse_unsigned};
+use crate::cli::{Options, Sizing};
 
 const fn row(long: &'static str, value: Value, help: &'static str, apply: Apply) -> Flag {
     Flag { long: Some(long), short: None, value, help, default: None, apply }
@@ -29,9 +29,15 @@ pub(super) fn set_size(options: &mut Options, value: &OsStr) -> Result<(), Value
     let (greatest, step) = rest.split_once('/').unwrap_or((rest, "1"));
     let [least, greatest, step] = [least, greatest, step].map(|text| parse_unsigned::<usize>(OsStr::new(text)));
     let (Some(least), Some(greatest), Some(step)) = (least, greatest, step) else { return Err(invalid) };
-    options.draft.sizes = Some(checked(Some(step), |step| SizeRange::new(least, greatest, step), EXPECTED)?);
+    options.draft.sizes =
+        Some(Sizing::Range(checked(Some(step), |step| SizeRange::new(least, greatest, step), EXPECTED)?));
     checked(Some(greatest), |size| options.packet.set_size(size), EXPECTED)
 }
+
+pub(super) const FIND_MTU: Flag =
+    switch("find-mtu", "find the largest size that each target answers unfragmented", |options| {
+        options.draft.find_mtu = true;
+    });
 
 pub(super) const ICMP_TIMESTAMP: Flag =
     switch("icmp-timestamp", "send Timestamp requests, and print the times that hosts tell (IPv4)", |options| {

@@ -17,6 +17,9 @@ pub(super) struct Sizes {
     /// The least MTU that a router named, and which router.
     named_mtu: Option<u32>,
     named_by: Option<Text<Address>>,
+    /// Whether a search has come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_complete: Option<bool>,
 }
 
 impl Sizes {
@@ -26,6 +29,7 @@ impl Sizes {
             largest_packet: found.largest.map(|size| u32::from(size) + u32::from(sizes::headers(family))),
             named_mtu: found.named.map(|(mtu, _)| mtu),
             named_by: found.named.map(|(_, router)| Text(router)),
+            search_complete: found.is_complete,
         }
     }
 }
