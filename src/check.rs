@@ -103,7 +103,7 @@ impl Checklist {
         let spacing = spacing.as_millis();
         self.add("limits", format!("{rate} packets a second, {spacing} ms between probes to one target,"));
         self.add("", format!("{targets} lines, {generated} generated addresses,"));
-        self.add("", "no multicast or broadcast targets,");
+        self.add("", "no broadcast targets, one probe a second to all multicast groups,");
         if let Some(bytes) = bytes_per_second {
             self.add("", format!("{bytes} bytes a second"));
         }

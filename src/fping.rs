@@ -261,10 +261,10 @@ impl Setting<'_> {
             ));
         }
         let gap = rate.pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(1.0 / pps));
-        let roster = rounds::roster(options, targets, gap, limits.spacing, now).map_err(Error::from)?;
+        let (roster, groups) = rounds::roster(options, targets, gap, limits, now).map_err(Error::from)?;
         let prober = Prober::new(roster, rate, options.check_source, key, link.idents(), now);
         let mut prober = self.prepare(prober)?;
-        let mut rounds = Rounds::new(options, targets, &clock, now, output).map_err(Error::from)?;
+        let mut rounds = Rounds::new(options, targets, &clock, groups, now, output).map_err(Error::from)?;
         let end = self.probe(&mut rounds, &mut link, &mut prober, dropped)?;
         let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), &rounds);
         let failures = rounds.failures(end, &diagnosis);

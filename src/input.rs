@@ -49,7 +49,7 @@ pub fn config(family: Option<Family>, limits: &Limits) -> net::Config {
         outgoing_interface: None,
         mark: None,
         receive_buffer: limits.receive_buffer,
-        broadcast: limits.allow_multicast_and_broadcast,
+        broadcast: limits.allow_broadcast,
         icmp_errors: IcmpErrors::Ignore,
     }
 }
@@ -90,7 +90,7 @@ pub fn find_multicast_interface(options: &mut Options) -> Result<(), Error> {
 
 /// The addresses that may not be targets: none, if the caller may probe broadcast addresses.
 fn broadcasts(limits: &Limits) -> Vec<Ipv4Addr> {
-    if limits.allow_multicast_and_broadcast { Vec::new() } else { net::broadcasts() }
+    if limits.allow_broadcast { Vec::new() } else { net::broadcasts() }
 }
 
 /// The error of sockets that were opened or set up, with the value that the kernel refused.
@@ -114,6 +114,7 @@ pub fn read(
     show: &mut dyn FnMut(usize, bool) -> Option<Duration>,
 ) -> Result<List, Error> {
     let broadcasts = broadcasts(limits);
+    let limits = &if options.statistics.is_some() { limits.with_multicast() } else { *limits };
     let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available).with_names(options.names);
     if options.list_errors || options.json.is_some() {

@@ -7,6 +7,7 @@ use multiping::address::Family;
 use multiping::plan::Rate;
 
 /// The limits of a caller.
+#[derive(Clone, Copy)]
 pub struct Limits {
     /// Whether the real user is root.
     pub caller_is_root: bool,
@@ -18,8 +19,12 @@ pub struct Limits {
     pub targets: usize,
     /// The most addresses that `--generate` makes in one run.
     pub generated: usize,
-    /// Whether multicast and broadcast addresses may be probed.
-    pub allow_multicast_and_broadcast: bool,
+    /// Whether broadcast addresses may be probed.
+    pub allow_broadcast: bool,
+    /// Whether multicast addresses may be probed.
+    pub allow_multicast: bool,
+    /// The least time between two probes to multicast groups, whichever they are.
+    pub group_spacing: Duration,
     /// Whether packets may have a firewall mark, which can lead them past rules.
     pub allow_mark: bool,
     /// The most bytes in a second, of IP packets.
@@ -39,11 +44,18 @@ impl Limits {
         spacing: Duration::from_millis(10),
         targets: 1 << 24,
         generated: 131_072, // as in fping
-        allow_multicast_and_broadcast: false,
+        allow_broadcast: false,
+        allow_multicast: false,
+        group_spacing: Duration::from_secs(1),
         allow_mark: false,
         bytes_per_second: Some(12_500_000),
         receive_buffer: 4 << 20,
     };
+
+    /// The same for a run that probes each target again and again, and keeps to `group_spacing`.
+    pub fn with_multicast(self) -> Limits {
+        Limits { allow_multicast: true, ..self }
+    }
 
     /// The highest rate of probes with `size` bytes of data, of which some may be of `family`.
     pub fn rate_of(&self, size: usize, family: Family) -> Rate {
@@ -63,7 +75,9 @@ impl Limits {
         spacing: Duration::ZERO,
         targets: (1 << 31) - 1,
         generated: (1 << 31) - 1,
-        allow_multicast_and_broadcast: true,
+        allow_broadcast: true,
+        allow_multicast: true,
+        group_spacing: Duration::ZERO,
         allow_mark: true,
         bytes_per_second: None,
         receive_buffer: 32 << 20,

@@ -96,9 +96,9 @@ impl Rules<'_> {
     fn ipv4(&self, ip: Ipv4Addr) -> Result<Address, Reject> {
         if ip.is_unspecified() {
             Err(Reject::Unspecified)
-        } else if ip.is_multicast() && !self.limits.allow_multicast_and_broadcast {
+        } else if ip.is_multicast() && !self.limits.allow_multicast {
             Err(Reject::Multicast)
-        } else if (ip.is_broadcast() || self.broadcasts.contains(&ip)) && !self.limits.allow_multicast_and_broadcast {
+        } else if (ip.is_broadcast() || self.broadcasts.contains(&ip)) && !self.limits.allow_broadcast {
             Err(Reject::Broadcast)
         } else {
             Ok(Address::V4(ip))
@@ -112,7 +112,7 @@ impl Rules<'_> {
         if ip.to_ipv4_mapped().is_some() {
             return Err(Reject::Mapped);
         }
-        if ip.is_multicast() && !self.limits.allow_multicast_and_broadcast {
+        if ip.is_multicast() && !self.limits.allow_multicast {
             return Err(Reject::Multicast);
         }
         // Groups of link scope (ff02::/16) are as local as fe80::/10 (RFC 4007 §4).

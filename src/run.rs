@@ -4,6 +4,7 @@
 //! and [`statistics`] probes each of them again and again.
 
 pub mod batch;
+pub mod groups;
 mod log;
 mod output;
 mod sizes;

@@ -220,7 +220,7 @@ fn the_limits_of_the_caller_are_reported() {
         assert_eq!(lines(&outcome, "limits"), ["10000 packets a second, 10 ms between probes to one target,"]);
         for text in [
             "16777216 lines, 131072 generated addresses,",
-            "no multicast or broadcast targets",
+            "no broadcast targets, one probe a second to all multicast groups",
             "12500000 bytes a second",
         ] {
             assert!(outcome.stdout.contains(text), "{outcome:?}");

@@ -5,7 +5,8 @@ mod lab;
 
 use std::net::IpAddr;
 
-use lab::{Behaviour, DEVICE, Finished, HOST4, HOST6, Lab};
+use lab::caller::{self, Rights};
+use lab::{Behaviour, DEVICE, Finished, HOST4, HOST6, LIMIT, Lab};
 
 const GROUP4: &str = "239.1.2.3";
 const FAST: [&str; 3] = ["--timeout=300ms", "--retries=0", "--max-pps=1000"];
@@ -119,5 +120,46 @@ fn options_for_groups_need_a_group() {
             assert_eq!(run(lab, &[&format!("--multicast-ttl={value}"), GROUP4]).code, Some(3), "{value}");
         }
         assert!(lab.seen().is_empty());
+    });
+}
+
+#[test]
+fn ordinary_users_have_one_probe_a_second_for_all_groups() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        let groups = [GROUP4, "239.1.2.4"];
+        for group in groups {
+            member(lab, group, "192.0.2.77");
+        }
+        let run = |args: &[&str]| {
+            lab.forget();
+            let outcome = lab.start(caller::ordinary(&program).args(args).args(groups)).finish(LIMIT);
+            let mut times: Vec<_> = lab.seen().iter().map(|seen| seen.time).collect();
+            times.sort_unstable();
+            // By the wire's stamps, which are a little later than our clock's.
+            let spacing = std::time::Duration::from_millis(980);
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= spacing), "{times:?}");
+            (outcome, times.len())
+        };
+        let args = ["--count=2", "--period=0.1", "--timeout=1", "--late=0", "--multicast-interface=lab0"];
+        let (outcome, probes) = run(&args);
+        assert_eq!((outcome.code, probes), (Some(0), 4), "{outcome:?}");
+        let warning = "xymonping: multicast groups: 2, one probe to each every 2 s (the limit for ordinary users)\n";
+        assert_eq!(outcome.stderr, warning);
+        assert_eq!(outcome.stdout.matches(&format!("(for {GROUP4})")).count(), 2, "{outcome:?}");
+        // A list of verdicts is no place for them.
+        let (outcome, probes) = run(&["--timeout=1"]);
+        assert_eq!((outcome.code, probes), (Some(3), 0), "{outcome:?}");
+        lab.ip(&["route", "add", "224.0.0.0/4", "dev", DEVICE]);
+        let (outcome, probes) = run(&["--as=fping", "-c1", "-t500"]);
+        assert_eq!(probes, 2, "{outcome:?}");
+        let (outcome, probes) = run(&["--as=fping", "-t500"]);
+        assert!(probes == 0 && outcome.stderr.contains("Permission denied"), "{outcome:?}");
+        // For root there is no such limit.
+        lab.forget();
+        lab.run(&[&args[..], &groups].concat(), "");
+        assert_eq!(lab.seen().len(), 4);
+        let (first, last) = (lab.seen()[0].time, lab.seen()[3].time);
+        assert!(last - first < std::time::Duration::from_millis(900), "{:?}", last - first);
     });
 }

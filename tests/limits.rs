@@ -6,7 +6,8 @@
 //! | packets per second, retries and follow-ups included | 10,000 | lowered, with a warning |
 //! | time between two probes to one target | 10 ms | later |
 //! | data in a probe | 1,472 bytes with `--ipv4`, else 1,452 | exit 3 |
-//! | multicast and broadcast targets | none | rejected, line by line; as an operand exit 3 |
+//! | multicast targets without `--count` or `--loop`, broadcast targets | none | rejected, line by line; as an operand exit 3 |
+//! | probes to all multicast groups together | one a second | later, with a warning (`groups.rs`) |
 //! | accepted lines | 2^24 | exit 4 |
 //! | firewall mark | none | there is no such option; fping's `-k` is ignored, with a warning |
 //!
@@ -136,7 +137,7 @@ fn the_limits_hold_whatever_allows_the_caller_to_ping() {
 }
 
 fn for_root_only(group: &str) -> String {
-    format!("argument \"{group}\": a multicast address, for root only")
+    format!("argument \"{group}\": a multicast address, for root only without --count or --loop")
 }
 
 // The time between two probes to one target.
@@ -199,6 +200,10 @@ fn large_probes_are_sent_at_a_rate_that_is_within_the_bytes_a_second() {
 
 // Multicast and broadcast.
 
+/// Why such addresses are rejected.
+const MULTICAST: &str = "multicast address, for root only without --count or --loop";
+const BROADCAST: &str = "broadcast address, for root only";
+
 #[test]
 fn multicast_and_broadcast_addresses_are_rejected_line_by_line() {
     caller::play(&[], |lab, place| {
@@ -208,20 +213,20 @@ fn multicast_and_broadcast_addresses_are_rejected_line_by_line() {
         // Another may be configured that does not follow from the netmask.
         lab.ip(&["addr", "add", "198.18.8.1/24", "brd", "198.18.8.99", "dev", DEVICE]);
         let groups = [
-            ("224.0.0.1", "multicast"),
-            ("239.255.255.255", "multicast"),
-            ("ff02::1%lab0", "multicast"),
-            ("ff05::1", "multicast"),
-            ("255.255.255.255", "broadcast"),
-            ("192.0.2.255", "broadcast"),
-            ("198.18.5.255", "broadcast"),
-            ("198.18.8.99", "broadcast"),
-            ("198.18.8.255", "broadcast"),
-            ("127.255.255.255", "broadcast"),
+            ("224.0.0.1", MULTICAST),
+            ("239.255.255.255", MULTICAST),
+            ("ff02::1%lab0", MULTICAST),
+            ("ff05::1", MULTICAST),
+            ("255.255.255.255", BROADCAST),
+            ("192.0.2.255", BROADCAST),
+            ("198.18.5.255", BROADCAST),
+            ("198.18.8.99", BROADCAST),
+            ("198.18.8.255", BROADCAST),
+            ("127.255.255.255", BROADCAST),
         ];
         for (group, kind) in groups {
             let outcome = run(lab, ordinary(&program).arg(group), "");
-            is_refused(lab, &outcome, &format!("argument \"{group}\": a {kind} address, for root only"));
+            is_refused(lab, &outcome, &format!("argument \"{group}\": a {kind}"));
         }
         let list: String = groups.iter().map(|(group, _)| format!("{group}\n")).collect();
         let outcome = run(lab, &mut ordinary(&program), &(list + ALIVE));
@@ -229,7 +234,7 @@ fn multicast_and_broadcast_addresses_are_rejected_line_by_line() {
         assert!(outcome.is_alive(ALIVE), "{outcome:?}");
         let why = |n: usize, (group, kind): (&str, &str)| {
             let line = n + 1;
-            format!("xymonping: line {line}: \"{group}\": a {kind} address, for root only (no line of output for it)\n")
+            format!("xymonping: line {line}: \"{group}\": a {kind} (no line of output for it)\n")
         };
         let expected: String = groups.into_iter().enumerate().map(|(n, group)| why(n, group)).collect();
         assert_eq!(outcome.stderr, expected);
@@ -358,12 +363,14 @@ fn the_tables_of_limits_in_the_documents_are_right() {
         spacing,
         targets,
         generated,
-        allow_multicast_and_broadcast,
+        allow_broadcast,
+        allow_multicast,
+        group_spacing,
         allow_mark,
         bytes_per_second,
         receive_buffer: _,
     } = LIMITS;
-    assert!(!caller_is_root && !allow_multicast_and_broadcast && !allow_mark);
+    assert!(!caller_is_root && !allow_broadcast && !allow_multicast && !allow_mark);
     let limits = BTreeMap::from(
         [
             ("packets per second, in all", MAX_PPS as usize),
@@ -371,7 +378,8 @@ fn the_tables_of_limits_in_the_documents_are_right() {
             ("accepted lines in a list", targets),
             ("addresses of --generate", generated),
             ("bytes per second, in all", bytes_per_second.map_or(0, |bytes| bytes as usize)),
-            ("multicast and broadcast targets", 0),
+            ("probes per second to all multicast groups together", (1000 / group_spacing.as_millis()) as usize),
+            ("broadcast targets", 0),
         ]
         .map(|(name, number)| (name.to_owned(), number)),
     );

@@ -17,8 +17,10 @@ use crate::fping::MIN_RTT;
 use crate::fping::clock::Clock;
 use crate::fping::output::Output;
 use crate::fping::targets::Targets;
+use crate::limits::Limits;
 use crate::report::fping::{self, Figures, Header, Label, Trips};
 use crate::report::{End, Times};
+use crate::run::groups::Groups;
 use crate::run::{Mode, since_1970};
 use crate::signal;
 
@@ -73,6 +75,8 @@ pub(super) struct Rounds<'a, 'o> {
     charts_defined: bool,
     /// ICMP errors that wait for the next line of their target, which clients want to see first.
     errors: BTreeMap<TargetId, Vec<String>>,
+    /// The multicast groups, where they are probed by a rule of their own.
+    groups: Groups,
     /// How many targets have answered.
     pub(super) alive: u32,
     pub(super) trips: Trips,
@@ -85,9 +89,10 @@ pub(super) fn roster(
     options: &Options,
     targets: &Targets,
     gap: Duration,
-    spacing: Duration,
+    limits: &Limits,
     now: Instant,
-) -> Result<Roster, OutOfMemory> {
+) -> Result<(Roster, Groups), OutOfMemory> {
+    let spacing = limits.spacing;
     let mut roster = Roster::new(now);
     // Late replies are ignored, so they need not be known.
     roster = roster.with_late(Duration::ZERO).unwrap_or_else(|_| Roster::new(now));
@@ -98,10 +103,16 @@ pub(super) fn roster(
     let timeout = timeout(options).clamp(*Schedule::TIMEOUT.start(), *Schedule::TIMEOUT.end());
     let schedule = Schedule::default().with_count(options.count.unwrap_or(0));
     let schedule = schedule.with_period(period).and_then(|schedule| schedule.with_timeout(timeout)).unwrap_or(schedule);
+    let is_paced = |address: &Address| address.ip().is_multicast() && !limits.group_spacing.is_zero();
+    let manual = Schedule::manual().with_timeout(timeout).unwrap_or_else(|_| Schedule::manual());
     for (&address, nth) in targets.addresses().iter().zip(0..) {
-        roster.add(address, &schedule.with_phase(Phase::After(gap.saturating_mul(nth))), now)?;
+        let phase = Phase::After(gap.saturating_mul(nth));
+        let schedule = if is_paced(&address) { manual } else { schedule.with_phase(phase) };
+        roster.add(address, &schedule, now)?;
     }
-    Ok(roster)
+    let groups = targets.addresses().iter().zip(0..).filter(|(address, _)| is_paced(address));
+    let groups = groups.map(|(_, index)| TargetId(index));
+    Ok((roster, Groups::new(groups, options.count, period, limits.group_spacing, now)?))
 }
 
 /// How long a reply may take: the period, if nothing else is asked for.
@@ -115,6 +126,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
         options: &'a Options,
         targets: &'a Targets,
         clock: &'a Clock,
+        groups: Groups,
         now: Instant,
         output: &'a mut Output<'o>,
     ) -> Result<Self, OutOfMemory> {
@@ -132,6 +144,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
             next_report: options.report.map(|report| (now + report.interval, report)),
             charts_defined: false,
             errors: BTreeMap::new(),
+            groups,
             alive: 0,
             trips: Trips::default(),
             duplicates: 0,
@@ -335,6 +348,7 @@ impl Mode for Rounds<'_, '_> {
     type Strategy = Roster;
 
     fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
+        self.groups.record(event);
         match *event {
             Event::Received {
                 from,
@@ -384,7 +398,8 @@ impl Mode for Rounds<'_, '_> {
         }
     }
 
-    fn handle_turn(&mut self, _: &mut Prober<Roster>, now: Instant) -> ControlFlow<signal::Event> {
+    fn handle_turn(&mut self, prober: &mut Prober<Roster>, now: Instant) -> ControlFlow<signal::Event> {
+        self.groups.handle_turn(prober.strategy_mut(), now);
         let Some((next, report)) = self.next_report.filter(|&(next, _)| next <= now) else {
             return ControlFlow::Continue(());
         };
@@ -396,7 +411,7 @@ impl Mode for Rounds<'_, '_> {
     }
 
     fn next_turn(&self) -> Option<Instant> {
-        self.next_report.map(|(next, _)| next)
+        [self.next_report.map(|(next, _)| next), self.groups.next_turn()].into_iter().flatten().min()
     }
 
     fn handle_status(&mut self, _: &Prober<Roster>, _: Instant) -> ControlFlow<signal::Event, bool> {

@@ -73,7 +73,7 @@ impl Targets {
                 Ok(addresses) => {
                     let count = if options.all_addresses { addresses.len() } else { 1 };
                     for address in addresses.into_iter().take(count) {
-                        if !limits.allow_multicast_and_broadcast && is_group(address) {
+                        if is_forbidden(address, limits, options) {
                             targets.refused += 1;
                             say(name, "error while sending ping: Permission denied");
                         } else {
@@ -145,9 +145,12 @@ impl Targets {
     }
 }
 
-/// Multicast. (Of broadcast addresses the kernel knows more than we do; it refuses them.)
-fn is_group(address: Address) -> bool {
-    address.ip().is_multicast() || address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST)
+/// Multicast, but for count and loop mode, or broadcast. (Of broadcast addresses the kernel knows more
+/// than we do; it refuses them.)
+fn is_forbidden(address: Address, limits: &Limits, options: &Options) -> bool {
+    let is_refused = !limits.allow_multicast && options.is_default_mode();
+    address.ip().is_multicast() && is_refused
+        || address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !limits.allow_broadcast
 }
 
 /// Which lines of the list each target of a sweep is.

@@ -13,7 +13,7 @@ pub enum Reject {
     Mapped,
     /// 0.0.0.0 or ::, which the kernel sends to itself.
     Unspecified,
-    /// A multicast address, which ordinary users may not probe.
+    /// A multicast address, which ordinary users may probe in runs with statistics only.
     Multicast,
     /// A broadcast address, which ordinary users may not probe.
     Broadcast,
@@ -79,7 +79,7 @@ impl Display for Reject {
             Reject::DottedTail => f.write_str("not an IP address; two lines run together, or a port?"),
             Reject::Mapped => f.write_str("an IPv4-mapped address; write it as IPv4"),
             Reject::Unspecified => f.write_str("the unspecified address"),
-            Reject::Multicast => f.write_str("a multicast address, for root only"),
+            Reject::Multicast => f.write_str("a multicast address, for root only without --count or --loop"),
             Reject::Broadcast => f.write_str("a broadcast address, for root only"),
             Reject::NeedsZone => f.write_str("a link-local address needs its interface, as in fe80::1%eth0"),
             Reject::UnwantedZone => f.write_str("only link-local addresses have an interface"),

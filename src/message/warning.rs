@@ -17,6 +17,8 @@ pub enum Warning {
     RateLowered(f64),
     /// The period was raised to the limit for ordinary users, which is this.
     PeriodRaised(Duration),
+    /// There are so many multicast groups that each is probed this seldom.
+    GroupsPaced(usize, Duration),
     /// So many lines a second are not shown on a terminal.
     NotReadable(f64),
     /// So many probes were sent more than half a period late, and so many were left out.
@@ -94,6 +96,13 @@ impl Display for Warning {
             }
             Warning::PeriodRaised(period) => {
                 write!(f, "--period was raised to {} ms (the limit for ordinary users)", period.as_millis())
+            }
+            Warning::GroupsPaced(groups, every) => {
+                let every = every.as_secs();
+                write!(
+                    f,
+                    "multicast groups: {groups}, one probe to each every {every} s (the limit for ordinary users)"
+                )
             }
             Warning::NotReadable(lines) => {
                 write!(f, "{lines:.0} replies a second are not shown on a terminal (see --show-lost, --report-every)")

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::plan::IcmpErrors;
-use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster};
+use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Schedule};
 use multiping::stats::Counter;
 use multiping::token::Key;
 use multiping::wire::Reply;
@@ -27,6 +27,7 @@ use crate::report::{
     End, EventContext, EventLines, Flood, Host, Hosts, Outcome, Packed, Progress, ReplyLines, Table, ping, reasons,
     sizes,
 };
+use crate::run::groups::Groups;
 use crate::run::sizes::SizeRun;
 use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
 use crate::signal;
@@ -64,8 +65,11 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     session.link().receive_ttl();
     let lines_a_second = addresses.len() as f64 / statistics.period.as_secs_f64();
     let mut shows_replies = !statistics.quiet && !is_json;
-    if statistics.flood && addresses.iter().any(|(_, address)| address.ip().is_multicast()) {
-        return Err(Error::Conflict("--flood", "multicast targets"));
+    let has_groups = || addresses.iter().any(|(_, address)| address.ip().is_multicast());
+    for (is_given, name) in [(statistics.flood, "--flood"), (statistics.searches(), "--find-mtu")] {
+        if is_given && has_groups() {
+            return Err(Error::Conflict(name, "multicast targets"));
+        }
     }
     if shows_replies && is_terminal && !statistics.flood && !statistics.searches() && lines_a_second > MAX_READABLE {
         shows_replies = false;
@@ -89,7 +93,11 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     };
     let start = now();
     let figures = Figures::new(addresses, settings, start)?;
-    let mut roster = roster(&statistics, &session, &figures)?;
+    let groups = groups(&statistics, &session, &figures, start)?;
+    if groups.period() > statistics.period {
+        notes.say(Warning::GroupsPaced(groups.len(), groups.period()));
+    }
+    let mut roster = roster(&statistics, &session, &figures, &groups)?;
     let shows_duplicates = lines.is_some() && figures.addresses().len() <= MAX_WITH_DUPLICATE_RTTS;
     if !shows_duplicates && !statistics.all_rtts && settings.window() <= KNOWN_DUPLICATES {
         roster = roster.without_duplicate_rtts();
@@ -114,6 +122,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         lines,
         records,
         sizes,
+        groups,
         output,
         next_report: statistics.report_every.map(|interval| start + interval),
         missed: if statistics.bell == Some(Bell::Missed) { vec![0; figures.addresses().len()] } else { Vec::new() },
@@ -169,9 +178,21 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     Ok(exit)
 }
 
+/// The multicast groups, if they are probed by a rule of their own.
+fn groups(
+    statistics: &Statistics,
+    session: &Session,
+    figures: &Figures,
+    start: Instant,
+) -> Result<Groups, OutOfMemory> {
+    let spacing = session.limits.group_spacing;
+    let groups = figures.addresses().iter().filter(|(_, address)| address.ip().is_multicast() && !spacing.is_zero());
+    Groups::new(groups.map(|(target, _)| target), statistics.count, statistics.period, spacing, start)
+}
+
 /// The schedule of each target: their turns are spread evenly over the period, in the order of the
 /// list or in a random one.
-fn roster(statistics: &Statistics, session: &Session, figures: &Figures) -> Result<Roster, Error> {
+fn roster(statistics: &Statistics, session: &Session, figures: &Figures, groups: &Groups) -> Result<Roster, Error> {
     let (plan, start) = (&session.options.plan, figures.start());
     let (late, spacing) = (figures.settings().late, statistics.spacing(session.limits.spacing));
     let roster = Roster::new(start).with_late(late).and_then(|roster| roster.with_spacing(spacing));
@@ -185,6 +206,11 @@ fn roster(statistics: &Statistics, session: &Session, figures: &Figures) -> Resu
         let after = statistics.period.as_nanos() * u128::from(place) / targets as u128;
         let at_once = statistics.flood || statistics.extra() > 0;
         let phase = if at_once { Phase::Now } else { Phase::After(Duration::from_nanos(after as u64)) };
+        if groups.contains(target) {
+            let manual = Schedule::manual();
+            roster.add(address, &manual.with_timeout(plan.timeout()).unwrap_or(manual), start)?;
+            continue;
+        }
         let id = roster.add(address, &schedule.with_phase(phase), start)?;
         for _ in 0..statistics.extra() {
             roster.probe(id, start);
@@ -213,6 +239,8 @@ struct Run<'a, D> {
     records: Option<Records>,
     /// Where probes have many sizes: what is found by that.
     sizes: Option<SizeRun>,
+    /// The multicast groups, where they are probed by a rule of their own.
+    groups: Groups,
     output: Output<'a, D>,
     next_report: Option<Instant>,
     /// With `--bell=missed`: how many probes to each target were unanswered at most.
@@ -250,6 +278,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
                 intervals.record(event);
             }
         }
+        self.groups.record(event);
         if let Some(sizes) = &mut self.sizes {
             sizes.record(event);
         }
@@ -292,6 +321,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
                 roster.finish(id);
             }
         }
+        self.groups.handle_turn(prober.strategy_mut(), now);
         if let Some(sizes) = &mut self.sizes {
             sizes.handle_turn(prober, now);
         }
@@ -310,7 +340,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
 
     fn next_turn(&self) -> Option<Instant> {
         let next_size = self.sizes.as_ref().and_then(SizeRun::next_turn);
-        [self.next_report, next_size].into_iter().flatten().min()
+        [self.next_report, next_size, self.groups.next_turn()].into_iter().flatten().min()
     }
 
     fn handle_stop(&mut self, prober: &mut Prober<Roster>, signal: &'static str, _: Instant) -> Option<End> {
