@@ -8,7 +8,8 @@
 //!
 //! A turn of a loop around it, in this order:
 //!
-//! 1. hand over every packet that has arrived: [`Message::parse`], then [`Prober::handle_reply`];
+//! 1. hand over every packet that has arrived: [`Message::parse`], then [`Prober::handle_reply`] or
+//!    [`Prober::handle_query_reply`];
 //! 2. [`Prober::handle_timeouts`], with the time up to which that is so;
 //! 3. [`Prober::poll_done`] until it returns nothing;
 //! 4. send what [`Prober::poll_send`] returns: [`Message::emit`]; then [`Prober::handle_sent`] or
@@ -23,7 +24,7 @@
 #[doc(inline)]
 pub use crate::address::{AddressList, Addresses, PerFamily, TargetId, TargetMap};
 #[doc(inline)]
-pub use crate::plan::{IcmpErrors, Plan};
+pub use crate::plan::{IcmpErrors, Plan, ProbeKind};
 #[doc(inline)]
 pub use crate::prober::{
     Attempt, Counts, Event, Interface, Invalid, Phase, Probe, Prober, ReplyKind, Roster, RosterId, Route, Schedule,
@@ -35,5 +36,6 @@ pub use crate::tally::{Tally, Verdict};
 pub use crate::token::{Key, Token};
 #[doc(inline)]
 pub use crate::wire::{
-    ECHO_REPLY, Echo, HEADER, Malformed, Message, Original, ipv4_destination, ipv4_payload, ipv4_ttl,
+    ECHO_REPLY, Echo, HEADER, HostTime, Malformed, Message, Original, Query, QueryBody, RecordedRoute, Reply,
+    ipv4_destination, ipv4_payload, ipv4_ttl,
 };
