@@ -217,10 +217,11 @@ impl Setting<'_> {
     ) -> Result<Exit, Failure> {
         let (addresses, map) = targets.dedup().map_err(Error::from)?;
         let lines = Lines::new(map, addresses.len()).map_err(Error::from)?;
-        let sent = try_filled(addresses.len(), None).map_err(Error::from)?;
+        let sent = try_filled(addresses.len(), (None, 0)).map_err(Error::from)?;
         let prober = Prober::sweep(&self.plan(), addresses, key, link.idents(), run::now()).map_err(Error::from)?;
         let mut prober = self.prepare(prober)?;
-        let mut once = Once::new(self.options, targets, &lines, sent, output);
+        let clock = Clock::new();
+        let mut once = Once::new(self.options, targets, &lines, &clock, sent, output);
         let end = self.probe(&mut once, &mut link, &mut prober, dropped)?;
         let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), prober.strategy());
         let mut failures = Outcome::new(Swept::by(&prober), &diagnosis, end, &Zones::default()).failures;

@@ -6,15 +6,16 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, TargetId};
-use multiping::prober::{Diagnosis, Event, Prober, ReplyKind, Sweep};
+use multiping::prober::{Diagnosis, Event, Prober, ReplyKind, Sweep, TimedOut, Timeout};
 use multiping::tally::Verdict;
 use nix::errno::Errno;
 
 use crate::cli::fping::Options;
 use crate::fping::MIN_RTT;
+use crate::fping::clock::Clock;
 use crate::fping::output::Output;
 use crate::fping::targets::{Lines, Targets};
-use crate::report::fping::{self, Header, Name, Trips};
+use crate::report::fping::{self, Figures, Header, Label, Name, Trips};
 use crate::report::{End, Times};
 use crate::run::{Mode, since_1970};
 use crate::signal;
@@ -28,8 +29,9 @@ pub(super) struct Once<'a, 'o> {
     tells_errors: bool,
     /// How many targets end the run when they have answered.
     enough: Option<u32>,
-    /// When the last probe to each target was sent.
-    sent: Vec<Option<Instant>>,
+    clock: &'a Clock,
+    /// Of each target when the last probe was sent, and how many have timed out.
+    sent: Vec<(Option<Instant>, u32)>,
     pub(super) output: &'a mut Output<'o>,
     /// How many lines of the list have answered.
     pub(super) alive: u32,
@@ -42,7 +44,8 @@ impl<'a, 'o> Once<'a, 'o> {
         options: &Options,
         targets: &'a Targets,
         lines: &'a Lines,
-        sent: Vec<Option<Instant>>,
+        clock: &'a Clock,
+        sent: Vec<(Option<Instant>, u32)>,
         output: &'a mut Output<'o>,
     ) -> Self {
         let is_list = options.alive || options.unreachable;
@@ -60,6 +63,7 @@ impl<'a, 'o> Once<'a, 'o> {
             lines,
             format,
             enough,
+            clock,
             tells_errors: !options.quiet,
             sent,
             output,
@@ -97,6 +101,24 @@ impl<'a, 'o> Once<'a, 'o> {
         self.enough.is_some_and(|enough| self.alive >= enough)
     }
 
+    /// Writes the figures of each line of the list so far. A probe in flight is not among them.
+    fn report(&mut self, sweep: &Sweep) -> ControlFlow<signal::Event> {
+        let width = self.targets.width();
+        let mut lines = String::new();
+        for (line, target) in self.lines.iter() {
+            let lost = self.sent.get(target.index()).map_or(0, |&(_, lost)| lost);
+            let mut figures = Figures { sent: lost, ..Figures::default() };
+            if let Verdict::Alive(rtt) = sweep.verdict(target) {
+                figures.record(Some(rtt.max(MIN_RTT)));
+            }
+            let label = Label { name: self.targets.name(line), width };
+            lines += &fping::figures_line(label, &figures, None);
+        }
+        let blank = if self.format.alive || self.format.unreachable { "\n" } else { "" };
+        self.output.message(format_args!("{blank}[{}]\n", self.clock.time_of_day()))?;
+        self.output.message(lines)
+    }
+
     /// Writes the lines of what has not answered, in the order of the list. Returns how many
     /// targets are unreachable.
     pub(super) fn finish(&mut self, sweep: &Sweep, diagnosis: &Diagnosis) -> (u32, ControlFlow<signal::Event>) {
@@ -131,7 +153,12 @@ impl Mode for Once<'_, '_> {
         match *event {
             Event::Sent { probe, at } => {
                 if let Some(sent) = self.sent.get_mut(probe.target.index()) {
-                    *sent = Some(at);
+                    sent.0 = Some(at);
+                }
+            }
+            Event::TimedOut(TimedOut { target, timeout: Timeout::Counted | Timeout::Failed, .. }) => {
+                if let Some(sent) = self.sent.get_mut(target.index()) {
+                    sent.1 += 1;
                 }
             }
             Event::Received { from, reply, kind: ReplyKind::Reply { target, rtt, .. }, ttl, tos, to, at, .. } => {
@@ -140,8 +167,8 @@ impl Mode for Once<'_, '_> {
             }
             Event::Received { reply: Some(reply), kind: ReplyKind::Duplicate { target, attempt, .. }, at, .. } => {
                 self.duplicates += 1;
-                let rtt =
-                    self.sent.get(target.index()).copied().flatten().map(|sent| at.saturating_duration_since(sent));
+                let sent = self.sent.get(target.index()).and_then(|sent| sent.0);
+                let rtt = sent.map(|sent| at.saturating_duration_since(sent));
                 if let (Some(line), Some(rtt)) = (self.lines.of(target).next(), rtt) {
                     let bytes = reply.message_len();
                     return self.output.message(fping::duplicate(self.targets.name(line), attempt, bytes, rtt));
@@ -162,6 +189,10 @@ impl Mode for Once<'_, '_> {
 
     fn handle_stop(&mut self, _: &mut Prober<Sweep>, signal: &'static str, _: Instant) -> Option<End> {
         Some(End::Stopped(signal))
+    }
+
+    fn handle_status(&mut self, prober: &Prober<Sweep>, _: Instant) -> ControlFlow<signal::Event, bool> {
+        self.report(prober.strategy()).map_continue(|()| true)
     }
 
     fn handle_deadline(&mut self, prober: &mut Prober<Sweep>) -> End {

@@ -199,6 +199,27 @@ fn a_run_that_is_stopped_calls_nothing_unreachable_that_is_not_settled() {
 }
 
 #[test]
+fn a_run_that_goes_on_tells_its_figures_when_asked() {
+    lab::play(|lab| {
+        lab.host("10.0.0.1", Behaviour { lose: Lose::First(1), ..Behaviour::default() });
+        lab.host("10.0.0.20", Behaviour::silent());
+        let mut running = lab.start(&mut called("fping", &["-t1000", "-r9", "-B1", "10.0.0.20", "10.0.0.1"]));
+        running.wait_until(lab::LIMIT, "has a line", |running| running.stdout_so_far().contains("alive"));
+        running.signal(Signal::SIGQUIT);
+        running.wait_until(lab::LIMIT, "tells", |running| running.stderr_so_far().matches("xmt/rcv").count() == 2);
+        running.signal(Signal::SIGINT);
+        let outcome = running.finish(lab::LIMIT);
+        let lines: Vec<&str> = outcome.stderr.lines().collect();
+        assert_eq!(lines[0], "", "{outcome:?}");
+        assert!(lines[1].len() == "[HH:MM:SS]".len() && lines[1].matches(':').count() == 2, "{outcome:?}");
+        // Asked for after the first probes of both have timed out, one after the other.
+        assert!(lines[2].starts_with("10.0.0.20 : xmt/rcv/%loss = ") && lines[2].ends_with("/0/100%"), "{outcome:?}");
+        assert!(lines[3].starts_with("10.0.0.1  : xmt/rcv/%loss = 2/1/50%, min/avg/max = "), "{outcome:?}");
+        assert_eq!(outcome.code, Some(4), "{outcome:?}");
+    });
+}
+
+#[test]
 fn a_list_is_read_to_its_end_whatever_asks_for_the_status_meanwhile() {
     lab::play(|lab| {
         for signal in [Signal::SIGQUIT, Signal::SIGUSR1] {
