@@ -56,7 +56,7 @@ pub const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 
 /// Neighbours are known from the start, so that no first packet waits for ARP.
 const NEAR_MAC: &str = "02:00:00:00:00:01";
-const FAR_MAC: &str = "02:00:00:00:00:02";
+pub const FAR_MAC: &str = "02:00:00:00:00:02";
 
 /// A program that takes longer than this is killed, and the benchmark fails.
 pub const LIMIT: Duration = Duration::from_secs(170);
@@ -136,6 +136,11 @@ impl Program {
     /// fping, if the environment names one.
     pub fn fping(args: &[&str]) -> Option<Program> {
         Some(Program::new("fping", peer("FPING")?, args))
+    }
+
+    /// zmap, if the environment names it.
+    pub fn zmap(args: &[&str]) -> Option<Program> {
+        Some(Program::new("zmap", peer("ZMAP")?, args))
     }
 
     /// What `benches/surge` builds, if the environment names it.

@@ -1,0 +1,205 @@
+//! What threads gain: a million hosts that reply, by one thread and by one a processor, beside the
+//! bare loop of one thread and zmap; and whether threads keep a rate together.
+//!
+//! zmap is given the networks of the addresses, no limit on the rate, and a second to wait for the
+//! last replies. What it loses is counted.
+
+mod bed;
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bed::{
+    Bed, FAR_MAC, List, NEAR, NEAR4, Program, Report, Run, alive4, begin, median_of, number, ratio, run_here, scratch,
+};
+
+const MANY: u32 = 1_000_000;
+const FEW: u32 = 1_000;
+const TURNS: usize = 3;
+
+/// The rate to keep, in packets a second.
+const RATE: f64 = 200_000.0;
+
+fn main() {
+    begin();
+    let bed = Bed::open();
+    let mut report = Report::new("threads");
+    speed(&bed, &mut report);
+    pace(&bed, &mut report);
+    report.save();
+}
+
+fn speed(bed: &Bed, report: &mut Report) {
+    let list = List::new((0..MANY).map(alive4));
+    let few = List::new((0..FEW).map(alive4));
+    let by = |threads: &str| Program::ours(&["--max-pps=unlimited", "--retries=0", threads]);
+    let one = by("--threads=1").named("xymonping, 1 thread");
+    let all = by("--threads=auto").named("xymonping, a thread a processor");
+    let (near, mac) = (NEAR4.to_string(), FAR_MAC.to_string());
+    let blocks = scratch("blocks");
+    fs::write(&blocks, cidr_blocks(MANY)).expect("a file in memory");
+    let path = blocks.to_string_lossy();
+    let zmap = Program::zmap(&[
+        "-M",
+        "icmp_echoscan",
+        "-i",
+        NEAR,
+        "-G",
+        &mac,
+        "-S",
+        &near,
+        "-r",
+        "10000000",
+        "-c",
+        "1",
+        "-b",
+        "/dev/null",
+        "-w",
+        &path,
+        "-q",
+        "--disable-syslog",
+        "-o",
+        "-",
+    ]);
+    let bare = Program::bare(false, list.len, false);
+    let programs = [Some(bare), Some(one.clone()), Some(all.clone()), zmap];
+    let programs: Vec<(Program, Option<&List>)> =
+        programs.into_iter().flatten().map(|program| (program.clone(), is_ours(&program).then_some(&list))).collect();
+    let load = load();
+    let borrowed: Vec<_> = programs.iter().map(|(program, list)| (program, *list)).collect();
+    let runs = bed.in_turn(TURNS, &borrowed);
+    let _ = fs::remove_file(&blocks);
+    let heads = [
+        "program",
+        "lost, worst run",
+        "time, s",
+        "user, s",
+        "system, s",
+        "peak, MB",
+        "speed, of the bare loop's",
+        "best",
+    ];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    for ((program, _), times) in programs.iter().zip(&runs) {
+        report.raw("1M", program, times);
+        let best = times.iter().zip(&runs[0]).map(|(run, bare)| bare.wall.as_secs_f64() / run.wall.as_secs_f64());
+        rows.push(vec![
+            program.name.clone(),
+            times.iter().map(|run| list.len.saturating_sub(alive(program, run))).max().unwrap_or(list.len).to_string(),
+            number(median_of(times, |run| run.wall.as_secs_f64()), 3),
+            number(median_of(times, |run| run.user.as_secs_f64()), 3),
+            number(median_of(times, |run| run.system.as_secs_f64()), 3),
+            number(median_of(times, |run| run.peak_rss as f64 / 1e6), 1),
+            number(ratio(&runs[0], times), 3),
+            number(best.fold(0.0, f64::max), 3),
+        ]);
+    }
+    let peak =
+        |program: &Program, list| median_of(&bed.in_turn(3, &[(program, Some(list))])[0], |run| run.peak_rss as f64);
+    let share = |program, many: usize| {
+        let many_peak = median_of(&runs[many], |run| run.peak_rss as f64);
+        number((many_peak - peak(program, &few)) / f64::from(MANY - FEW), 1)
+    };
+    report.add(&format!("### {MANY} IPv4 hosts that reply, no wait between packets\n"));
+    report.add(&format!(
+        "Medians of {TURNS} turns, and the best turn. Wanted of the bare loop's speed: 1.6 with two processors. Load: {load} \
+         before, {} after.\n",
+        self::load()
+    ));
+    report.table(&rows);
+    report.add(&format!("Bytes a target: {} by one thread, {} by all.\n", share(&one, 1), share(&all, 2)));
+}
+
+/// The others are given no list.
+fn is_ours(program: &Program) -> bool {
+    program.name.starts_with("xymonping")
+}
+
+/// How many hosts a run has found. The bare loop fails if it did not receive all replies.
+fn alive(program: &Program, run: &Run) -> usize {
+    let found = || {
+        let addresses = run.stdout.lines().filter_map(|line| line.parse::<Ipv4Addr>().ok());
+        addresses.collect::<HashSet<_>>().len()
+    };
+    match program.name.as_str() {
+        "zmap" => found(),
+        _ if program.is_bare() => {
+            if run.code == Some(0) {
+                MANY as usize
+            } else {
+                0
+            }
+        }
+        _ => run.alive(),
+    }
+}
+
+/// The first addresses of 10.0.0.0/8 as networks.
+fn cidr_blocks(count: u32) -> String {
+    let bits = (0..32).rev().filter(|bit| count & 1 << bit != 0);
+    let mut first = 0x0a00_0000;
+    let block = |bit: u32| {
+        let block = format!("{}/{}\n", Ipv4Addr::from_bits(first), 32 - bit);
+        first += 1 << bit;
+        block
+    };
+    bits.map(block).collect()
+}
+
+/// Counts what the device has sent every few milliseconds.
+fn pace(bed: &Bed, report: &mut Report) {
+    let list = List::new((0..MANY).map(alive4));
+    let heads = ["program", "requested pps", "pps", "off by %", "lost"];
+    let mut rows = vec![heads.map(str::to_owned).to_vec()];
+    for threads in ["--threads=1", "--threads=2"] {
+        let program = Program::ours(&[&format!("--max-pps={RATE}"), "--retries=0", threads]);
+        for _ in 0..TURNS {
+            let (run, rate) = bed.near().inside(|| {
+                thread::scope(|scope| {
+                    let running = scope.spawn(|| run_here(&program, Some(&list)));
+                    let rate = rate_until(|| running.is_finished());
+                    (running.join().expect("a run"), rate)
+                })
+            });
+            rows.push(vec![
+                threads.to_owned(),
+                number(RATE, 0),
+                number(rate, 0),
+                number(100.0 * (rate / RATE - 1.0), 2),
+                (list.len - run.alive()).to_string(),
+            ]);
+        }
+    }
+    report.add(&format!("### The rate that threads keep together, load: {}\n", load()));
+    report.table(&rows);
+}
+
+/// The rate between the first and the last tenth of all packets.
+fn rate_until(has_ended: impl Fn() -> bool) -> f64 {
+    let start = sent();
+    let mut samples = Vec::new();
+    while !has_ended() {
+        samples.push((Instant::now(), sent() - start));
+        thread::sleep(Duration::from_millis(5));
+    }
+    let at = |share: f64| samples.iter().find(|(_, count)| *count as f64 >= share * f64::from(MANY)).copied();
+    match (at(0.1), at(0.9)) {
+        (Some((from, first)), Some((to, last))) => (last - first) as f64 / (to - from).as_secs_f64(),
+        _ => 0.0,
+    }
+}
+
+/// How many packets the near end has sent: columns of /proc/net/dev.
+fn sent() -> u64 {
+    let devices = fs::read_to_string("/proc/thread-self/net/dev").expect("/proc is mounted");
+    let columns = devices.lines().find_map(|line| line.trim_start().strip_prefix(NEAR)?.strip_prefix(':'));
+    columns.and_then(|columns| columns.split_whitespace().nth(9)?.parse().ok()).expect("the device is there")
+}
+
+fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
