@@ -356,7 +356,7 @@ impl FamilySocket {
                 _ => Ok(bytes),
             };
             let message_in = parsed.and_then(|icmp| Message::parse(self.family, icmp));
-            let options = wire::ipv4_options(bytes).filter(|_| self.records_route);
+            let options = if self.records_route { wire::ipv4_options(bytes) } else { None };
             let route = options.and_then(RecordedRoute::parse);
             if let Some(from) = message.address.as_ref().and_then(address_of) {
                 on_packet(Packet { from, message: message_in, at, headers, route });
