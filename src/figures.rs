@@ -8,6 +8,7 @@ use multiping::alloc::{OutOfMemory, try_with_capacity};
 use multiping::prober::{Event, Probe, ReplyKind, Roster, SendError, Timeout, Verdicts};
 use multiping::stats::{Counter, Keep, Rtts, Stats, Totals, Values};
 use multiping::tally::Verdict;
+use multiping::wire::IcmpError;
 
 /// Which figures are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +40,12 @@ impl Settings {
     }
 
     fn keep(&self) -> Keep {
-        match self.count {
-            Some(count) if self.exact => Keep::Every(count as usize),
-            Some(count) => Keep::UpTo(count as usize),
-            None => Keep::Within(self.timeout + self.late),
+        match self.count.map(|count| count as usize) {
+            // Any number of duplicates may come: then those are exact that there is memory for.
+            Some(count) if self.exact && self.all_rtts => Keep::Every(count.max(Rtts::<u32, 4>::COUNTERS)),
+            Some(count) if self.exact => Keep::Every(count),
+            Some(count) if !self.all_rtts => Keep::UpTo(count),
+            _ => Keep::Within(self.timeout + self.late),
         }
     }
 
@@ -66,6 +69,8 @@ pub struct Target {
     error: Option<SendError>,
     /// Whether the last probe was refused.
     is_refused: bool,
+    /// The last ICMP error about a probe: who reported it, its type and its code.
+    icmp_error: Option<(Address, u8, u8)>,
 }
 
 /// What is known of all targets.
@@ -93,6 +98,7 @@ impl Figures {
                 values,
                 error: None,
                 is_refused: false,
+                icmp_error: None,
             });
         }
         Ok(Figures { addresses, targets, totals: Totals::new()?, settings, start, answering: 0 })
@@ -124,9 +130,10 @@ impl Figures {
                     }
                 }
             }
-            Event::IcmpError { about: Some((target, _)), .. } => {
+            Event::IcmpError { from, error, about: Some((target, _)), .. } => {
                 if let Some(target) = self.targets.get_mut(target.index()) {
                     target.stats.record_icmp_error();
+                    target.icmp_error = Some((from, error.msg_type, error.code));
                 }
             }
             _ => {}
@@ -190,9 +197,16 @@ impl Figures {
         self.targets.get(target.index()).map(|target| &target.stats)
     }
 
-    /// The RTT of each of a target's probes, where they are kept.
-    pub fn values(&self, target: TargetId) -> Option<&Values> {
-        self.targets.get(target.index())?.values.as_ref()
+    /// The last ICMP error about a target's probes, and who reported it.
+    pub fn icmp_error(&self, target: TargetId) -> Option<(IcmpError, Address)> {
+        let (from, msg_type, code) = self.targets.get(target.index())?.icmp_error?;
+        Some((IcmpError::named(from.family(), msg_type, code)?, from))
+    }
+
+    /// The RTT of each of a target's probes so far, where they are kept.
+    pub fn values(&self, target: TargetId) -> Option<impl ExactSizeIterator<Item = Option<Duration>>> {
+        let Target { stats, values, .. } = self.targets.get(target.index())?;
+        Some(values.as_ref()?.iter().take(stats.begun() as usize))
     }
 
     /// Which figures are kept.

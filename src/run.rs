@@ -258,7 +258,7 @@ pub trait Mode {
     }
 
     /// Whether anything is to be written to standard output, so that the status line gives way.
-    fn has_output(&self) -> bool {
+    fn has_output(&self, _: Instant) -> bool {
         false
     }
 
@@ -366,7 +366,7 @@ fn probe_until<M: Mode, W: Write>(
         } else {
             turn::turn(link, prober, now, &mut on_event)
         };
-        if mode.has_output() {
+        if mode.has_output(now) {
             status.wipe();
         }
         let handled = mode.handle_turn(prober, now);

@@ -5,9 +5,9 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use multiping::address::{Address, AddressList, TargetId};
+use multiping::address::{Address, AddressList, Addresses, TargetId};
 use multiping::prober::{Event, Probe, ReplyKind, SendError, TimedOut, Timeout, Verdicts};
-use multiping::stats::Counter;
+use multiping::stats::{Counter, Percent};
 use multiping::tally::Verdict;
 use multiping::token::Token;
 use xymonping::figures::{Figures, Settings};
@@ -20,9 +20,17 @@ fn address(target: u32) -> Address {
 
 /// Figures of five targets, in a run that begins at `start`.
 fn figures(start: Instant, all_rtts: bool) -> Figures {
+    Figures::new(addresses(), settings(all_rtts), start).unwrap()
+}
+
+fn addresses() -> Addresses {
     let mut list = AddressList::default();
     (0..5).for_each(|target| list.push(address(target)).unwrap());
-    let settings = Settings {
+    list.dedup().unwrap().0
+}
+
+fn settings(all_rtts: bool) -> Settings {
+    Settings {
         count: Some(3),
         period: SECOND,
         timeout: SECOND,
@@ -31,8 +39,7 @@ fn figures(start: Instant, all_rtts: bool) -> Figures {
         values: true,
         all_rtts,
         extra: 0,
-    };
-    Figures::new(list.dedup().unwrap().0, settings, start).unwrap()
+    }
 }
 
 fn probe(target: u32, attempt: u32) -> Probe {
@@ -100,8 +107,8 @@ fn every_probe_has_one_end_and_every_target_its_verdict() {
     assert_eq!((figures.answering(), figures.lossy()), (1, 1));
     let totals = figures.totals();
     assert_eq!((totals.counts().sent(), totals.counts().get(Counter::SendErrors), totals.rtts().n()), (3, 3, 2));
-    let values: Vec<_> = figures.values(TargetId(0)).unwrap().iter().collect();
-    assert_eq!(values, [Some(SECOND / 4), None, None]);
+    let values: Vec<_> = figures.values(TargetId(0)).unwrap().collect();
+    assert_eq!(values, [Some(SECOND / 4), None], "of the probes that were sent");
     // References and strangers are no targets.
     figures.record(&received(0, ReplyKind::Reply { target: TargetId(u32::MAX), attempt: 0, rtt: SECOND }));
     figures.record(&received(0, ReplyKind::Stray));
@@ -118,5 +125,24 @@ fn the_rtts_of_duplicates_count_only_where_asked() {
         figures.record(&received(0, ReplyKind::Duplicate { target, attempt: 0, rtt: Some(SECOND / 2) }));
         let rtts = figures.stats(target).unwrap().rtts();
         assert_eq!((rtts.n(), figures.totals().rtts().n()), (n, n), "{all_rtts}");
+    }
+}
+
+#[test]
+fn percentiles_are_of_all_duplicates_however_many_come() {
+    for exact in [false, true] {
+        let settings = Settings { exact, ..settings(true) };
+        let mut figures = Figures::new(addresses(), settings, Instant::now()).unwrap();
+        let target = TargetId(0);
+        figures.record(&Event::Sent { probe: probe(0, 0), at: figures.start() });
+        figures.record(&received(0, ReplyKind::Reply { target, attempt: 0, rtt: SECOND / 100 }));
+        for copy in 2..=20 {
+            let rtt = Some(SECOND * copy / 100);
+            figures.record(&received(0, ReplyKind::Duplicate { target, attempt: 0, rtt }));
+        }
+        let rtts = figures.stats(target).unwrap().rtts();
+        let percentile = |percent| rtts.percentile(Percent::from_thousandths(percent).unwrap()).unwrap();
+        let expected = [SECOND / 100, SECOND / 10, SECOND / 5];
+        assert_eq!([0, 50_000, 100_000].map(percentile), expected, "{exact}");
     }
 }

@@ -136,6 +136,10 @@ fn icmp_errors_have_lines_and_end_a_target_if_asked_to() {
         assert!(lab.seen_of("10.0.0.3").len() < 6, "{failed:?}");
         let ignored = lab.run(&with(&["--icmp-errors=ignore"]), "10.0.0.3 printer\n10.0.0.1\n");
         assert!(!ignored.stdout.contains("From "), "{ignored:?}");
+        // With the reason behind the figures, without the lines too.
+        let quiet = lab.run(&with(&["--quiet"]), "10.0.0.3 printer\n10.0.0.1\n");
+        assert!(row(&quiet, "10.0.0.3").ends_with(&["host-unreachable", "from", "192.0.2.254"]), "{quiet:?}");
+        assert!(row(&quiet, "10.0.0.1").ends_with(&["ms", "-"]), "{quiet:?}");
     });
 }
 
@@ -151,6 +155,10 @@ fn packed_lines_have_address_number_and_milliseconds() {
         assert!(lines[1][..2] == [ALIVE, "0"] && is_ms(lines[1][2].trim_end_matches('D')), "{outcome:?}");
         assert!(lines[1][2].ends_with('D'));
         assert_eq!(lines[2], [ALIVE, "1", "-"]);
+        let args = ["--count=2", "--period=0.05", "--timeout=0.1", "--packed", "--quiet", "--show-lost", ALIVE];
+        lab.forget();
+        let outcome = lab.run(&args, "");
+        assert_eq!(events(&outcome), [format!("{ALIVE} 1 -")], "{outcome:?}");
     });
 }
 
@@ -491,4 +499,59 @@ assert stats.rtt_max >= 20 and [reply["icmp_seq"] for reply in stats.icmp_replie
     };
     python.args(["-c", READ]);
     assert!(lab::piped(python, output).is_some());
+}
+
+#[test]
+fn late_replies_to_the_last_probes_are_waited_for_if_asked_for() {
+    lab::play(|lab| {
+        lab.host(ALIVE, Behaviour::after(ms(300)));
+        let args = ["--count=1", "--timeout=0.1", "-q", ALIVE];
+        for (late, expected) in [("--late=60", ["1", "0", "1", "0"]), ("--late=0", ["1", "0", "0", "1"])] {
+            let outcome = lab.run(&[&[late], &args[..]].concat(), "");
+            assert_eq!((outcome.code, counts(&outcome, ALIVE).0), (Some(0), expected.to_vec()), "{late}: {outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_single_round_takes_the_time_that_the_rate_needs() {
+    lab::play(|lab| {
+        let outcome = lab.run(&["--count=1", "-q", "--max-pps=50"], lab::list(&lab::hosts(1, 60)));
+        assert!(last_line(&outcome).starts_with("60 targets: 60 alive; 60 sent, 0 lost (0 %); "), "{outcome:?}");
+        assert!(!outcome.stderr.contains("--max-pps") && !outcome.stderr.contains("targets at"), "{outcome:?}");
+        assert!(outcome.stderr.is_empty() || outcome.stderr.contains(", left out: 0 ("), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_deadline_after_sigint_only_shortens_the_wait() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let args = ["--count=50", "--period=0.1", "--timeout=30", "--deadline=1.5", "--values", ALIVE, SILENT];
+        let mut running = lab.start(lab.command().args(args));
+        running.close_stdin();
+        running.wait_until(LIMIT, "no reply", |running| running.stdout_so_far().contains("icmp_seq=0"));
+        running.signal(Signal::SIGINT);
+        let outcome = running.finish(LIMIT);
+        assert_eq!((outcome.code, said(&outcome).as_str()), (Some(0), ""), "{outcome:?}");
+        // One RTT for each probe that was sent, and none for those that were not.
+        let values = outcome.lines().into_iter().find(|line| line.starts_with("RTTs of 10.0.0.1:"));
+        let sent: usize = counts(&outcome, ALIVE).0[0].parse().expect("a number");
+        assert_eq!(values.map(|line| line.split(' ').count()), Some("RTTs of 10.0.0.1: ms".split(' ').count() + sent));
+    });
+}
+
+#[test]
+fn a_signal_counts_the_targets_that_were_not_finished_when_it_came() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        let args = ["--loop", "--period=0.05", "--stop-after=1", "-q", "--max-pps=1000", ALIVE, SILENT];
+        let mut running = lab.start(lab.command().args(args));
+        running.close_stdin();
+        running.wait_until(LIMIT, "not probed again", |_| lab.seen_of(SILENT).len() > lab.seen_of(ALIVE).len() + 3);
+        running.signal(Signal::SIGTERM);
+        let outcome = running.finish(LIMIT);
+        let message = "xymonping: stopped by SIGTERM: 1 of 2 targets unfinished (the figures end there)\n";
+        assert_eq!((outcome.code, said(&outcome).as_str()), (Some(4), message), "{outcome:?}");
+    });
 }

@@ -179,6 +179,11 @@ impl Stats {
         self.rtts.percentile_of_sent(percent, self.counts.get(Counter::Lost))
     }
 
+    /// How many probes were begun: the number after the highest of one that was sent.
+    pub fn begun(&self) -> u32 {
+        self.sequence.begun()
+    }
+
     /// The TTL (IPv6: Hop Limit) of the last reply.
     pub fn ttl(&self) -> Option<u8> {
         self.ttl

@@ -18,6 +18,11 @@ pub(crate) fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX)
 }
 
+/// A time in whole ticks, rounded down, as statistics keep it.
+pub fn in_ticks(time: Duration) -> Duration {
+    TICK * ticks(time)
+}
+
 /// The phase that a target is in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {

@@ -235,12 +235,12 @@ impl Statistics {
         let needed = Duration::try_from_secs_f64(targets as f64 / rate).unwrap_or(Duration::MAX);
         // Without some spare rate, what a stall has delayed would stay late for ever.
         let with_spare = needed.min(*Schedule::PERIOD.end()).mul_f64(1.0 + SPARE).min(*Schedule::PERIOD.end());
-        if with_spare <= self.period || self.count == Some(1) {
+        if with_spare <= self.period {
             return (self, None);
         }
         let asked = mem::replace(&mut self.period, with_spare);
-        // Rounding is no reason for a warning.
-        let is_longer = needed > asked + Duration::from_micros(1);
+        // Nobody waits for a second probe where there is none. Rounding is no reason for a warning.
+        let is_longer = self.count != Some(1) && needed > asked + Duration::from_micros(1);
         (self, is_longer.then_some(Warning::PeriodTooShort { targets, pps, needed: with_spare, asked }))
     }
 }

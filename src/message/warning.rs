@@ -78,12 +78,12 @@ pub enum Warning {
     NoIcmpErrors,
 }
 
-/// A number with at most one decimal, rounded down: the limit is not exceeded.
+/// A number with at most one decimal, rounded down, as the limit is not exceeded; below 1 as it is.
 struct Decimal(f64);
 
 impl Display for Decimal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", (self.0 * 10.0).floor() / 10.0)
+        write!(f, "{}", if self.0 < 1.0 { self.0 } else { (self.0 * 10.0).floor() / 10.0 })
     }
 }
 
@@ -118,8 +118,9 @@ impl Display for Warning {
             ),
             Warning::PeriodTooShort { targets, pps, needed, asked } => write!(
                 f,
-                "{} at {pps} packets a second: one probe to each every {:.3} s, not every {} s (raise --max-pps)",
+                "{} at {} packets a second: one probe to each every {:.3} s, not every {} s (raise --max-pps)",
                 Count(*targets, "target"),
+                Decimal(*pps),
                 needed.as_secs_f64(),
                 asked.as_secs_f64()
             ),

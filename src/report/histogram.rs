@@ -14,11 +14,11 @@ const ROWS: u32 = 12;
 const BAR: u64 = 40;
 
 /// Writes a row for each of [`ROWS`] ranges of RTTs, whose bounds have equal ratios: where it
-/// begins, a bar, how many RTTs are in it, and which of `percentiles`.
+/// begins, a bar, how many RTTs are in it, and which of the `percentiles`.
 pub(super) fn write<W: Word, const BITS: u32>(
     out: &mut impl Write,
     rtts: &Rtts<W, BITS>,
-    percentiles: &[Percent],
+    percentiles: &[(Percent, Duration)],
 ) -> io::Result<()> {
     let rows = rows(rtts);
     let most = rows.iter().map(|row| row.count).max().unwrap_or(0).max(1);
@@ -26,11 +26,8 @@ pub(super) fn write<W: Word, const BITS: u32>(
     for (place, row) in rows.iter().enumerate() {
         let bar = "#".repeat((u128::from(row.count) * u128::from(BAR)).div_ceil(most.into()) as usize);
         write!(out, "  {:>8} |{bar:width$} {}", Short(row.from), row.count, width = BAR as usize)?;
-        for percent in percentiles {
-            let named = rtts.percentile(*percent).filter(|rtt| (place == 0 || *rtt > above) && *rtt <= row.to);
-            if named.is_some() {
-                write!(out, "  p{percent}")?;
-            }
+        for (percent, _) in percentiles.iter().filter(|(_, rtt)| (place == 0 || *rtt > above) && *rtt <= row.to) {
+            write!(out, "  p{percent}")?;
         }
         writeln!(out)?;
         above = row.to;
@@ -92,7 +89,9 @@ mod tests {
             stats.record_sent(attempt, Duration::ZERO);
             stats.record_reply(attempt, Duration::from_micros(*rtt));
         });
-        let percentiles: Vec<_> = [50_000, 99_000].into_iter().filter_map(Percent::from_thousandths).collect();
+        let percentiles = [50_000, 99_000].into_iter().filter_map(Percent::from_thousandths);
+        let percentiles: Vec<_> =
+            percentiles.filter_map(|percent| Some((percent, stats.rtts().percentile(percent)?))).collect();
         let mut out = Vec::new();
         write(&mut out, stats.rtts(), &percentiles).expect("memory can be written");
         String::from_utf8_lossy(&out).lines().map(|line| line.trim_end().to_owned()).collect()

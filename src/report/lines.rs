@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use multiping::address::TargetId;
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
+use multiping::tally::in_ticks;
 use multiping::wire::{Query, QueryBody, RecordedRoute, Reply};
 use nix::errno::Errno;
 
@@ -125,7 +126,7 @@ impl ReplyLines {
             write!(out, " ttl={ttl}")?;
         }
         if let Some(rtt) = rtt {
-            write!(out, " time={}", self.unit.figure(rtt).with_unit())?;
+            write!(out, " time={}", self.unit.figure(in_ticks(rtt)).with_unit())?;
         }
         write!(out, "{mark}")?;
         match (reply, kind) {

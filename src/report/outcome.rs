@@ -69,19 +69,21 @@ impl Outcome {
         outcome
     }
 
-    /// The outcome of a run with statistics that ended so, with its figures summed up.
+    /// The outcome of a run with statistics that ended so, with its figures summed up. `unfinished`:
+    /// how many targets were, when a signal came.
     pub fn of_statistics(
         prober: &Prober<Roster>,
         figures: &Figures,
         diagnosis: &Diagnosis,
         end: End,
+        unfinished: usize,
         zones: &Zones,
     ) -> Self {
         let mut outcome = Outcome::default();
         let (targets, counts) = (figures.addresses().len(), prober.counts());
         outcome.failures.extend(match end {
             End::Complete => None,
-            End::Stopped(signal) => Some(Error::CutShort(signal, targets, targets)),
+            End::Stopped(signal) => Some(Error::CutShort(signal, unfinished, targets)),
             End::Deadline(unfinished) => Some(Error::CutShort("--deadline", unfinished, targets)),
             End::ReceivingFailed(family, errno) => {
                 let error = io::Error::from_raw_os_error(errno);

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use multiping::prober::{Event, ReplyKind, TimedOut};
+use multiping::tally::in_ticks;
 use nix::errno::Errno;
 
 use crate::figures::target_of;
@@ -12,7 +13,10 @@ use crate::report::{EventContext, EventLines};
 
 /// `192.0.2.1 17 0.365`, with marks behind the RTT: `D` for a duplicate, `L` for a late reply, `F`
 /// for one from another source. `-` in its place: the probe is lost.
-pub struct Packed;
+pub struct Packed {
+    /// Whether replies in time have a line.
+    pub show_replies: bool,
+}
 
 impl EventLines for Packed {
     fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
@@ -28,6 +32,7 @@ impl EventLines for Packed {
         match *event {
             Event::Received { from, kind, .. } => {
                 let (attempt, rtt, mark) = match kind {
+                    ReplyKind::Reply { .. } | ReplyKind::Duplicate { .. } if !self.show_replies => return Ok(()),
                     ReplyKind::Reply { attempt, rtt, .. } => (attempt, rtt, ""),
                     ReplyKind::Duplicate { attempt, rtt: Some(rtt), .. } => (attempt, rtt, "D"),
                     ReplyKind::Late { attempt, rtt: Some(rtt), .. } => (attempt, rtt, "L"),
@@ -36,7 +41,7 @@ impl EventLines for Packed {
                 let Some(target) = target_of(kind) else { return Ok(()) };
                 let expected = addresses.get(target).is_some_and(|address| address.is_source(from));
                 let source = if expected { "" } else { "F" };
-                line(target, attempt, format_args!("{}{mark}{source}", Unit::Ms.figure(rtt)))
+                line(target, attempt, format_args!("{}{mark}{source}", Unit::Ms.figure(in_ticks(rtt))))
             }
             Event::TimedOut(TimedOut { target, attempt, .. }) => line(target, attempt, format_args!("-")),
             Event::SendError { probe, error, .. } => {

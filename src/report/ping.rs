@@ -33,8 +33,11 @@ pub fn write_statistics(out: &mut impl Write, name: &str, stats: &Stats, elapsed
         }
     }
     if let Some(loss) = counts.loss() {
-        // In whole millionths, without the zeros at the end.
-        write!(out, ", {}% packet loss", (loss.ratio() * 1e6).round() / 1e4)?;
+        // In whole millionths, without the zeros at the end; 0 and 100 only if they are exact.
+        let ratio = loss.ratio();
+        let millionths = (ratio * 1e6).round();
+        let inside = if ratio > 0.0 && ratio < 1.0 { millionths.clamp(1.0, 999_999.0) } else { millionths };
+        write!(out, ", {}% packet loss", inside / 1e4)?;
     }
     writeln!(out, ", time {}ms", elapsed.as_millis())?;
     match (rtts.min(), rtts.mean(), rtts.max(), rtts.stddev()) {

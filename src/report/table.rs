@@ -123,7 +123,7 @@ impl Table<'_> {
         for name in names.chain(["max", "stddev", "jitter"].map(str::to_owned)) {
             write!(out, " {name:>width$}")?;
         }
-        writeln!(out, " {:>7}", "outage")
+        writeln!(out, "{} {:>7}", " ".repeat(self.style.unit.behind().len()), "outage")
     }
 
     fn write_line(&self, out: &mut impl Write, line: &Line, (target, label): (usize, usize)) -> io::Result<()> {
@@ -141,15 +141,19 @@ impl Table<'_> {
         for figure in figures.into_iter().chain([self.figure(stats.jitter())]) {
             write!(out, " {figure:>width$}")?;
         }
+        write!(out, "{}", self.style.unit.behind())?;
         let outage = stats.longest_outage(self.elapsed).filter(|outage| !outage.is_zero());
         write!(out, " {:>7}", outage.map_or("-".to_owned(), |outage| Short(outage).to_string()))?;
-        write!(out, "{}", self.style.unit.behind())?;
         self.write_reason(out, line.target, counts)?;
         writeln!(out)
     }
 
-    /// What went wrong on this machine.
+    /// What routers said of a target that answered less than it was asked, and what went wrong on this
+    /// machine.
     fn write_reason(&self, out: &mut impl Write, target: TargetId, counts: &Counts<u32>) -> io::Result<()> {
+        if let Some((error, from)) = self.figures.icmp_error(target).filter(|_| counts.get(Counter::Lost) > 0) {
+            write!(out, " {} from {from}", error.name())?;
+        }
         let (errors, doubtful) = (counts.get(Counter::SendErrors), counts.get(Counter::Doubtful));
         if errors > 0 {
             let why = self.figures.send_error(target).map_or("", |error| Errno::from_raw(error.errno()).desc());
@@ -167,7 +171,7 @@ impl Table<'_> {
             let Some(values) = self.figures.values(line.target) else { continue };
             let Some(host) = self.hosts.name(line.target, self.figures.addresses()) else { continue };
             write!(out, "RTTs of {host}:")?;
-            for value in values.iter() {
+            for value in values {
                 write!(out, " {}", self.figure(value))?;
             }
             writeln!(out, "{}", self.style.unit.behind())?;
@@ -177,11 +181,11 @@ impl Table<'_> {
 
     fn write_histograms(&self, out: &mut impl Write, lines: &[Line]) -> io::Result<()> {
         const FEW: usize = 5;
-        let percentiles = &self.style.percentiles;
         if self.figures.addresses().len() > FEW {
-            let rtts = self.figures.totals().rtts();
-            writeln!(out, "RTTs over all, n={}", rtts.n())?;
-            return histogram::write(out, rtts, percentiles);
+            let totals = self.figures.totals();
+            writeln!(out, "RTTs over all, n={}", totals.rtts().n())?;
+            let percentiles = self.percentiles(totals.rtts(), |percent| totals.percentile_of_sent(percent));
+            return histogram::write(out, totals.rtts(), &percentiles);
         }
         for line in lines {
             let Some(host) = self.hosts.name(line.target, self.figures.addresses()) else { continue };
@@ -191,7 +195,8 @@ impl Table<'_> {
                 Some(loss) => writeln!(out, " ({loss})")?,
                 None => writeln!(out)?,
             }
-            histogram::write(out, rtts, percentiles)?;
+            let percentiles = self.percentiles(rtts, |percent| line.stats.percentile_of_sent(percent));
+            histogram::write(out, rtts, &percentiles)?;
         }
         Ok(())
     }
@@ -256,15 +261,37 @@ impl Table<'_> {
         rtts: &Rtts<W, BITS>,
         of_sent: impl Fn(Percent) -> Option<Percentile>,
     ) -> Vec<String> {
-        let percentile = |&percent: &Percent| match self.style.of_sent.then(|| of_sent(percent)) {
-            Some(Some(Percentile::Lost)) => "lost".to_owned(),
-            Some(Some(Percentile::Rtt(rtt))) => self.figure(Some(rtt)),
-            Some(None) => self.figure(None),
-            None => self.figure(rtts.percentile(percent)),
+        let percentile = |&percent: &Percent| match self.percentile(percent, rtts, &of_sent) {
+            Some(Percentile::Lost) => "lost".to_owned(),
+            Some(Percentile::Rtt(rtt)) => self.figure(Some(rtt)),
+            None => self.figure(None),
         };
         let first = [rtts.min(), rtts.mean()].map(|time| self.figure(time));
         let last = [rtts.max(), rtts.stddev()].map(|time| self.figure(time));
         first.into_iter().chain(self.style.percentiles.iter().map(percentile)).chain(last).collect()
+    }
+
+    /// The percentiles that are RTTs.
+    fn percentiles<W: Word, const BITS: u32>(
+        &self,
+        rtts: &Rtts<W, BITS>,
+        of_sent: impl Fn(Percent) -> Option<Percentile>,
+    ) -> Vec<(Percent, Duration)> {
+        let known = |&percent: &Percent| match self.percentile(percent, rtts, &of_sent)? {
+            Percentile::Rtt(rtt) => Some((percent, rtt)),
+            Percentile::Lost => None,
+        };
+        self.style.percentiles.iter().filter_map(known).collect()
+    }
+
+    /// A percentile of the RTTs, or `of_sent`.
+    fn percentile<W: Word, const BITS: u32>(
+        &self,
+        percent: Percent,
+        rtts: &Rtts<W, BITS>,
+        of_sent: &impl Fn(Percent) -> Option<Percentile>,
+    ) -> Option<Percentile> {
+        if self.style.of_sent { of_sent(percent) } else { rtts.percentile(percent).map(Percentile::Rtt) }
     }
 
     fn figure(&self, time: Option<Duration>) -> String {

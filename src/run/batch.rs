@@ -172,7 +172,7 @@ impl Mode for Batch<'_> {
         output.flush()
     }
 
-    fn has_output(&self) -> bool {
+    fn has_output(&self, _: Instant) -> bool {
         self.packets.as_ref().is_some_and(|packets| !packets.pending.is_empty())
     }
 

@@ -90,6 +90,9 @@ impl<'a, D: AsFd> Output<'a, D> {
 impl<D: AsFd> Write for Output<'_, D> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         const MANY: usize = 64 * 1024;
+        if self.has_failed() {
+            return Err(io::ErrorKind::BrokenPipe.into()); // nobody reads the rest of the text
+        }
         self.buffer.extend_from_slice(text);
         if self.buffer.len() >= MANY && self.interrupted.is_none() {
             self.interrupted = Output::flush(self).break_value();

@@ -77,8 +77,8 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     }
     let lines: Option<Box<dyn EventLines>> = if is_json {
         (session.options.json == Some(Json::Packets)).then(|| Box::new(json::Packets) as Box<dyn EventLines>)
-    } else if shows_replies && statistics.packed {
-        Some(Box::new(Packed))
+    } else if statistics.packed && (shows_replies || statistics.show_lost) {
+        Some(Box::new(Packed { show_replies: shows_replies }))
     } else if shows_replies && statistics.flood {
         Some(Box::new(Flood))
     } else if shows_replies || statistics.show_lost {
@@ -135,7 +135,9 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
             && !statistics.flood
             && figures.addresses().len() == 1,
         done: 0,
+        last_late: None,
         stopped_by: None,
+        unfinished: 0,
         figures,
         hosts,
         statistics,
@@ -144,7 +146,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
     let diagnosis = diagnose(session.link(), slice::from_ref(&prober), &run.figures);
     run.figures.sum_up();
-    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, &session.zones);
+    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, run.unfinished, &session.zones);
     session.note(&mut outcome, notes);
     let exit = session.exit(&outcome, diagnosis.unreachable, run.figures.answering());
     match run.records.take() {
@@ -255,7 +257,11 @@ struct Run<'a, D> {
     is_ping: bool,
     /// How many targets are done.
     done: usize,
+    /// Until when replies to lost probes are waited for, once nothing is in flight.
+    last_late: Option<Instant>,
     stopped_by: Option<&'static str>,
+    /// How many targets were not done when that signal came.
+    unfinished: usize,
 }
 
 /// What JSON records need beside the figures.
@@ -310,8 +316,8 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
         ControlFlow::Continue(())
     }
 
-    fn has_output(&self) -> bool {
-        !self.output.buffer.is_empty() || self.rings
+    fn has_output(&self, now: Instant) -> bool {
+        !self.output.buffer.is_empty() || self.rings || self.next_report.is_some_and(|next| next <= now)
     }
 
     fn handle_turn(&mut self, prober: &mut Prober<Roster>, now: Instant) -> ControlFlow<signal::Event> {
@@ -324,6 +330,11 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
         self.groups.handle_turn(prober.strategy_mut(), now);
         if let Some(sizes) = &mut self.sizes {
             sizes.handle_turn(prober, now);
+        }
+        if prober.is_done() && self.stopped_by.is_none() {
+            // Unlike what is in flight, what is lost is waited for only if that is asked for.
+            let late = self.statistics.late.filter(|_| self.figures.lossy() > 0).unwrap_or_default();
+            self.last_late.get_or_insert(now + late);
         }
         let due = self.next_report.filter(|&next| next <= now).zip(self.statistics.report_every);
         if let Some((next, interval)) = due {
@@ -340,7 +351,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
 
     fn next_turn(&self) -> Option<Instant> {
         let next_size = self.sizes.as_ref().and_then(SizeRun::next_turn);
-        [self.next_report, next_size, self.groups.next_turn()].into_iter().flatten().min()
+        [self.next_report, next_size, self.groups.next_turn(), self.last_late].into_iter().flatten().min()
     }
 
     fn handle_stop(&mut self, prober: &mut Prober<Roster>, signal: &'static str, _: Instant) -> Option<End> {
@@ -348,6 +359,7 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
             return Some(self.end());
         }
         self.stopped_by = Some(signal);
+        self.unfinished = self.figures.addresses().len() - self.done;
         let roster = prober.strategy_mut();
         for (target, _) in self.figures.addresses().iter() {
             if let Some(id) = roster.id(target) {
@@ -358,15 +370,17 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
     }
 
     fn handle_deadline(&mut self, _: &mut Prober<Roster>) -> End {
-        match self.statistics.count {
-            Some(_) => End::Deadline(self.figures.addresses().len() - self.done),
-            None => self.end(),
+        let targets = self.figures.addresses().len();
+        match self.statistics.count.filter(|_| self.stopped_by.is_none()) {
+            Some(_) if self.done < targets => End::Deadline(targets - self.done),
+            _ => self.end(),
         }
     }
 
-    fn is_over(&self, prober: &Prober<Roster>, _: Instant) -> Option<End> {
+    fn is_over(&self, prober: &Prober<Roster>, now: Instant) -> Option<End> {
         let enough = self.statistics.reachable.is_some_and(|enough| self.figures.answering() >= enough as usize);
-        (enough || prober.is_done() || self.output.has_failed()).then(|| self.end())
+        let is_done = prober.is_done() && self.last_late.is_none_or(|last| last <= now || self.figures.lossy() == 0);
+        (enough || is_done || self.output.has_failed()).then(|| self.end())
     }
 
     fn progress(&mut self, _: &Prober<Roster>, now: Instant) -> impl Display {
@@ -403,8 +417,11 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
     /// was just sent.
     fn handle_sent(&mut self, target: TargetId, attempt: u32) {
         let Some(stats) = self.figures.stats(target) else { return };
-        let answered = stats.counts().get(Counter::Answered) + stats.counts().get(Counter::Late);
-        let missed = u32::try_from(u64::from(attempt).saturating_sub(answered)).unwrap_or(u32::MAX);
+        // What this machine did not send, or may have lost, was not missed.
+        let of = |counter| stats.counts().get(counter);
+        let others = [Counter::Answered, Counter::Late, Counter::SendErrors, Counter::Doubtful].map(of);
+        let missed = u64::from(attempt).saturating_sub(others.into_iter().sum());
+        let missed = u32::try_from(missed).unwrap_or(u32::MAX);
         if let Some(most) = self.missed.get_mut(target.index()).filter(|most| missed > **most) {
             *most = missed;
             self.rings = true;

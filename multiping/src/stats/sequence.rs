@@ -72,6 +72,11 @@ impl Sequence {
         Ok(Sequence { ring, differences: 0, smoothed: 0, losses: Losses::default(), pairs: 0, next: 0 })
     }
 
+    /// The number after the highest of a probe that was sent.
+    pub(super) fn begun(&self) -> u32 {
+        self.next
+    }
+
     /// The probe of this number is sent at `at`. Numbers left out were not sent.
     pub(super) fn begin(&mut self, attempt: u32, at: Duration) {
         let at = units(at);

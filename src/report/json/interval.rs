@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
+use multiping::tally::in_ticks;
 use serde::Serialize;
 
 use crate::figures::Figures;
@@ -103,6 +104,8 @@ impl Intervals {
 
 impl Interval {
     fn record_rtt(&mut self, rtt: Duration) {
+        // As the figures of the whole run: else the mean could be above the maximum.
+        let rtt = in_ticks(rtt);
         self.min = Some(self.min.map_or(rtt, |min| min.min(rtt)));
         self.max = self.max.max(rtt);
         self.sum += rtt;

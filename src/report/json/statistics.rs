@@ -111,7 +111,7 @@ impl Finished<'_> {
             jitter_rfc3550_ns: stats.jitter_rfc3550().map(nanoseconds),
             longest_outage_ns: stats.longest_outage(self.elapsed).map(nanoseconds),
             longest_loss_run: Some(stats.longest_loss_run().into()),
-            rtts_ns: figures.values(target).map(|values| values.iter().map(|rtt| rtt.map(nanoseconds)).collect()),
+            rtts_ns: figures.values(target).map(|values| values.map(|rtt| rtt.map(nanoseconds)).collect()),
             sizes: self.sizes.get(target.index()).map(|found| Sizes::new(found, address.family())),
             histogram: self.style.histogram.then(|| {
                 let rows = histogram::rows(rtts).into_iter();
