@@ -7,6 +7,7 @@ pub mod batch;
 pub mod groups;
 mod log;
 mod output;
+mod schedules;
 mod sizes;
 pub mod statistics;
 mod status;

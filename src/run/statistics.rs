@@ -2,7 +2,6 @@
 //! the figures in the end.
 
 use std::fmt::Display;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IsTerminal};
 use std::mem;
 use std::ops::ControlFlow;
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::plan::IcmpErrors;
-use multiping::prober::{Details, Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Schedule};
+use multiping::prober::{Details, Diagnosis, Event, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
 use multiping::token::Key;
 use multiping::wire::Reply;
@@ -28,6 +27,7 @@ use crate::report::{
     sizes,
 };
 use crate::run::groups::Groups;
+use crate::run::schedules::roster;
 use crate::run::sizes::SizeRun;
 use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
 use crate::signal;
@@ -190,44 +190,6 @@ fn groups(
     let spacing = session.limits.group_spacing;
     let groups = figures.addresses().iter().filter(|(_, address)| address.ip().is_multicast() && !spacing.is_zero());
     Groups::new(groups.map(|(target, _)| target), statistics.count, statistics.period, spacing, start)
-}
-
-/// The schedule of each target: their turns are spread evenly over the period, in the order of the
-/// list or in a random one.
-fn roster(statistics: &Statistics, session: &Session, figures: &Figures, groups: &Groups) -> Result<Roster, Error> {
-    let (plan, start) = (&session.options.plan, figures.start());
-    let (late, spacing) = (figures.settings().late, statistics.spacing(session.limits.spacing));
-    let roster = Roster::new(start).with_late(late).and_then(|roster| roster.with_spacing(spacing));
-    // Both are in range.
-    let mut roster = roster.unwrap_or_else(|_| Roster::new(start));
-    let schedule = statistics.schedule(plan);
-    let targets = figures.addresses().len();
-    let places = places(targets, plan.shuffle().then_some(&session.secret))?;
-    for (target, address) in figures.addresses().iter() {
-        let place = places.get(target.index()).copied().unwrap_or(target.0);
-        let after = statistics.period.as_nanos() * u128::from(place) / targets as u128;
-        let at_once = statistics.flood || statistics.extra() > 0;
-        let phase = if at_once { Phase::Now } else { Phase::After(Duration::from_nanos(after as u64)) };
-        if groups.contains(target) {
-            let manual = Schedule::manual();
-            roster.add(address, &manual.with_timeout(plan.timeout()).unwrap_or(manual), start)?;
-            continue;
-        }
-        let id = roster.add(address, &schedule.with_phase(phase), start)?;
-        for _ in 0..statistics.extra() {
-            roster.probe(id, start);
-        }
-    }
-    Ok(roster)
-}
-
-/// The place of each target in the period: none, if they are in order.
-fn places(targets: usize, shuffle: Option<&RandomState>) -> Result<Vec<u32>, OutOfMemory> {
-    let Some(secret) = shuffle else { return Ok(Vec::new()) };
-    let mut order = try_filled(targets, 0_u32)?;
-    order.iter_mut().zip(0..).for_each(|(place, number)| *place = number);
-    order.sort_by_cached_key(|&number| secret.hash_one(number));
-    Ok(order)
 }
 
 /// A run with statistics.
