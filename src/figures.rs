@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Addresses, TargetId};
 use multiping::alloc::{OutOfMemory, try_with_capacity};
-use multiping::prober::{Event, Probe, ReplyKind, Roster, SendError, Timeout, Verdicts};
+use multiping::prober::{Event, Probe, ReplyKind, Roster, SendError, Slips, Timeout, Verdicts};
 use multiping::stats::{Counter, Keep, Rtts, Stats, Totals, Values};
 use multiping::tally::Verdict;
 use multiping::wire::IcmpError;
@@ -51,7 +51,7 @@ impl Settings {
 
     /// How many bytes a target takes, with its probes in flight.
     pub fn bytes_per_target(&self) -> u64 {
-        const PER_PROBE: usize = 100; // in the engine, while it is known; measured
+        const PER_PROBE: usize = 132; // in the engine, while it is known; measured
         let window = self.window();
         let rtts = Rtts::<u32, 4>::words(self.keep());
         let values = if self.values { self.count.unwrap_or(0) } else { 0 };
@@ -207,6 +207,12 @@ impl Figures {
     pub fn values(&self, target: TargetId) -> Option<impl ExactSizeIterator<Item = Option<Duration>>> {
         let Target { stats, values, .. } = self.targets.get(target.index())?;
         Some(values.as_ref()?.iter().take(stats.begun() as usize))
+    }
+
+    /// How many probes left more than half a period late, and how many were left out. With a count none
+    /// is: a turn that was missed is put off.
+    pub fn slips(&self, slips: &Slips) -> (u64, u64) {
+        (slips.slipped, if self.settings.count.is_some() { 0 } else { slips.skipped })
     }
 
     /// Which figures are kept.

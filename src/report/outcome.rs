@@ -96,11 +96,11 @@ impl Outcome {
         if diagnosis.undecided > 0 {
             outcome.failures.push(Error::Doubtful(diagnosis.undecided));
         }
-        let slips = prober.strategy().slips();
+        let (slipped, skipped) = figures.slips(prober.strategy().slips());
         let doubtful = figures.totals().counts().get(Counter::Doubtful);
         let warnings = [
             (doubtful > 0).then_some(Warning::DoubtfulProbes(doubtful)),
-            (slips.slipped + slips.skipped > 0).then_some(Warning::Slipped(slips.slipped, slips.skipped)),
+            (slipped + skipped > 0).then_some(Warning::Slipped(slipped, skipped)),
             (counts.no_buffers >= LONG_WAIT).then_some(Warning::NoBuffers(counts.no_buffers)),
         ];
         outcome.warnings.extend(warnings.into_iter().flatten());

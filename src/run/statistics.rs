@@ -151,8 +151,9 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let exit = session.exit(&outcome, diagnosis.unreachable, run.figures.answering());
     match run.records.take() {
         Some(records) => {
-            let (counts, slips) = (prober.counts(), prober.strategy().slips());
-            let closing = session.closing(end, exit, counts.stray, slips.slipped + slips.skipped, notes);
+            let counts = prober.counts();
+            let (slipped, skipped) = run.figures.slips(prober.strategy().slips());
+            let closing = session.closing(end, exit, counts.stray, slipped + skipped, notes);
             let finished = Finished {
                 figures: &run.figures,
                 hosts: &run.hosts,

@@ -146,8 +146,6 @@ impl Slot {
         self.turn = self.turn.saturating_add(period.saturating_mul(skipped + 1));
         let slipped = lateness > period / 2;
         self.slipped = self.slipped.saturating_add(u32::from(slipped));
-        // Turns that are counted are put off, and not left out.
-        let skipped = if self.turns == 0 { skipped } else { 0 };
         let is_last = self.turns == 1;
         self.turns = self.turns.saturating_sub(1);
         Turn { slipped, skipped, is_last }
