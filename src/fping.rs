@@ -218,7 +218,8 @@ impl Setting<'_> {
         let (addresses, map) = targets.dedup().map_err(Error::from)?;
         let lines = Lines::new(map, addresses.len()).map_err(Error::from)?;
         let sent = try_filled(addresses.len(), (None, 0)).map_err(Error::from)?;
-        let prober = Prober::sweep(&self.plan(), addresses, key, link.idents(), run::now()).map_err(Error::from)?;
+        let prober = Prober::sweep(&self.plan_for(targets, output), addresses, key, link.idents(), run::now())
+            .map_err(Error::from)?;
         let mut prober = self.prepare(prober)?;
         let clock = Clock::new();
         let mut once = Once::new(self.options, targets, &lines, &clock, sent, output);
@@ -369,6 +370,26 @@ impl Setting<'_> {
     }
 
     /// How targets are probed in the default mode. What is out of range is taken to its end.
+    /// The plan of the default mode. All probes are as far apart as those of ordinary users to multicast
+    /// groups have to be, if any goes to one.
+    fn plan_for(&self, targets: &Targets, output: &mut Output) -> Plan {
+        let (plan, spacing) = (self.plan(), self.limits.group_spacing);
+        let pps = 1.0 / spacing.as_secs_f64();
+        // Without a limit the spacing is 0.
+        let Some(rate) = Rate::per_second(pps).ok().filter(|_| targets.have_groups() && plan.rate().exceeds(pps))
+        else {
+            return plan;
+        };
+        if !self.options.quiet {
+            let _ = output.message(format_args!(
+                "{}: -i raised to {} ms (the limit for ordinary users where there are multicast addresses)\n",
+                self.program.to_string_lossy(),
+                spacing.as_millis()
+            ));
+        }
+        plan.with_rate(rate)
+    }
+
     fn plan(&self) -> Plan {
         let options = self.options;
         let timeout = options.timeout.unwrap_or(Duration::from_millis(500));

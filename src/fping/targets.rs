@@ -73,7 +73,8 @@ impl Targets {
                 Ok(addresses) => {
                     let count = if options.all_addresses { addresses.len() } else { 1 };
                     for address in addresses.into_iter().take(count) {
-                        if is_forbidden(address, limits, options) {
+                        if address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !limits.allow_broadcast {
+                            // Of other broadcast addresses the kernel knows more than we do; it refuses them.
                             targets.refused += 1;
                             say(name, "error while sending ping: Permission denied");
                         } else {
@@ -132,6 +133,11 @@ impl Targets {
         &self.addresses
     }
 
+    /// Whether any is a multicast group.
+    pub(super) fn have_groups(&self) -> bool {
+        self.addresses.iter().any(|address| address.ip().is_multicast())
+    }
+
     /// How many there are of a family.
     pub(super) fn count(&self, family: Family) -> usize {
         self.addresses.iter().filter(|address| address.family() == family).count()
@@ -143,14 +149,6 @@ impl Targets {
         self.addresses.iter().try_for_each(|&address| list.push(address))?;
         list.dedup()
     }
-}
-
-/// Multicast, but for count and loop mode, or broadcast. (Of broadcast addresses the kernel knows more
-/// than we do; it refuses them.)
-fn is_forbidden(address: Address, limits: &Limits, options: &Options) -> bool {
-    let is_refused = !limits.allow_multicast && options.is_default_mode();
-    address.ip().is_multicast() && is_refused
-        || address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !limits.allow_broadcast
 }
 
 /// Which lines of the list each target of a sweep is.
@@ -261,12 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_users_get_no_groups() {
+    fn ordinary_users_get_no_broadcasts() {
         let list = ["224.0.0.1", "ff02::1", "255.255.255.255"];
         let (found, said) = targets(&list, &Options::default(), &Limits::ORDINARY);
-        assert_eq!((found.len(), found.refused, found.unknown), (0, 3, 0));
-        assert_eq!(said[0], "224.0.0.1: error while sending ping: Permission denied");
-        assert_eq!(targets(&list[..2], &Options::default(), &Limits::ROOT).0.len(), 2);
+        assert_eq!((found.len(), found.refused, found.unknown, found.have_groups()), (2, 1, 0, true));
+        assert_eq!(said, ["255.255.255.255: error while sending ping: Permission denied"]);
+        let (found, said) = targets(&list[2..], &Options::default(), &Limits::ROOT);
+        assert_eq!((found.len(), found.have_groups(), said.len()), (1, false, 0));
     }
 
     #[test]
