@@ -4,6 +4,7 @@
 //! [`AddressList`] takes all of them, and makes of equal ones one target.
 
 use std::fmt::{self, Display, Formatter};
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
@@ -117,12 +118,25 @@ impl<T> IndexMut<Family> for PerFamily<T> {
 /// assert_eq!(neighbour.scope().map(|zone| zone.get()), Some(2));
 /// # Ok::<_, multiping::ParseAddressError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Address {
     /// An IPv4 address.
     V4(Ipv4Addr),
     /// An IPv6 address with its zone (RFC 4007 §11) as an interface index; 0: none.
     V6(Ipv6Addr, u32),
+}
+
+/// In as few numbers as possible: each probe and each reply takes a hash.
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Address::V4(ip) => state.write_u64(4 << 32 | u64::from(ip.to_bits())),
+            Address::V6(ip, zone) => {
+                state.write_u64(6 << 32 | u64::from(zone));
+                state.write_u128(ip.to_bits());
+            }
+        }
+    }
 }
 
 impl Address {

@@ -283,9 +283,10 @@ impl FamilySocket {
     /// See [`super::Link::receive`]. Only what had arrived at the start is sure to be read: a flood
     /// must not keep the program here.
     pub(super) fn receive(&mut self, slots: &mut [u8], on_packet: &mut impl FnMut(Packet)) -> Received {
-        let start = ClockPair::read();
+        let start = Instant::now();
         let mut received = Received { overflowed: self.overflowed(), error: None };
-        let mut before = start;
+        // When the last read began, and the clocks after it.
+        let (mut began, mut clocks) = (start, None);
         let mut errors = 0;
         let mut packets = 0;
         let seen_empty = loop {
@@ -303,19 +304,21 @@ impl FamilySocket {
                     if batch.unstamped && self.no_timestamps.is_none() {
                         self.no_timestamps = Some(Errno::ENODATA);
                     }
+                    clocks = Some(batch.read_at);
                     if batch.count < READ_BATCH {
                         break true;
                     }
                     // Without a stamp the number of packets tells.
-                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start.now) {
+                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start) {
                         break false;
                     }
-                    before = batch.read_at;
+                    began = batch.read_at.now;
                 }
             }
         };
         if seen_empty {
-            self.empty = before;
+            // What comes after the read began is still in the queue.
+            self.empty = clocks.unwrap_or_else(ClockPair::read).at(began);
         }
         received
     }
@@ -334,6 +337,7 @@ impl FamilySocket {
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
         let read_at = ClockPair::read();
+        let stamps = read_at.stamps_since(self.empty);
         let mut batch = ReadBatch { count: 0, read_at, last_stamp: None, unstamped: false };
         for message in messages {
             batch.count += 1;
@@ -345,7 +349,7 @@ impl FamilySocket {
                 }
             }
             batch.unstamped |= stamp.is_none();
-            batch.last_stamp = stamp.and_then(|stamp| read_at.arrival(stamp, &self.empty));
+            batch.last_stamp = stamp.and_then(|stamp| stamps.arrival(stamp));
             let at = batch.last_stamp.unwrap_or(read_at.now);
             let bytes = message.iovs().next().unwrap_or_default();
             let parsed = match self.family {

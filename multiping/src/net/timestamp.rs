@@ -50,17 +50,19 @@ impl ClockPair {
         best.1
     }
 
-    /// When a packet arrived that was read now, that the kernel stamped with `stamp`, a time since
-    /// the wall clock's epoch, and whose queue was last seen empty at `empty`. `None`: the wall
-    /// clock was stepped more than once since.
-    pub(super) fn arrival(&self, stamp: Duration, empty: &ClockPair) -> Option<Instant> {
-        let is_possible = |at: &Instant| empty.now.saturating_duration_since(*at) <= TOLERANCE && *at <= self.now;
-        let by_now = self.monotonic(stamp).filter(is_possible);
-        let by_then = empty.monotonic(stamp).filter(is_possible);
-        match (by_now, by_then) {
-            (Some(by_now), Some(by_then)) if by_then + TOLERANCE < by_now => Some(by_then),
-            _ => by_now.or(by_then),
+    /// The same difference of the clocks at another time.
+    pub(super) fn at(self, now: Instant) -> Self {
+        match now.checked_duration_since(self.now) {
+            Some(later) => ClockPair { now, wall: self.wall + later },
+            None => ClockPair { now, wall: self.wall.saturating_sub(self.now - now) },
         }
+    }
+
+    /// The stamps of packets that are read now, from a queue that was last seen empty at `empty`.
+    pub(super) fn stamps_since(self, empty: ClockPair) -> Stamps {
+        // By a wall clock that was put back, times are later than they were.
+        let was_put_back = empty.at(self.now).wall > self.wall + TOLERANCE;
+        Stamps { now: self, empty, was_put_back }
     }
 
     /// A wall-clock time on the monotonic clock.
@@ -69,6 +71,27 @@ impl ClockPair {
             Some(age) => self.now.checked_sub(age),
             None => self.now.checked_add(wall - self.wall),
         }
+    }
+}
+
+/// The stamps of the packets of one read.
+pub(super) struct Stamps {
+    now: ClockPair,
+    empty: ClockPair,
+    was_put_back: bool,
+}
+
+impl Stamps {
+    /// When a packet arrived that the kernel stamped with `stamp`, a time since the wall clock's
+    /// epoch. `None`: the wall clock was stepped more than once since the queue was empty.
+    pub(super) fn arrival(&self, stamp: Duration) -> Option<Instant> {
+        let Stamps { now, empty, was_put_back } = self;
+        let is_possible = |at: &Instant| empty.now.saturating_duration_since(*at) <= TOLERANCE && *at <= now.now;
+        let by_now = now.monotonic(stamp).filter(is_possible);
+        if by_now.is_some() && !was_put_back {
+            return by_now;
+        }
+        empty.monotonic(stamp).filter(is_possible).or(by_now)
     }
 }
 
@@ -97,7 +120,8 @@ mod tests {
         let start = Instant::now() + Duration::from_secs(10);
         let empty = pair(start, 0, wall(0, stepped_at, step));
         let now = pair(start, read, wall(read, stepped_at, step));
-        let arrival = |&ms: &i64| now.arrival(wall(ms, stepped_at, step), &empty);
+        let stamps = now.stamps_since(empty);
+        let arrival = |&ms: &i64| stamps.arrival(wall(ms, stepped_at, step));
         let milliseconds = |at: Instant| match at.checked_duration_since(start) {
             Some(after) => after.as_millis() as i64,
             None => -(start.saturating_duration_since(at).as_millis() as i64),
@@ -154,7 +178,7 @@ mod tests {
         let start = Instant::now() + Duration::from_secs(10);
         let (empty, now) = (pair(start, 0, WALL), pair(start, 20, WALL + 3_600_000 * MS));
         for stamp in [Duration::ZERO, WALL - 2 * MS, WALL + 21 * MS, WALL + 1_800_000 * MS, Duration::MAX] {
-            assert_eq!(now.arrival(stamp, &empty), None, "{stamp:?}");
+            assert_eq!(now.stamps_since(empty).arrival(stamp), None, "{stamp:?}");
         }
     }
 

@@ -219,7 +219,9 @@ pub struct Counts {
 /// Capped at 100 us a packet: a longer call means that the process was stopped in it, usually after
 /// the packets were sent.
 pub fn send_time(during: &Range<Instant>, index: usize, count: usize) -> Instant {
-    const MAX_PER_PACKET: Duration = Duration::from_micros(100);
-    let span = during.end.saturating_duration_since(during.start).min(MAX_PER_PACKET * count as u32);
-    during.start + span * (2 * index as u32 + 1) / (2 * count as u32)
+    const MAX_PER_PACKET: u64 = 100_000; // in nanoseconds, in which 64 bits are enough
+    let (index, count) = (index as u64, count as u64);
+    let span = during.end.saturating_duration_since(during.start).as_nanos();
+    let span = u64::try_from(span).unwrap_or(u64::MAX).min(MAX_PER_PACKET * count);
+    during.start + Duration::from_nanos(span * (2 * index + 1) / (2 * count))
 }

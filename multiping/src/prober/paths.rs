@@ -152,6 +152,11 @@ impl Paths {
         self.backlogs.iter().any(|backlog| backlog.index == index && backlog.busy_at > backlog.empty_at)
     }
 
+    /// Whether a queue of ours was ever seen with packets in it.
+    pub(super) fn have_queued(&self) -> bool {
+        self.backlogs.iter().any(|backlog| backlog.busy_at.is_some())
+    }
+
     /// Whether a reply to a probe sent at `sent` may have waited in a queue of ours.
     pub(super) fn was_queued(&self, sent: Instant) -> bool {
         self.backlogs.iter().any(|backlog| backlog.was_queued(sent))

@@ -26,7 +26,8 @@ impl<S: Strategy> Prober<S> {
                 self.counts.replies += 1;
                 let expected = self.address(target).is_some_and(|address| address.is_source(from));
                 self.counts.other_source += u64::from(!expected);
-                if at.checked_sub(rtt).is_some_and(|sent| self.paths.was_queued(sent)) {
+                let was_queued = |sent| self.paths.was_queued(sent);
+                if self.paths.have_queued() && at.checked_sub(rtt).is_some_and(was_queued) {
                     self.counts.queued += 1;
                     self.counts.longest_queued = self.counts.longest_queued.max(rtt);
                 }
@@ -136,13 +137,14 @@ impl<S: Strategy> Prober<S> {
             true => self.references.attempt(target, attempt),
             false => self.strategy.attempt(target, attempt),
         };
-        let rtt = if References::is_reference(target) { None } else { self.strategy.rtt(target, attempt, at) };
+        let rtt = || if References::is_reference(target) { None } else { self.strategy.rtt(target, attempt, at) };
         match state {
-            Attempt::Answered => ReplyKind::Duplicate { target, attempt, rtt },
+            Attempt::Answered => ReplyKind::Duplicate { target, attempt, rtt: rtt() },
             Attempt::InFlight { sent, timeout } if at.saturating_duration_since(sent) <= timeout => {
                 ReplyKind::Reply { target, attempt, rtt: at.saturating_duration_since(sent) }
             }
             Attempt::InFlight { .. } | Attempt::Over => {
+                let rtt = rtt();
                 self.record_invalid(target, Invalid::Late);
                 ReplyKind::Late { target, attempt, rtt, timeout: None }
             }
