@@ -9,7 +9,7 @@ use std::process::Command;
 use multiping::alloc::{check_headroom, try_grow};
 use multiping::{Config, Error, Families, Kind, OutOfMemory, Pinger, Schedule, Sockets, names};
 use nix::libc;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use crate::LONG;
 
@@ -40,7 +40,7 @@ fn say(line: &str) {
 }
 
 /// Lowers a limit while `scene` runs.
-fn with_limit<T>(resource: Resource, limit: u64, scene: impl FnOnce() -> T) -> T {
+fn with_limit<T>(resource: Resource, limit: rlim_t, scene: impl FnOnce() -> T) -> T {
     let (soft, hard) = getrlimit(resource).unwrap();
     setrlimit(resource, limit, hard).unwrap();
     let result = scene();
@@ -49,10 +49,10 @@ fn with_limit<T>(resource: Resource, limit: u64, scene: impl FnOnce() -> T) -> T
 }
 
 /// The limit on memory that leaves this many KiB, in bytes.
-fn all_but(kib: u64) -> u64 {
+fn all_but(kib: rlim_t) -> rlim_t {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.strip_suffix("kB")).unwrap();
-    (size.trim().parse::<u64>().unwrap() + kib) * 1024
+    (size.trim().parse::<rlim_t>().unwrap() + kib) * 1024
 }
 
 #[test]
@@ -90,7 +90,8 @@ fn without_a_thread_for_names_none_is_found_and_nothing_hangs() {
 fn a_socket_for_which_no_descriptor_is_left_is_an_error() {
     play_alone("a_socket_for_which_no_descriptor_is_left_is_an_error", || {
         let next = File::open("/dev/null").unwrap().as_raw_fd();
-        let opened = with_limit(Resource::RLIMIT_NOFILE, next as u64 + 1, || Sockets::open(Kind::Any, Families::Any));
+        let opened =
+            with_limit(Resource::RLIMIT_NOFILE, next as rlim_t + 1, || Sockets::open(Kind::Any, Families::Any));
         match opened {
             Err(Error::NoSocket(source)) if source.raw_os_error() == Some(libc::EMFILE) => {}
             Err(Error::Permission(error)) => {
