@@ -121,7 +121,7 @@ impl Figures {
                     target.is_refused = true;
                 }
             }
-            Event::Received { from, kind, ttl, .. } => self.record_arrival(from, kind, ttl),
+            Event::Received { kind, ttl, elsewhere, .. } => self.record_arrival(kind, ttl, elsewhere),
             Event::TimedOut(timed_out) => {
                 if let Some(target) = self.targets.get_mut(timed_out.target.index()) {
                     match timed_out.timeout {
@@ -140,8 +140,8 @@ impl Figures {
         }
     }
 
-    fn record_arrival(&mut self, from: Address, kind: ReplyKind, ttl: Option<u8>) {
-        let Some(id) = target_of(kind) else { return };
+    fn record_arrival(&mut self, kind: ReplyKind, ttl: Option<u8>, elsewhere: bool) {
+        let Some((id, _)) = kind.about() else { return };
         let Some(target) = self.targets.get_mut(id.index()) else { return };
         let stats = &mut target.stats;
         match kind {
@@ -166,7 +166,7 @@ impl Figures {
         if let Some(ttl) = ttl {
             stats.record_ttl(ttl);
         }
-        if !self.addresses.get(id).is_some_and(|address| address.is_source(from)) {
+        if elsewhere {
             stats.record_other_source();
         }
         if let ReplyKind::Reply { attempt, rtt, .. } | ReplyKind::Late { attempt, rtt: Some(rtt), .. } = kind {
@@ -270,16 +270,5 @@ impl Verdicts for Figures {
     fn invalid_replies(&self, target: TargetId) -> (bool, bool) {
         let late = self.stats(target).is_some_and(|stats| stats.counts().get(Counter::Late) > 0);
         (late, false)
-    }
-}
-
-/// The target that a reply is of, if it is of one.
-pub fn target_of(kind: ReplyKind) -> Option<TargetId> {
-    match kind {
-        ReplyKind::Reply { target, .. }
-        | ReplyKind::Duplicate { target, .. }
-        | ReplyKind::Late { target, .. }
-        | ReplyKind::Altered { target, .. } => Some(target),
-        ReplyKind::Damaged | ReplyKind::Stray => None,
     }
 }

@@ -48,9 +48,8 @@ use crate::input;
 use crate::limits::Limits;
 use crate::list::Zones;
 use crate::list::names::Query;
-use crate::message::{Error, Exit, Reason};
+use crate::message::{Error, Exit, Reason, Warning};
 use crate::names;
-use crate::notes::Notes;
 use crate::personality::Invocation;
 use crate::privilege::{Dropped, Suspended};
 use crate::report::fping::{self as report, Stats, Trips};
@@ -171,8 +170,8 @@ impl Setting<'_> {
         let ident = secret.build_hasher().finish() as u16;
         let mut link = Link::new(sockets, ident, &self.packet())?;
         let words = self.words()?;
-        let notes = Notes::default();
-        let look_up = |queries: &[Query]| names::look_up(queries, self.signals, &notes);
+        // There is no figure to report yet.
+        let look_up = |queries: &[Query]| names::look_up(queries, self.signals, None, &|_| ());
         let options = self.options;
         let targets = Targets::find(&words, options, self.limits, &look_up, |name, why| {
             let _ =
@@ -225,10 +224,7 @@ impl Setting<'_> {
         let mut once = Once::new(self.options, targets, &lines, &clock, sent, output);
         let end = self.probe(&mut once, &mut link, &mut prober, dropped)?;
         let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), prober.strategy());
-        let mut failures = Outcome::new(Swept::by(&prober), &diagnosis, end, &Zones::default()).failures;
-        if once.is_enough() {
-            failures.clear();
-        }
+        let failures = Outcome::new(Swept::by(&prober), &diagnosis, end, &Zones::default()).failures;
         let (unreachable, flow) = once.finish(prober.strategy(), &diagnosis);
         let ending = Ending {
             alive: once.alive,
@@ -264,6 +260,10 @@ impl Setting<'_> {
         }
         let gap = rate.pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(1.0 / pps));
         let (roster, groups) = rounds::roster(options, targets, gap, limits, now).map_err(Error::from)?;
+        if groups.period() > options.period && !options.quiet {
+            let warning = Warning::GroupsPaced(groups.len(), groups.period());
+            let _ = output.message(format_args!("{}: {warning}\n", self.program.to_string_lossy()));
+        }
         let prober = Prober::new(roster, rate, options.check_source, key, link.idents(), now);
         let mut prober = self.prepare(prober)?;
         let mut rounds = Rounds::new(options, targets, &clock, groups, now, output).map_err(Error::from)?;
@@ -314,6 +314,8 @@ impl Setting<'_> {
         let options = self.options;
         let Ending { alive, unreachable, trips, duplicates, failures, mut flow } = ending;
         let is_enough = options.reachable.is_some_and(|required| alive >= required);
+        // What was left out for having enough is no failure.
+        let failures = if is_enough && options.ends_when_reached { Vec::new() } else { failures };
         if let (Some(required), true) = (options.reachable, flow.is_continue()) {
             let line = report::enough(required, alive);
             flow = if options.json { output.message(line) } else { output.result(line) };
@@ -369,17 +371,15 @@ impl Setting<'_> {
         packet
     }
 
-    /// How targets are probed in the default mode. What is out of range is taken to its end.
-    /// The plan of the default mode. All probes are as far apart as those of ordinary users to multicast
-    /// groups have to be, if any goes to one.
+    /// The plan of the default mode for these targets. All probes are as far apart as those of ordinary
+    /// users to multicast groups have to be, if any goes to one.
     fn plan_for(&self, targets: &Targets, output: &mut Output) -> Plan {
         let (plan, spacing) = (self.plan(), self.limits.group_spacing);
-        let pps = 1.0 / spacing.as_secs_f64();
-        // Without a limit the spacing is 0.
-        let Some(rate) = Rate::per_second(pps).ok().filter(|_| targets.have_groups() && plan.rate().exceeds(pps))
-        else {
+        if spacing.is_zero() || !targets.have_groups() {
             return plan;
-        };
+        }
+        let pps = 1.0 / spacing.as_secs_f64();
+        let Some(rate) = Rate::per_second(pps).ok().filter(|_| plan.rate().exceeds(pps)) else { return plan };
         if !self.options.quiet {
             let _ = output.message(format_args!(
                 "{}: -i raised to {} ms (the limit for ordinary users where there are multicast addresses)\n",
@@ -390,6 +390,7 @@ impl Setting<'_> {
         plan.with_rate(rate)
     }
 
+    /// How targets are probed in the default mode. A value out of range is set to the nearest limit.
     fn plan(&self) -> Plan {
         let options = self.options;
         let timeout = options.timeout.unwrap_or(Duration::from_millis(500));

@@ -1,6 +1,7 @@
 //! What the command line refers to: the addresses to send from, and the list of targets as
 //! operands, in a file, or on standard input.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Read};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +15,7 @@ use multiping::address::{Address, Addresses, Family, PerFamily};
 use multiping::net;
 use multiping::plan::{IcmpErrors, ProbeKind};
 
-use crate::cli::{Input, Options, Source};
+use crate::cli::{Input, Options, Source, Statistics};
 use crate::limits::Limits;
 use crate::list::{List, ListParser, Rules};
 use crate::memory;
@@ -157,15 +158,22 @@ pub fn read(
     }
     if options.names.are_looked_up() {
         notes.awaits_list = false;
-        parser.look_up(|queries| names::look_up(queries, signals, notes))?;
+        let (deadline, tell) = (notes.deadline, &|state: fmt::Arguments| notes.say(state));
+        parser.look_up(|queries| names::look_up(queries, signals, deadline, tell))?;
     }
     let mut list = parser.finish()?;
     notes.remarks = mem::take(&mut list.remarks);
     let packet = &options.packet;
     let has_groups = || list.addresses.iter().any(|(_, address)| address.ip().is_multicast());
-    if packet.kind() == ProbeKind::Mask && has_groups() {
+    let statistics = options.statistics.as_ref();
+    let without_groups = [
         // Their members answer from addresses of their own.
-        return Err(Error::Conflict("--icmp-mask", "multicast targets"));
+        (packet.kind() == ProbeKind::Mask, "--icmp-mask"),
+        (statistics.is_some_and(|statistics| statistics.flood), "--flood"),
+        (statistics.is_some_and(Statistics::searches), "--find-mtu"),
+    ];
+    if let Some((_, option)) = without_groups.into_iter().find(|(is_given, _)| *is_given && has_groups()) {
+        return Err(Error::Conflict(option, "multicast targets"));
     }
     let for_groups = [
         (packet.multicast_ttl().is_some(), "--multicast-ttl"),

@@ -52,7 +52,7 @@ impl Limits {
         receive_buffer: 4 << 20,
     };
 
-    /// The same for a run that probes each target again and again, and keeps to `group_spacing`.
+    /// These limits with multicast allowed, for a run that keeps to `group_spacing`.
     pub fn with_multicast(self) -> Limits {
         Limits { allow_multicast: true, ..self }
     }

@@ -12,6 +12,7 @@ mod child;
 mod reverse;
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
@@ -26,7 +27,6 @@ pub use crate::names::child::serve;
 
 use crate::list::names::{Answer, Query, is_host_name};
 use crate::message::{Count, Error, Unresolved};
-use crate::notes::Notes;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
 
@@ -50,11 +50,17 @@ pub fn is_child(name: Option<&OsStr>) -> bool {
     name == Some(OsStr::new(CHILD))
 }
 
-/// Looks up everything that is asked for. What has no answer in time is late.
-pub fn look_up(queries: &[Query], signals: &Signals, notes: &Notes) -> Result<Vec<Answer>, Error> {
+/// Looks up everything that is asked for. What has no answer in time is late. `tell` is told of the
+/// state where a signal asks for it.
+pub fn look_up(
+    queries: &[Query],
+    signals: &Signals,
+    deadline: Option<Instant>,
+    tell: &dyn Fn(fmt::Arguments),
+) -> Result<Vec<Answer>, Error> {
     let mut answers = try_filled(queries.len(), Answer::None(Unresolved::Late))?;
     let now = Instant::now();
-    let half = notes.deadline.map(|deadline| deadline.saturating_duration_since(now) / 2);
+    let half = deadline.map(|deadline| deadline.saturating_duration_since(now) / 2);
     let end = now + half.map_or(MAX_TIME, |half| half.min(MAX_TIME));
     let mut child = Command::new(PROGRAM)
         .arg0(CHILD)
@@ -64,7 +70,7 @@ pub fn look_up(queries: &[Query], signals: &Signals, notes: &Notes) -> Result<Ve
         .stderr(Stdio::null())
         .spawn()
         .map_err(Error::NoResolver)?;
-    let result = converse(&mut child, queries, &mut answers, Timeout::Until(signals, end), notes);
+    let result = converse(&mut child, queries, &mut answers, Timeout::Until(signals, end), tell);
     let _ = child.kill();
     // A process that the kernel keeps, as one that waits for a dead file server, is not waited for.
     let _ = match result {
@@ -81,7 +87,7 @@ fn converse(
     queries: &[Query],
     answers: &mut [Answer],
     timeout: Timeout,
-    notes: &Notes,
+    tell: &dyn Fn(fmt::Arguments),
 ) -> Result<bool, Error> {
     let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return Ok(false) };
     let mut input = Stream::new(input, timeout);
@@ -114,7 +120,7 @@ fn converse(
                 // What was read of a line stays.
                 Some(signal::Event::Status) => {
                     let (done, all) = (answered, Count(queries.len(), "name"));
-                    notes.say(format_args!("looking up names, {done} of {all} so far"));
+                    tell(format_args!("looking up names, {done} of {all} so far"));
                 }
                 Some(_) => return Err(Error::Resolving(error)),
                 None => return Ok(false),

@@ -32,7 +32,7 @@ use nix::sys::prctl;
 pub use crate::run::log::Log;
 pub use crate::run::output::{Output, print};
 pub use crate::run::status::Status;
-pub use crate::run::team::{Reins, Team};
+pub use crate::run::team::{Control, Team};
 pub use crate::run::threads::processors;
 
 use crate::cli::{ExitStatus, Options, Statistics};
@@ -379,7 +379,8 @@ fn probe_until<M: Mode, W: Write>(
         }
         for flow in [turned.map_continue(|_| ()), handled] {
             if let ControlFlow::Break(event) = flow {
-                signal.get_or_insert(event);
+                // A request for the status may be lost, a signal to stop may not.
+                signal = signal.filter(|first| *first != signal::Event::Status).or(Some(event));
             }
         }
         if signal == Some(signal::Event::Status) {
@@ -403,7 +404,9 @@ fn probe_until<M: Mode, W: Write>(
         if status.is_due(now) {
             status.renew(mode.progress(prober, now), now);
         }
-        if let ControlFlow::Continue(Some(Wait { until, for_replies })) = turned {
+        // Asked again, as targets may have been finished or probes asked for since.
+        let wait = turned.continue_value().flatten().and_then(|_| prober.poll_wait(now));
+        if let Some(Wait { until, for_replies }) = wait {
             let until = [until, status.next(), mode.next_turn(), *deadline].into_iter().flatten().min();
             link.wait(Wait { until, for_replies }, signals.as_fd());
             next_signal_poll = now;

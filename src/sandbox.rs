@@ -18,7 +18,7 @@ use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use crate::message::Error;
 use crate::privilege::Dropped;
 
-/// The most descriptors that are polled together: two sockets and the signals. poll(2) fails above
+/// The most descriptors that are polled together: two sockets, and the signals or the event that stops a thread. poll(2) fails above
 /// the limit.
 const POLLED: rlim_t = 3;
 

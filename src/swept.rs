@@ -153,7 +153,7 @@ impl Verdicts for Swept<'_> {
 
 /// How far a run has come, for the status line.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
+pub struct BatchProgress {
     /// How many targets there are.
     pub targets: usize,
     /// How many targets have been tried.
@@ -162,15 +162,15 @@ pub struct Progress {
     pub alive: usize,
     /// How many have let a timeout pass and have not answered so far.
     pub silent: usize,
-    /// About how long the run will take.
+    /// About how much longer the run takes.
     pub remaining: Duration,
 }
 
-impl Progress {
+impl BatchProgress {
     /// The state of `prober` at `now`.
     pub fn of(prober: &Prober<Sweep>, now: Instant) -> Self {
         let sweep = prober.strategy();
-        Progress {
+        BatchProgress {
             targets: sweep.addresses().len(),
             tried: sweep.tried(),
             alive: sweep.alive(),
@@ -178,12 +178,10 @@ impl Progress {
             remaining: prober.remaining(now),
         }
     }
-}
 
-impl Progress {
     /// That of two shares of a run.
-    pub fn with(self, other: Progress) -> Self {
-        Progress {
+    pub fn with(self, other: BatchProgress) -> Self {
+        BatchProgress {
             targets: self.targets + other.targets,
             tried: self.tried + other.tried,
             alive: self.alive + other.alive,
@@ -193,9 +191,9 @@ impl Progress {
     }
 }
 
-impl Display for Progress {
+impl Display for BatchProgress {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Progress { targets, tried, alive, silent, remaining } = self;
+        let BatchProgress { targets, tried, alive, silent, remaining } = self;
         write!(f, "{tried} of {targets} probed, {alive} alive, {silent} silent, ")?;
         write!(f, "about {} s left", remaining.as_secs_f64().ceil())
     }

@@ -5,11 +5,11 @@
 //! |---|---|---|
 //! | packets per second, retries and follow-ups included | 10,000 | lowered, with a warning |
 //! | time between two probes to one target | 10 ms | later |
-//! | data in a probe | 1,472 bytes with `--ipv4`, else 1,452 | exit 3 |
+//! | bytes a second, of IP packets | 12,500,000 | the rate is lowered, with a warning |
 //! | multicast targets without `--count` or `--loop`, broadcast targets | none | rejected, line by line; as an operand exit 3 |
 //! | probes to all multicast groups together | one a second | later, with a warning (`groups.rs`) |
 //! | accepted lines | 2^24 | exit 4 |
-//! | firewall mark | none | there is no such option; fping's `-k` is ignored, with a warning |
+//! | firewall mark | none | no such option; fping's `-k` is ignored, with a warning, and as fping refused, exit 1 |
 //!
 //! Ranges that hold for all users (timeouts, retries, responses) are in `cli.rs`, and tested here
 //! once. The limits depend on who starts the program, not on what allows it to ping. These tests

@@ -24,7 +24,7 @@ use nix::unistd::{Pid, dup, execv, getppid, getuid, pipe, setuid};
 use xymonping::inherited;
 use xymonping::message::Error;
 use xymonping::privilege::Suspended;
-use xymonping::run::{Reins, Team};
+use xymonping::run::{Control, Team};
 use xymonping::sandbox::{self, Seccomp};
 
 /// Set in the environment of a test that is run again to enter the sandbox.
@@ -137,7 +137,7 @@ fn no_limit_can_be_raised() {
 // Threads.
 
 /// Starts threads as `main` does, each for a `u32`, and enters the sandbox.
-fn enter_with(threads: usize, work: fn(&mut u32, &Reins)) -> (Team<u32>, Seccomp) {
+fn enter_with(threads: usize, work: fn(&mut u32, &Control)) -> (Team<u32>, Seccomp) {
     let enter = || -> Result<(Team<u32>, Seccomp), Error> {
         let suspended = Suspended::begin()?;
         inherited::reset()?;
@@ -159,13 +159,13 @@ fn wait_for(team: &Team<u32>) {
 #[test]
 fn threads_work_in_the_sandbox_and_end() {
     succeeds(&alone(|| {
-        let work = |share: &mut u32, _: &Reins| {
+        let work = |share: &mut u32, _: &Control| {
             // What is freed by another thread than the one that allocated it takes a lock.
             let memory: Vec<Vec<u32>> = (0..1000).map(|size| vec![*share; size]).collect();
             *share += memory.len() as u32;
         };
         let (mut team, _) = enter_with(32, work);
-        team.begin(0..32);
+        team.begin((0..32).collect());
         wait_for(&team);
         assert_eq!(team.join(), (1000..1032).collect::<Vec<_>>());
     }));
@@ -174,14 +174,14 @@ fn threads_work_in_the_sandbox_and_end() {
 #[test]
 fn nothing_can_be_opened_or_started_by_a_thread() {
     succeeds(&alone(|| {
-        let work = |errno: &mut u32, _: &Reins| {
+        let work = |errno: &mut u32, _: &Control| {
             let error = File::open("/dev/null").expect_err("it has been opened");
             assert!(thread::Builder::new().spawn(|| ()).is_err() || *errno == Errno::EMFILE as u32);
             *errno = error.raw_os_error().expect("an error of the kernel") as u32;
         };
         let (mut team, seccomp) = enter_with(2, work);
         let expected = refusal(&seccomp) as u32;
-        team.begin([expected; 2]);
+        team.begin(vec![expected; 2]);
         wait_for(&team);
         assert_eq!(team.join(), [expected; 2]);
     }));
@@ -190,14 +190,14 @@ fn nothing_can_be_opened_or_started_by_a_thread() {
 #[test]
 fn threads_are_stopped() {
     succeeds(&alone(|| {
-        let work = |share: &mut u32, reins: &Reins| {
-            while !reins.are_pulled() {
+        let work = |share: &mut u32, control: &Control| {
+            while !control.stop_requested() {
                 *share = 1;
-                let _ = ppoll(&mut [PollFd::new(reins.as_fd(), PollFlags::POLLIN)], None, None);
+                let _ = ppoll(&mut [PollFd::new(control.as_fd(), PollFlags::POLLIN)], None, None);
             }
         };
         let (mut team, _) = enter_with(3, work);
-        team.begin([0; 3]);
+        team.begin(vec![0; 3]);
         team.stop();
         wait_for(&team);
         assert!(team.join().iter().all(|&share| share <= 1));
@@ -207,14 +207,14 @@ fn threads_are_stopped() {
 #[test]
 fn a_panic_of_a_thread_ends_the_others_and_is_that_of_the_main_thread() {
     let outcome = alone(|| {
-        let work = |share: &mut u32, reins: &Reins| {
+        let work = |share: &mut u32, control: &Control| {
             assert_ne!(*share, 1, "this thread has a bug");
-            while !reins.are_pulled() {
-                let _ = ppoll(&mut [PollFd::new(reins.as_fd(), PollFlags::POLLIN)], None, None);
+            while !control.stop_requested() {
+                let _ = ppoll(&mut [PollFd::new(control.as_fd(), PollFlags::POLLIN)], None, None);
             }
         };
         let (mut team, _) = enter_with(3, work);
-        team.begin(0..3);
+        team.begin((0..3).collect());
         wait_for(&team);
         let bug = catch_unwind(AssertUnwindSafe(|| team.join())).expect_err("it has panicked");
         assert!(bug.downcast_ref::<String>().is_some_and(|text| text.contains("this thread has a bug")));

@@ -520,6 +520,7 @@ fn a_single_round_takes_the_time_that_the_rate_needs() {
         assert!(last_line(&outcome).starts_with("60 targets: 60 alive; 60 sent, 0 lost (0 %); "), "{outcome:?}");
         assert!(!outcome.stderr.contains("--max-pps") && !outcome.stderr.contains("targets at"), "{outcome:?}");
         assert!(outcome.stderr.is_empty() || outcome.stderr.contains(", left out: 0 ("), "{outcome:?}");
+        lab.assert_pace(50.0);
     });
 }
 
@@ -553,5 +554,33 @@ fn a_signal_counts_the_targets_that_were_not_finished_when_it_came() {
         let outcome = running.finish(LIMIT);
         let message = "xymonping: stopped by SIGTERM: 1 of 2 targets unfinished (the figures end there)\n";
         assert_eq!((outcome.code, said(&outcome).as_str()), (Some(4), message), "{outcome:?}");
+    });
+}
+
+#[test]
+fn what_ends_a_target_ends_the_run_at_once() {
+    lab::play(|lab| {
+        lab.host("10.0.0.3", Behaviour::answering(Answer::Error(IcmpError::HostUnreachable)));
+        // Not with the next turn of the target, which is a day later.
+        for end in [&["--stop-after=1", ALIVE][..], &["--icmp-errors=fail", "10.0.0.3"]] {
+            let outcome = lab.run(&[&["--loop", "--period=86400"], end].concat(), "");
+            assert_eq!((outcome.code, last_line(&outcome).contains("; 1 sent, ")), (Some(0), true), "{outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_late_replies() {
+    lab::play(|lab| {
+        lab.host(SILENT, Behaviour::silent());
+        for (signal, code) in [(Signal::SIGINT, 0), (Signal::SIGTERM, 4)] {
+            let args = ["--count=1", "--timeout=0.05", "--late=200", "--show-lost", SILENT];
+            let mut running = lab.start(lab.command().args(args));
+            running.close_stdin();
+            running.wait_until(LIMIT, "not lost", |running| running.stdout_so_far().contains("no answer"));
+            running.signal(signal);
+            let outcome = running.finish(LIMIT);
+            assert_eq!((outcome.code, counts(&outcome, SILENT).0[3]), (Some(code), "1"), "{outcome:?}");
+        }
     });
 }

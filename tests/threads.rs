@@ -26,7 +26,7 @@ fn idents(lab: &Lab, is_wanted: impl Fn(IpAddr) -> bool) -> BTreeSet<u16> {
     lab.seen().iter().filter(|seen| is_wanted(seen.dst)).map(|seen| seen.ident).collect()
 }
 
-/// The names and the numbers of the threads of a process, and a field of the status of each.
+/// A field of the status of each thread of a process.
 fn of_threads(running: &Running, field: &str) -> Vec<String> {
     let tasks = fs::read_dir(format!("/proc/{}/task", running.pid())).into_iter().flatten();
     let statuses = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok());

@@ -54,6 +54,7 @@ use crate::net::headers::Headers;
 use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, Packet, Sent, errno_of};
 use crate::net::sockets::{Opened, mark, open_icmp, socket_address};
+use crate::net::timestamp::ClockPair;
 use crate::plan::{PacketOptions, ProbeKind};
 use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
 use crate::token::Token;
@@ -192,23 +193,21 @@ impl Link {
 
     /// Asks for the TTL or Hop Limit of every packet. Call before a sandbox is entered.
     pub fn receive_ttl(&mut self) {
-        for (_, socket) in self.sockets.as_mut() {
-            let _ = socket.as_mut().map(FamilySocket::receive_ttl);
-        }
+        self.ask(FamilySocket::receive_ttl);
     }
 
-    /// The same for Type Of Service or Traffic Class.
+    /// Asks for the Type Of Service or Traffic Class of every packet, likewise.
     pub fn receive_tos(&mut self) {
-        for (_, socket) in self.sockets.as_mut() {
-            let _ = socket.as_mut().map(FamilySocket::receive_tos);
-        }
+        self.ask(FamilySocket::receive_tos);
     }
 
-    /// The same for the destination.
+    /// Asks for the destination of every packet, likewise.
     pub fn receive_destination(&mut self) {
-        for (_, socket) in self.sockets.as_mut() {
-            let _ = socket.as_mut().map(FamilySocket::receive_destination);
-        }
+        self.ask(FamilySocket::receive_destination);
+    }
+
+    fn ask(&mut self, option: impl Fn(&mut FamilySocket)) {
+        self.sockets.as_mut().into_iter().filter_map(|(_, socket)| socket.as_mut().ok()).for_each(option);
     }
 
     /// What the sockets have to do without, as far as that has shown.
@@ -313,8 +312,8 @@ impl Link {
     }
 
     /// Whether this machine can still send to all of `addresses`, which are of one family: there
-    /// are routes, over links with a carrier; and, `with_packet`, the last one can be sent an
-    /// Echo Request, to which no reply is awaited.
+    /// are routes, over links with a carrier; and, `with_packet`, the last one can be sent a
+    /// probe, to which no reply is awaited.
     pub fn can_send_to(&mut self, addresses: &[Address], with_packet: bool) -> bool {
         self.routes.changed(); // reads the interfaces
         let has_route = |&address: &Address| self.routes.route(address).is_some() && !self.routes.is_cut_off(address);
@@ -358,13 +357,13 @@ impl Link {
     /// Hands every packet that has arrived so far to `on_arrival`, family by family, in the order
     /// of arrival.
     pub fn receive(&mut self, mut on_arrival: impl FnMut(Arrival)) -> PerFamily<Received> {
-        let (slots, routes) = (&mut self.receive_slots, &self.routes);
+        let (start, slots, routes) = (ClockPair::read(), &mut self.receive_slots, &self.routes);
         let mut on_packet = |packet: Packet| {
             let Packet { from, message, at, headers: Headers { ttl, tos, to }, route } = packet;
             on_arrival(Arrival { from, message, at, is_remote: routes.is_remote(from), ttl, tos, to, route });
         };
         self.sockets.as_mut().map(|socket| match socket {
-            Ok(socket) => socket.receive(slots, &mut on_packet),
+            Ok(socket) => socket.receive(start, slots, &mut on_packet),
             Err(_) => Received::default(),
         })
     }

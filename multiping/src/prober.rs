@@ -31,6 +31,7 @@ mod slow_start;
 mod strategy;
 mod sweep;
 mod timeouts;
+mod waits;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ use std::time::{Duration, Instant};
 pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
 pub use crate::prober::details::{Details, LastError, TargetDetails};
 pub use crate::prober::diagnosis::{Answered, Diagnosis, Fault, Refusals, Verdicts};
-pub use crate::prober::event::{Counts, Event, Probe, ReplyKind, send_time};
+pub use crate::prober::event::{Counts, Event, Probe, ReplyKind, send_times};
 pub(crate) use crate::prober::links::MAX_DEPTH;
 pub use crate::prober::links::{Interface, LOOK_INTERVAL, Route};
 pub use crate::prober::receiving::MAX_RECEIVE_FAILURE;
@@ -340,14 +341,13 @@ impl<S: Strategy> Prober<S> {
     }
 
     /// The first `count` probes of the last batch were sent `during` one system call: see
-    /// [`send_time`]. `outward`: one of them to another machine.
+    /// [`send_times`]. `outward`: one of them to another machine.
     pub fn handle_sent(&mut self, count: usize, during: Range<Instant>, outward: bool) {
         let count = count.min(self.batch.len());
         if count == 0 {
             return;
         }
-        for (index, probe) in self.batch[..count].iter().enumerate() {
-            let at = send_time(&during, index, count);
+        for (probe, at) in self.batch[..count].iter().zip(send_times(&during, count)) {
             self.sent_by_seq.record(probe.seq, probe.target, probe.token.attempt);
             if References::is_reference(probe.target) {
                 self.references.mark_tried(probe.target, true, at);
@@ -454,37 +454,6 @@ impl<S: Strategy> Prober<S> {
     /// The next target to report as done; see [`Strategy::poll_done`].
     pub fn poll_done(&mut self) -> Option<TargetId> {
         self.strategy.poll_done()
-    }
-
-    /// When to come back: when there may be something to send or to time out. `None`: never.
-    pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
-        let full_until = self.slow_start.full_until(self.in_flight(), now);
-        let seq_until = self.seq_in_use_until(self.seq(self.counts.sent), now);
-        let held_up = [full_until, self.backpressure.until(now), self.drain_look(now), seq_until];
-        let held_up = held_up.into_iter().flatten().max();
-        let next = self.pacer.next(now).max(held_up.unwrap_or(now));
-        let due = [self.strategy.next_due(), self.references.next_due()].into_iter().flatten().min();
-        let send = due.map(|due| next.max(due));
-        // At a rate that was lowered, the next packet may be due long after the rate has recovered.
-        let recovery = send.and(self.slowed).map(|(_, recovery)| recovery);
-        [self.strategy.next_timeout(), send, recovery].into_iter().flatten().min()
-    }
-
-    /// How to wait until then; `None`: not at all.
-    pub fn poll_wait(&self, now: Instant) -> Option<Wait> {
-        if let Some(until) = self.backpressure.until(now) {
-            return Some(Wait { until: Some(until), for_replies: false });
-        }
-        let is_full = self.slow_start.full_until(self.in_flight(), now).is_some();
-        // Where little is sent, a wake-up for each probe and each reply costs little.
-        let coalesces = self.strategy.load().is_none_or(|load| load > COALESCED_RATE && !self.min_sleep.is_zero());
-        match self.poll_wakeup(now) {
-            Some(wakeup) if wakeup <= now => None,
-            Some(wakeup) if coalesces && self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
-                Some(Wait { until: Some(wakeup.max(now + self.min_sleep)), for_replies: false })
-            }
-            until => Some(Wait { until, for_replies: true }),
-        }
     }
 
     fn address(&self, target: TargetId) -> Option<Address> {

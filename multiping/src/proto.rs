@@ -28,7 +28,7 @@ pub use crate::plan::{IcmpErrors, Plan, ProbeKind};
 #[doc(inline)]
 pub use crate::prober::{
     Attempt, Counts, Event, Interface, Invalid, Phase, Probe, Prober, ReplyKind, Roster, RosterId, Route, Schedule,
-    SendError, Slips, Strategy, Sweep, TimedOut, Timeout, Wait, send_time,
+    SendError, Slips, Strategy, Sweep, TimedOut, Timeout, Wait, send_times,
 };
 #[doc(inline)]
 pub use crate::tally::{Tally, Verdict};

@@ -13,9 +13,17 @@ use std::time::Duration;
 /// One tick of the 32-bit times.
 pub const TICK: Duration = Duration::from_nanos(100);
 
-/// A time in whole ticks, rounded down; of a longer one the most that 32 bits hold.
-pub(crate) fn ticks(time: Duration) -> u32 {
-    u32::try_from(time.as_nanos() / TICK.as_nanos()).unwrap_or(u32::MAX)
+/// A time in whole ticks, rounded down. (`as_nanos` takes a division in 128 bits, and each packet a
+/// call of this.)
+pub(crate) fn long_ticks(time: Duration) -> u64 {
+    const NANOS: u32 = TICK.subsec_nanos();
+    let a_second = u64::from(1_000_000_000 / NANOS);
+    time.as_secs().saturating_mul(a_second).saturating_add(u64::from(time.subsec_nanos() / NANOS))
+}
+
+/// The same in 32 bits; of a longer time the most that they hold.
+pub fn ticks(time: Duration) -> u32 {
+    u32::try_from(long_ticks(time)).unwrap_or(u32::MAX)
 }
 
 /// A time in whole ticks, rounded down, as statistics keep it.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::net::{Arrival, Link};
-use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_time};
+use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_times};
 use crate::wire::{ECHO_REQUEST, Message, Query, Reply};
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
@@ -17,8 +17,8 @@ pub fn turn<S: Strategy, B>(
     on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
 ) -> ControlFlow<B, Option<Wait>> {
     receive(link, prober, now, on_event)?;
-    if let Some(wait) = prober.poll_receive_retry(now) {
-        return ControlFlow::Continue(Some(wait));
+    if prober.poll_receive_retry(now).is_some() {
+        return ControlFlow::Continue(prober.poll_wait(now));
     }
     let probes = prober.poll_send(now);
     if probes.is_empty() {
@@ -27,9 +27,9 @@ pub fn turn<S: Strategy, B>(
     let departure = link.send(probes);
     let (count, at) = (departure.count, departure.sent_during.end);
     let mut flow = ControlFlow::Continue(());
-    for (index, &probe) in probes[..count].iter().enumerate() {
+    for (&probe, at) in probes[..count].iter().zip(send_times(&departure.sent_during, count)) {
         if flow.is_continue() {
-            flow = on_event(Event::Sent { probe, at: send_time(&departure.sent_during, index, count) });
+            flow = on_event(Event::Sent { probe, at });
         }
     }
     let next = probes.get(count).copied();

@@ -2,7 +2,7 @@
 
 use multiping::plan::IcmpErrors;
 
-use crate::cli::{Debug, Json, Options};
+use crate::cli::{Debug, Json, Options, Statistics};
 use crate::message::Error;
 
 /// The most threads: each reply that arrives is copied to the sockets of all of them.
@@ -45,8 +45,11 @@ impl Options {
 
     /// Refuses several threads where one has to see every packet in its order.
     pub(super) fn finish_threads(&mut self) -> Result<(), Error> {
+        let statistics = self.statistics.as_ref();
         let needs_one = [
-            (self.statistics.is_some(), "--count or --loop"),
+            (statistics.is_some_and(Statistics::searches), "--find-mtu"),
+            (statistics.is_some_and(|statistics| statistics.sizes.is_some()), "a range of --size"),
+            (statistics.is_some(), "--count or --loop"),
             (self.debug != Debug::Off, "--debug"),
             (self.json == Some(Json::Packets), "--json=packets"),
             (self.icmp_errors() == IcmpErrors::All, "--icmp-errors=all"),

@@ -97,7 +97,7 @@ impl<'a, 'o> Once<'a, 'o> {
     }
 
     /// Whether enough targets have answered to end the run.
-    pub(super) fn is_enough(&self) -> bool {
+    fn is_enough(&self) -> bool {
         self.enough.is_some_and(|enough| self.alive >= enough)
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::prober::{Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Schedule, Timeout, Verdicts};
-use multiping::tally::{TICK, Verdict};
+use multiping::tally::{TICK, Verdict, ticks};
 use nix::errno::Errno;
 
 use crate::cli::fping::{Options, Report};
@@ -42,6 +42,8 @@ struct Tally {
     refused: u32,
     errno: i32,
     no_buffers: bool,
+    /// Whether the last probe was refused.
+    is_refused: bool,
     /// How many probes may have been lost on this machine, which are counted nowhere else.
     doubtful: u32,
 }
@@ -103,16 +105,21 @@ pub(super) fn roster(
     let timeout = timeout(options).clamp(*Schedule::TIMEOUT.start(), *Schedule::TIMEOUT.end());
     let schedule = Schedule::default().with_count(options.count.unwrap_or(0));
     let schedule = schedule.with_period(period).and_then(|schedule| schedule.with_timeout(timeout)).unwrap_or(schedule);
-    let is_paced = |address: &Address| address.ip().is_multicast() && !limits.group_spacing.is_zero();
+    let all = targets.addresses().iter().zip(0..).map(|(&address, index)| (TargetId(index), address));
+    let groups = Groups::new(all, options.count, period, limits.group_spacing, now)?;
     let manual = Schedule::manual().with_timeout(timeout).unwrap_or_else(|_| Schedule::manual());
     for (&address, nth) in targets.addresses().iter().zip(0..) {
         let phase = Phase::After(gap.saturating_mul(nth));
-        let schedule = if is_paced(&address) { manual } else { schedule.with_phase(phase) };
+        let schedule = if groups.contains(TargetId(nth)) { manual } else { schedule.with_phase(phase) };
         roster.add(address, &schedule, now)?;
     }
-    let groups = targets.addresses().iter().zip(0..).filter(|(address, _)| is_paced(address));
-    let groups = groups.map(|(_, index)| TargetId(index));
-    Ok((roster, Groups::new(groups, options.count, period, limits.group_spacing, now)?))
+    Ok((roster, groups))
+}
+
+/// So many intervals after `start` the next report is due; `None`: never.
+fn next_report(report: Option<Report>, start: Instant, intervals: u32) -> Option<(Instant, Report)> {
+    let report = report?;
+    Some((start.checked_add(report.interval.saturating_mul(intervals))?, report))
 }
 
 /// How long a reply may take: the period, if nothing else is asked for.
@@ -141,7 +148,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
             width: targets.width(),
             // -q silences count mode only, -Q both.
             has_lines: options.report.is_none() && (options.is_endless || !options.quiet),
-            next_report: options.report.map(|report| (now + report.interval, report)),
+            next_report: next_report(options.report.filter(|report| !report.interval.is_zero()), now, 1),
             charts_defined: false,
             errors: BTreeMap::new(),
             groups,
@@ -156,7 +163,8 @@ impl<'a, 'o> Rounds<'a, 'o> {
         Label { name: self.targets.name(target.index()), width: self.width }
     }
 
-    /// A probe has ended: with a reply of so many bytes of ICMP from somewhere, or without.
+    /// A probe has ended: with a reply of so many bytes of ICMP from somewhere, or without. `at`:
+    /// when; `None`: it was refused.
     fn settle(
         &mut self,
         target: TargetId,
@@ -166,6 +174,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
     ) -> ControlFlow<signal::Event> {
         let rtt = reply.map(|reply| reply.rtt);
         let tally = &mut self.tallies[target.index()];
+        tally.is_refused = at.is_none();
         tally.total.record(rtt);
         tally.interval.record(rtt);
         if let Some(rtt) = rtt {
@@ -317,21 +326,17 @@ impl<'a, 'o> Rounds<'a, 'o> {
     }
 }
 
-fn ticks(rtt: Duration) -> u32 {
-    u32::try_from(rtt.as_nanos() / TICK.as_nanos()).unwrap_or(PENDING - 1)
-}
-
 impl Verdicts for Rounds<'_, '_> {
     fn verdicts(&self) -> impl Iterator<Item = (TargetId, Address, Verdict)> {
         let targets = self.tallies.iter().zip(self.targets.addresses()).zip(0..);
         targets.map(|((tally, &address), index)| {
             let verdict = match tally {
                 Tally { total, .. } if total.trips.count > 0 => Verdict::Alive(Duration::ZERO),
-                Tally { refused, errno, no_buffers, .. } if *refused > 0 => {
-                    let was_sent = tally.total.sent > *refused;
+                Tally { is_refused: true, refused, errno, no_buffers, .. } => {
+                    let was_sent = tally.total.sent > *refused || tally.doubtful > 0;
                     Verdict::Refused { errno: *errno, no_buffers: *no_buffers, was_sent }
                 }
-                Tally { total, .. } if total.sent > 0 => Verdict::Unreachable,
+                Tally { total, refused, .. } if total.sent > *refused => Verdict::Unreachable,
                 Tally { doubtful, .. } if *doubtful > 0 => Verdict::Undecided,
                 _ => Verdict::Unsettled,
             };
@@ -372,7 +377,9 @@ impl Mode for Rounds<'_, '_> {
             }
             Event::TimedOut(timed_out) => match timed_out.timeout {
                 Timeout::Doubtful => {
-                    self.tallies[timed_out.target.index()].doubtful += 1;
+                    let tally = &mut self.tallies[timed_out.target.index()];
+                    tally.doubtful += 1;
+                    tally.is_refused = false;
                     self.set_value(timed_out.target, timed_out.attempt, None);
                     ControlFlow::Continue(())
                 }
@@ -389,9 +396,9 @@ impl Mode for Rounds<'_, '_> {
                 let line = fping::icmp_error(from.family(), error.msg_type, error.code, &router, name);
                 let json = |line: String| fping::json_warning(name, line.trim_end());
                 let line = line.map(|line| if self.options.json { json(line) } else { line });
-                if let Some(line) = line {
-                    self.errors.entry(target).or_default().push(line);
-                }
+                // The same one again tells nothing, and may come as often as a stranger likes.
+                let errors = self.errors.entry(target).or_default();
+                errors.extend(line.filter(|line| !errors.contains(line)));
                 ControlFlow::Continue(())
             }
             _ => ControlFlow::Continue(()),
@@ -404,9 +411,8 @@ impl Mode for Rounds<'_, '_> {
             return ControlFlow::Continue(());
         };
         // Those that were missed are left out.
-        let late = now.saturating_duration_since(next).as_nanos() / report.interval.as_nanos().max(1);
-        let steps = u32::try_from(late + 1).unwrap_or(u32::MAX);
-        self.next_report = Some((next + report.interval.saturating_mul(steps), report));
+        let late = now.saturating_duration_since(next).as_nanos() / report.interval.as_nanos();
+        self.next_report = next_report(Some(report), next, u32::try_from(late + 1).unwrap_or(u32::MAX));
         self.report(report.cumulative, self.options.netdata.then_some(report.interval))
     }
 

@@ -11,7 +11,6 @@ use multiping::tally::in_ticks;
 use multiping::wire::{Query, QueryBody, RecordedRoute, Reply};
 use nix::errno::Errno;
 
-use crate::figures::target_of;
 use crate::report::reasons::{self, Source};
 use crate::report::times::Times;
 use crate::report::unit::{Rfc3339, Unit};
@@ -41,8 +40,8 @@ impl EventLines for ReplyLines {
         let addresses = figures.addresses();
         let start = |out: &mut Vec<u8>| stamp.map_or(Ok(()), |stamp| write!(out, "{} ", Rfc3339(stamp)));
         match *event {
-            Event::Received { from, reply: Some(reply), kind, ttl, route, .. } => {
-                let Some(target) = target_of(kind) else { return Ok(()) };
+            Event::Received { from, reply: Some(reply), kind, ttl, elsewhere, route, .. } => {
+                let Some((target, _)) = kind.about() else { return Ok(()) };
                 let Some(host) = hosts.name(target, addresses) else { return Ok(()) };
                 let is_shown = match kind {
                     ReplyKind::Late { rtt, .. } => self.show_lost && rtt.is_some(),
@@ -52,15 +51,14 @@ impl EventLines for ReplyLines {
                     return Ok(());
                 }
                 start(out)?;
-                let expected = addresses.get(target).is_some_and(|address| address.is_source(from));
                 write!(out, "{} bytes from ", reply.message_len())?;
-                if expected {
-                    write!(out, "{host}: ")?
+                if elsewhere {
+                    write!(out, "{from}: ")?
                 } else {
-                    write!(out, "{}: ", from)?
+                    write!(out, "{host}: ")?
                 }
                 self.write_reply(out, kind, &reply, ttl, time)?;
-                if !expected {
+                if elsewhere {
                     write!(out, " (for {host})")?;
                 }
                 if let Some(route) = route {

@@ -7,7 +7,6 @@ use multiping::prober::{Event, ReplyKind, TimedOut};
 use multiping::tally::in_ticks;
 use nix::errno::Errno;
 
-use crate::figures::target_of;
 use crate::report::unit::{Rfc3339, Unit};
 use crate::report::{EventContext, EventLines};
 
@@ -30,17 +29,16 @@ impl EventLines for Packed {
             writeln!(out, "{address} {attempt} {what}")
         };
         match *event {
-            Event::Received { from, kind, .. } => {
-                let (attempt, rtt, mark) = match kind {
+            Event::Received { kind, elsewhere, .. } => {
+                let (rtt, mark) = match kind {
                     ReplyKind::Reply { .. } | ReplyKind::Duplicate { .. } if !self.show_replies => return Ok(()),
-                    ReplyKind::Reply { attempt, rtt, .. } => (attempt, rtt, ""),
-                    ReplyKind::Duplicate { attempt, rtt: Some(rtt), .. } => (attempt, rtt, "D"),
-                    ReplyKind::Late { attempt, rtt: Some(rtt), .. } => (attempt, rtt, "L"),
+                    ReplyKind::Reply { rtt, .. } => (rtt, ""),
+                    ReplyKind::Duplicate { rtt: Some(rtt), .. } => (rtt, "D"),
+                    ReplyKind::Late { rtt: Some(rtt), .. } => (rtt, "L"),
                     _ => return Ok(()),
                 };
-                let Some(target) = target_of(kind) else { return Ok(()) };
-                let expected = addresses.get(target).is_some_and(|address| address.is_source(from));
-                let source = if expected { "" } else { "F" };
+                let Some((target, attempt)) = kind.about() else { return Ok(()) };
+                let source = if elsewhere { "F" } else { "" };
                 line(target, attempt, format_args!("{}{mark}{source}", Unit::Ms.figure(in_ticks(rtt))))
             }
             Event::TimedOut(TimedOut { target, attempt, .. }) => line(target, attempt, format_args!("-")),

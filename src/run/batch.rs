@@ -19,7 +19,7 @@ use crate::report::{End, Format, Hosts, Outcome, Reserved, Results, Summary, rea
 use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell, threads};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
-use crate::swept::{Progress, Swept};
+use crate::swept::{BatchProgress, Swept};
 
 /// Probes the targets of a session, and reports.
 pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error> {
@@ -190,7 +190,7 @@ impl Mode for Batch<'_> {
     }
 
     fn progress(&mut self, prober: &Prober<Sweep>, now: Instant) -> impl Display {
-        Progress::of(prober, now)
+        BatchProgress::of(prober, now)
     }
 }
 

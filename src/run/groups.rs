@@ -1,9 +1,9 @@
-//! Probes of ordinary users to multicast groups, each of which may be answered by many hosts: to all
-//! groups together one a second, in turn, however long this process was stopped.
+//! Probes of ordinary users to multicast groups, each of which may be answered by many hosts: to
+//! all groups together one a second, in turn, however long this process was stopped.
 
 use std::time::{Duration, Instant};
 
-use multiping::address::TargetId;
+use multiping::address::{Address, TargetId};
 use multiping::alloc::{OutOfMemory, try_push};
 use multiping::prober::{Event, Roster};
 
@@ -17,24 +17,25 @@ pub struct Groups {
     spacing: Duration,
     /// How many probes there were, sent or refused.
     probes: u64,
-    /// When the next one may be sent. `None`: one is waited for.
+    /// Which one was asked to be probed, and was not yet.
+    awaited: Option<TargetId>,
+    /// When the next one may be probed. `None`: nothing is left.
     next: Option<Instant>,
-    /// When one was last asked for, which the engine is to be told of in a turn of its own.
-    asked: Option<Instant>,
 }
 
 impl Groups {
-    /// Those among `targets` that are groups, each of which is sent `count` probes, one a period, from
-    /// `start` on. Any two probes are `spacing` apart.
+    /// Those among `targets` that are groups, each of which is sent `count` probes, one a period,
+    /// from `start` on. Any two probes are `spacing` apart; if that is 0, they are targets as others
+    /// are.
     pub fn new(
-        targets: impl Iterator<Item = TargetId>,
+        targets: impl Iterator<Item = (TargetId, Address)>,
         count: Option<u32>,
         period: Duration,
         spacing: Duration,
         start: Instant,
     ) -> Result<Self, OutOfMemory> {
         let mut groups = Groups { count, next: Some(start), ..Groups::default() };
-        for target in targets {
+        for (target, _) in targets.filter(|(_, address)| address.ip().is_multicast() && !spacing.is_zero()) {
             try_push(&mut groups.targets, target)?;
         }
         let number = u32::try_from(groups.targets.len()).unwrap_or(u32::MAX).max(1);
@@ -59,25 +60,25 @@ impl Groups {
 
     /// The time between two probes to the same group.
     pub fn period(&self) -> Duration {
-        self.spacing.saturating_mul(u32::try_from(self.targets.len()).unwrap_or(u32::MAX))
+        self.spacing.saturating_mul(u32::try_from(self.len()).unwrap_or(u32::MAX))
     }
 
     /// Records an event of the run.
     pub fn record(&mut self, event: &Event) {
-        let (target, at) = match event {
-            Event::Sent { probe, at } | Event::SendError { probe, at, .. } => (probe.target, *at),
-            _ => return,
-        };
-        if self.next.is_none() && self.contains(target) {
-            self.probes += 1;
-            self.next = Some(at + self.spacing);
+        match *event {
+            Event::Sent { probe, at } | Event::SendError { probe, at, .. } if self.awaited == Some(probe.target) => {
+                self.probes += 1;
+                (self.awaited, self.next) = (None, Some(at + self.spacing));
+            }
+            // It was finished before its probe could leave.
+            Event::Done { target } if self.awaited == Some(target) => self.awaited = None,
+            _ => {}
         }
     }
 
     /// Has the next group probed if it is time. Those that are finished are passed over.
     pub fn handle_turn(&mut self, roster: &mut Roster, now: Instant) {
-        self.asked = None;
-        if self.next.is_none_or(|next| next > now) {
+        if self.next_turn().is_none_or(|next| next > now) {
             return;
         }
         let groups = self.targets.len() as u64;
@@ -90,19 +91,18 @@ impl Groups {
                     if self.count.is_some_and(|count| round + 1 >= u64::from(count)) {
                         roster.wind_down(id);
                     }
-                    (self.next, self.asked) = (None, Some(now));
+                    self.awaited = Some(id.target);
                     return;
                 }
             }
             self.probes += 1;
         }
-        // Nothing is left.
         self.next = None;
     }
 
     /// When there has to be a turn for it.
     pub fn next_turn(&self) -> Option<Instant> {
-        self.asked.or(self.next.filter(|_| !self.targets.is_empty()))
+        self.next.filter(|_| self.awaited.is_none() && !self.is_empty())
     }
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use std::hash::RandomState;
     use std::net::Ipv4Addr;
 
-    use multiping::address::{Address, PerFamily};
+    use multiping::address::PerFamily;
     use multiping::plan::Rate;
     use multiping::prober::{Prober, Schedule};
     use multiping::token::Key;
@@ -129,7 +129,7 @@ mod tests {
         let mut targets = Vec::new();
         for last in 1..=number {
             let address = Address::V4(Ipv4Addr::new(239, 0, 0, last));
-            targets.push(roster.add(address, &Schedule::manual(), start)?.target);
+            targets.push((roster.add(address, &Schedule::manual(), start)?.target, address));
         }
         let mut groups = Groups::new(targets.into_iter(), count, period, SECOND, start)?;
         let (key, idents) = (Key::new(RandomState::new()), PerFamily { v4: 1, v6: 1 });

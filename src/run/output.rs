@@ -23,13 +23,15 @@ pub struct Output<'a, D> {
     pub buffer: Vec<u8>,
     /// The signal that came while a long text was written.
     interrupted: Option<signal::Event>,
+    /// Whether the text that is written is the last one.
+    is_last: bool,
     error: Option<io::Error>,
 }
 
 impl<'a, D: AsFd> Output<'a, D> {
     /// Nothing is to be written yet.
     pub fn new(stream: Stream<'a, D>) -> Self {
-        Output { stream, buffer: Vec::with_capacity(16 * 1024), interrupted: None, error: None }
+        Output { stream, buffer: Vec::with_capacity(16 * 1024), interrupted: None, is_last: false, error: None }
     }
 
     /// Whether it cannot be written to any more.
@@ -41,6 +43,11 @@ impl<'a, D: AsFd> Output<'a, D> {
     pub fn append(&mut self, text: impl Display) {
         // Writing to memory does not fail.
         let _ = write!(self.buffer, "{text}");
+    }
+
+    /// What is written from now on is the last text: a signal ends it.
+    pub fn begin_last(&mut self) {
+        self.is_last = true;
     }
 
     /// Writes what is to be written. Breaks with the signal that comes while nothing can be
@@ -95,7 +102,11 @@ impl<D: AsFd> Write for Output<'_, D> {
         }
         self.buffer.extend_from_slice(text);
         if self.buffer.len() >= MANY && self.interrupted.is_none() {
-            self.interrupted = Output::flush(self).break_value();
+            match Output::flush(self).break_value() {
+                // What is not written would only be collected in memory.
+                Some(event) if self.is_last => self.error = Some(Interrupted::by(event)),
+                event => self.interrupted = event,
+            }
         }
         Ok(text.len())
     }

@@ -36,8 +36,6 @@ struct Searches {
     targets: Vec<Target>,
     /// When which target is sent its next probe.
     due: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// When a probe was last asked for, which the engine is to be told of in a turn of its own.
-    asked: Option<Instant>,
     /// The least time between two probes to a target.
     spacing: Duration,
 }
@@ -70,7 +68,7 @@ impl SizeRun {
                 targets.extend(addresses.iter().map(|_| Target { search, awaited: None, sent: start }));
                 let mut due = try_with_capacity(addresses.len())?;
                 due.extend(addresses.iter().map(|(target, _)| Reverse((start, target.0))));
-                Way::Search(Searches { targets, due: BinaryHeap::from(due), asked: None, spacing })
+                Way::Search(Searches { targets, due: BinaryHeap::from(due), spacing })
             }
         };
         Ok(SizeRun { way, found })
@@ -170,11 +168,9 @@ impl SizeRun {
 
     /// Has the probes sent that are due.
     pub(super) fn handle_turn(&mut self, prober: &mut Prober<Roster>, now: Instant) {
-        let Way::Search(Searches { targets, due, asked, .. }) = &mut self.way else { return };
-        *asked = None;
+        let Way::Search(Searches { targets, due, .. }) = &mut self.way else { return };
         while let Some(Reverse((_, index))) = due.peek().copied().filter(|Reverse((at, _))| *at <= now) {
             due.pop();
-            *asked = Some(now);
             let target = TargetId(index);
             let next = targets.get(target.index()).and_then(|target| target.search.next());
             if let Some(size) = next {
@@ -195,7 +191,7 @@ impl SizeRun {
     pub(super) fn next_turn(&self) -> Option<Instant> {
         match &self.way {
             Way::Range(_) => None,
-            Way::Search(searches) => searches.asked.or(searches.due.peek().map(|Reverse((at, _))| *at)),
+            Way::Search(searches) => searches.due.peek().map(|Reverse((at, _))| *at),
         }
     }
 

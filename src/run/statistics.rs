@@ -9,7 +9,7 @@ use std::slice;
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Family, TargetId};
-use multiping::alloc::{OutOfMemory, try_filled};
+use multiping::alloc::try_filled;
 use multiping::plan::IcmpErrors;
 use multiping::prober::{Details, Diagnosis, Event, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
@@ -65,12 +65,6 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     session.link().receive_ttl();
     let lines_a_second = addresses.len() as f64 / statistics.period.as_secs_f64();
     let mut shows_replies = !statistics.quiet && !is_json;
-    let has_groups = || addresses.iter().any(|(_, address)| address.ip().is_multicast());
-    for (is_given, name) in [(statistics.flood, "--flood"), (statistics.searches(), "--find-mtu")] {
-        if is_given && has_groups() {
-            return Err(Error::Conflict(name, "multicast targets"));
-        }
-    }
     if shows_replies && is_terminal && !statistics.flood && !statistics.searches() && lines_a_second > MAX_READABLE {
         shows_replies = false;
         notes.warn_now(&Warning::NotReadable(lines_a_second));
@@ -93,9 +87,10 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     };
     let start = now();
     let figures = Figures::new(addresses, settings, start)?;
-    let groups = groups(&statistics, &session, &figures, start)?;
+    let spacing = session.limits.group_spacing;
+    let groups = Groups::new(figures.addresses().iter(), statistics.count, statistics.period, spacing, start)?;
     if groups.period() > statistics.period {
-        notes.say(Warning::GroupsPaced(groups.len(), groups.period()));
+        notes.warn_now(&Warning::GroupsPaced(groups.len(), groups.period()));
     }
     let mut roster = roster(&statistics, &session, &figures, &groups)?;
     let shows_duplicates = lines.is_some() && figures.addresses().len() <= MAX_WITH_DUPLICATE_RTTS;
@@ -125,7 +120,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         groups,
         output,
         next_report: statistics.report_every.map(|interval| start + interval),
-        missed: if statistics.bell == Some(Bell::Missed) { vec![0; figures.addresses().len()] } else { Vec::new() },
+        missed: try_filled(if statistics.bell == Some(Bell::Missed) { figures.addresses().len() } else { 0 }, 0)?,
         rings: false,
         icmp_errors,
         satisfied: Vec::new(),
@@ -134,10 +129,8 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
             && !statistics.packed
             && !statistics.flood
             && figures.addresses().len() == 1,
-        done: 0,
         last_late: None,
-        stopped_by: None,
-        unfinished: 0,
+        stopped: None,
         figures,
         hosts,
         statistics,
@@ -146,9 +139,11 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let end = session.probe(&mut run, &mut prober, !(shows_replies && is_terminal))?;
     let diagnosis = diagnose(session.link(), slice::from_ref(&prober), &run.figures);
     run.figures.sum_up();
-    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, run.unfinished, &session.zones);
+    let unfinished = run.stopped.map_or(0, |(_, unfinished)| unfinished);
+    let mut outcome = Outcome::of_statistics(&prober, &run.figures, &diagnosis, end, unfinished, &session.zones);
     session.note(&mut outcome, notes);
     let exit = session.exit(&outcome, diagnosis.unreachable, run.figures.answering());
+    run.output.begin_last();
     match run.records.take() {
         Some(records) => {
             let counts = prober.counts();
@@ -181,18 +176,6 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     Ok(exit)
 }
 
-/// The multicast groups, if they are probed by a rule of their own.
-fn groups(
-    statistics: &Statistics,
-    session: &Session,
-    figures: &Figures,
-    start: Instant,
-) -> Result<Groups, OutOfMemory> {
-    let spacing = session.limits.group_spacing;
-    let groups = figures.addresses().iter().filter(|(_, address)| address.ip().is_multicast() && !spacing.is_zero());
-    Groups::new(groups.map(|(target, _)| target), statistics.count, statistics.period, spacing, start)
-}
-
 /// A run with statistics.
 struct Run<'a, D> {
     statistics: Statistics,
@@ -218,13 +201,10 @@ struct Run<'a, D> {
     satisfied: Vec<TargetId>,
     /// Whether there is one target, so that programs that read ping(8)'s output may read this.
     is_ping: bool,
-    /// How many targets are done.
-    done: usize,
     /// Until when replies to lost probes are waited for, once nothing is in flight.
     last_late: Option<Instant>,
-    stopped_by: Option<&'static str>,
-    /// How many targets were not done when that signal came.
-    unfinished: usize,
+    /// The signal that has stopped it, and how many targets were not done when it came.
+    stopped: Option<(&'static str, usize)>,
 }
 
 /// What JSON records need beside the figures.
@@ -261,7 +241,6 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
             {
                 self.satisfied.push(target);
             }
-            Event::Done { .. } => self.done += 1,
             _ => {}
         }
         if self.icmp_errors == IcmpErrors::All && self.records.is_none() {
@@ -294,10 +273,9 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
         if let Some(sizes) = &mut self.sizes {
             sizes.handle_turn(prober, now);
         }
-        if prober.is_done() && self.stopped_by.is_none() {
+        if self.last_late.is_none() && self.stopped.is_none() && prober.is_done() {
             // Unlike what is in flight, what is lost is waited for only if that is asked for.
-            let late = self.statistics.late.filter(|_| self.figures.lossy() > 0).unwrap_or_default();
-            self.last_late.get_or_insert(now + late);
+            self.last_late = Some(now + self.statistics.late.unwrap_or_default());
         }
         let due = self.next_report.filter(|&next| next <= now).zip(self.statistics.report_every);
         if let Some((next, interval)) = due {
@@ -318,12 +296,12 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
     }
 
     fn handle_stop(&mut self, prober: &mut Prober<Roster>, signal: &'static str, _: Instant) -> Option<End> {
-        if self.stopped_by.is_some() {
+        if self.stopped.is_some() {
             return Some(self.end());
         }
-        self.stopped_by = Some(signal);
-        self.unfinished = self.figures.addresses().len() - self.done;
         let roster = prober.strategy_mut();
+        self.stopped = Some((signal, roster.open()));
+        self.last_late = None;
         for (target, _) in self.figures.addresses().iter() {
             if let Some(id) = roster.id(target) {
                 roster.finish(id);
@@ -332,10 +310,10 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
         None
     }
 
-    fn handle_deadline(&mut self, _: &mut Prober<Roster>) -> End {
-        let targets = self.figures.addresses().len();
-        match self.statistics.count.filter(|_| self.stopped_by.is_none()) {
-            Some(_) if self.done < targets => End::Deadline(targets - self.done),
+    fn handle_deadline(&mut self, prober: &mut Prober<Roster>) -> End {
+        let unfinished = prober.strategy().open();
+        match self.statistics.count.filter(|_| self.stopped.is_none()) {
+            Some(_) if unfinished > 0 => End::Deadline(unfinished),
             _ => self.end(),
         }
     }
@@ -355,9 +333,9 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
 impl<D: std::os::fd::AsFd> Run<'_, D> {
     /// How the run ends, if it ends now.
     fn end(&self) -> End {
-        match self.stopped_by {
-            None | Some(PLANNED) => End::Complete,
-            Some(signal) => End::Stopped(signal),
+        match self.stopped {
+            None | Some((PLANNED, _)) => End::Complete,
+            Some((signal, _)) => End::Stopped(signal),
         }
     }
 

@@ -20,7 +20,7 @@ const STACK: usize = 256 << 10;
 /// Threads, each of which waits for its share or works on it.
 pub struct Team<T> {
     members: Vec<Member<T>>,
-    reins: Arc<Reins>,
+    control: Arc<Control>,
 }
 
 struct Member<T> {
@@ -30,7 +30,7 @@ struct Member<T> {
 }
 
 /// What the threads and the one that waits for them tell each other.
-pub struct Reins {
+pub struct Control {
     stops: AtomicBool,
     stop: EventFd,
     /// How many threads have not ended.
@@ -41,15 +41,15 @@ pub struct Reins {
 impl<T: Send + 'static> Team<T> {
     /// Starts `count` threads, or as many as can be started, and says why there are no more. Each
     /// does `work` on its share.
-    pub fn start(count: usize, work: fn(&mut T, &Reins)) -> io::Result<(Self, Option<io::Error>)> {
+    pub fn start(count: usize, work: fn(&mut T, &Control)) -> io::Result<(Self, Option<io::Error>)> {
         let event = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK);
-        let reins = Arc::new(Reins {
+        let control = Arc::new(Control {
             stops: AtomicBool::new(false),
             stop: event()?,
             working: AtomicUsize::new(0),
             ended: event()?,
         });
-        let mut team = Team { members: Vec::with_capacity(count), reins };
+        let mut team = Team { members: Vec::with_capacity(count), control };
         let (ready, started) = mpsc::channel();
         let mut why = None;
         while team.len() < count && why.is_none() {
@@ -65,14 +65,14 @@ impl<T: Send + 'static> Team<T> {
         Ok((team, why))
     }
 
-    fn start_one(&self, work: fn(&mut T, &Reins), ready: Sender<()>) -> io::Result<Member<T>> {
+    fn start_one(&self, work: fn(&mut T, &Control), ready: Sender<()>) -> io::Result<Member<T>> {
         let (sender, receiver) = mpsc::channel();
-        let reins = Arc::clone(&self.reins);
+        let control = Arc::clone(&self.control);
         let handle = Builder::new().stack_size(STACK).spawn(move || {
             drop(ready);
             let mut share = receiver.recv().ok()?;
-            let _end = End(&reins);
-            work(&mut share, &reins);
+            let _end = End(&control);
+            work(&mut share, &control);
             Some(share)
         })?;
         Ok(Member { sender: Some(sender), handle })
@@ -88,24 +88,23 @@ impl<T: Send + 'static> Team<T> {
         self.members.is_empty()
     }
 
-    /// Hands each thread its share.
-    pub fn begin(&mut self, shares: impl IntoIterator<Item = T>) {
-        self.reins.working.store(self.len(), Ordering::Relaxed);
+    /// Hands each thread its share. One without a share waits for [`Team::join`].
+    pub fn begin(&mut self, shares: Vec<T>) {
+        self.control.working.store(shares.len().min(self.len()), Ordering::Relaxed);
         for (member, share) in self.members.iter_mut().zip(shares) {
-            // A thread that has got nothing waits.
             let _ = member.sender.take().map(|sender| sender.send(share));
         }
     }
 
     /// Whether all threads have done their work.
     pub fn has_ended(&self) -> bool {
-        let _ = self.reins.ended.read(); // so that it is not told again
-        self.reins.working.load(Ordering::Acquire) == 0
+        let _ = self.control.ended.read(); // so that it is not told again
+        self.control.working.load(Ordering::Acquire) == 0
     }
 
     /// Tells all threads to stop.
     pub fn stop(&self) {
-        self.reins.stop();
+        self.control.stop();
     }
 
     /// Waits for all threads, and returns their shares. If one of them panicked, so does this; its
@@ -126,13 +125,13 @@ impl<T: Send + 'static> Team<T> {
 impl<T> AsFd for Team<T> {
     /// Readable when a thread has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.reins.ended.as_fd()
+        self.control.ended.as_fd()
     }
 }
 
-impl Reins {
+impl Control {
     /// Whether to stop.
-    pub fn are_pulled(&self) -> bool {
+    pub fn stop_requested(&self) -> bool {
         self.stops.load(Ordering::Relaxed)
     }
 
@@ -143,7 +142,7 @@ impl Reins {
     }
 }
 
-impl AsFd for Reins {
+impl AsFd for Control {
     /// Readable when threads are to stop.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
@@ -151,7 +150,7 @@ impl AsFd for Reins {
 }
 
 /// The end of a thread's work, in order or by a panic, which ends that of the others as well.
-struct End<'a>(&'a Reins);
+struct End<'a>(&'a Control);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

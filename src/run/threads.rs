@@ -28,11 +28,11 @@ use crate::message::{Error, Warning};
 use crate::notes::Notes;
 use crate::report::End;
 use crate::run::batch::Probed;
-use crate::run::team::{Reins, Team};
+use crate::run::team::{Control, Team};
 use crate::run::{Context, Session, Status, listen, now};
 use crate::sandbox;
 use crate::signal;
-use crate::swept::Progress;
+use crate::swept::BatchProgress;
 
 /// The fewest targets for which a thread is worth starting.
 const MIN_TARGETS: usize = 100;
@@ -103,7 +103,7 @@ pub(super) fn probe(
     sandbox::enter_with_threads(session.dropped)?;
     team.begin(shares);
     let cut = wait(&team, &mut context, |now| {
-        shown.iter().map(|shown| shown.load(now)).fold(Progress::default(), Progress::with)
+        shown.iter().map(|shown| shown.load(now)).fold(BatchProgress::default(), BatchProgress::with)
     });
     context.status.wipe();
     let (mut probers, mut kept, mut failure) = (Vec::with_capacity(count), Vec::new(), None);
@@ -128,12 +128,12 @@ fn part_of(rate: Rate, threads: usize) -> Rate {
 }
 
 /// Probes a share until it is settled, or until it is told to stop.
-fn work(share: &mut Share, reins: &Reins) {
+fn work(share: &mut Share, control: &Control) {
     let Share { link, prober, details, shown, failure } = share;
     loop {
         let now = now();
         // Asked before the replies are read: what had arrived when it came still counts.
-        let stops = reins.are_pulled();
+        let stops = control.stop_requested();
         let on_event = &mut |event: Event| {
             if let Some(details) = details {
                 details.record(&event);
@@ -151,10 +151,10 @@ fn work(share: &mut Share, reins: &Reins) {
         }
         *failure = prober.receive_failure(now);
         if failure.is_some() {
-            return reins.stop();
+            return control.stop();
         }
         if let Some(wait) = wait {
-            link.wait(wait, reins.as_fd());
+            link.wait(wait, control.as_fd());
         }
     }
 }
@@ -163,7 +163,7 @@ fn work(share: &mut Share, reins: &Reins) {
 fn wait<W: Write>(
     team: &Team<Share>,
     context: &mut Context<W>,
-    progress: impl Fn(Instant) -> Progress,
+    progress: impl Fn(Instant) -> BatchProgress,
 ) -> Option<signal::Event> {
     let Context { signals, status, deadline, .. } = context;
     while !team.has_ended() {
@@ -210,7 +210,7 @@ impl Shown {
     }
 
     fn store(&self, prober: &Prober<Sweep>, now: Instant) {
-        let Progress { targets, tried, alive, silent, remaining } = Progress::of(prober, now);
+        let BatchProgress { targets, tried, alive, silent, remaining } = BatchProgress::of(prober, now);
         self.targets.store(targets, Relaxed);
         self.tried.store(tried, Relaxed);
         self.alive.store(alive, Relaxed);
@@ -219,9 +219,9 @@ impl Shown {
         self.end.store(end.as_millis() as u64, Relaxed);
     }
 
-    fn load(&self, now: Instant) -> Progress {
+    fn load(&self, now: Instant) -> BatchProgress {
         let end = Duration::from_millis(self.end.load(Relaxed));
-        Progress {
+        BatchProgress {
             targets: self.targets.load(Relaxed),
             tried: self.tried.load(Relaxed),
             alive: self.alive.load(Relaxed),

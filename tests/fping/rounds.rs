@@ -232,3 +232,16 @@ fn ordinary_users_may_send_large_probes_slowly() {
         lab.assert_pace(12_500_000.0 / 64_028.0);
     });
 }
+
+#[test]
+fn intervals_of_nothing_or_of_ages_have_no_report() {
+    lab::play(|lab| {
+        for interval in ["0", "99999999999999999999999"] {
+            let outcome = run(lab, &["-Q", interval, "-c2", "-p50", "10.0.0.1"], "");
+            assert_eq!((outcome.code, &*outcome.stdout), (Some(0), ""), "{outcome:?}");
+            let line = "10.0.0.1 : xmt/rcv/%loss = 2/2/0%, ";
+            assert!(outcome.stderr.trim_start().starts_with(line), "{outcome:?}");
+            assert_eq!(outcome.stderr.matches("xmt").count(), 1, "{outcome:?}");
+        }
+    });
+}

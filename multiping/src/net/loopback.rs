@@ -13,6 +13,7 @@ use nix::sys::time::TimeSpec;
 use crate::address::{Address, PerFamily};
 use crate::net::socket::{FamilySocket, receive_slots};
 use crate::net::sockets::socket_address;
+use crate::net::timestamp::ClockPair;
 use crate::token::Token;
 use crate::wire::{Echo, HEADER, Message};
 
@@ -38,7 +39,7 @@ impl FamilySocket {
         let mut slots = receive_slots(echo.data.len());
         loop {
             let mut replied = false;
-            let received = self.receive(&mut slots, &mut |packet| {
+            let received = self.receive(ClockPair::read(), &mut slots, &mut |packet| {
                 replied |= packet.from == address && packet.message == Ok(Message::Reply(echo));
             });
             if let Some(errno) = received.error {

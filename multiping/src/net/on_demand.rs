@@ -12,6 +12,7 @@ use crate::error::{Error, SocketOption};
 use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, errno_of, receive_slots};
 use crate::net::sockets::{Config, open_icmp};
+use crate::net::timestamp::ClockPair;
 use crate::net::{Link, filter, wait_on};
 use crate::plan::PacketOptions;
 use crate::prober::{MAX_BATCH, Wait};
@@ -70,7 +71,7 @@ impl Link {
         socket.receive_ttl();
         socket.receive_destination();
         // What is there already answers no probe of ours.
-        socket.receive(&mut self.receive_slots, &mut |_| {});
+        socket.receive(ClockPair::read(), &mut self.receive_slots, &mut |_| {});
         socket.listen()?;
         let first = !self.sockets.as_ref().into_iter().any(|(_, socket)| socket.is_ok());
         self.sockets[family] = Ok(socket);

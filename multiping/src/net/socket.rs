@@ -59,6 +59,7 @@ sockopt_impl!(
     libc::SO_MEMINFO,
     [u32; 9]
 );
+
 /// One family's socket.
 pub(super) struct FamilySocket {
     pub(super) family: Family,
@@ -89,7 +90,7 @@ pub(super) struct FamilySocket {
     pub(super) no_timestamps: Option<Errno>,
     /// How many packets the receive buffer holds at most.
     capacity: usize,
-    /// Whether TTL or destination of what arrives are control messages.
+    /// Whether header fields of what arrives come as control messages.
     receives_headers: bool,
 }
 
@@ -280,13 +281,18 @@ impl FamilySocket {
         lost > 0 && (self.family == Family::V4 || quarter_full || was_quarter_full)
     }
 
-    /// See [`super::Link::receive`]. Only what had arrived at the start is sure to be read: a flood
+    /// See [`super::Link::receive`]. Only what had arrived at the `start` is sure to be read: a flood
     /// must not keep the program here.
-    pub(super) fn receive(&mut self, slots: &mut [u8], on_packet: &mut impl FnMut(Packet)) -> Received {
-        let start = Instant::now();
+    pub(super) fn receive(
+        &mut self,
+        start: ClockPair,
+        slots: &mut [u8],
+        on_packet: &mut impl FnMut(Packet),
+    ) -> Received {
         let mut received = Received { overflowed: self.overflowed(), error: None };
-        // When the last read began, and the clocks after it.
-        let (mut began, mut clocks) = (start, None);
+        // What comes after the last read began is still in the queue. (The clocks as of then, not as
+        // of its end: a step in between would leave no pair by which that is stamped.)
+        let mut began = start;
         let mut errors = 0;
         let mut packets = 0;
         let seen_empty = loop {
@@ -304,21 +310,19 @@ impl FamilySocket {
                     if batch.unstamped && self.no_timestamps.is_none() {
                         self.no_timestamps = Some(Errno::ENODATA);
                     }
-                    clocks = Some(batch.read_at);
                     if batch.count < READ_BATCH {
                         break true;
                     }
                     // Without a stamp the number of packets tells.
-                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start) {
+                    if batch.last_stamp.map_or(packets >= self.capacity, |stamp| stamp > start.now) {
                         break false;
                     }
-                    began = batch.read_at.now;
+                    began = batch.read_at;
                 }
             }
         };
         if seen_empty {
-            // What comes after the read began is still in the queue.
-            self.empty = clocks.unwrap_or_else(ClockPair::read).at(began);
+            self.empty = began;
         }
         received
     }

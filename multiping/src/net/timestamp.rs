@@ -2,11 +2,12 @@
 //!
 //! A stamp is converted by reading both clocks: it is as far from now on the one as on the other.
 //! (What changes the wall clock's speed changes the monotonic one's as well: only a step changes
-//! their difference.) A packet has not arrived before its queue was last seen empty. A stamp that
-//! says so, or that is from the future, is from before a step of the wall clock, and is converted
-//! by what the clocks said when the queue was empty. So no step changes when a packet arrived,
-//! unless it is shorter than the queue was not looked at. Then either may be right, and the earlier
-//! one is taken: it is wrong by no more than the step, and makes no reply late.
+//! their difference.) A packet has not arrived before its queue was last seen empty, but for a
+//! little ([`TOLERANCE`]). A stamp that says so, or that is from the future, is from before a step
+//! of the wall clock, and is converted by what the clocks said when the queue was empty. So no step
+//! changes when a packet arrived, unless it is shorter than the queue was not looked at. Then
+//! either may be right, and the earlier one is taken: it is wrong by no more than the step, and
+//! makes no reply late.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -51,7 +52,7 @@ impl ClockPair {
     }
 
     /// The same difference of the clocks at another time.
-    pub(super) fn at(self, now: Instant) -> Self {
+    fn at(self, now: Instant) -> Self {
         match now.checked_duration_since(self.now) {
             Some(later) => ClockPair { now, wall: self.wall + later },
             None => ClockPair { now, wall: self.wall.saturating_sub(self.now - now) },
@@ -60,9 +61,9 @@ impl ClockPair {
 
     /// The stamps of packets that are read now, from a queue that was last seen empty at `empty`.
     pub(super) fn stamps_since(self, empty: ClockPair) -> Stamps {
-        // By a wall clock that was put back, times are later than they were.
-        let was_put_back = empty.at(self.now).wall > self.wall + TOLERANCE;
-        Stamps { now: self, empty, was_put_back }
+        // After a step back, what was stamped before it seems to be later than it was.
+        let was_stepped_back = empty.at(self.now).wall > self.wall + TOLERANCE;
+        Stamps { now: self, empty, was_stepped_back }
     }
 
     /// A wall-clock time on the monotonic clock.
@@ -78,17 +79,17 @@ impl ClockPair {
 pub(super) struct Stamps {
     now: ClockPair,
     empty: ClockPair,
-    was_put_back: bool,
+    was_stepped_back: bool,
 }
 
 impl Stamps {
     /// When a packet arrived that the kernel stamped with `stamp`, a time since the wall clock's
     /// epoch. `None`: the wall clock was stepped more than once since the queue was empty.
     pub(super) fn arrival(&self, stamp: Duration) -> Option<Instant> {
-        let Stamps { now, empty, was_put_back } = self;
+        let Stamps { now, empty, was_stepped_back } = self;
         let is_possible = |at: &Instant| empty.now.saturating_duration_since(*at) <= TOLERANCE && *at <= now.now;
         let by_now = now.monotonic(stamp).filter(is_possible);
-        if by_now.is_some() && !was_put_back {
+        if by_now.is_some() && !was_stepped_back {
             return by_now;
         }
         empty.monotonic(stamp).filter(is_possible).or(by_now)

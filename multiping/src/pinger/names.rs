@@ -142,7 +142,7 @@ impl Core {
 
 fn io_error(error: Error) -> io::Error {
     match error {
-        Error::Permission(error) | Error::NoFamily(error) => error,
+        Error::Permission(error) | Error::NoFamily(error) | Error::NoSocket(error) => error,
         error => io::Error::other(error),
     }
 }

@@ -215,13 +215,13 @@ pub struct Counts {
     pub no_buffers: Duration,
 }
 
-/// The interpolated send time of packet `index` of `count` that were sent `during` one system call.
+/// The interpolated send times of `count` packets that were sent `during` one system call.
 /// Capped at 100 us a packet: a longer call means that the process was stopped in it, usually after
 /// the packets were sent.
-pub fn send_time(during: &Range<Instant>, index: usize, count: usize) -> Instant {
+pub fn send_times(during: &Range<Instant>, count: usize) -> impl Iterator<Item = Instant> + use<> {
     const MAX_PER_PACKET: u64 = 100_000; // in nanoseconds, in which 64 bits are enough
-    let (index, count) = (index as u64, count as u64);
+    let (start, count) = (during.start, count as u64);
     let span = during.end.saturating_duration_since(during.start).as_nanos();
     let span = u64::try_from(span).unwrap_or(u64::MAX).min(MAX_PER_PACKET * count);
-    during.start + Duration::from_nanos(span * (2 * index + 1) / (2 * count))
+    (0..count).map(move |index| start + Duration::from_nanos(span * (2 * index + 1) / (2 * count)))
 }

@@ -83,7 +83,7 @@ impl<S: Strategy> Prober<S> {
     }
 
     /// A Sequence Number that nobody can guess.
-    pub(super) fn random_seq(&self) -> u16 {
+    fn random_seq(&self) -> u16 {
         self.key.number("first seq") as u16
     }
 

@@ -64,12 +64,6 @@ impl<S: Strategy> Prober<S> {
         Some(Wait { until: Some(until), for_replies: false })
     }
 
-    /// How long to wait while nothing is to be sent, as while events wait for their reader.
-    pub(crate) fn poll_held_wait(&self, now: Instant) -> Wait {
-        let until = self.strategy.next_timeout();
-        self.poll_receive_retry(now).unwrap_or(Wait { until, for_replies: true })
-    }
-
     /// The errno with which reading fails, if it has failed for [`MAX_RECEIVE_FAILURE`] by `now`.
     /// The run cannot go on then.
     pub fn receive_failure(&self, now: Instant) -> Option<(Family, i32)> {

@@ -24,8 +24,7 @@ impl<S: Strategy> Prober<S> {
         match kind {
             ReplyKind::Reply { target, attempt, rtt } => {
                 self.counts.replies += 1;
-                let expected = self.address(target).is_some_and(|address| address.is_source(from));
-                self.counts.other_source += u64::from(!expected);
+                self.counts.other_source += u64::from(self.is_elsewhere(&kind, from));
                 let was_queued = |sent| self.paths.was_queued(sent);
                 if self.paths.have_queued() && at.checked_sub(rtt).is_some_and(was_queued) {
                     self.counts.queued += 1;

@@ -328,6 +328,11 @@ impl Roster {
         self.flights.len()
     }
 
+    /// How many targets are not done: more will be sent to them, or something is in flight.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
     /// What was not sent in time.
     pub fn slips(&self) -> &Slips {
         &self.slips

@@ -25,7 +25,7 @@ pub struct SizeSearch {
 
 impl SizeSearch {
     /// The most sizes that a search tries.
-    pub const MAX_SIZES: u32 = 20;
+    const MAX_SIZES: u32 = 20;
 
     /// A search from `least` to `greatest`, in which a size is too large after `tries` lost probes.
     pub fn new(least: u16, greatest: u16, tries: u32) -> Self {

@@ -98,7 +98,9 @@ impl<S: Strategy> Prober<S> {
     /// The size of further probes to a target, where each target has its own.
     pub fn set_size(&mut self, target: TargetId, size: u16) {
         if let Sizes::Each(sizes) = &mut self.sizes {
-            sizes.get_mut(target.index()).into_iter().for_each(|of_target| *of_target = size);
+            if let Some(of_target) = sizes.get_mut(target.index()) {
+                *of_target = size;
+            }
         }
     }
 }

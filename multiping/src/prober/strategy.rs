@@ -84,6 +84,11 @@ pub trait Strategy {
         None
     }
 
+    /// Whether there is such a target.
+    fn has_done(&self) -> bool {
+        false
+    }
+
     /// Whether there is nothing more to send, to wait for or to report.
     fn is_done(&self) -> bool;
 }

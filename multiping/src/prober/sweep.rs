@@ -17,7 +17,7 @@ use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
 use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
 use crate::prober::sweep::refusals::Round;
-use crate::tally::{self, Phase, TICK, Tally, Verdict};
+use crate::tally::{self, Phase, TICK, Tally, Verdict, long_ticks};
 use crate::token::Key;
 
 /// Probes each target of a list, first attempts before all others.
@@ -278,9 +278,12 @@ impl Sweep {
     /// When the last probe to `target` was sent. Its 32 bits are counted back from the last probe
     /// of all: no probe is in flight for longer than they reach.
     fn sent_at(&self, target: TargetId) -> Instant {
+        self.epoch + Duration::from_nanos(self.sent_ticks(target) * TICK.as_nanos() as u64)
+    }
+
+    fn sent_ticks(&self, target: TargetId) -> u64 {
         let back = (self.last_ticks as u32).wrapping_sub(self.tallies[target.index()].ticks);
-        let ticks = self.last_ticks - u64::from(back);
-        self.epoch + Duration::from_nanos(ticks * TICK.as_nanos() as u64)
+        self.last_ticks - u64::from(back)
     }
 
     /// The oldest probe in flight of each timeout, and that timeout.
@@ -317,12 +320,12 @@ impl Sweep {
     /// the process was stopped for minutes in a send call; that batch then gets an earlier send
     /// time and times out early.
     fn latest(&self) -> u64 {
-        let oldest = self.oldest_in_flight().map(|(target, _)| self.ticks(self.sent_at(target))).min();
+        let oldest = self.oldest_in_flight().map(|(target, _)| self.sent_ticks(target)).min();
         oldest.map_or(u64::MAX, |oldest| oldest + u64::from(u32::MAX))
     }
 
     fn ticks(&self, at: Instant) -> u64 {
-        (at.saturating_duration_since(self.epoch).as_nanos() / TICK.as_nanos()) as u64
+        long_ticks(at.saturating_duration_since(self.epoch))
     }
 
     /// The probe in flight that times out next, when it was sent, and when it times out.

@@ -30,7 +30,8 @@ pub const RECORD_ROUTE_OPTIONS: [u8; 40] = {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedRoute {
     hops: [Ipv4Addr; MAX_HOPS],
-    len: usize,
+    /// How many there are.
+    len: u8,
 }
 
 impl RecordedRoute {
@@ -67,7 +68,7 @@ impl RecordedRoute {
 
     /// The addresses, in the order in which they were recorded.
     pub fn hops(&self) -> &[Ipv4Addr] {
-        &self.hops[..self.len]
+        &self.hops[..self.len.into()]
     }
 }
 

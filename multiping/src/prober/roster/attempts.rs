@@ -144,8 +144,12 @@ impl Strategy for Roster {
         self.done.pop_front().map(TargetId)
     }
 
+    fn has_done(&self) -> bool {
+        !self.done.is_empty()
+    }
+
     fn is_done(&self) -> bool {
-        self.open == 0 && self.done.is_empty()
+        self.open == 0 && !self.has_done()
     }
 }
 

@@ -1,0 +1,51 @@
+//! How long to wait for the next turn.
+
+use std::time::Instant;
+
+use crate::prober::{COALESCED_RATE, MAX_SLEEP, Prober, Strategy, Wait};
+
+impl<S: Strategy> Prober<S> {
+    /// When to come back: when there may be something to send or to time out. `None`: never.
+    pub fn poll_wakeup(&self, now: Instant) -> Option<Instant> {
+        let full_until = self.slow_start.full_until(self.in_flight(), now);
+        let seq_until = self.seq_in_use_until(self.seq(self.counts.sent), now);
+        let held_up = [full_until, self.backpressure.until(now), self.drain_look(now), seq_until];
+        let held_up = held_up.into_iter().flatten().max();
+        let next = self.pacer.next(now).max(held_up.unwrap_or(now));
+        let due = [self.strategy.next_due(), self.references.next_due()].into_iter().flatten().min();
+        let send = due.map(|due| next.max(due));
+        // At a rate that was lowered, the next packet may be due long after the rate has recovered.
+        let recovery = send.and(self.slowed).map(|(_, recovery)| recovery);
+        [self.strategy.next_timeout(), send, recovery].into_iter().flatten().min()
+    }
+
+    /// How to wait until then; `None`: not at all. It takes account of all that the caller has asked
+    /// the strategy for.
+    pub fn poll_wait(&self, now: Instant) -> Option<Wait> {
+        if let Some(wait) = self.poll_receive_retry(now) {
+            return Some(wait);
+        }
+        if self.strategy.has_done() {
+            return None;
+        }
+        if let Some(until) = self.backpressure.until(now) {
+            return Some(Wait { until: Some(until), for_replies: false });
+        }
+        let is_full = self.slow_start.full_until(self.in_flight(), now).is_some();
+        // Where little is sent, a wake-up for each probe and each reply costs little.
+        let coalesces = self.strategy.load().is_none_or(|load| load > COALESCED_RATE && !self.min_sleep.is_zero());
+        match self.poll_wakeup(now) {
+            Some(wakeup) if wakeup <= now => None,
+            Some(wakeup) if coalesces && self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
+                Some(Wait { until: Some(wakeup.max(now + self.min_sleep)), for_replies: false })
+            }
+            until => Some(Wait { until, for_replies: true }),
+        }
+    }
+
+    /// How long to wait while nothing is to be sent, as while events wait for their reader.
+    pub(crate) fn poll_held_wait(&self, now: Instant) -> Wait {
+        let until = self.strategy.next_timeout();
+        self.poll_receive_retry(now).unwrap_or(Wait { until, for_replies: true })
+    }
+}
