@@ -101,9 +101,9 @@ fn send(prober: &mut Prober<Sweep>, now: Instant, response: &mut impl FnMut(&str
                 let error = SendError::Refused { errno: ENETUNREACH };
                 assert!(prober.handle_send_error(error, now), "the refusal is accepted at once");
             }
-            Silent => prober.handle_sent(1, now..now, true),
+            Silent => prober.handle_sent(&[now], true, now),
             Replied(rtt) => {
-                prober.handle_sent(1, now..now, true);
+                prober.handle_sent(&[now], true, now);
                 let data = probe.token.emit();
                 prober.handle_reply(probe.address, &Echo { ident, seq: probe.seq, data: &data }, now + rtt);
             }
@@ -214,7 +214,7 @@ fn a_reply_stamped_before_its_probe_has_an_rtt_of_a_microsecond() {
     let (mut run, start) = begin(plan(), "192.0.2.1");
     let probe = run.prober.poll_send(start)[0];
     let later = start + Duration::from_millis(1);
-    run.prober.handle_sent(1, later..later, true);
+    run.prober.handle_sent(&[later], true, later);
     let data = probe.token.emit();
     run.prober.handle_reply(probe.address, &Echo { ident: IDENTS.v4, seq: 0, data: &data }, start);
     assert_eq!(output(&run, Lines::All), "192.0.2.1 is alive (1 usec)\n");

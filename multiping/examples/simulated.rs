@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 under_way.insert(at, (probe.address, probe.token.emit(), probe.seq));
             }
         }
-        prober.handle_sent(probes.len(), start + now..start + now, true);
+        prober.handle_sent(&vec![start + now; probes.len()], true, start + now);
         // 4. Time passes until something is to be done.
         let wakeup = prober.poll_wakeup(start + now).map_or(DAY, |at| at - start);
         let arrival = under_way.keys().next().copied().unwrap_or(DAY);

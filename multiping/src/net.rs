@@ -30,7 +30,6 @@ mod timestamp;
 use std::io;
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -121,14 +120,22 @@ pub struct Missing {
 
 /// What became of a batch of probes.
 pub struct Departure {
-    /// How many were sent: the first ones of the batch.
-    pub count: usize,
-    /// The system call in which they were sent.
-    pub sent_during: Range<Instant>,
+    /// When the first ones of the batch were sent, in the first `count` places.
+    at: [Instant; MAX_BATCH],
+    count: usize,
+    /// When the last system call returned.
+    pub until: Instant,
     /// Whether one of them was sent to another machine.
     pub outward: bool,
     /// Why the next one was not, if the kernel did not accept it.
     pub error: Option<SendError>,
+}
+
+impl Departure {
+    /// When the probes that were sent left: the first ones of the batch, in its order.
+    pub fn times(&self) -> &[Instant] {
+        &self.at[..self.count]
+    }
 }
 
 impl Link {
@@ -249,34 +256,32 @@ impl Link {
         self.sockets.as_ref().into_iter().flat_map(|(_, socket)| socket).map(|socket| socket.dropped).sum()
     }
 
-    /// Sends probes, all of one family, in one system call.
-    pub fn send(&mut self, probes: &[Probe]) -> Departure {
-        let Some(family) = probes.first().map(|probe| probe.address.family()) else {
-            let now = Instant::now();
-            return Departure { count: 0, sent_during: now..now, outward: false, error: None };
+    /// Sends probes, all of one family: `singly`, or in one system call.
+    pub fn send(&mut self, probes: &[Probe], singly: bool) -> Departure {
+        let sent = match probes.first() {
+            Some(first) => self.try_send(first.address.family(), probes, singly),
+            None => Sent::begin(),
         };
-        let (sent_during, sent) = self.try_send(family, probes);
-        let (count, error) = match sent {
-            Ok(count) => (count, None),
-            Err(errno) => (0, Some(self.send_error(family, errno))),
+        let (count, error) = match (sent.count, probes.first()) {
+            (Err(errno), Some(first)) => (0, Some(self.send_error(first.address.family(), errno))),
+            (sent, _) => (sent.unwrap_or(0), None),
         };
         let remote = probes[..count].iter().rev().find(|probe| self.routes.is_remote(probe.address));
         let outward = remote.is_some();
         self.last_sent = remote.map(|probe| probe.address).or(self.last_sent);
         self.last_v6 = self.last_sent.filter(|address| address.family() == Family::V6).or(self.last_v6);
-        Departure { count, sent_during, outward, error }
+        Departure { at: sent.at, count, until: sent.until, outward, error }
     }
 
-    fn try_send(&mut self, family: Family, probes: &[Probe]) -> Sent {
-        let now = Instant::now();
+    fn try_send(&mut self, family: Family, probes: &[Probe], singly: bool) -> Sent {
         let probes = match probes.iter().position(|probe| self.routes.is_cut_off(probe.address)) {
-            Some(0) => return (now..now, Err(Errno::ENETDOWN)),
+            Some(0) => return Sent::failed(Errno::ENETDOWN),
             Some(first) => &probes[..first],
             None => &probes[..probes.len().min(MAX_BATCH)],
         };
         let socket = match &self.sockets[family] {
             Ok(socket) => socket,
-            Err(errno) => return (now..now, Err(*errno)),
+            Err(errno) => return Sent::failed(*errno),
         };
         let mut addresses = [None; MAX_BATCH];
         for ((probe, packet), address) in probes.iter().zip(&mut self.packets).zip(&mut addresses) {
@@ -308,7 +313,7 @@ impl Link {
             message.emit(family, packet);
             *address = Some(SockaddrStorage::from(socket_address(probe.address, 0)));
         }
-        socket.send(&self.packets[..probes.len()], &addresses)
+        socket.send(&self.packets[..probes.len()], &addresses, singly)
     }
 
     /// Whether this machine can still send to all of `addresses`, which are of one family: there
@@ -323,7 +328,7 @@ impl Link {
         let Some(&address) = addresses.last().filter(|_| with_packet) else { return true };
         let target = TargetId(u32::MAX);
         let token = Token { target: target.0, attempt: 0, seal: 0 };
-        let departure = self.send(&[Probe { target, address, token, seq: 0, size: None }]);
+        let departure = self.send(&[Probe { target, address, token, seq: 0, size: None }], true);
         !matches!(departure.error, Some(SendError::Refused { .. }))
     }
 

@@ -33,7 +33,7 @@ mod sweep;
 mod timeouts;
 mod waits;
 
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 pub use crate::prober::backpressure::{MAX_JAM, REFUSAL_INTERVAL, RETRY_INTERVAL, SendError};
@@ -63,22 +63,25 @@ use crate::prober::references::References;
 use crate::prober::slow_start::SlowStart;
 use crate::token::{Key, Token};
 
-/// The most probes that are sent in one system call at an unlimited rate. Their send times are
-/// interpolated, so larger batches make RTTs less exact: beside busy processors, 16 made the
-/// error's 99th percentile fifty times that of 8, for 0.7 % of the time. At any other rate each
-/// probe has a call of its own: the scheduler may take the processor away between two packets of
-/// one call, and then the RTTs of those before it are too short, of those after it too long, by
-/// milliseconds.
+/// The most probes that are sent at once. At an unlimited rate that is by one system call, and their
+/// send times are interpolated, so larger batches make RTTs less exact: beside busy processors, 16
+/// made the error's 99th percentile fifty times that of 8, for 0.7 % of the time. At any other rate
+/// each probe has a call of its own ([`Prober::sends_singly`]): the scheduler may take the processor
+/// away between two packets of one call, and then the RTTs of those before it are too short, of
+/// those after it too long, by milliseconds.
 pub const MAX_BATCH: usize = 8;
 
 /// How long to sleep without looking for replies. At 50 packets a second there is a packet to send
 /// before that.
 pub const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// How long to sleep at least above [`COALESCED_RATE`]: each wake-up then sends several packets,
-/// for a tenth of the cost. It is well within the 10 ms worth of packets that may leave together; 1
-/// ms costs 9 % more processor time at 10,000 a second.
-pub const MIN_SLEEP: Duration = Duration::from_millis(2);
+/// How long to sleep at least above [`COALESCED_RATE`]: until 50 packets are due, within this range.
+/// It is well within the 10 ms worth of packets that may leave together. At 10,000 a second 5 ms
+/// cost an eighth less processor time than 2 ms.
+pub const MIN_SLEEP: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(5);
+
+/// How many packets a wake-up sends, if that takes as long as [`MIN_SLEEP`] says.
+const COALESCED: f64 = 50.0;
 
 /// In packets a second, of the rate and of the strategy's load; see [`MIN_SLEEP`]. Below it each
 /// probe has a wake-up of its own, and where the load is known, each reply as well.
@@ -120,7 +123,7 @@ pub struct Wait {
 ///
 /// // One probe is due, and is sent.
 /// let probe = prober.poll_send(now)[0];
-/// prober.handle_sent(1, now..now, true);
+/// prober.handle_sent(&[now], true, now);
 /// // Its reply arrives after 2 ms: with its token, and the rest of the data as it was sent.
 /// let mut data = probe.token.emit().to_vec();
 /// data.extend(16..56);
@@ -146,7 +149,10 @@ pub struct Prober<S> {
     start: Instant,
     pacer: Pacer,
     /// The least sleep between packets.
-    min_sleep: Duration,
+    /// The highest rate, in packets a second.
+    max_pps: f64,
+    /// When probes were last asked for.
+    polled: Instant,
     batch: Vec<Probe>,
     backpressure: Backpressure,
     slow_start: SlowStart,
@@ -216,7 +222,8 @@ impl<S: Strategy> Prober<S> {
             idents,
             start: now,
             pacer: Pacer::new(rate, now),
-            min_sleep: if rate.exceeds(COALESCED_RATE) { MIN_SLEEP } else { Duration::ZERO },
+            max_pps: rate.pps().unwrap_or(f64::INFINITY),
+            polled: now,
             batch: Vec::with_capacity(MAX_BATCH),
             backpressure: Backpressure::default(),
             slow_start: SlowStart::default(),
@@ -313,14 +320,14 @@ impl<S: Strategy> Prober<S> {
     /// [`Self::handle_sent`] or [`Self::handle_send_error`] says what became of them, asking again
     /// returns the same ones.
     pub fn poll_send(&mut self, now: Instant) -> &[Probe] {
+        self.polled = now;
         self.batch.clear();
         if self.backpressure.until(now).is_some() || self.drain_look(now).is_some() {
             return &self.batch;
         }
         let window = self.slow_start.window(self.in_flight(), now);
         let window = usize::try_from(window).unwrap_or(usize::MAX);
-        let batch = if self.pacer.is_unlimited() { MAX_BATCH } else { 1 };
-        let max = self.pacer.allows(now, batch).min(window);
+        let max = self.pacer.allows(now, MAX_BATCH).min(window);
         if max > 0 {
             self.strategy.make_ready(now);
         }
@@ -340,14 +347,19 @@ impl<S: Strategy> Prober<S> {
         &self.batch
     }
 
-    /// The first `count` probes of the last batch were sent `during` one system call: see
-    /// [`send_times`]. `outward`: one of them to another machine.
-    pub fn handle_sent(&mut self, count: usize, during: Range<Instant>, outward: bool) {
-        let count = count.min(self.batch.len());
+    /// Whether each probe of a batch has to be sent by a system call of its own: see [`MAX_BATCH`].
+    pub fn sends_singly(&self) -> bool {
+        !self.pacer.is_unlimited()
+    }
+
+    /// The first probes of the last batch were sent at these `times` (see [`send_times`]), by calls
+    /// of which the last returned at `now`. `outward`: one of them to another machine.
+    pub fn handle_sent(&mut self, times: &[Instant], outward: bool, now: Instant) {
+        let count = times.len().min(self.batch.len());
         if count == 0 {
             return;
         }
-        for (probe, at) in self.batch[..count].iter().zip(send_times(&during, count)) {
+        for (probe, &at) in self.batch.iter().zip(times) {
             self.sent_by_seq.record(probe.seq, probe.target, probe.token.attempt);
             if References::is_reference(probe.target) {
                 self.references.mark_tried(probe.target, true, at);
@@ -355,13 +367,13 @@ impl<S: Strategy> Prober<S> {
                 self.strategy.mark_sent(probe.target, at);
             }
         }
-        self.counts.no_buffers += self.backpressure.accepted(during.end);
+        self.counts.no_buffers += self.backpressure.accepted(now);
         self.sent_outward |= outward;
         if outward {
-            self.slow_start.begin(during.end);
+            self.slow_start.begin(now);
         }
         self.counts.sent += count as u64;
-        self.pacer.spend(count, during.end);
+        self.pacer.spend(count, now);
         self.batch.drain(..count);
     }
 

@@ -4,8 +4,11 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::net::{Arrival, Link};
-use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait, send_times};
+use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait};
 use crate::wire::{ECHO_REQUEST, Message, Query, Reply};
+
+/// How many batches are sent in a turn, at most: as many probes as two readings of replies.
+const MAX_BATCHES: usize = 4;
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to
 /// wait for the next turn (`None`: not at all). `on_event` is told of everything; when it breaks,
@@ -20,28 +23,34 @@ pub fn turn<S: Strategy, B>(
     if prober.poll_receive_retry(now).is_some() {
         return ControlFlow::Continue(prober.poll_wait(now));
     }
-    let probes = prober.poll_send(now);
-    if probes.is_empty() {
-        return ControlFlow::Continue(prober.poll_wait(now));
-    }
-    let departure = link.send(probes);
-    let (count, at) = (departure.count, departure.sent_during.end);
-    let mut flow = ControlFlow::Continue(());
-    for (&probe, at) in probes[..count].iter().zip(send_times(&departure.sent_during, count)) {
-        if flow.is_continue() {
-            flow = on_event(Event::Sent { probe, at });
+    let mut end = now;
+    for _ in 0..MAX_BATCHES {
+        let singly = prober.sends_singly();
+        let probes = prober.poll_send(now);
+        if probes.is_empty() {
+            break;
+        }
+        let departure = link.send(probes, singly);
+        let times = departure.times();
+        end = departure.until;
+        let mut flow = ControlFlow::Continue(());
+        for (&probe, &at) in probes.iter().zip(times) {
+            if flow.is_continue() {
+                flow = on_event(Event::Sent { probe, at });
+            }
+        }
+        let next = probes.get(times.len()).copied();
+        prober.handle_sent(times, departure.outward, end);
+        flow?;
+        if let (Some(error), Some(probe)) = (departure.error, next) {
+            if prober.handle_send_error(error, end) {
+                on_event(Event::SendError { probe, error, at: end })?;
+            }
+            report_done(prober, on_event)?;
+            break;
         }
     }
-    let next = probes.get(count).copied();
-    prober.handle_sent(count, departure.sent_during, departure.outward);
-    flow?;
-    if let (Some(error), Some(probe)) = (departure.error, next) {
-        if prober.handle_send_error(error, at) {
-            on_event(Event::SendError { probe, error, at })?;
-        }
-        report_done(prober, on_event)?;
-    }
-    ControlFlow::Continue(prober.poll_wait(at))
+    ControlFlow::Continue(prober.poll_wait(end))
 }
 
 /// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is

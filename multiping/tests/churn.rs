@@ -101,7 +101,7 @@ impl Churn {
                     self.under_way.insert((at, number), (probe.address, probe.token.emit()));
                 }
             }
-            self.prober.handle_sent(probes.len(), now..now, false);
+            self.prober.handle_sent(&vec![now; probes.len()], false, now);
         }
     }
 

@@ -26,7 +26,7 @@ fn kind(options: &PacketOptions, change: impl FnOnce(&mut Vec<u8>)) -> ReplyKind
     let prober = Prober::sweep(&Plan::default(), addresses, key, idents, start).unwrap();
     let mut prober = prober.with_data(&options.data());
     let probe = prober.poll_send(start)[0];
-    prober.handle_sent(1, start..start, true);
+    prober.handle_sent(&[start], true, start);
     let mut data = options.data();
     data[..Token::LEN].copy_from_slice(&probe.token.emit());
     change(&mut data);

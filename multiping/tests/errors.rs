@@ -45,7 +45,7 @@ impl Run {
     fn send(&mut self, at: Duration) -> usize {
         let at = self.start + at;
         let probes = self.prober.poll_send(at).to_vec();
-        self.prober.handle_sent(probes.len(), at..at, true);
+        self.prober.handle_sent(&vec![at; probes.len()], true, at);
         self.probes.extend(&probes);
         probes.len()
     }

@@ -38,7 +38,7 @@ fn prober_of(kind: ProbeKind, targets: u32, check_source: bool, start: Instant) 
 
 fn send(prober: &mut Prober<Sweep>, at: Instant) -> Vec<Probe> {
     let probes = prober.poll_send(at).to_vec();
-    prober.handle_sent(probes.len(), at..at, false);
+    prober.handle_sent(&vec![at; probes.len()], false, at);
     probes
 }
 

@@ -91,7 +91,7 @@ impl Run {
                 self.replies.push((self.now + RTT, probe.address, probe.token.emit()));
             }
         }
-        self.prober.handle_sent(probes.len(), self.now..self.now, true);
+        self.prober.handle_sent(&vec![self.now; probes.len()], true, self.now);
         self.prober.poll_wait(self.now)
     }
 

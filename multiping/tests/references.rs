@@ -31,7 +31,7 @@ fn play(answers: impl Fn(Duration) -> bool) -> (Prober<Sweep>, Duration) {
     let mut now = start;
     while !prober.is_done() {
         while let Some(&probe) = prober.poll_send(now).first() {
-            prober.handle_sent(1, now..now, true);
+            prober.handle_sent(&[now], true, now);
             if probe.address == REFERENCE && answers(now - start) {
                 let data = probe.token.emit();
                 prober.handle_reply(REFERENCE, &Echo { ident: IDENTS.v4, seq: probe.seq, data: &data }, now);

@@ -34,7 +34,7 @@ fn prober(targets: u32, size: usize, start: Instant) -> Prober<Sweep> {
 
 fn send(prober: &mut Prober<Sweep>, at: Instant) -> Vec<Probe> {
     let probes = prober.poll_send(at).to_vec();
-    prober.handle_sent(probes.len(), at..at, false);
+    prober.handle_sent(&vec![at; probes.len()], false, at);
     probes
 }
 

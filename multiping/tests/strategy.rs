@@ -165,7 +165,7 @@ fn send(prober: &mut Prober<Periodic>, now: Instant) -> Vec<Probe> {
         if probes.is_empty() {
             return sent;
         }
-        prober.handle_sent(probes.len(), now..now, true);
+        prober.handle_sent(&vec![now; probes.len()], true, now);
         sent.extend(probes);
     }
 }

@@ -140,7 +140,7 @@ mod tests {
             prober.handle_timeouts(now, |_| None, |_| {});
             for probe in prober.poll_send(now).to_vec() {
                 groups.record(&Event::Sent { probe, at: now });
-                prober.handle_sent(1, now..now, false);
+                prober.handle_sent(&[now], false, now);
                 sent.push((u128::from(ms), probe.target.0));
             }
             while prober.poll_done().is_some() {}

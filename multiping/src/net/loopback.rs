@@ -34,7 +34,7 @@ impl FamilySocket {
         let mut packet = vec![0; HEADER + Token::LEN];
         Message::Request(echo).emit(self.family, &mut packet);
         let destination = SockaddrStorage::from(socket_address(address, 0));
-        let sent = interface.is_none() && self.send(&[packet], &[Some(destination)]).1 == Ok(1);
+        let sent = interface.is_none() && self.send(&[packet], &[Some(destination)], true).count == Ok(1);
         let end = Instant::now() + if sent { TIMEOUT } else { Duration::ZERO };
         let mut slots = receive_slots(echo.data.len());
         loop {

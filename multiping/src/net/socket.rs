@@ -5,7 +5,6 @@ mod options;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +12,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, setsockopt, sockopt,
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, getsockopt, recvmmsg, sendmmsg, sendto, setsockopt,
+    sockopt,
 };
 use nix::{cmsg_space, getsockopt_impl, sockopt_impl};
 use socket2::Socket;
@@ -25,7 +25,7 @@ use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::ClockPair;
 use crate::net::{Received, filter};
 use crate::plan::{IcmpErrors, ProbeKind};
-use crate::prober::MAX_BATCH;
+use crate::prober::{MAX_BATCH, send_times};
 use crate::wire::{self, HEADER, Malformed, Message, RecordedRoute};
 
 /// How many errors in a row are read past.
@@ -122,8 +122,28 @@ pub struct SocketStatus {
     pub wanted_receive_buffer: usize,
 }
 
-/// When probes were sent, and how many.
-pub(super) type Sent = (Range<Instant>, Result<usize, Errno>);
+/// What became of packets that were to be sent.
+pub(super) struct Sent {
+    /// When each was sent, as far as they were.
+    pub(super) at: [Instant; MAX_BATCH],
+    /// When the last system call returned.
+    pub(super) until: Instant,
+    /// How many were sent, or why not even the first one was.
+    pub(super) count: Result<usize, Errno>,
+}
+
+impl Sent {
+    /// Nothing is sent yet.
+    pub(super) fn begin() -> Self {
+        let now = Instant::now();
+        Sent { at: [now; MAX_BATCH], until: now, count: Ok(0) }
+    }
+
+    /// Nothing was sent, because of `errno`.
+    pub(super) fn failed(errno: Errno) -> Self {
+        Sent { count: Err(errno), ..Sent::begin() }
+    }
+}
 
 /// Slots for the replies to probes with `size` bytes of data, with any header, and for longer ones.
 pub(super) fn receive_slots(size: usize) -> Vec<u8> {
@@ -225,19 +245,44 @@ impl FamilySocket {
         self.datagram && self.icmp_errors != IcmpErrors::Ignore
     }
 
-    /// Sends `packets`, [`MAX_BATCH`] at most, in one system call.
-    pub(super) fn send(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>]) -> Sent {
+    /// Sends `packets`, [`MAX_BATCH`] at most: `singly`, or in one system call.
+    pub(super) fn send(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>], singly: bool) -> Sent {
+        self.with_recverr(|| {
+            if singly { self.send_singly(packets, addresses) } else { self.send_together(packets, addresses) }
+        })
+    }
+
+    fn send_singly(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>]) -> Sent {
+        let mut sent = Sent::begin();
+        let mut count = 0;
+        for ((packet, address), at) in packets.iter().zip(addresses.iter().flatten()).zip(&mut sent.at) {
+            if let Err(errno) = sendto(self.socket.as_raw_fd(), packet, address, MsgFlags::MSG_DONTWAIT) {
+                // That of a later packet comes again when that one is the first.
+                sent.count = if count == 0 { Err(errno) } else { Ok(count) };
+                return sent;
+            }
+            let start = mem::replace(&mut sent.until, Instant::now());
+            send_times(&(start..sent.until), 1).for_each(|time| *at = time);
+            count += 1;
+        }
+        sent.count = Ok(count);
+        sent
+    }
+
+    fn send_together(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>]) -> Sent {
         let slices: [_; MAX_BATCH] =
             std::array::from_fn(|index| [IoSlice::new(packets.get(index).map_or(&[], Vec::as_slice))]);
         let count = packets.len().min(MAX_BATCH);
         let mut headers = MultiHeaders::preallocate(count, None);
-        self.with_recverr(|| {
-            let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-            let start = Instant::now();
-            let sent = sendmmsg(fd, &mut headers, &slices[..count], &addresses[..count], [], flags);
-            let sent = sent.map(Iterator::count);
-            (start..Instant::now(), sent)
-        })
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let mut sent = Sent::begin();
+        let start = sent.until;
+        let result = sendmmsg(fd, &mut headers, &slices[..count], &addresses[..count], [], flags);
+        sent.count = result.map(Iterator::count);
+        sent.until = Instant::now();
+        let times = send_times(&(start..sent.until), sent.count.unwrap_or(0));
+        sent.at.iter_mut().zip(times).for_each(|(at, time)| *at = time);
+        sent
     }
 
     /// Calls `send` with IP_RECVERR set. Without it the kernel returns success for raw IPv4 packets
@@ -252,7 +297,7 @@ impl FamilySocket {
         let _ = set(true);
         let sent = send();
         let _ = set(false);
-        match sent.1 {
+        match sent.count {
             // The error may be a queued ICMP error about another target. Clear it and try again.
             Err(errno) if !matches!(errno, Errno::EAGAIN | Errno::ENOBUFS) => {
                 let _ = self.socket.take_error();

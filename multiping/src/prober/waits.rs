@@ -1,8 +1,8 @@
 //! How long to wait for the next turn.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::prober::{COALESCED_RATE, MAX_SLEEP, Prober, Strategy, Wait};
+use crate::prober::{COALESCED, COALESCED_RATE, MAX_SLEEP, MIN_SLEEP, Prober, Strategy, Wait};
 
 impl<S: Strategy> Prober<S> {
     /// When to come back: when there may be something to send or to time out. `None`: never.
@@ -33,14 +33,30 @@ impl<S: Strategy> Prober<S> {
         }
         let is_full = self.slow_start.full_until(self.in_flight(), now).is_some();
         // Where little is sent, a wake-up for each probe and each reply costs little.
-        let coalesces = self.strategy.load().is_none_or(|load| load > COALESCED_RATE && !self.min_sleep.is_zero());
+        let min_sleep = self.min_sleep();
+        let coalesces = (self.strategy.load().is_none() || !min_sleep.is_zero()) && self.has_work() && !is_full;
         match self.poll_wakeup(now) {
-            Some(wakeup) if wakeup <= now => None,
-            Some(wakeup) if coalesces && self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
-                Some(Wait { until: Some(wakeup.max(now + self.min_sleep)), for_replies: false })
+            Some(wakeup) if wakeup <= now && (!coalesces || min_sleep.is_zero() || self.was_behind()) => None,
+            Some(wakeup) if coalesces && wakeup <= now + MAX_SLEEP => {
+                Some(Wait { until: Some(wakeup.max(now + min_sleep)), for_replies: false })
             }
             until => Some(Wait { until, for_replies: true }),
         }
+    }
+
+    /// How long to sleep at least at the load that there is.
+    fn min_sleep(&self) -> Duration {
+        let pps = self.strategy.load().unwrap_or(f64::INFINITY).min(self.max_pps);
+        if pps <= COALESCED_RATE {
+            return Duration::ZERO;
+        }
+        Duration::from_secs_f64(COALESCED / pps).clamp(*MIN_SLEEP.start(), *MIN_SLEEP.end())
+    }
+
+    /// Whether more was due when probes were last asked for than was done then. What fell due since
+    /// can wait for others.
+    fn was_behind(&self) -> bool {
+        self.poll_wakeup(self.polled).is_some_and(|wakeup| wakeup <= self.polled)
     }
 
     /// How long to wait while nothing is to be sent, as while events wait for their reader.

@@ -50,7 +50,7 @@ impl Bench {
         );
         let probes = self.prober.poll_send(now).to_vec();
         self.sent.extend(probes.iter().map(|&probe| (self.now, probe)));
-        self.prober.handle_sent(probes.len(), now..now, false);
+        self.prober.handle_sent(&vec![now; probes.len()], false, now);
         while self.prober.poll_done().is_some() {
             self.done += 1;
         }

@@ -423,7 +423,7 @@ impl Machine {
                     }
                     break;
                 }
-                self.prober.handle_sent(1, now..now, false);
+                self.prober.handle_sent(&[now], false, now);
                 self.depart(key, number, probe.address, probe.token);
             }
         }

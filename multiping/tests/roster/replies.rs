@@ -168,7 +168,7 @@ fn what_times_out_while_a_reference_is_silent_or_its_link_is_down_is_doubtful() 
         prober.handle_interface(interface(carrier), start);
         prober.strategy_mut().add(FIRST, &Schedule::once(), start).expect("there is memory");
         while let Some(&probe) = prober.poll_send(start).first() {
-            prober.handle_sent(1, start..start, true);
+            prober.handle_sent(&[start], true, start);
             if probe.address == SECOND_V6 && reference_answers {
                 let data = probe.token.emit();
                 prober.handle_reply(SECOND_V6, &Echo { ident: 6, seq: probe.seq, data: &data }, start);

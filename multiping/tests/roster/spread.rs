@@ -37,7 +37,7 @@ fn places(targets: u32, pause: Duration) -> Vec<Duration> {
         now = next;
         prober.handle_timeouts(now, |_| None, |_| {});
         let probes = prober.poll_send(now).to_vec();
-        prober.handle_sent(probes.len(), now..now, false);
+        prober.handle_sent(&vec![now; probes.len()], false, now);
         if now >= start + SECOND * begin {
             for probe in probes {
                 let place = &mut places[probe.target.index()];

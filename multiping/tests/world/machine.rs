@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use multiping::address::{Address, AddressList, Addresses, Family, PerFamily, TargetId};
 use multiping::plan::{IcmpErrors, Plan};
-use multiping::prober::{Answered, Counts, Diagnosis, Interface, Prober, ReplyKind, Route, SendError, Sweep};
+use multiping::prober::{
+    Answered, Counts, Diagnosis, Interface, Prober, ReplyKind, Route, SendError, Sweep, send_times,
+};
 use multiping::token::{Key, Token};
 use multiping::wire::{Echo, Message};
 
@@ -292,27 +294,35 @@ impl Run<'_> {
                 return More::Wait;
             }
             let is_unlimited = self.world.plan.rate().pps().is_none();
-            assert!(batch.len() == 1 || is_unlimited, "at a finite rate each probe has a call of its own");
+            let singly = self.prober.sends_singly();
+            assert!(singly || is_unlimited, "at a finite rate each probe has a call of its own");
             let machine = &self.world.machine;
             let accepted =
                 if self.rng.percent(machine.partial) { self.rng.below(batch.len() as u64) } else { u64::MAX };
             let full = self.rng.percent(machine.full).then(|| self.rng.below(batch.len() as u64));
             let start = self.now;
             let first = self.log.departures.len();
-            let mut error = None;
+            let (mut calls, mut error) = (Vec::new(), None);
             for (place, probe) in batch.iter().enumerate() {
                 error =
                     if full == Some(place as u64) { Some(SendError::SocketFull) } else { self.error(probe.address) };
                 if error.is_some() || place as u64 > accepted {
                     break;
                 }
+                let begun = self.now;
                 self.send_one(probe.target, probe.address, probe.token, probe.seq);
+                calls.push(begun..self.now);
             }
-            let sent = self.log.departures.len() - first;
-            for departure in &mut self.log.departures[first..] {
-                departure.call = start..self.now;
+            let sent = calls.len();
+            let together = [start..self.now];
+            let (calls, of_each) = if singly { (&calls[..], 1) } else { (&together[..], sent) };
+            let instants = |call: &Range<Duration>| self.origin + call.start..self.origin + call.end;
+            let times: Vec<_> = calls.iter().flat_map(|call| send_times(&instants(call), of_each)).collect();
+            let of_probes = calls.iter().flat_map(|call| vec![call.clone(); of_each]);
+            for (departure, call) in self.log.departures[first..].iter_mut().zip(of_probes) {
+                departure.call = call;
             }
-            self.prober.handle_sent(sent, self.origin + start..self.instant(), true);
+            self.prober.handle_sent(&times, true, self.instant());
             let Some(error) = error else { continue };
             if !self.prober.handle_send_error(error, self.instant()) {
                 return More::WaitForBuffers;

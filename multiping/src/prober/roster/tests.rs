@@ -29,7 +29,7 @@ fn add(prober: &mut Prober<Roster>, now: Instant) -> RosterId {
 
 fn send(prober: &mut Prober<Roster>, now: Instant) -> Probe {
     let [probe] = *prober.poll_send(now) else { panic!("one probe is due") };
-    prober.handle_sent(1, now..now, false);
+    prober.handle_sent(&[now], false, now);
     probe
 }
 
@@ -139,7 +139,7 @@ fn what_is_said_of_a_probe_to_a_removed_target_is_ignored() {
     assert_eq!(prober.poll_send(start).len(), 1);
     prober.strategy_mut().remove(id);
     let successor = add(&mut prober, start);
-    prober.handle_sent(1, start..start, false);
+    prober.handle_sent(&[start], false, start);
     assert_eq!(prober.strategy().in_flight(), 0);
     assert_eq!(send(&mut prober, start).target, successor.target);
     assert_eq!(prober.strategy().in_flight(), 1);
