@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use lab::caller::{self, Rights, ordinary};
-use lab::{Behaviour, Finished, LIMIT, Lab, Running, hosts, list, ms};
+use lab::{Behaviour, Finished, LIMIT, Lab, Running, hosts, list, ms, packet};
 use nix::sys::signal::Signal;
 use serde_json::{Map, Value};
 
@@ -202,6 +202,38 @@ fn a_status_signal_shows_the_progress_of_all_threads() {
         assert!(line.starts_with("xymonping: 250 of 250 probed, 1 alive, 0 silent, about "), "{line}");
         running.signal(Signal::SIGTERM);
         assert_eq!(running.finish(LIMIT).code, Some(4));
+    });
+}
+
+/// While replies are lost on this machine, silence proves nothing, in whichever thread.
+#[test]
+fn replies_for_which_no_buffer_had_room_are_asked_for_again() {
+    caller::play(&["setpriv"], |lab, place| {
+        // Later than the start, in which few probes are in flight.
+        lab.others(Behaviour::after(ms(1500)));
+        let all = hosts(1, 250);
+        // Without NET_ADMIN the buffers are no larger than this, which the kernel doubles.
+        let rmem_max = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("every kernel has it");
+        let rmem_max: usize = rmem_max.trim().parse().expect("a number");
+        let mut command = Command::new("setpriv");
+        command.arg("--bounding-set=-net_admin").arg(place.install(Rights::None));
+        command.args([TWO, "--max-pps=unlimited", "--retries=0", "--timeout=3", "--summary"]);
+        let mut running = lab.start(&mut command);
+        running.feed(list(&all));
+        running.close_stdin();
+        running.wait_until(LIMIT, "has not probed all", |_| lab.counts().requests == 250);
+        running.signal(Signal::SIGSTOP);
+        let idents = idents(lab, |_| true);
+        let flood = |ident| packet::echo_reply(lab::ROUTER4.into(), lab::HOST4.into(), ident, 0, &[0; 60_000]);
+        lab.inject_all(&idents.iter().flat_map(|&ident| vec![flood(ident); 2 + rmem_max / 30_000]).collect::<Vec<_>>());
+        running.wait_until(LIMIT, "has not been answered", |_| lab.counts().answers == 250);
+        running.signal(Signal::SIGCONT);
+        let outcome = running.finish(LIMIT);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        lab::assert_all(&outcome, &all, true);
+        for ident in idents {
+            assert!(lab.seen().iter().filter(|seen| seen.ident == ident).count() > 125, "{}", outcome.stderr);
+        }
     });
 }
 
