@@ -59,6 +59,12 @@ fn sent_and_lost(run: &Run) -> (u64, u64) {
         let before = |word: &str| line.split(word).next()?.rsplit(' ').next().and_then(number);
         Some((before(" sent")?, before(" lost")?))
     });
+    // In batch mode: `xymonping: probes sent: 10000, replies: 10000, ...`.
+    let ours = ours.or_else(|| {
+        let after = |word: &str| number(run.stderr.split_once(word)?.1.split(',').next()?);
+        let sent = after("probes sent: ")?;
+        Some((sent, sent.saturating_sub(after("replies: ")?)))
+    });
     // fping: `10.0.0.1 : xmt/rcv/%loss = 20/20/0%, ...`; oping: `20 packets transmitted, 20 received,
     // ...`.
     let both = [run.stdout.as_str(), run.stderr.as_str()];
