@@ -41,6 +41,8 @@ pub struct Checklist {
     suggestions: Vec<String>,
     /// Whether an interface other than a loopback one is up and has a carrier.
     has_network: bool,
+    /// Whether the loopback interface is up.
+    has_loopback: bool,
 }
 
 impl Checklist {
@@ -53,7 +55,8 @@ impl Checklist {
     ) -> Self {
         let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
         let title = format!("{name} {version}, started by uid {}; nothing leaves this machine", getuid());
-        let mut checklist = Checklist { title, right, lines: Vec::new(), suggestions: Vec::new(), has_network: false };
+        let (lines, suggestions) = (Vec::new(), Vec::new());
+        let mut checklist = Checklist { title, right, lines, suggestions, has_network: false, has_loopback: true };
         match sockets {
             Ok(sockets) => {
                 for (of_socket, status) in sockets.as_ref() {
@@ -112,6 +115,7 @@ impl Checklist {
     /// Reports how a run would have ended here.
     pub fn add_verdict(&mut self, result: &Result<(), Error>) {
         match result {
+            Ok(()) if !self.has_network && !self.has_loopback => self.add("verdict", "a run would reach no address"),
             Ok(()) if !self.has_network => self.add("verdict", "a run would reach only this machine itself"),
             Ok(()) => {
                 let better = match self.suggestions.len() {
@@ -146,17 +150,24 @@ impl Checklist {
             names.collect::<Vec<_>>().join(", ")
         };
         self.has_network = !names(true).is_empty();
+        let loopback_down = net::loopback_down();
+        self.has_loopback = loopback_down.is_none();
         self.add(
             "network",
             match (names(true), names(false)) {
                 (up, down) if up.is_empty() && down.is_empty() => {
-                    "none: no interface is up but the loopback".to_owned()
+                    let but = if self.has_loopback { " but the loopback" } else { "" };
+                    format!("none: no interface is up{but}")
                 }
                 (up, down) if up.is_empty() => format!("none: without a carrier: {down}"),
                 (up, down) if down.is_empty() => format!("up: {up}"),
                 (up, down) => format!("up: {up}; without a carrier: {down}"),
             },
         );
+        if let Some(name) = loopback_down {
+            self.add("  loopback", "down: this machine's own addresses, 127.0.0.1 too, are not reached");
+            self.suggest(format!("ip link set {name} up"));
+        }
         if !self.has_network {
             return self.suggest("ip link set DEVICE up, or a cable");
         }

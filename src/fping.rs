@@ -185,9 +185,7 @@ impl Setting<'_> {
             return Ok(if targets.unknown > 0 { NO_ADDRESS } else { Exit::Unreachable });
         }
         link.listen(|family| targets.count(family) > 0)?;
-        if targets.addresses().iter().any(|&address| link.is_remote(address)) {
-            link.look_for_routes();
-        }
+        link.look_for_routes();
         let key = Key::new(secret);
         if options.headers.ttl {
             link.receive_ttl();

@@ -304,9 +304,7 @@ pub struct Context<'a, W> {
 /// Prepares `link` for probing `addresses`, while descriptors can still be opened.
 pub fn listen(link: &mut Link, addresses: &Addresses, references: &Addresses) -> Result<(), multiping::Error> {
     link.listen(|family| addresses.count(family) + references.count(family) > 0)?;
-    if addresses.iter().chain(references.iter()).any(|(_, address)| link.is_remote(address)) {
-        link.look_for_routes();
-    }
+    link.look_for_routes();
     Ok(())
 }
 

@@ -68,6 +68,15 @@ fn the_network_is_reported() {
         lab.ip(&["link", "set", "lab1", "down"]);
         let outcome = check(lab, &mut ordinary(&program));
         assert_eq!(lines(&outcome, "network"), ["none: no interface is up but the loopback"], "{outcome:?}");
+        assert!(lines(&outcome, "loopback").is_empty(), "{outcome:?}");
+        lab.ip(&["link", "set", "lo", "down"]);
+        let outcome = check(lab, &mut ordinary(&program));
+        assert_eq!(lines(&outcome, "network"), ["none: no interface is up"], "{outcome:?}");
+        assert!(lines(&outcome, "loopback")[0].starts_with("down: "), "{outcome:?}");
+        assert_eq!(lines(&outcome, "fix")[0], "ip link set lo up", "{outcome:?}");
+        assert_eq!(lines(&outcome, "verdict"), ["a run would reach no address"], "{outcome:?}");
+        run_command(lab, lines(&outcome, "fix")[0]);
+        assert!(lines(&check(lab, &mut ordinary(&program)), "loopback").is_empty());
     });
 }
 

@@ -43,7 +43,7 @@ use socket2::{Socket, Type};
 
 pub(crate) use crate::net::on_demand::{Waiter, ignore_all, open_any};
 pub use crate::net::parse::ParseAddressError;
-pub use crate::net::route::{broadcasts, interface, interface_with, interfaces_up, is_broadcast};
+pub use crate::net::route::{broadcasts, interface, interface_with, interfaces_up, is_broadcast, loopback_down};
 pub use crate::net::socket::SocketStatus;
 pub use crate::net::sockets::{Config, RawSockets};
 

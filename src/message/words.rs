@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::{self, Display, Formatter};
 use std::io;
+use std::net::IpAddr;
 
 use nix::errno::Errno;
 
@@ -30,6 +31,9 @@ impl Display for Remedy<'_> {
             Some(Errno::EMSGSIZE) => write!(f, "lower --size, or see the MTU: ip route get {target}"),
             Some(Errno::EADDRNOTAVAIL) => f.write_str("check --source and --interface; see: ip address"),
             Some(Errno::ENOBUFS) => f.write_str("see: tc -s qdisc"),
+            Some(Errno::ENETDOWN) if target.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()) => {
+                f.write_str("ip link set lo up")
+            }
             Some(Errno::ENETDOWN) => write!(f, "see: ip link; ip route get {target}"),
             _ => write!(f, "see: ip route get {target}"),
         }

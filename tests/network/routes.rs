@@ -1,7 +1,7 @@
 //! Failures to send: this machine's, without a network, or only a missing route to some hosts. And
 //! neighbours without an ARP reply, for which the kernel queues packets for seconds.
 
-use crate::lab::{self, Behaviour, DEVICE, Finished, HOST4, Lab};
+use crate::lab::{self, Behaviour, DEVICE, Finished, HOST4, LIMIT, Lab};
 use crate::{assert_all, hosts, list};
 
 const FAST: [&str; 3] = ["--timeout=0.3", "--retries=1", "--max-pps=1000"];
@@ -52,6 +52,37 @@ fn with_the_network_down_only_local_addresses_have_a_line() {
             fails_without_verdicts(&outcome, case);
             assert_all(&outcome, &LOCAL, true);
             assert_eq!(outcome.lines().len(), 2, "{case}: {outcome:?}");
+        }
+    });
+}
+
+#[test]
+fn with_the_loopback_down_own_addresses_have_no_line() {
+    lab::play(|lab| {
+        lab.host("10.2.0.1", Behaviour::silent());
+        let all = [&["10.2.0.1".to_owned()], &hosts(1, 8)[..]].concat();
+        let assert_fails = |outcome: &Finished, why: &str| {
+            assert!(outcome.first_stderr_line().contains(why), "{outcome:?}");
+            assert_eq!((outcome.code, outcome.lines().len()), (Some(4), all.len()), "{outcome:?}");
+            assert_all(outcome, &all[1..], true);
+            assert_all(outcome, &all[..1], false);
+        };
+        let with = |own: &str| list(&[&[own.to_owned()], &all[..]].concat());
+        // It is lost while a probe is on its way.
+        lab.set_sysctl("net.ipv4.icmp_echo_ignore_all", "1");
+        let mut running = lab.start(lab.command().args(["--timeout=1", "--retries=0"]));
+        running.feed(with(LOCAL[1]));
+        running.close_stdin();
+        running.wait_until(LIMIT, "probes of the others", |_| lab.seen().len() >= all.len());
+        lab.ip(&["link", "set", "lo", "down"]);
+        assert_fails(&running.finish(LIMIT), "IPv4 sending failed: Network is down");
+        for own in LOCAL {
+            let outcome = lab.run(&FAST, own);
+            let hint = if own == LOCAL[0] { "ip link set lo up" } else { "see: ip link; ip route get 192.0.2.1" };
+            let first = format!("xymonping: no probe could leave this machine: Network is down ({hint})");
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
+            assert_eq!(outcome.first_stderr_line(), first);
+            assert_fails(&lab.run(&FAST, with(own)), "IPv4 sending failed: Network is down");
         }
     });
 }

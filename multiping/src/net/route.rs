@@ -102,10 +102,12 @@ impl Routes {
         self.netlink.as_mut().is_some_and(Netlink::changed)
     }
 
-    /// The interfaces that are up, and ports that are not, as of the last look.
+    /// The interfaces as of the last look that are up, or that routes lead over even if they are
+    /// down: ports, and the loopback interface.
     pub(super) fn interfaces(&self) -> impl Iterator<Item = Interface> {
-        let of_interest = |interface: &&netlink::Interface| interface.up || interface.master.is_some();
-        self.interfaces.iter().filter(|interface| !interface.loopback).filter(of_interest).map(state)
+        let of_interest =
+            |interface: &&netlink::Interface| interface.up || interface.master.is_some() || interface.loopback;
+        self.interfaces.iter().filter(of_interest).map(state)
     }
 
     /// The interfaces with the number of packets that wait in their queues now.
@@ -190,12 +192,14 @@ impl Routes {
     /// kernel accepts them all the same.
     pub(super) fn is_cut_off(&self, address: Address) -> bool {
         let is_down = |index| self.interfaces().any(|interface| interface.index == index && !interface.carrier);
-        if self.interfaces().all(|interface| interface.carrier) || !self.is_remote(address) {
+        if self.interfaces().all(|interface| interface.carrier) {
             return false;
         }
         match self.next_hop(address) {
             // Of several next hops it may take another one.
             Ok(Some(hop)) if is_down(hop.interface) => self.with_other_hops(address, hop).hops().all(is_down),
+            // A loopback interface that is down may have no addresses, and no routes.
+            Ok(None) => !self.is_remote(address) && self.interfaces.iter().any(|it| it.loopback && !it.up),
             _ => false,
         }
     }
@@ -292,6 +296,14 @@ pub fn interfaces_up() -> Vec<(String, bool)> {
     }
     found.sort_unstable();
     found
+}
+
+/// The name of the loopback interface, if that is down. Without it this machine's own addresses are
+/// not reached either.
+pub fn loopback_down() -> Option<String> {
+    let both = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_UP;
+    let down = interfaces().find(|interface| interface.flags & both == InterfaceFlags::IFF_LOOPBACK)?;
+    Some(down.interface_name)
 }
 
 fn ip_of(interface: &InterfaceAddress) -> Option<IpAddr> {

@@ -32,7 +32,8 @@ impl Verdicts for Sweep {
 pub enum Fault {
     /// Most of the targets were refused.
     Most,
-    /// Several targets had no way out: no route, or a link that is down.
+    /// Several targets had no way out: no route, or a link that is down. Or one that is this
+    /// machine itself: its loopback interface is down.
     NoWayOut,
     /// Targets were refused that had been sent to before, or that had answered.
     Lost,
@@ -109,6 +110,8 @@ struct Refused {
     /// Those of them that a rule forbids now, as that of a firewall which bans a host.
     were_banned: usize,
     no_buffers: usize,
+    /// Those of them that are this machine's own addresses, while its loopback interface is down.
+    own: usize,
 }
 
 impl Diagnosis {
@@ -151,6 +154,7 @@ impl Diagnosis {
                     refused.all += 1;
                     refused.no_way_out += usize::from(matches!(errno, ENETDOWN | ENETUNREACH));
                     refused.no_buffers += usize::from(no_buffers);
+                    refused.own += usize::from(errno == ENETDOWN && !is_remote(address));
                     refused.were_sent += usize::from(was_sent);
                     refused.were_banned += usize::from(was_sent && matches!(errno, EPERM | EACCES));
                     diagnosis.add_refusal(address, errno);
@@ -262,13 +266,15 @@ fn faults(refused: PerFamily<Refused>, total: PerFamily<usize>, has_global_ipv6:
         Family::BOTH.into_iter().filter(|&family| counts(family)).map(|family| refused[family].all).sum();
     let lost = Family::BOTH.into_iter().map(|family| refused[family].were_sent).sum::<usize>() >= 2;
     PerFamily::from_fn(|family| {
-        let Refused { all, no_way_out, no_buffers, .. } = refused[family];
+        let Refused { all, no_way_out, no_buffers, own, .. } = refused[family];
         if all == 0 {
             None
         } else if no_buffers > 0 {
             Some(Fault::NoBuffers)
         } else if lost {
             Some(Fault::Lost)
+        } else if own > 0 {
+            Some(Fault::NoWayOut)
         } else if !counts(family) {
             None
         } else if evident * 2 > total.v4 + total.v6 || total[family] >= 2 && all * 2 > total[family] {
@@ -337,6 +343,13 @@ mod tests {
         let refused = PerFamily { v4: Refused::default(), v6: Refused { all: 5, no_way_out: 5, ..Refused::default() } };
         assert_eq!(faults(refused, PerFamily { v4: 1, v6: 5 }, false).v6, None);
         assert_eq!(faults(refused, PerFamily { v4: 1, v6: 5 }, true).v6, Some(Fault::Most));
+    }
+
+    #[test]
+    fn that_the_loopback_interface_is_down_is_this_machines_fault() {
+        let refused = Refused { all: 1, no_way_out: 1, own: 1, ..Refused::default() };
+        let faults = faults(PerFamily { v4: refused, v6: refused }, PerFamily { v4: 100, v6: 0 }, false);
+        assert_eq!((faults.v4, faults.v6), (Some(Fault::NoWayOut), Some(Fault::NoWayOut)));
     }
 
     #[test]
