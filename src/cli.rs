@@ -326,6 +326,15 @@ impl Options {
         Ok(())
     }
 
+    /// The only family to probe, if not both, and the option that says so.
+    pub fn only_family(&self) -> Option<(Family, &'static str)> {
+        let option = match self.family? {
+            Family::V4 => self.needs_ipv4().unwrap_or("--ipv4"),
+            Family::V6 => "--ipv6",
+        };
+        Some((self.family?, option))
+    }
+
     /// The option that needs IPv4, if there is one.
     fn needs_ipv4(&self) -> Option<&'static str> {
         match self.packet.kind() {

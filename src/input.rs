@@ -116,7 +116,7 @@ pub fn read(
 ) -> Result<List, Error> {
     let broadcasts = broadcasts(limits);
     let limits = &if options.statistics.is_some() { limits.with_multicast() } else { *limits };
-    let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
+    let rules = Rules { family: options.only_family(), limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules).within(&memory::available).with_names(options.names);
     if options.list_errors || options.json.is_some() {
         parser = parser.with_all_remarks();
@@ -195,7 +195,7 @@ pub fn references(options: &Options, limits: &Limits) -> Result<Addresses, Error
         return Ok(Addresses::default());
     }
     let broadcasts = broadcasts(limits);
-    let rules = Rules { family: options.family, limits, broadcasts: &broadcasts, interface: &net::interface };
+    let rules = Rules { family: options.only_family(), limits, broadcasts: &broadcasts, interface: &net::interface };
     let mut parser = ListParser::new(rules);
     for reference in &options.references {
         parser.operand(reference.as_bytes()).map_err(|error| match error {

@@ -57,8 +57,8 @@ const BYTES_PER_LABEL: usize = Labels::BYTES_PER_LINE + Details::BYTES_PER_TARGE
 
 /// Which addresses are accepted, on this machine and from this caller.
 pub struct Rules<'a> {
-    /// The only family that is accepted, if only one is.
-    pub family: Option<Family>,
+    /// The only family that is accepted, if only one is, and the option that excludes the other.
+    pub family: Option<(Family, &'static str)>,
     /// The limits of the caller.
     pub limits: &'a Limits,
     /// The broadcast addresses of this machine's networks.
@@ -83,7 +83,9 @@ impl Rules<'_> {
             IpAddr::V6(ip) => self.ipv6(ip, zone)?,
         };
         match self.family {
-            Some(family) if family != address.family() => Err(Reject::ExcludedFamily(address.family().name())),
+            Some((family, option)) if family != address.family() => {
+                Err(Reject::ExcludedFamily(address.family().name(), option))
+            }
             _ => Ok(address),
         }
     }
@@ -240,7 +242,7 @@ impl<'a> ListParser<'a> {
         match parsed {
             Ok((address, zone)) => self.accept(address, zone, b""),
             Err(Reject::NotAnAddress) if self.takes_name(text) => self.accept_name(text, 0, b""),
-            Err(reject) => Err(Error::BadOperand(text.into(), reject)),
+            Err(reject) => Err(Error::BadOperand(text.into(), self.or_name(reject))),
         }
     }
 
@@ -317,7 +319,15 @@ impl<'a> ListParser<'a> {
             Err(Reject::NotAnAddress) if self.takes_name(first_word(line)) => {
                 self.accept_name(first_word(line), self.line_number, after_first_word(line))
             }
-            Err(reject) => self.reject(line, reject),
+            Err(reject) => self.reject(line, self.or_name(reject)),
+        }
+    }
+
+    /// The reason to reject what is no name either, where names are accepted.
+    fn or_name(&self, reject: Reject) -> Reject {
+        match reject {
+            Reject::NotAnAddress if self.names.resolve => Reject::NotAHost,
+            reject => reject,
         }
     }
 

@@ -768,6 +768,10 @@ fn operands_must_be_addresses() {
         refuses(lab, &["--", "-1"], r#"argument "-1": not an IP address (give IP addresses; names need --resolve)"#);
         refuses(lab, &["--ipv6", ALIVE], r#"argument "10.0.0.1": an IPv4 address, excluded by --ipv6"#);
         refuses(lab, &["-4", "fd00::7"], r#"argument "fd00::7": an IPv6 address, excluded by --ipv4"#);
+        for option in ["--icmp-timestamp", "--icmp-mask", "--record-route"] {
+            let words = format!(r#"argument "fd00::7": an IPv6 address, excluded by {option}"#);
+            refuses(lab, &["--count=1", option, "fd00::7"], &words);
+        }
         let outcome = succeeds(lab, &["10.0.0.2", "--retries=0", "--", ALIVE, "10.0.0.2"], "10.0.0.3\n");
         assert_eq!(addresses(&outcome), ["10.0.0.2", ALIVE, "10.0.0.2"]);
         assert!(lab.seen_of("10.0.0.3").is_empty(), "with operands stdin is not read");

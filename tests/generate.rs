@@ -24,6 +24,7 @@ fn parser(limits: &Limits, family: Option<Family>) -> ListParser<'_> {
         "br-lan-1" => Some(3),
         _ => None,
     };
+    let family = family.map(|family| (family, "--option"));
     ListParser::new(Rules { family, limits, broadcasts: &BROADCASTS, interface })
 }
 

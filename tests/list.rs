@@ -595,10 +595,10 @@ fn a_family_can_be_excluded() {
         (Family::V4, ["192.0.2.1", "192.0.2.2"], Family::V6),
         (Family::V6, ["2001:db8::1", "fe80::1%eth0"], Family::V4),
     ] {
-        let rules = Rules { family: Some(only), ..rules(&Limits::ORDINARY) };
+        let rules = Rules { family: Some((only, "--option")), ..rules(&Limits::ORDINARY) };
         let outcome = parse_in_pieces(rules, text, 5).unwrap();
         assert_eq!((outcome.shown(), outcome.rejected), (shown.to_vec(), 2));
-        assert!(outcome.remarks.iter().all(|it| it.2 == Some(Reject::ExcludedFamily(other.name()))));
+        assert!(outcome.remarks.iter().all(|it| it.2 == Some(Reject::ExcludedFamily(other.name(), "--option"))));
     }
 }
 

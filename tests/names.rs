@@ -260,9 +260,9 @@ fn a_name_without_an_address_is_named_and_stops_nobody() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert_eq!(outcome.lines()[1..], ["silent (10.0.0.7) is unreachable"], "unresolved is not unreachable");
         let remarks = [
-            "line 5: \"127.1\": not an IP address (no line of output for it)",
-            "line 6: \"0x7f.0x1\": not an IP address (no line of output for it)",
-            "line 7: \"web:01\": not an IP address (no line of output for it)",
+            "line 5: \"127.1\": neither an IP address nor a host name (no line of output for it)",
+            "line 6: \"0x7f.0x1\": neither an IP address nor a host name (no line of output for it)",
+            "line 7: \"web:01\": neither an IP address nor a host name (no line of output for it)",
             "line 2: \"nosuch.example\": unresolved: the name has no address (no line of output for it)",
             "line 4: \"loop.example\": the unspecified address (no line of output for it)",
         ];
@@ -498,10 +498,7 @@ fn the_choice_among_addresses_needs_names() {
             (&["--prefer=ipv4", "10.0.0.1"][..], "--prefer: needs --resolve (add it, or leave this out)"),
             (&["--all-addresses", "10.0.0.1"], "--all-addresses: needs --resolve (add it, or leave this out)"),
             (&["--resolve", "--prefer=v4", "web01"], "--prefer: bad value \"v4\" (give ipv4 or ipv6)"),
-            (
-                &["--resolve", "127.1"],
-                "argument \"127.1\": not an IP address (give IP addresses; names need --resolve)",
-            ),
+            (&["--resolve", "127.1"], "argument \"127.1\": neither an IP address nor a host name"),
             (&["--resolve", "", "web01"], "argument \"\": empty"),
         ] {
             let outcome = lab.run(args, "");

@@ -215,7 +215,7 @@ impl ListParser<'_> {
 
     /// The addresses of a name that become targets, each with its zone.
     fn choose(&self, found: &[Address], names: Names) -> Result<Vec<(Address, Option<String>)>, Reject> {
-        let family = self.rules.family;
+        let family = self.rules.family.map(|(family, _)| family);
         let mut chosen = Vec::new();
         let mut reject = family.map_or(Unresolved::Unknown, |family| Unresolved::NoneOf(family.name())).into();
         for &found in found.iter().filter(|found| family.is_none_or(|family| family == found.family())) {

@@ -7,6 +7,8 @@ use std::fmt::{self, Display, Formatter};
 pub enum Reject {
     /// Neither a dotted quad nor an IPv6 address.
     NotAnAddress,
+    /// Nor a host name, where names are accepted.
+    NotAHost,
     /// An IPv6 address with a dotted quad inside: usually two joined lines.
     DottedTail,
     /// IPv4-mapped (::ffff:0:0/96).
@@ -23,8 +25,8 @@ pub enum Reject {
     UnwantedZone,
     /// A zone that names no interface of this machine.
     NoSuchZone,
-    /// The family was excluded by `--ipv4` or `--ipv6`.
-    ExcludedFamily(&'static str),
+    /// An address of this family, which was excluded by this option.
+    ExcludedFamily(&'static str, &'static str),
     /// More bytes than a line may have.
     TooLong,
     /// A NUL byte.
@@ -76,6 +78,7 @@ impl Display for Reject {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Reject::NotAnAddress => f.write_str("not an IP address"),
+            Reject::NotAHost => f.write_str("neither an IP address nor a host name"),
             Reject::DottedTail => f.write_str("not an IP address; two lines run together, or a port?"),
             Reject::Mapped => f.write_str("an IPv4-mapped address; write it as IPv4"),
             Reject::Unspecified => f.write_str("the unspecified address"),
@@ -84,10 +87,7 @@ impl Display for Reject {
             Reject::NeedsZone => f.write_str("a link-local address needs its interface, as in fe80::1%eth0"),
             Reject::UnwantedZone => f.write_str("only link-local addresses have an interface"),
             Reject::NoSuchZone => f.write_str("no such interface"),
-            Reject::ExcludedFamily(family) => {
-                let option = if *family == "IPv4" { "--ipv6" } else { "--ipv4" };
-                write!(f, "an {family} address, excluded by {option}")
-            }
+            Reject::ExcludedFamily(family, option) => write!(f, "an {family} address, excluded by {option}"),
             Reject::TooLong => f.write_str("line too long"),
             Reject::Nul => f.write_str("a NUL byte"),
             Reject::Empty => f.write_str("empty"),
