@@ -12,8 +12,9 @@
 //!    [`Prober::handle_query_reply`];
 //! 2. [`Prober::handle_timeouts`], with the time up to which that is so;
 //! 3. [`Prober::poll_done`] until it returns nothing;
-//! 4. send what [`Prober::poll_send`] returns: [`Message::emit`]; then [`Prober::handle_sent`] or
-//!    [`Prober::handle_send_error`];
+//! 4. send what [`Prober::poll_send`] returns, by one system call for each if
+//!    [`Prober::sends_singly`]: [`Message::emit`]; then [`Prober::handle_sent`] or
+//!    [`Prober::handle_send_error`]; a few times over while it returns something;
 //! 5. wait as [`Prober::poll_wait`] says.
 //!
 //! `examples/simulated.rs` is such a loop around a network that does not exist, and
