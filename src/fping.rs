@@ -36,7 +36,8 @@ use crate::cli::Source;
 use crate::cli::fping::{Help, Options, Request, VERSION, parse};
 use crate::fping::clock::Clock;
 use crate::fping::failure::{
-    BAD_USAGE, Failure, NO_ADDRESS, bad_interface, bad_mark, bad_outgoing_interface, bad_source, fail,
+    BAD_USAGE, Failure, NO_ADDRESS, bad_interface, bad_mark, bad_outgoing_interface, bad_source, fail, failures,
+    unless_stopped,
 };
 use crate::fping::generate::BadRange;
 use crate::fping::once::Once;
@@ -46,19 +47,17 @@ use crate::fping::targets::{Lines, Targets};
 use crate::fping::words::{ListReader, Words};
 use crate::input;
 use crate::limits::Limits;
-use crate::list::Zones;
 use crate::list::names::Query;
 use crate::message::{Error, Exit, Reason, Warning};
 use crate::names;
 use crate::personality::Invocation;
 use crate::privilege::{Dropped, Suspended};
+use crate::report::End;
 use crate::report::fping::{self as report, Stats, Trips};
-use crate::report::{End, Outcome};
 use crate::run::{self, Context, Mode, Status};
 use crate::sandbox;
 use crate::signal::{self, Signals};
 use crate::stdio::{Interrupted, Stream, Timeout};
-use crate::swept::Swept;
 
 /// What clients take for a round-trip time is more than 0.
 const MIN_RTT: Duration = Duration::from_micros(1);
@@ -173,14 +172,17 @@ impl Setting<'_> {
         // There is no figure to report yet.
         let look_up = |queries: &[Query]| names::look_up(queries, self.signals, None, &|_| ());
         let options = self.options;
+        let mut said = ControlFlow::Continue(());
         let targets = Targets::find(&words, options, self.limits, &look_up, |name, why| {
-            let _ =
-                if options.json { output.result(report::json_warning(name, why)) } else { ControlFlow::Continue(()) };
-            if !options.quiet {
-                let _ = output.message(format_args!("{name}: {why}\n"));
+            if options.json && said.is_continue() {
+                said = output.result(report::json_warning(name, why));
+            }
+            if !options.quiet && said.is_continue() {
+                said = output.message(format_args!("{name}: {why}\n"));
             }
         })?;
         drop(words);
+        unless_stopped(said)?;
         if targets.len() == 0 {
             return Ok(if targets.unknown > 0 { NO_ADDRESS } else { Exit::Unreachable });
         }
@@ -215,21 +217,21 @@ impl Setting<'_> {
         let (addresses, map) = targets.dedup().map_err(Error::from)?;
         let lines = Lines::new(map, addresses.len()).map_err(Error::from)?;
         let sent = try_filled(addresses.len(), (None, 0)).map_err(Error::from)?;
-        let prober = Prober::sweep(&self.plan_for(targets, output), addresses, key, link.idents(), run::now())
+        let prober = Prober::sweep(&self.plan_for(targets, output)?, addresses, key, link.idents(), run::now())
             .map_err(Error::from)?;
         let mut prober = self.prepare(prober)?;
         let clock = Clock::new();
         let mut once = Once::new(self.options, targets, &lines, &clock, sent, output);
         let end = self.probe(&mut once, &mut link, &mut prober, dropped)?;
         let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), prober.strategy());
-        let failures = Outcome::new(Swept::by(&prober), &diagnosis, end, &Zones::default()).failures;
+        let finished = Some((prober.strategy().settled(), prober.strategy().addresses().len()));
         let (unreachable, flow) = once.finish(prober.strategy(), &diagnosis);
         let ending = Ending {
             alive: once.alive,
             unreachable,
             trips: once.trips,
             duplicates: once.duplicates,
-            failures: failures.iter().map(Error::to_string).collect(),
+            failures: failures(end, &diagnosis, finished),
             flow,
         };
         let exit = self.finish(ending, targets, prober.counts(), output);
@@ -251,30 +253,29 @@ impl Setting<'_> {
         let (options, limits, rate, now) = (self.options, self.limits, self.rate(), run::now());
         if options.period < limits.spacing && !options.quiet {
             let least = limits.spacing.as_millis();
-            let _ = output.message(format_args!(
+            unless_stopped(output.message(format_args!(
                 "{}: -p raised to {least} ms (the limit for ordinary users)\n",
                 self.program.to_string_lossy()
-            ));
+            )))?;
         }
         let gap = rate.pps().map_or(Duration::ZERO, |pps| Duration::from_secs_f64(1.0 / pps));
         let (roster, groups) = rounds::roster(options, targets, gap, limits, now).map_err(Error::from)?;
         if groups.period() > options.period && !options.quiet {
             let warning = Warning::GroupsPaced(groups.len(), groups.period());
-            let _ = output.message(format_args!("{}: {warning}\n", self.program.to_string_lossy()));
+            unless_stopped(output.message(format_args!("{}: {warning}\n", self.program.to_string_lossy())))?;
         }
         let prober = Prober::new(roster, rate, options.check_source, key, link.idents(), now);
         let mut prober = self.prepare(prober)?;
         let mut rounds = Rounds::new(options, targets, &clock, groups, now, output).map_err(Error::from)?;
         let end = self.probe(&mut rounds, &mut link, &mut prober, dropped)?;
         let diagnosis = run::diagnose(&mut link, slice::from_ref(&prober), &rounds);
-        let failures = rounds.failures(end, &diagnosis);
         let (unreachable, flow) = rounds.finish(&diagnosis);
         let ending = Ending {
             alive: rounds.alive,
             unreachable,
             trips: rounds.trips,
             duplicates: rounds.duplicates,
-            failures,
+            failures: failures(end, &diagnosis, None),
             flow,
         };
         drop(rounds);
@@ -371,21 +372,21 @@ impl Setting<'_> {
 
     /// The plan of the default mode for these targets. All probes are as far apart as those of ordinary
     /// users to multicast groups have to be, if any goes to one.
-    fn plan_for(&self, targets: &Targets, output: &mut Output) -> Plan {
+    fn plan_for(&self, targets: &Targets, output: &mut Output) -> Result<Plan, Failure> {
         let (plan, spacing) = (self.plan(), self.limits.group_spacing);
         if spacing.is_zero() || !targets.have_groups() {
-            return plan;
+            return Ok(plan);
         }
         let pps = 1.0 / spacing.as_secs_f64();
-        let Some(rate) = Rate::per_second(pps).ok().filter(|_| plan.rate().exceeds(pps)) else { return plan };
+        let Some(rate) = Rate::per_second(pps).ok().filter(|_| plan.rate().exceeds(pps)) else { return Ok(plan) };
         if !self.options.quiet {
-            let _ = output.message(format_args!(
+            unless_stopped(output.message(format_args!(
                 "{}: -i raised to {} ms (the limit for ordinary users where there are multicast addresses)\n",
                 self.program.to_string_lossy(),
                 spacing.as_millis()
-            ));
+            )))?;
         }
-        plan.with_rate(rate)
+        Ok(plan.with_rate(rate))
     }
 
     /// How targets are probed in the default mode. A value out of range is set to the nearest limit.

@@ -11,7 +11,6 @@ mod lab;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,14 +48,6 @@ fn ends_by(outcome: &Finished, deadline: Duration) {
 fn end_of(mut running: Running) -> Finished {
     running.wait_until(LIMIT, "goes on", |running| running.status("State").is_none_or(|state| state.starts_with('Z')));
     running.finish(LIMIT)
-}
-
-/// A full pipe without a reader.
-fn full_pipe() -> (OwnedFd, OwnedFd) {
-    let (unread, full) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
-    let mut filler = File::from(full.try_clone().expect("a descriptor"));
-    while filler.write(&[b'\n'; 4096]).is_ok() {}
-    (unread, full)
 }
 
 // Results.
@@ -288,7 +279,7 @@ fn a_terminal_without_a_reader_does_not_delay_the_end() {
 #[test]
 fn a_debug_log_without_a_reader_does_not_delay_the_end() {
     lab::play(|lab| {
-        let (_unread, full) = full_pipe();
+        let (_unread, full) = lab::full_pipe();
         let mut command = lab.command();
         command.args(["--debug", "--deadline=1", "--timeout=100", ALIVE, "10.0.0.2"]);
         let running = lab.start_as_is(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(full));
@@ -304,7 +295,7 @@ fn a_debug_log_without_a_reader_does_not_delay_the_end() {
 #[test]
 fn a_debug_log_and_results_without_a_reader_do_not_delay_the_end() {
     lab::play(|lab| {
-        let (_unread, full) = full_pipe();
+        let (_unread, full) = lab::full_pipe();
         let mut command = lab.command();
         command.args(["--debug", "--deadline=1", ALIVE]).stdin(Stdio::null());
         command.stdout(full.try_clone().expect("a descriptor")).stderr(full);
@@ -317,7 +308,7 @@ fn a_debug_log_and_results_without_a_reader_do_not_delay_the_end() {
 #[test]
 fn final_messages_without_a_reader_do_not_delay_the_end() {
     lab::play(|lab| {
-        let (_unread, full) = full_pipe();
+        let (_unread, full) = lab::full_pipe();
         let mut command = lab.command();
         command.arg("--deadline=1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(full);
         let mut running = lab.start_as_is(&mut command);
@@ -358,7 +349,7 @@ fn an_ignored_sigalrm_does_not_disable_the_deadline() {
         );
         assert_eq!(outcome.verdicts(), ["10.0.0.1 is alive"]);
 
-        let (_unread, stalled) = full_pipe();
+        let (_unread, stalled) = lab::full_pipe();
         let mut command = ignoring_sigalrm(lab, &["--deadline=1", ALIVE]);
         let outcome = end_of(lab.start_as_is(command.stdin(Stdio::null()).stdout(stalled).stderr(Stdio::piped())));
         is_cut(&outcome, ms(1000), "writing results: deadline reached (the output is incomplete)");

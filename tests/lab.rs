@@ -64,7 +64,7 @@ pub use behaviour::{Answer, Behaviour, Hosts, IcmpError, Lose, Net, TIMES};
 pub use judge::{assert_all, assert_true_rtts, hosts, list, ms};
 use namespace::Namespace;
 pub use peer::spelled;
-pub use process::{Finished, Running, pipe};
+pub use process::{Finished, Running, full_pipe, pipe};
 pub use tools::{piped, python};
 use wire::Wire;
 pub use wire::{Answered, Counts, Seen, Stream};

@@ -2,13 +2,20 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::ops::ControlFlow;
 
+use multiping::address::Family;
+use multiping::prober::Diagnosis;
 use multiping::{Error as EngineError, SocketOption};
+use nix::errno::Errno;
 
 use crate::cli::fping::{Help, Refusal};
 use crate::fping::output::Output;
 use crate::fping::words::BadList;
-use crate::message::{Error, Exit, Reason};
+use crate::message::{Count, Error, Exit, Reason};
+use crate::report::End;
+use crate::signal;
+use crate::stdio::Interrupted;
 
 /// The exit code of bad usage, which is that of unreachable targets too.
 pub(super) const BAD_USAGE: Exit = Exit::Unreachable;
@@ -56,6 +63,15 @@ impl From<EngineError> for Failure {
             EngineError::Source { source, .. } => bad_source(&source),
             EngineError::Option { option: SocketOption::Interface, source } => bad_interface(&source),
             EngineError::Option { option: SocketOption::Mark, source } => bad_mark(&source),
+            EngineError::Option { option, source } => {
+                let option = match option {
+                    SocketOption::Ttl => "-H",
+                    SocketOption::Tos => "-O",
+                    SocketOption::DontFragment => "-M",
+                    _ => "socket options",
+                };
+                Failure::Named(format!("{option}: {}", Reason(&source)), Exit::Failure)
+            }
             error => Failure::from(Error::from(error)),
         }
     }
@@ -89,6 +105,44 @@ pub(super) fn bad_outgoing_interface(why: &io::Error) -> Failure {
 /// fping says it, and goes on without the mark.
 pub(super) fn bad_mark(why: &io::Error) -> Failure {
     Failure::Plain(format!("fwmark: {}", Reason(why)), BAD_USAGE)
+}
+
+/// Ends the program if a signal comes while something is written before the run.
+pub(super) fn unless_stopped(written: ControlFlow<signal::Event>) -> Result<(), Failure> {
+    match written {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(event) => Err(Failure::Named(Interrupted::by(event).to_string(), Exit::Failure)),
+    }
+}
+
+/// Why a run that ended so is a failure. `finished`: how many targets were, and of how many; `None`
+/// where SIGINT is the planned end.
+pub(super) fn failures(end: End, diagnosis: &Diagnosis, finished: Option<(usize, usize)>) -> Vec<String> {
+    let reason = |errno| Errno::from_raw(errno).desc();
+    let mut failures = Vec::new();
+    match (end, finished) {
+        (End::Complete | End::Deadline(_), _) | (End::Stopped("SIGINT"), None) => {}
+        (End::Stopped(signal), None) => failures.push(format!("stopped by {signal}")),
+        (End::Stopped(signal), Some((finished, targets))) => {
+            failures.push(format!("stopped by {signal}: {finished} of {} finished", Count(targets, "target")));
+        }
+        (End::ReceivingFailed(family, errno), _) => {
+            failures.push(format!("{} receiving failed: {}", family.name(), reason(errno)));
+        }
+    }
+    for family in Family::BOTH.into_iter().filter(|&family| diagnosis.fault[family].is_some()) {
+        let refusals: Vec<_> = diagnosis.refusals_of(family).collect();
+        if let [refusal, ..] = refusals[..] {
+            let targets: usize = refusals.iter().map(|refusal| refusal.targets).sum();
+            let (family, first, why) = (family.name(), refusal.first, reason(refusal.errno));
+            failures.push(format!("{family} sending failed: {why} (targets: {targets}, first {first})"));
+        }
+    }
+    if diagnosis.undecided > 0 {
+        let targets = diagnosis.undecided;
+        failures.push(format!("probes or replies were lost on this machine (targets without a result: {targets})"));
+    }
+    failures
 }
 
 /// Says why the program ends.

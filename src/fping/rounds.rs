@@ -6,11 +6,10 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use multiping::address::{Address, Family, TargetId};
+use multiping::address::{Address, TargetId};
 use multiping::alloc::{OutOfMemory, try_filled};
 use multiping::prober::{Diagnosis, Event, Phase, Prober, ReplyKind, Roster, Schedule, Timeout, Verdicts};
 use multiping::tally::{TICK, Verdict, ticks};
-use nix::errno::Errno;
 
 use crate::cli::fping::{Options, Report};
 use crate::fping::MIN_RTT;
@@ -23,9 +22,6 @@ use crate::report::{End, Times};
 use crate::run::groups::Groups;
 use crate::run::{Mode, since_1970};
 use crate::signal;
-
-/// The signal that is the planned end of a run.
-const PLANNED: &str = "SIGINT";
 
 /// A probe that has not ended.
 const PENDING: u32 = u32::MAX;
@@ -297,32 +293,6 @@ impl<'a, 'o> Rounds<'a, 'o> {
             flow = if json { self.output.result(line) } else { self.output.message(line) };
         }
         (unreachable, flow)
-    }
-
-    /// Why the run is a failure. A run that SIGINT ends is none.
-    pub(super) fn failures(&self, end: End, diagnosis: &Diagnosis) -> Vec<String> {
-        let reason = |errno| Errno::from_raw(errno).desc();
-        let mut failures = Vec::new();
-        match end {
-            End::Stopped(PLANNED) | End::Complete | End::Deadline(_) => {}
-            End::Stopped(signal) => failures.push(format!("stopped by {signal}")),
-            End::ReceivingFailed(family, errno) => {
-                failures.push(format!("{} receiving failed: {}", family.name(), reason(errno)));
-            }
-        }
-        for family in Family::BOTH.into_iter().filter(|&family| diagnosis.fault[family].is_some()) {
-            let refusals: Vec<_> = diagnosis.refusals_of(family).collect();
-            if let [refusal, ..] = refusals[..] {
-                let targets: usize = refusals.iter().map(|refusal| refusal.targets).sum();
-                let (family, first, why) = (family.name(), refusal.first, reason(refusal.errno));
-                failures.push(format!("{family} sending failed: {why} (targets: {targets}, first {first})"));
-            }
-        }
-        if diagnosis.undecided > 0 {
-            let targets = diagnosis.undecided;
-            failures.push(format!("probes or replies were lost on this machine (targets without figures: {targets})"));
-        }
-        failures
     }
 }
 

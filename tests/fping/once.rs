@@ -1,6 +1,8 @@
 //! The default mode, and the exit codes.
 
 use std::fs;
+use std::io::Read;
+use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -235,6 +237,24 @@ fn a_list_is_read_to_its_end_whatever_asks_for_the_status_meanwhile() {
             assert_eq!(outcome.lines(), ["10.0.0.1 is alive", "10.0.0.2 is alive"], "{signal}: {outcome:?}");
             assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{signal}");
         }
+    });
+}
+
+#[test]
+fn a_signal_that_comes_before_the_run_ends_the_program() {
+    lab::play(|lab| {
+        let (mut unread, full) = lab::full_pipe();
+        let mut command = called("fping", &["-J", "-q", "-c1", "no!name", "10.0.0.1"]);
+        let mut running = lab.start_as_is(command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()));
+        drop(command);
+        running.wait_until_signals_are_blocked();
+        running.signal(Signal::SIGTERM);
+        running.wait_until(lab::LIMIT, "is not stopped", |running| running.stderr_so_far().contains("stopped by"));
+        let mut written = Vec::new();
+        let _ = unread.read_to_end(&mut written);
+        let outcome = running.finish(lab::LIMIT);
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(4), "fping: stopped by SIGTERM\n"));
+        assert!(lab.seen().is_empty());
     });
 }
 

@@ -273,3 +273,11 @@ pub fn pipe() -> (File, File) {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     (reader.into(), writer.into())
 }
+
+/// A full pipe without a reader.
+pub fn full_pipe() -> (File, File) {
+    let (unread, full) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).expect("a pipe");
+    let (unread, mut full) = (File::from(unread), File::from(full));
+    while full.write(&[b'\n'; 4096]).is_ok() {}
+    (unread, full)
+}
