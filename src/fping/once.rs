@@ -103,7 +103,6 @@ impl<'a, 'o> Once<'a, 'o> {
 
     /// Writes the figures of each line of the list so far. A probe in flight is not among them.
     fn report(&mut self, sweep: &Sweep) -> ControlFlow<signal::Event> {
-        let width = self.targets.width();
         let mut lines = String::new();
         for (line, target) in self.lines.iter() {
             let lost = self.sent.get(target.index()).map_or(0, |&(_, lost)| lost);
@@ -111,7 +110,7 @@ impl<'a, 'o> Once<'a, 'o> {
             if let Verdict::Alive(rtt) = sweep.verdict(target) {
                 figures.record(Some(rtt.max(MIN_RTT)));
             }
-            let label = Label { name: self.targets.name(line), width };
+            let label = Label { name: self.targets.name(line), width: self.targets.width };
             lines += &fping::figures_line(label, &figures, None);
         }
         let blank = if self.format.alive || self.format.unreachable { "\n" } else { "" };

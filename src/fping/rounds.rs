@@ -63,8 +63,6 @@ pub(super) struct Rounds<'a, 'o> {
     tallies: Vec<Tally>,
     /// With `-C`: the round-trip time of each probe of each target, in ticks; 0: not answered.
     values: Vec<u32>,
-    /// The width of the longest name.
-    width: usize,
     /// Whether probes have lines.
     pub(super) has_lines: bool,
     /// When the next report is due.
@@ -141,7 +139,6 @@ impl<'a, 'o> Rounds<'a, 'o> {
             clock,
             tallies: try_filled(targets.len(), Tally::default())?,
             values: try_filled(cells, PENDING)?,
-            width: targets.width(),
             // -q silences count mode only, -Q both.
             has_lines: options.report.is_none() && (options.is_endless || !options.quiet),
             next_report: next_report(options.report.filter(|report| !report.interval.is_zero()), now, 1),
@@ -156,7 +153,7 @@ impl<'a, 'o> Rounds<'a, 'o> {
     }
 
     fn label(&self, target: TargetId) -> Label<'a> {
-        Label { name: self.targets.name(target.index()), width: self.width }
+        Label { name: self.targets.name(target.index()), width: self.targets.width }
     }
 
     /// A probe has ended: with a reply of so many bytes of ICMP from somewhere, or without. `at`:

@@ -18,6 +18,8 @@ use crate::report::fping::Name;
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     shown: Words,
+    /// The width of the longest name.
+    pub(super) width: usize,
     /// As typed, where that is wanted too.
     typed: Option<Words>,
     addresses: Vec<Address>,
@@ -56,14 +58,16 @@ impl Targets {
         look_up: LookUp,
         mut say: impl FnMut(Name, &'static str),
     ) -> Result<Self, Error> {
-        let number = |word: &[u8]| numeric::parse(&Name(word).to_string(), options.family);
-        let forward = words.iter().filter(|word| number(word).is_none()).filter_map(host_name);
-        let known = Known::ask(forward.map(Query::Addresses), look_up)?;
+        // No number is a host name too.
+        let known = Known::ask(words.iter().filter_map(host_name).map(Query::Addresses), look_up)?;
         let mut targets = Targets { typed: options.netdata.then(Words::default), ..Targets::default() };
-        let mut found: Vec<(usize, Address)> = Vec::new();
+        // With the index of the word, and whether the name of the address is asked for.
+        let mut found: Vec<(usize, Address, bool)> = Vec::new();
         for (index, word) in words.iter().enumerate() {
             let name = Name(word);
-            let addresses = match number(word) {
+            let number = numeric::parse(&name.to_string(), options.family);
+            let wants_name = options.reverse_names.is_some_and(|always| always || number.is_some());
+            let addresses = match number {
                 Some(address) => address.map(|address| vec![address]),
                 None => {
                     host_name(word).ok_or(numeric::NOT_KNOWN).and_then(|name| addresses(&known, name, options.family))
@@ -78,7 +82,7 @@ impl Targets {
                             targets.refused += 1;
                             say(name, "error while sending ping: Permission denied");
                         } else {
-                            try_push(&mut found, (index, address))?;
+                            try_push(&mut found, (index, address, wants_name))?;
                         }
                     }
                 }
@@ -88,21 +92,18 @@ impl Targets {
                 }
             }
         }
-        let is_wanted = |word: &[u8]| match options.reverse_names {
-            Some(always) => always || number(word).is_some(),
-            None => false,
-        };
-        let reverse = found.iter().filter(|&&(index, _)| is_wanted(words.get(index)));
-        let names = Known::ask(reverse.map(|&(_, address)| Query::Name(address)), look_up)?;
-        for &(index, address) in &found {
+        let reverse = found.iter().filter(|&&(.., wants_name)| wants_name);
+        let names = Known::ask(reverse.map(|&(_, address, _)| Query::Name(address)), look_up)?;
+        for &(index, address, wants_name) in &found {
             let word = words.get(index);
-            let name = names.name(address).filter(|_| is_wanted(word)).map_or(word, str::as_bytes);
+            let name = names.name(address).filter(|_| wants_name).map_or(word, str::as_bytes);
             let ip = address.ip();
             let shown = match (options.addresses, options.reverse_names) {
                 (true, Some(_)) => format!("{} ({ip})", Name(name)),
                 (true, None) => ip.to_string(),
                 (false, _) => Name(name).to_string(),
             };
+            targets.width = targets.width.max(shown.chars().count());
             targets.shown.push(shown.as_bytes())?;
             targets.typed.as_mut().map_or(Ok(()), |typed| typed.push(word))?;
             try_push(&mut targets.addresses, address)?;
@@ -122,11 +123,6 @@ impl Targets {
     /// A target as it was typed.
     pub(super) fn typed(&self, line: usize) -> Name<'_> {
         Name(self.typed.as_ref().unwrap_or(&self.shown).get(line))
-    }
-
-    /// The width of the longest name.
-    pub(super) fn width(&self) -> usize {
-        (0..self.len()).map(|line| self.name(line).to_string().chars().count()).max().unwrap_or(0)
     }
 
     pub(super) fn addresses(&self) -> &[Address] {
