@@ -69,8 +69,8 @@ pub struct Target {
     error: Option<SendError>,
     /// Whether the last probe was refused.
     is_refused: bool,
-    /// The last ICMP error about a probe: who reported it, its type and its code.
-    icmp_error: Option<(Address, u8, u8)>,
+    /// The last ICMP error about a probe that tells of a failure, and who reported it.
+    icmp_error: Option<(IcmpError, Address)>,
 }
 
 /// What is known of all targets.
@@ -133,7 +133,9 @@ impl Figures {
             Event::IcmpError { from, error, about: Some((target, _)), .. } => {
                 if let Some(target) = self.targets.get_mut(target.index()) {
                     target.stats.record_icmp_error();
-                    target.icmp_error = Some((from, error.msg_type, error.code));
+                    if error.is_failure() {
+                        target.icmp_error = Some((error, from));
+                    }
                 }
             }
             _ => {}
@@ -197,10 +199,9 @@ impl Figures {
         self.targets.get(target.index()).map(|target| &target.stats)
     }
 
-    /// The last ICMP error about a target's probes, and who reported it.
+    /// The last ICMP error that tells why a target's probes fail, and who reported it.
     pub fn icmp_error(&self, target: TargetId) -> Option<(IcmpError, Address)> {
-        let (from, msg_type, code) = self.targets.get(target.index())?.icmp_error?;
-        Some((IcmpError::named(from.family(), msg_type, code)?, from))
+        self.targets.get(target.index())?.icmp_error
     }
 
     /// The RTT of each of a target's probes so far, where they are kept.

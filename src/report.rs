@@ -12,6 +12,7 @@ mod packed;
 pub mod ping;
 pub mod reasons;
 pub mod sizes;
+mod state;
 mod summary;
 mod table;
 mod times;

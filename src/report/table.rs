@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use crate::figures::Figures;
 use crate::report::histogram;
 use crate::report::hosts::Hosts;
+use crate::report::state::State;
 use crate::report::unit::{Short, Unit};
 
 /// How the figures are shown.
@@ -204,30 +205,23 @@ impl Table<'_> {
     fn write_totals(&self, out: &mut impl Write) -> io::Result<()> {
         let figures = self.figures;
         let (addresses, totals) = (figures.addresses(), figures.totals());
-        let mut states = [("alive", 0), ("unreachable", 0), ("unsent", 0), ("undecided", 0), ("unsettled", 0)];
+        let mut states = [State::Alive, State::Unreachable, State::Unsent, State::Undecided, State::Unsettled]
+            .map(|state| (state, 0_usize));
         let mut unsent = None;
         for (target, address) in addresses.iter() {
             let verdict = figures.verdict(target);
-            let is_unreachable = |diagnosis: &Diagnosis| diagnosis.is_unreachable(verdict, address.family());
-            let state = match verdict {
-                Verdict::Alive(_) => 0,
-                Verdict::Refused { was_sent: true, .. } if !self.diagnosis.is_some_and(is_unreachable) => 3,
-                Verdict::Unreachable | Verdict::Refused { was_sent: true, .. } => 1,
-                Verdict::Refused { errno, .. } => {
-                    unsent.get_or_insert(errno);
-                    2
-                }
-                Verdict::Undecided => 3,
-                Verdict::Unsettled => 4,
-            };
-            states[state].1 += 1;
+            let of_target = State::of(verdict, self.diagnosis, address.family());
+            states.iter_mut().for_each(|(state, count)| *count += usize::from(*state == of_target));
+            if let (State::Unsent, Verdict::Refused { errno, .. }) = (of_target, verdict) {
+                unsent.get_or_insert(errno);
+            }
         }
         let targets = addresses.len();
         write!(out, "{targets} target{}:", if targets == 1 { "" } else { "s" })?;
-        let shown = states.iter().filter(|(name, count)| *count > 0 || *name == "alive");
-        for (place, (name, count)) in shown.enumerate() {
-            write!(out, "{} {count} {name}", if place > 0 { "," } else { "" })?;
-            if let Some(errno) = unsent.filter(|_| *name == "unsent") {
+        let shown = states.iter().filter(|&&(state, count)| count > 0 || state == State::Alive);
+        for (place, (state, count)) in shown.enumerate() {
+            write!(out, "{} {count} {}", if place > 0 { "," } else { "" }, state.name())?;
+            if let Some(errno) = unsent.filter(|_| *state == State::Unsent) {
                 write!(out, " ({:?})", Errno::from_raw(errno))?;
             }
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use multiping::address::{Address, Family, TargetId};
 use multiping::alloc::try_filled;
 use multiping::plan::IcmpErrors;
-use multiping::prober::{Details, Diagnosis, Event, Prober, ReplyKind, Roster};
+use multiping::prober::{Diagnosis, Event, Prober, ReplyKind, Roster};
 use multiping::stats::Counter;
 use multiping::token::Key;
 use multiping::wire::Reply;
@@ -109,8 +109,7 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
         false => None,
         true => {
             let targets = figures.addresses().len();
-            let intervals = statistics.report_every.map(|_| Intervals::new(targets)).transpose()?;
-            Some(Records { details: Details::new(targets)?, intervals })
+            Some(Records { intervals: statistics.report_every.map(|_| Intervals::new(targets)).transpose()? })
         }
     };
     let mut run = Run {
@@ -145,14 +144,13 @@ pub(super) fn run(statistics: Statistics, mut session: Session, notes: &mut Note
     let exit = session.exit(&outcome, diagnosis.unreachable, run.figures.answering());
     run.output.begin_last();
     match run.records.take() {
-        Some(records) => {
+        Some(_) => {
             let counts = prober.counts();
             let (slipped, skipped) = run.figures.slips(prober.strategy().slips());
             let closing = session.closing(end, exit, counts.stray, slipped + skipped, notes);
             let finished = Finished {
                 figures: &run.figures,
                 hosts: &run.hosts,
-                details: &records.details,
                 diagnosis: &diagnosis,
                 style: &run.statistics.style,
                 sizes: run.sizes.as_ref().map(SizeRun::found).unwrap_or_default(),
@@ -209,7 +207,6 @@ struct Run<'a, D> {
 
 /// What JSON records need beside the figures.
 struct Records {
-    details: Details,
     intervals: Option<Intervals>,
 }
 
@@ -221,11 +218,8 @@ impl<D: std::os::fd::AsFd> Mode for Run<'_, D> {
 
     fn handle(&mut self, event: &Event) -> ControlFlow<signal::Event> {
         self.figures.record(event);
-        if let Some(Records { details, intervals }) = &mut self.records {
-            details.record(event);
-            if let Some(intervals) = intervals {
-                intervals.record(event);
-            }
+        if let Some(Records { intervals: Some(intervals) }) = &mut self.records {
+            intervals.record(event);
         }
         self.groups.record(event);
         if let Some(sizes) = &mut self.sizes {
@@ -411,7 +405,7 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
                 self.write_table(now, None);
                 self.output.buffer.push(b'\n');
             }
-            Some(Records { intervals: Some(intervals), .. }) => {
+            Some(Records { intervals: Some(intervals) }) => {
                 // What cannot be written is told of in the end.
                 let _ = intervals.write(since_1970(now), &self.figures, &self.hosts, &mut self.output);
             }

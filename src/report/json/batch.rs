@@ -8,9 +8,10 @@ use multiping::tally::Tally;
 use crate::list::UnresolvedLine;
 use crate::report::Results;
 use crate::report::json::record::{
-    LastError, NoPercentiles, Probes, Rtts, Silence, State, States, Target, Text, errno_name, nanoseconds,
+    LastError, NoPercentiles, Probes, Reason, Rtts, Silence, States, Target, Text, errno_name, nanoseconds,
 };
 use crate::report::json::{Closing, Totals, write};
+use crate::report::state::State;
 
 /// Writes a record for each line of the list, in its order, and the last one. `unresolved` are the
 /// names without an address.
@@ -33,7 +34,9 @@ pub fn write_batch(
         let details = swept.details(target).copied().unwrap_or_default();
         let was_late = swept.tally(target).is_some_and(Tally::was_late);
         let silence = Silence { was_late, has_errors: details.icmp_errors() > 0 };
-        let (state, reason) = State::of(swept.verdict(target), results.diagnosis, address.family(), silence);
+        let (verdict, diagnosis) = (swept.verdict(target), results.diagnosis);
+        let state = State::of(verdict, Some(diagnosis), address.family());
+        let reason = Reason::of(state, verdict, diagnosis, silence);
         states.add(state);
         let tally = swept.tally(target);
         let errno = tally.and_then(Tally::errno);

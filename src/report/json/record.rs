@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use crate::list::UnresolvedLine;
 use crate::report::Rfc3339;
 use crate::report::json::optional::{Sizes, Times};
+use crate::report::state::State;
 
 /// The version of the records. It rises when a key goes or changes its meaning.
 pub(super) const SCHEMA: u32 = 1;
@@ -225,52 +226,11 @@ impl States {
     }
 }
 
-/// What is known of a target in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum State {
-    Alive,
-    Unreachable,
-    Unsent,
-    Undecided,
-    Unsettled,
-    Unresolved,
-}
-
 /// Whether late replies and ICMP errors came of a target that did not answer in time.
 #[derive(Clone, Copy)]
 pub(super) struct Silence {
     pub(super) was_late: bool,
     pub(super) has_errors: bool,
-}
-
-impl State {
-    /// What is known of a target with this verdict, and why.
-    pub(super) fn of(
-        verdict: Verdict,
-        diagnosis: &Diagnosis,
-        family: Family,
-        silence: Silence,
-    ) -> (State, Option<Reason>) {
-        let silent = match silence {
-            Silence { was_late: true, .. } => Reason::Late,
-            Silence { has_errors: true, .. } => Reason::IcmpError,
-            _ => Reason::Timeout,
-        };
-        let (state, reason) = match verdict {
-            Verdict::Alive(_) => return (State::Alive, None),
-            Verdict::Unreachable | Verdict::Refused { .. } | Verdict::Undecided if diagnosis.no_reference => {
-                (State::Undecided, Reason::NoReference)
-            }
-            Verdict::Unreachable => (State::Unreachable, silent),
-            Verdict::Refused { was_sent: false, .. } => (State::Unsent, Reason::SendError),
-            Verdict::Refused { .. } if diagnosis.is_unreachable(verdict, family) => (State::Unreachable, silent),
-            Verdict::Refused { .. } => (State::Undecided, Reason::SendError),
-            Verdict::Undecided => (State::Undecided, Reason::RepliesLostHere),
-            Verdict::Unsettled => (State::Unsettled, Reason::CutShort),
-        };
-        (state, Some(reason))
-    }
 }
 
 /// Why it is not alive.
@@ -285,6 +245,23 @@ pub(super) enum Reason {
     NoReference,
     CutShort,
     ResolveError,
+}
+
+impl Reason {
+    /// Why a target with this verdict is in this state.
+    pub(super) fn of(state: State, verdict: Verdict, diagnosis: &Diagnosis, silence: Silence) -> Option<Reason> {
+        match state {
+            State::Alive => None,
+            State::Unreachable if silence.was_late => Some(Reason::Late),
+            State::Unreachable if silence.has_errors => Some(Reason::IcmpError),
+            State::Unreachable => Some(Reason::Timeout),
+            State::Undecided if diagnosis.no_reference => Some(Reason::NoReference),
+            State::Undecided if verdict == Verdict::Undecided => Some(Reason::RepliesLostHere),
+            State::Unsent | State::Undecided => Some(Reason::SendError),
+            State::Unsettled => Some(Reason::CutShort),
+            State::Unresolved => Some(Reason::ResolveError),
+        }
+    }
 }
 
 /// The last ICMP error about a target.

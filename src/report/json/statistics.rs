@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use multiping::address::{Address, TargetId};
-use multiping::prober::{Details, Diagnosis};
+use multiping::prober::Diagnosis;
 use multiping::stats::{Counter, Counts, Percent, Percentile, Word};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -13,10 +13,11 @@ use crate::list::UnresolvedLine;
 use crate::report::json::optional::Sizes;
 use crate::report::json::packet::Packet;
 use crate::report::json::record::{
-    LastError, Probes, Rtts, Silence, State, States, Target, Text, errno_name, nanoseconds,
+    LastError, Probes, Reason, Rtts, Silence, States, Target, Text, errno_name, nanoseconds,
 };
 use crate::report::json::{Closing, Totals, write};
 use crate::report::sizes::Found;
+use crate::report::state::State;
 use crate::report::{EventContext, EventLines, Hosts, Style, histogram};
 
 /// `--json=packets`: a record for each packet, as they come.
@@ -39,8 +40,6 @@ pub struct Finished<'a> {
     pub figures: &'a Figures,
     /// The names of the targets.
     pub hosts: &'a Hosts,
-    /// The last ICMP error about each target.
-    pub details: &'a Details,
     /// Whose fault silence and refusals are.
     pub diagnosis: &'a Diagnosis,
     /// Which percentiles are written, and whether histograms are.
@@ -83,9 +82,10 @@ impl Finished<'_> {
         let counts = stats.counts();
         let of = |counter| counts.get(counter);
         let silence = Silence { was_late: of(Counter::Late) > 0, has_errors: of(Counter::IcmpErrors) > 0 };
-        let (state, reason) = State::of(figures.verdict(target), self.diagnosis, address.family(), silence);
+        let verdict = figures.verdict(target);
+        let state = State::of(verdict, Some(self.diagnosis), address.family());
+        let reason = Reason::of(state, verdict, self.diagnosis, silence);
         let errno = figures.send_error(target).map(|error| error.errno());
-        let last = self.details.get(target).and_then(|details| details.last_error());
         let (lines, rtts) = (self.hosts.lines(), stats.rtts());
         let record = Target {
             target: Text(lines.shown(number, address)),
@@ -101,7 +101,7 @@ impl Finished<'_> {
             reordered: of(Counter::Reordered),
             icmp_errors: of(Counter::IcmpErrors),
             send_errors: of(Counter::SendErrors),
-            error: LastError::new(last.map(|last| (last.error, last.from))),
+            error: LastError::new(figures.icmp_error(target)),
             errno,
             errno_name: errno.map(errno_name),
             ttl: stats.ttl(),
