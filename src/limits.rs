@@ -33,6 +33,14 @@ pub struct Limits {
     pub receive_buffer: usize,
 }
 
+/// How many bytes of a packet are no data of a probe: the headers of IP, without options, and ICMP.
+pub fn headers(family: Family) -> u16 {
+    match family {
+        Family::V4 => 28,
+        Family::V6 => 48,
+    }
+}
+
 impl Limits {
     /// For ordinary users. All that they send is a tenth of a gigabit a second.
     pub const ORDINARY: Limits = Limits {
@@ -59,12 +67,8 @@ impl Limits {
 
     /// The highest rate of probes with `size` bytes of data, of which some may be of `family`.
     pub fn rate_of(&self, size: usize, family: Family) -> Rate {
-        let headers = match family {
-            Family::V4 => 28,
-            Family::V6 => 48,
-        };
         let Some(bytes) = self.bytes_per_second else { return self.rate };
-        let pps = f64::from(bytes) / (size + headers) as f64;
+        let pps = f64::from(bytes) / (size + usize::from(headers(family))) as f64;
         if self.rate.exceeds(pps) { Rate::per_second(pps).unwrap_or(self.rate) } else { self.rate }
     }
 

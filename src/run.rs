@@ -289,6 +289,18 @@ pub trait Mode {
     fn progress(&mut self, prober: &Prober<Self::Strategy>, now: Instant) -> impl Display;
 }
 
+/// When an event happened.
+fn time_of(event: &Event) -> Instant {
+    match *event {
+        Event::Sent { at, .. }
+        | Event::SendError { at, .. }
+        | Event::Received { at, .. }
+        | Event::IcmpError { at, .. }
+        | Event::Message { at, .. } => at,
+        Event::TimedOut(_) | Event::Done { .. } => now(),
+    }
+}
+
 /// Signals, log, status line and deadline of a run.
 pub struct Context<'a, W> {
     /// The signals that may come.

@@ -7,13 +7,15 @@ use std::time::Duration;
 use multiping::address::Family;
 use multiping::stats::{Counter, Stats};
 
+use crate::limits::headers;
 use crate::report::unit::Unit;
 
 /// The line before the replies: the target, with its label, and the size of the probes' data.
 pub fn write_header(out: &mut impl Write, address: &str, label: &str, family: Family, size: usize) -> io::Result<()> {
+    let packet = size + usize::from(headers(family));
     match (family, label) {
-        (Family::V4, "") => writeln!(out, "PING {address} ({address}) {size}({}) bytes of data.", size + 28),
-        (Family::V4, label) => writeln!(out, "PING {label} ({address}) {size}({}) bytes of data.", size + 28),
+        (Family::V4, "") => writeln!(out, "PING {address} ({address}) {size}({packet}) bytes of data."),
+        (Family::V4, label) => writeln!(out, "PING {label} ({address}) {size}({packet}) bytes of data."),
         (Family::V6, "") => writeln!(out, "PING {address}({address}) {size} data bytes"),
         (Family::V6, label) => writeln!(out, "PING {label} ({label} ({address})) {size} data bytes"),
     }

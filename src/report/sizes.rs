@@ -3,9 +3,10 @@
 
 use std::io::{self, Write};
 
-use multiping::address::{Address, Family};
+use multiping::address::Address;
 
 use crate::figures::Figures;
+use crate::limits::headers;
 use crate::report::Hosts;
 
 /// What was found of one target.
@@ -30,14 +31,6 @@ impl Found {
         if self.named.is_none_or(|(least, _)| mtu < least) {
             self.named = Some((mtu, router));
         }
-    }
-}
-
-/// How many bytes of a packet are no data of a probe.
-pub fn headers(family: Family) -> u16 {
-    match family {
-        Family::V4 => 28,
-        Family::V6 => 48,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::message::{Error, Exit, Warning};
 use crate::notes::Notes;
 use crate::report::json::{self, Packet};
 use crate::report::{End, Format, Hosts, Outcome, Reserved, Results, Summary, reasons};
-use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell, threads};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell, threads, time_of};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
 use crate::swept::{BatchProgress, Swept};
@@ -140,8 +140,8 @@ struct Batch<'a> {
 struct Packets<'a> {
     output: Output<'a, Stdout>,
     hosts: Hosts,
-    /// What happened in this turn.
-    pending: Vec<Packet>,
+    /// What happened in this turn, and when.
+    pending: Vec<(Packet, Instant)>,
 }
 
 impl Mode for Batch<'_> {
@@ -152,7 +152,7 @@ impl Mode for Batch<'_> {
             details.record(event);
         }
         if let Some(packets) = &mut self.packets {
-            packets.pending.extend(Packet::of(event, now()));
+            packets.pending.extend(Packet::of(event).map(|packet| (packet, time_of(event))));
         }
         if self.shows_all {
             tell(reasons::message(event));
@@ -163,10 +163,10 @@ impl Mode for Batch<'_> {
     fn handle_turn(&mut self, prober: &mut Prober<Sweep>, _: Instant) -> ControlFlow<signal::Event> {
         let Some(Packets { output, hosts, pending }) = &mut self.packets else { return ControlFlow::Continue(()) };
         let addresses = prober.strategy().addresses();
-        for packet in pending.drain(..) {
+        for (packet, at) in pending.drain(..) {
             if let Some((shown, label)) = hosts.parts(packet.target, addresses) {
                 // Writing to memory does not fail.
-                let _ = packet.write(since_1970(packet.at), shown, label, &mut output.buffer);
+                let _ = packet.write(since_1970(at), shown, label, &mut output.buffer);
             }
         }
         output.flush()

@@ -12,7 +12,8 @@ use multiping::wire::{HEADER, IcmpError};
 use nix::errno::Errno;
 
 use crate::cli::Sizing;
-use crate::report::sizes::{Found, headers};
+use crate::limits::headers;
+use crate::report::sizes::Found;
 
 /// How long to wait after the kernel has refused a probe for another reason than its size.
 const REFUSAL_WAIT: Duration = Duration::from_secs(1);

@@ -29,7 +29,7 @@ use crate::report::{
 use crate::run::groups::Groups;
 use crate::run::schedules::roster;
 use crate::run::sizes::SizeRun;
-use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell};
+use crate::run::{Mode, Output, Session, diagnose, now, since_1970, tell, time_of};
 use crate::signal;
 use crate::stdio::{self, Stream, Timeout};
 
@@ -423,17 +423,5 @@ impl<D: std::os::fd::AsFd> Run<'_, D> {
         let table = Table { figures: &self.figures, hosts: &self.hosts, style, elapsed, diagnosis };
         // What cannot be written is told of in the end.
         let _ = table.write(&mut self.output);
-    }
-}
-
-/// When an event happened.
-fn time_of(event: &Event) -> Instant {
-    match *event {
-        Event::Sent { at, .. }
-        | Event::SendError { at, .. }
-        | Event::Received { at, .. }
-        | Event::IcmpError { at, .. }
-        | Event::Message { at, .. } => at,
-        Event::TimedOut(_) | Event::Done { .. } => now(),
     }
 }

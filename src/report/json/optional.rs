@@ -4,9 +4,10 @@ use multiping::address::{Address, Family};
 use multiping::wire::HostTime;
 use serde::Serialize;
 
+use crate::limits::headers;
 use crate::report;
 use crate::report::json::record::Text;
-use crate::report::sizes::{self, Found};
+use crate::report::sizes::Found;
 
 /// What was found by probes of many sizes.
 #[derive(Clone, Copy, Serialize)]
@@ -26,7 +27,7 @@ impl Sizes {
     pub(super) fn new(found: &Found, family: Family) -> Self {
         Sizes {
             largest_size: found.largest,
-            largest_packet: found.largest.map(|size| u32::from(size) + u32::from(sizes::headers(family))),
+            largest_packet: found.largest.map(|size| u32::from(size) + u32::from(headers(family))),
             named_mtu: found.named.map(|(mtu, _)| mtu),
             named_by: found.named.map(|(_, router)| Text(router)),
             search_complete: found.is_complete,

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use multiping::address::{Address, TargetId};
 use multiping::prober::{Event, ReplyKind, TimedOut, Timeout};
@@ -18,8 +18,6 @@ use crate::report::{Rfc3339, Times};
 pub struct Packet {
     /// The target.
     pub target: TargetId,
-    /// When it happened.
-    pub at: Instant,
     /// Which attempt at the target it is about.
     attempt: u32,
     what: What,
@@ -48,10 +46,10 @@ enum What {
 }
 
 impl Packet {
-    /// What there is to write of an event, which was noticed at `now`; `None`: nothing.
-    pub fn of(event: &Event, now: Instant) -> Option<Self> {
+    /// What there is to write of an event; `None`: nothing.
+    pub fn of(event: &Event) -> Option<Self> {
         match *event {
-            Event::Received { from, reply: Some(reply), kind, elsewhere, ttl, at, route, .. } => {
+            Event::Received { from, reply: Some(reply), kind, elsewhere, ttl, route, .. } => {
                 let (target, attempt) = kind.about()?;
                 let (kind, rtt) = match kind {
                     ReplyKind::Reply { rtt, .. } => ("reply", Some(rtt)),
@@ -62,19 +60,17 @@ impl Packet {
                 let (seq, bytes, from) = (reply.seq(), reply.message_len(), elsewhere.then_some(from));
                 let query = if let Reply::Query(query) = reply { Some(query) } else { None };
                 let what = What::Arrival { kind, seq, bytes, ttl, rtt, from, query, route };
-                Some(Packet { target, at, attempt, what })
+                Some(Packet { target, attempt, what })
             }
             // One that an ICMP error ended did not time out.
             Event::TimedOut(TimedOut { timeout: Timeout::Failed, .. }) => None,
-            Event::TimedOut(TimedOut { target, attempt, .. }) => {
-                Some(Packet { target, at: now, attempt, what: What::TimedOut })
+            Event::TimedOut(TimedOut { target, attempt, .. }) => Some(Packet { target, attempt, what: What::TimedOut }),
+            Event::IcmpError { from, error, about: Some((target, attempt)), .. } => {
+                Some(Packet { target, attempt, what: What::IcmpError { error, from } })
             }
-            Event::IcmpError { from, error, about: Some((target, attempt)), at, .. } => {
-                Some(Packet { target, at, attempt, what: What::IcmpError { error, from } })
-            }
-            Event::SendError { probe, error, at } => {
+            Event::SendError { probe, error, .. } => {
                 let (attempt, what) = (probe.token.attempt, What::SendError { errno: error.errno() });
-                Some(Packet { target: probe.target, at, attempt, what })
+                Some(Packet { target: probe.target, attempt, what })
             }
             Event::Sent { .. }
             | Event::Received { .. }

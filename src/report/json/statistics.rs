@@ -26,7 +26,7 @@ pub struct Packets;
 impl EventLines for Packets {
     fn write(&mut self, out: &mut Vec<u8>, context: &EventContext) -> io::Result<()> {
         let EventContext { event, stamp, figures, hosts, .. } = *context;
-        let (Some(packet), Some(time)) = (Packet::of(event, figures.start()), stamp) else { return Ok(()) };
+        let (Some(packet), Some(time)) = (Packet::of(event), stamp) else { return Ok(()) };
         match hosts.parts(packet.target, figures.addresses()) {
             Some((shown, label)) => packet.write(time, shown, label, out),
             None => Ok(()),
