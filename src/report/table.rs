@@ -118,7 +118,7 @@ impl Table<'_> {
             write!(out, "  {:label$}", "label")?;
         }
         let width = self.style.unit.width();
-        write!(out, "{:>8}{:>8}{:>6}{:>7}{:>9}{:>5}", "sent", "recv", "late", "lost", "loss", "dup")?;
+        write_counts(out, [&"sent", &"recv", &"late", &"lost", &"loss", &"dup"])?;
         let percentiles = self.style.percentiles.iter().map(|percent| format!("p{percent}"));
         let names = ["min", "mean"].map(str::to_owned).into_iter().chain(percentiles);
         for name in names.chain(["max", "stddev", "jitter"].map(str::to_owned)) {
@@ -135,8 +135,9 @@ impl Table<'_> {
         let (stats, counts) = (line.stats, line.stats.counts());
         let of = |counter| counts.get(counter);
         let loss = counts.loss().map_or("-".to_owned(), |loss| loss.to_string());
-        write!(out, "{:>8}{:>8}{:>6}", counts.sent(), of(Counter::Answered), of(Counter::Late))?;
-        write!(out, "{:>7}{loss:>9}{:>5}", of(Counter::Lost), of(Counter::Duplicates))?;
+        let (received, late) = (of(Counter::Answered), of(Counter::Late));
+        let (lost, duplicates) = (of(Counter::Lost), of(Counter::Duplicates));
+        write_counts(out, [&counts.sent(), &received, &late, &lost, &loss, &duplicates])?;
         let figures = self.figures(stats.rtts(), |percent| stats.percentile_of_sent(percent));
         let width = self.style.unit.width();
         for figure in figures.into_iter().chain([self.figure(stats.jitter())]) {
@@ -293,6 +294,12 @@ impl Table<'_> {
     }
 }
 
+/// The columns of counts, which never touch: a number may be longer than its column is wide.
+fn write_counts(out: &mut impl Write, cells: [&dyn Display; 6]) -> io::Result<()> {
+    const WIDTHS: [usize; 6] = [7, 7, 5, 6, 8, 4];
+    cells.iter().zip(WIDTHS).try_for_each(|(cell, width)| write!(out, " {cell:>width$}"))
+}
+
 /// The state of a run, in one line of at most 79 characters or so.
 pub struct Progress<'a> {
     /// The figures, summed up.
@@ -320,5 +327,19 @@ impl Display for Progress<'_> {
             write!(f, ", RTT {min}/{mean}/{max}{}", self.unit.behind())?;
         }
         write!(f, ", {} s", self.elapsed.as_secs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_long_runs_do_not_touch() {
+        let mut out = Vec::new();
+        write_counts(&mut out, [&100_000_000, &100_000_000, &1, &2_000_000, &"100.0000 %", &1_000_000])
+            .expect("writing to memory does not fail");
+        let line = String::from_utf8_lossy(&out);
+        assert_eq!(line, " 100000000 100000000     1 2000000 100.0000 % 1000000");
     }
 }
