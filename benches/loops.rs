@@ -65,8 +65,8 @@ fn sent_and_lost(run: &Run) -> (u64, u64) {
         let sent = after("probes sent: ")?;
         Some((sent, sent.saturating_sub(after("replies: ")?)))
     });
-    // fping: `10.0.0.1 : xmt/rcv/%loss = 20/20/0%, ...`; oping: `20 packets transmitted, 20 received,
-    // ...`.
+    // fping: `10.0.0.1 : xmt/rcv/%loss = 20/20/0%, ...`; oping:
+    // `20 packets transmitted, 20 received, ...`.
     let both = [run.stdout.as_str(), run.stderr.as_str()];
     let per_host = both.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let (sent, received) = match line.split_once("%loss = ") {

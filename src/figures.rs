@@ -210,8 +210,8 @@ impl Figures {
         Some(values.as_ref()?.iter().take(stats.begun() as usize))
     }
 
-    /// How many probes left more than half a period late, and how many were left out. With a count none
-    /// is: a turn that was missed is put off.
+    /// How many probes left more than half a period late, and how many were left out. With a count
+    /// none is: a turn that was missed is put off.
     pub fn slips(&self, slips: &Slips) -> (u64, u64) {
         (slips.slipped, if self.settings.count.is_some() { 0 } else { slips.skipped })
     }

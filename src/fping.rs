@@ -370,8 +370,8 @@ impl Setting<'_> {
         packet
     }
 
-    /// The plan of the default mode for these targets. All probes are as far apart as those of ordinary
-    /// users to multicast groups have to be, if any goes to one.
+    /// The plan of the default mode for these targets. All probes are as far apart as those of
+    /// ordinary users to multicast groups have to be, if any goes to one.
     fn plan_for(&self, targets: &Targets, output: &mut Output) -> Result<Plan, Failure> {
         let (plan, spacing) = (self.plan(), self.limits.group_spacing);
         if spacing.is_zero() || !targets.have_groups() {
@@ -389,7 +389,8 @@ impl Setting<'_> {
         Ok(plan.with_rate(rate))
     }
 
-    /// How targets are probed in the default mode. A value out of range is set to the nearest limit.
+    /// How targets are probed in the default mode. A value out of range is set to the nearest
+    /// limit.
     fn plan(&self) -> Plan {
         let options = self.options;
         let timeout = options.timeout.unwrap_or(Duration::from_millis(500));

@@ -60,8 +60,8 @@ fn checked_source(source: &Source) -> Result<Address, Error> {
     source_address(source).map_err(|why| Error::BadSource(source.to_string().as_bytes().into(), why))
 }
 
-/// The address to send from, with the index of its interface, or why it is none. Broadcast addresses
-/// are refused here, because the kernel binds to them.
+/// The address to send from, with the index of its interface, or why it is none. Broadcast
+/// addresses are refused here, because the kernel binds to them.
 pub fn source_address(source: &Source) -> Result<Address, &'static str> {
     match (source.ip, &source.zone) {
         (IpAddr::V4(ip), _) if net::is_broadcast(ip) => Err("a broadcast address"),

@@ -15,8 +15,8 @@
 //! another one, as [`fping`].
 //!
 //! A file uses only files listed before it: `message limits list privilege inherited signal stdio
-//! notes names memory sandbox figures swept report cli input run check personality fping`, then `main`.
-//! This library is for tests, fuzz targets and completions; its API is not stable.
+//! notes names memory sandbox figures swept report cli input run check personality fping`, then
+//! `main`. This library is for tests, fuzz targets and completions; its API is not stable.
 
 // Not for tests, which share files by #[path] and read clocks.
 #![deny(unreachable_pub, clippy::disallowed_methods)]

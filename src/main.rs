@@ -99,8 +99,8 @@ fn run(notes: &mut Notes) -> Result<Exit, Error> {
     let sockets = (0..threads).map(|_| privileged.open_sockets(config.clone())).collect::<Result<Vec<_>, _>>();
     let dropped = privileged.drop()?;
 
-    // 5. Drop all packets, read targets, accept replies. What arrived before the filter is read before
-    //    the first probe.
+    // 5. Drop all packets, read targets, accept replies. What arrived before the filter is read
+    //    before the first probe.
     if let Some(time) = options.deadline {
         notes.deadline = Some(start + time);
         signals.set_alarm(time.saturating_sub(run::now() - start))?;

@@ -234,8 +234,8 @@ impl Session<'_> {
     }
 }
 
-/// Writes a message of a run that goes on to stderr. Probing does not wait for it, and what cannot be
-/// written is no reason to end.
+/// Writes a message of a run that goes on to stderr. Probing does not wait for it, and what cannot
+/// be written is no reason to end.
 fn tell(message: Option<String>) {
     if let Some(message) = message {
         let mut stderr = Stream::new(io::stderr(), Timeout::After(Duration::ZERO));
@@ -325,7 +325,8 @@ pub fn diagnose<S: Strategy>(link: &mut Link, probers: &[Prober<S>], known: &imp
     let mut diagnosis = Diagnosis::judge(probers, known, |address| link.is_remote(address), link.has_global_ipv6());
     for family in Family::BOTH {
         let witnesses = diagnosis.witnesses(known, family, |address| link.is_remote(address));
-        // Whether there is a route can be asked; whether a firewall refuses packets only one can tell.
+        // Whether there is a route can be asked; whether a firewall refuses packets only one can
+        // tell.
         let with_packet = diagnosis.refusals_of(family).any(|refusals| !refusals.is_no_way_out());
         if !witnesses.is_empty() && !link.can_send_to(&witnesses, with_packet) {
             diagnosis.mark_lost(family);

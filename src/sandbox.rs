@@ -18,8 +18,8 @@ use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use crate::message::Error;
 use crate::privilege::Dropped;
 
-/// The most descriptors that are polled together: two sockets, and the signals or the event that stops a thread. poll(2) fails above
-/// the limit.
+/// The most descriptors that are polled together: two sockets, and the signals or the event that
+/// stops a thread. poll(2) fails above the limit.
 const POLLED: rlim_t = 3;
 
 /// Whether the kernel refuses the system calls that a run does not need.

@@ -170,8 +170,9 @@ impl<'a, D: AsFd> Stream<'a, D> {
             }
             let is_ready = awaited[0].any() == Some(true);
             // When reading, check signals first: input may be endless. When writing, finish: the
-            // first signal already asked for these results. Only the deadline stops writing too, but
-            // not if the machine was so busy that it has passed: what is read is written at once.
+            // first signal already asked for these results. Only the deadline stops writing too,
+            // but not if the machine was so busy that it has passed: what is read is written at
+            // once.
             let event = match is_ready && ready == PollFlags::POLLOUT {
                 true => None,
                 false if is_over => Some(Event::Alarm),

@@ -428,7 +428,8 @@ fn the_child_of_a_setuid_program_has_no_privileges_and_no_environment() {
             match entry.file_name().to_str() {
                 Some("0" | "1") => assert!(target.starts_with("pipe:"), "{target}"),
                 Some("2") => assert_eq!(target, "/dev/null"),
-                // Those to the name server. None of the parent's: they are raw, so in no such table.
+                // Those to the name server. None of the parent's: they are raw, so in no such
+                // table.
                 _ => assert!(target.starts_with("socket:"), "{target}"),
             }
         }

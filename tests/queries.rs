@@ -1,5 +1,5 @@
-//! `--icmp-timestamp` and `--icmp-mask`: probes that are no Echo Requests, on the wire and in what is
-//! printed.
+//! `--icmp-timestamp` and `--icmp-mask`: probes that are no Echo Requests, on the wire and in what
+//! is printed.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 

@@ -10,8 +10,8 @@ use lab::{Behaviour, LIMIT, Lab};
 const TARGET: &str = "10.202.0.1";
 const ARGS: [&str; 5] = ["--record-route", "--timeout=2", "--period=0.05", "--late=0", "--count=3"];
 
-/// The hops there and back: this machine, the router's far side, the target as it receives and as it
-/// replies, the router's near side, this machine.
+/// The hops there and back: this machine, the router's far side, the target as it receives and as
+/// it replies, the router's near side, this machine.
 const HOPS: [&str; 6] = ["10.200.0.1", "10.201.0.1", TARGET, TARGET, "10.200.0.2", "10.200.0.1"];
 
 fn run(lab: &Lab, args: &[&str]) -> lab::Finished {

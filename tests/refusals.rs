@@ -91,7 +91,8 @@ fn without_packet_filters_what_arrives_is_checked_all_the_same() {
             assert_eq!(outcome.first_stderr_line(), message);
             assert_all(&outcome, &alive, true);
             assert_eq!(outcome.verdict_of(SILENT), "unreachable");
-            // Only the filter by Identifier drops foreign replies. (A few may arrive before it is set.)
+            // Only the filter by Identifier drops foreign replies. (A few may arrive before it is
+            // set.)
             if calls.contains(&BY_IDENT) {
                 assert!(!outcome.stderr.contains(" stray: 0,"), "{outcome:?}");
             }

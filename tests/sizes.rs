@@ -1,4 +1,5 @@
-//! Probes of many sizes, in a row or by a search: the largest that is answered, and what routers say.
+//! Probes of many sizes, in a row or by a search: the largest that is answered, and what routers
+//! say.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 

@@ -56,7 +56,8 @@ fn lines_are_those_of_one_thread_in_the_order_of_the_list() {
     lab::play(|lab| {
         lab.host("10.2.0.0/16", Behaviour::silent());
         lab.host("fd00:2::/32", Behaviour::silent());
-        // Each host on two lines, in descending order, families mixed, with lines that are rejected.
+        // Each host on two lines, in descending order, families mixed, with lines that are
+        // rejected.
         let v4 = [hosts(1, 150), hosts(2, 7)].concat();
         let v6 = (1..=if lab.has_ipv6() { 60 } else { 0 }).map(|n| format!("fd00:{}::{n:x}", 1 + n % 2));
         let mut lines: Vec<String> = v4.iter().cloned().chain(v6).rev().collect();

@@ -1,7 +1,8 @@
-//! Whatever stands on a command line, it is understood to the letter or refused in plain words; no value is taken for an
-//! address; and what is accepted is within the caller's limits.
+//! Whatever stands on a command line, it is understood to the letter or refused in plain words; no
+//! value is taken for an address; and what is accepted is within the caller's limits.
 //!
-//! The first byte of an input chooses the caller; the rest are the arguments, with a NUL between them.
+//! The first byte of an input chooses the caller; the rest are the arguments, with a NUL between
+//! them.
 
 #![no_main]
 
@@ -48,7 +49,8 @@ fn is_address(operand: &OsString) -> bool {
     operand.to_str().is_some_and(|text| text.parse::<IpAddr>().is_ok())
 }
 
-/// The operands of a command line that is well formed, by the conventions of getopt_long(3) and the table of flags.
+/// The operands of a command line that is well formed, by the conventions of getopt_long(3) and the
+/// table of flags.
 fn operands(args: &[OsString]) -> Vec<OsString> {
     let takes_value = |flag: &Flag| matches!(flag.value, Value::Required(..));
     let mut found = Vec::new();

@@ -1,7 +1,8 @@
-//! A list means the same however a pipe cuts it, a line never splits, every accepted line has its line of output, and
-//! memory grows with accepted lines only.
+//! A list means the same however a pipe cuts it, a line never splits, every accepted line has its
+//! line of output, and memory grows with accepted lines only.
 //!
-//! The first four bytes of an input choose the rules and the sizes of the pieces; the rest is the list.
+//! The first four bytes of an input choose the rules and the sizes of the pieces; the rest is the
+//! list.
 
 #![no_main]
 

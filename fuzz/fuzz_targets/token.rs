@@ -17,7 +17,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(token.emit(), data[..Token::LEN]);
     assert_eq!(Token::parse(&token.emit()), Some(token));
 
-    // A key for each input: the fuzzer sees what is compared, and would soon have learned the seals of a lasting one.
+    // A key for each input: the fuzzer sees what is compared, and would soon have learned the seals
+    // of a lasting one.
     let key = Key::new(RandomState::new());
     // The address, if any follows; and another one.
     let address = match data[Token::LEN..].first_chunk::<16>() {

@@ -36,7 +36,8 @@ fn comes_back(family: Family, bytes: &[u8]) {
     }
 }
 
-/// An echo is written into just the room that it needs, and anything cut or altered is noticed or is another message.
+/// An echo is written into just the room that it needs, and anything cut or altered is noticed or
+/// is another message.
 fn is_read_as_written(family: Family, message: Message) {
     let (Message::Request(echo) | Message::Reply(echo)) = message else { unreachable!() };
     let len = HEADER + echo.data.len();

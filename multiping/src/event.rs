@@ -257,7 +257,8 @@ impl Note {
                     ReplyKind::Duplicate { .. } => What::Duplicate(reply),
                     _ => What::Late(reply),
                 };
-                // Each probe has one end: a late reply that was read in time to end it is told after its silence.
+                // Each probe has one end: a late reply that was read in time to end it is told
+                // after its silence.
                 if let ReplyKind::Late { timeout: None, .. } = kind {
                     notes.push(Note { target, attempt, sent, what: What::Silence { doubtful: false } });
                 }

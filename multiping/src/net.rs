@@ -166,8 +166,8 @@ impl Link {
                 }
                 Err(source) => {
                     let errno = errno_of(&source);
-                    // Without this family, or without the right to it, the other one may do. Any other
-                    // error is this machine's, and must not look like one of the targets.
+                    // Without this family, or without the right to it, the other one may do. Any
+                    // other error is this machine's, and must not look like one of the targets.
                     if !matches!(errno, Errno::EPERM | Errno::EACCES | Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) {
                         return Err(Error::NoSocket(source));
                     }
@@ -339,7 +339,8 @@ impl Link {
             Errno::EAGAIN => SendError::SocketFull,
             Errno::ENOBUFS if socket_is_full() => SendError::SocketFull,
             Errno::ENOBUFS if self.routes.table_has_been_full(family) => SendError::TableFull,
-            // So IPv6 says that its neighbour table is full (ip6_finish_output2 in net/ipv6/ip6_output.c).
+            // So IPv6 says that its neighbour table is full (ip6_finish_output2 in
+            // net/ipv6/ip6_output.c).
             Errno::EINVAL if family == Family::V6 && self.routes.table_has_been_full(family) => SendError::TableFull,
             _ => SendError::Refused { errno: errno as i32 },
         }

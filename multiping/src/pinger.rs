@@ -418,7 +418,8 @@ impl Shared {
                     return;
                 }
                 let wait = core.turn(self);
-                // Before the lock is released: what is removed from then on is in the queue, or was told.
+                // Before the lock is released: what is removed from then on is in the queue, or was
+                // told.
                 let frees_slots = self.queue.push(core.engine.events_mut());
                 (wait.map(|wait| core.engine.waiter(wait)), core.is_over(), frees_slots)
             };

@@ -63,21 +63,21 @@ use crate::prober::references::References;
 use crate::prober::slow_start::SlowStart;
 use crate::token::{Key, Token};
 
-/// The most probes that are sent at once. At an unlimited rate that is by one system call, and their
-/// send times are interpolated, so larger batches make RTTs less exact: beside busy processors, 16
-/// made the error's 99th percentile fifty times that of 8, for 0.7 % of the time. At any other rate
-/// each probe has a call of its own ([`Prober::sends_singly`]): the scheduler may take the processor
-/// away between two packets of one call, and then the RTTs of those before it are too short, of
-/// those after it too long, by milliseconds.
+/// The most probes that are sent at once. At an unlimited rate that is by one system call, and
+/// their send times are interpolated, so larger batches make RTTs less exact: beside busy
+/// processors, 16 made the error's 99th percentile fifty times that of 8, for 0.7 % of the time. At
+/// any other rate each probe has a call of its own ([`Prober::sends_singly`]): the scheduler may
+/// take the processor away between two packets of one call, and then the RTTs of those before it
+/// are too short, of those after it too long, by milliseconds.
 pub const MAX_BATCH: usize = 8;
 
 /// How long to sleep without looking for replies. At 50 packets a second there is a packet to send
 /// before that.
 pub const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// How long to sleep at least above [`COALESCED_RATE`]: until 50 packets are due, within this range.
-/// It is well within the 10 ms worth of packets that may leave together. At 10,000 a second 5 ms
-/// cost an eighth less processor time than 2 ms.
+/// How long to sleep at least above [`COALESCED_RATE`]: until 50 packets are due, within this
+/// range. It is well within the 10 ms worth of packets that may leave together. At 10,000 a second
+/// 5 ms cost an eighth less processor time than 2 ms.
 pub const MIN_SLEEP: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(5);
 
 /// How many packets a wake-up sends, if that takes as long as [`MIN_SLEEP`] says.
@@ -448,8 +448,8 @@ impl<S: Strategy> Prober<S> {
         let slowed_for = self.slowed.map(|(since, _)| now.saturating_duration_since(since));
         if slowed_for.is_none_or(|time| time >= RECOVERY_TIME / 4) {
             self.slowed = Some((now, now + recovery));
-            // An unlimited rate is halved from what it was on average; where the load is known, that
-            // is what it is now.
+            // An unlimited rate is halved from what it was on average; where the load is known,
+            // that is what it is now.
             let load = self.strategy.load().filter(|&load| load > 0.0);
             let time = now.saturating_duration_since(self.start);
             let sent = load.map_or(self.counts.sent, |load| (load * time.as_secs_f64()) as u64);

@@ -1,5 +1,5 @@
-//! Bytes <-> ICMP messages: Echo and Echo Reply of both families, the queries of IPv4, and the errors
-//! that quote our probes.
+//! Bytes <-> ICMP messages: Echo and Echo Reply of both families, the queries of IPv4, and the
+//! errors that quote our probes.
 //!
 //! This file knows the formats of RFC 791, 792, 8200 and 4443 and nothing else: no clock, no
 //! sockets. A message parsed here borrows its data from the packet; a message emitted

@@ -155,8 +155,8 @@ fn every_probe_has_one_end_while_targets_come_and_go() {
     let counts = churn.prober.counts();
     assert_eq!(counts.sent as usize, churn.probes.len());
     assert_eq!((counts.replies + counts.timeouts) as usize, ends);
-    // All of 2.5 s at 100,000 a second but for those not sent yet, and each reply belongs to a target
-    // or to nobody.
+    // All of 2.5 s at 100,000 a second but for those not sent yet, and each reply belongs to a
+    // target or to nobody.
     assert!(churn.probes.len() > 200_000, "{} probes", churn.probes.len());
     assert!(without > 0 && churn.nobodys > 0, "{without} probes without an end, {} replies to nobody", churn.nobodys);
     assert_eq!((churn.prober.strategy().len(), churn.prober.strategy().in_flight()), (TARGETS, 0));

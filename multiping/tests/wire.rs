@@ -496,7 +496,8 @@ fn any_message<'a>(rng: &mut Rng, family: Family, data: &'a [u8]) -> Message<'a>
             let kind = if family == Family::V4 && rng.bool() { ProbeKind::Timestamp } else { ProbeKind::Echo };
             Message::Error { error, original: Original { destination, kind, echo } }
         }
-        // With code 0 the type of a query would be that query. (Nothing is quoted in what is emitted.)
+        // With code 0 the type of a query would be that query. (Nothing is quoted in what is
+        // emitted.)
         _ => Message::Other {
             msg_type,
             code: if [0, 8, 13, 14, 17, 18, 128, 129].contains(&msg_type) { code.max(1) } else { code },

@@ -1,5 +1,5 @@
-//! The wall clock in the time zone of this machine: that of /etc/localtime, whatever the environment
-//! says.
+//! The wall clock in the time zone of this machine: that of /etc/localtime, whatever the
+//! environment says.
 
 use std::fs;
 use std::time::{Duration, Instant};

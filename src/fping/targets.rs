@@ -78,7 +78,8 @@ impl Targets {
                     let count = if options.all_addresses { addresses.len() } else { 1 };
                     for address in addresses.into_iter().take(count) {
                         if address.ip() == IpAddr::V4(Ipv4Addr::BROADCAST) && !limits.allow_broadcast {
-                            // Of other broadcast addresses the kernel knows more than we do; it refuses them.
+                            // Of other broadcast addresses the kernel knows more than we do; it
+                            // refuses them.
                             targets.refused += 1;
                             say(name, "error while sending ping: Permission denied");
                         } else {

@@ -44,8 +44,8 @@ impl ListParser<'_> {
 
 impl Range {
     /// All addresses of the network of `ip` that has a prefix of so many bits, of which an address
-    /// has as many at least; of an IPv4 network of more than two, those of hosts: not the first, which
-    /// stands for the network, nor the last, which is its broadcast address.
+    /// has as many at least; of an IPv4 network of more than two, those of hosts: not the first,
+    /// which stands for the network, nor the last, which is its broadcast address.
     pub fn network(ip: IpAddr, bits: u32) -> Self {
         let (family, number) = numbered(ip);
         let hosts = u128::MAX.checked_shr(128 - width(family) + bits).unwrap_or(0);

@@ -14,8 +14,8 @@ use crate::message::{Error, Reject, Unresolved};
 /// The longest name, in bytes (RFC 1035 §3.1, without the length of the root).
 const MAX_NAME: usize = 253;
 
-/// What the text of a name or of the addresses of one takes, in bytes, if they are of common length:
-/// an estimate.
+/// What the text of a name or of the addresses of one takes, in bytes, if they are of common
+/// length: an estimate.
 const TYPICAL_TEXT: usize = 48;
 
 /// What a line takes until names are looked up.

@@ -66,8 +66,8 @@ pub(super) fn rows<W: Word, const BITS: u32>(rtts: &Rtts<W, BITS>) -> Vec<Row> {
     rows
 }
 
-/// The root of `ratio` that is the step of [`ROWS`] rows. (With powf every start of the program would
-/// load the C library's libm.)
+/// The root of `ratio` that is the step of [`ROWS`] rows. (With powf every start of the program
+/// would load the C library's libm.)
 fn root(ratio: f64) -> f64 {
     let (mut low, mut high) = (1.0, ratio.max(1.0));
     for _ in 0..64 {

@@ -90,8 +90,8 @@ impl EventLines for ReplyLines {
 }
 
 impl ReplyLines {
-    /// Writes a route as ping(8) does: behind the reply if it is the one of the reply before, else in
-    /// lines of its own.
+    /// Writes a route as ping(8) does: behind the reply if it is the one of the reply before, else
+    /// in lines of its own.
     fn write_route(&mut self, out: &mut Vec<u8>, target: TargetId, route: RecordedRoute) -> io::Result<()> {
         let Some(last) = self.routes.get_mut(target.index()) else { return Ok(()) };
         if *last == Some(route) {

@@ -69,8 +69,8 @@ impl Outcome {
         outcome
     }
 
-    /// The outcome of a run with statistics that ended so, with its figures summed up. `unfinished`:
-    /// how many targets were, when a signal came.
+    /// The outcome of a run with statistics that ended so, with its figures summed up.
+    /// `unfinished`: how many targets were, when a signal came.
     pub fn of_statistics(
         prober: &Prober<Roster>,
         figures: &Figures,

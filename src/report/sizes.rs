@@ -1,5 +1,5 @@
-//! What a run with probes of many sizes has found: the largest one that each target answered, and the
-//! MTU that a router named.
+//! What a run with probes of many sizes has found: the largest one that each target answered, and
+//! the MTU that a router named.
 
 use std::io::{self, Write};
 

@@ -150,8 +150,8 @@ impl Table<'_> {
         writeln!(out)
     }
 
-    /// What routers said of a target that answered less than it was asked, and what went wrong on this
-    /// machine.
+    /// What routers said of a target that answered less than it was asked, and what went wrong on
+    /// this machine.
     fn write_reason(&self, out: &mut impl Write, target: TargetId, counts: &Counts<u32>) -> io::Result<()> {
         if let Some((error, from)) = self.figures.icmp_error(target).filter(|_| counts.get(Counter::Lost) > 0) {
             write!(out, " {} from {from}", error.name())?;

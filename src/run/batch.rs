@@ -29,7 +29,8 @@ pub(super) fn run(mut session: Session, notes: &mut Notes) -> Result<Exit, Error
     if let Some(warning) = too_slow(&options.plan, targets, session.deadline) {
         notes.warn_now(&warning);
     } else if let Some(warning) = long_timeouts(&options.plan, targets, session.deadline) {
-        // On a terminal there is time to interrupt it; elsewhere the first line is kept for failures.
+        // On a terminal there is time to interrupt it; elsewhere the first line is kept for
+        // failures.
         if io::stderr().is_terminal() { notes.warn_now(&warning) } else { notes.warn([warning]) }
     }
     let reserved = if options.summary { Summary::reserve(targets)? } else { Reserved::default() };
@@ -99,8 +100,8 @@ pub(super) struct Probed {
     pub(super) details: Vec<Details>,
 }
 
-/// Probes `addresses` in this thread, in the sandbox. Returns the records of packets as well, if they are
-/// written.
+/// Probes `addresses` in this thread, in the sandbox. Returns the records of packets as well, if
+/// they are written.
 fn probe<'a>(
     session: &mut Session<'a>,
     addresses: Addresses,

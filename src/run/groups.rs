@@ -25,8 +25,8 @@ pub struct Groups {
 
 impl Groups {
     /// Those among `targets` that are groups, each of which is sent `count` probes, one a period,
-    /// from `start` on. Any two probes are `spacing` apart; if that is 0, they are targets as others
-    /// are.
+    /// from `start` on. Any two probes are `spacing` apart; if that is 0, they are targets as
+    /// others are.
     pub fn new(
         targets: impl Iterator<Item = (TargetId, Address)>,
         count: Option<u32>,
@@ -121,8 +121,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Probes groups and returns when which was probed, in milliseconds, in a process that is stopped
-    /// for the third to the tenth second.
+    /// Probes groups and returns when which was probed, in milliseconds, in a process that is
+    /// stopped for the third to the tenth second.
     fn probes(number: u8, count: Option<u32>, period: Duration) -> Result<Vec<(u128, u32)>, OutOfMemory> {
         let start = Instant::now();
         let mut roster = Roster::new(start);

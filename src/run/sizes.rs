@@ -52,7 +52,8 @@ struct Target {
 }
 
 impl SizeRun {
-    /// A run over these targets from `start` on. Two probes to a target are at least `spacing` apart.
+    /// A run over these targets from `start` on. Two probes to a target are at least `spacing`
+    /// apart.
     pub(super) fn new(
         sizing: Sizing,
         addresses: &Addresses,

@@ -55,7 +55,8 @@ fn zabbix_reads_all_answers() {
         }
         let output = merged(lab, &["-C2", "-p50", "-t1000", "-dA", "-i0"], "127.0.0.1\n");
         assert_eq!(zabbix(&output, "127.0.0.1", true).len(), 2, "{output}");
-        // How it finds out which options there are: an answer is short, and begins with the address.
+        // How it finds out which options there are: an answer is short, and begins with the
+        // address.
         for args in [&["-c1", "-t1000", "-i0"][..], &["-4", "-c1", "-t1000"]] {
             let output = merged(lab, args, "127.0.0.1");
             assert!(output.len() < 1024 && output.starts_with("127.0.0.1"), "{output}");

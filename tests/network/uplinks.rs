@@ -105,8 +105,8 @@ fn a_next_hop_without_a_carrier_makes_no_host_unreachable() {
         assert!(!alive.is_empty() && alive.len() < 30, "{alive:?}");
         assert_eq!((outcome.code, outcome.lines().len()), (Some(4), alive.len()), "{outcome:?}");
         assert_all(&outcome, &alive, true);
-        // Where it is not used any more, silence is the hosts' own. (The kernel decides that when the
-        // link goes down.)
+        // Where it is not used any more, silence is the hosts' own. (The kernel decides that when
+        // the link goes down.)
         lab.set_sysctl("net.ipv4.conf.up0.ignore_routes_with_linkdown", "1");
         lab.ip(&["link", "set", "up1", "up"]);
         lab.wait_until("the link is up", || !lab.ip(&["route", "show", "10.0.0.0/8"]).contains("linkdown"));

@@ -1,6 +1,6 @@
 //! The crate surge-ping at the work of `benches/library.rs`: TARGETS tasks that ping 10.0.0.0 and
-//! the addresses after it once a second, for SECONDS. It prints how many probes there were, how many
-//! were answered within a second, and two quantiles of the RTTs in microseconds.
+//! the addresses after it once a second, for SECONDS. It prints how many probes there were, how
+//! many were answered within a second, and two quantiles of the RTTs in microseconds.
 //!
 //! cargo build --release --manifest-path benches/surge/Cargo.toml
 //! SURGE=$PWD/benches/surge/target/release/xymonping-bench-surge cargo bench --bench library

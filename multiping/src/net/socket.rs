@@ -158,8 +158,8 @@ impl FamilySocket {
     }
 
     pub(super) fn datagram(socket: Socket, family: Family, config: &Config) -> Result<Self, Error> {
-        // The port is the Identifier. Port 0 lets the kernel choose a free one: of two sockets bound
-        // to the same port, each would take the other's replies.
+        // The port is the Identifier. Port 0 lets the kernel choose a free one: of two sockets
+        // bound to the same port, each would take the other's replies.
         let unspecified = match family {
             Family::V4 => Address::V4(std::net::Ipv4Addr::UNSPECIFIED),
             Family::V6 => Address::V6(std::net::Ipv6Addr::UNSPECIFIED, 0),
@@ -326,8 +326,8 @@ impl FamilySocket {
         lost > 0 && (self.family == Family::V4 || quarter_full || was_quarter_full)
     }
 
-    /// See [`super::Link::receive`]. Only what had arrived at the `start` is sure to be read: a flood
-    /// must not keep the program here.
+    /// See [`super::Link::receive`]. Only what had arrived at the `start` is sure to be read: a
+    /// flood must not keep the program here.
     pub(super) fn receive(
         &mut self,
         start: ClockPair,
@@ -335,8 +335,8 @@ impl FamilySocket {
         on_packet: &mut impl FnMut(Packet),
     ) -> Received {
         let mut received = Received { overflowed: self.overflowed(), error: None };
-        // What comes after the last read began is still in the queue. (The clocks as of then, not as
-        // of its end: a step in between would leave no pair by which that is stamped.)
+        // What comes after the last read began is still in the queue. (The clocks as of then, not
+        // as of its end: a step in between would leave no pair by which that is stamped.)
         let mut began = start;
         let mut errors = 0;
         let mut packets = 0;

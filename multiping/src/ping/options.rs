@@ -92,9 +92,9 @@ impl Options {
     }
 
     /// The whole time that the run may take. Unless a [timeout](Options::timeout) is set, the
-    /// attempts share nine tenths of it; in the first tenth they may begin. What is not settled by then stays
-    /// [`Verdict::Unsettled`](crate::Verdict::Unsettled), unless it was silent at least once.
-    /// Default: as long as it takes.
+    /// attempts share nine tenths of it; in the first tenth they may begin. What is not settled by
+    /// then stays [`Verdict::Unsettled`](crate::Verdict::Unsettled), unless it was silent at least
+    /// once. Default: as long as it takes.
     ///
     /// ```
     /// use std::time::Duration;

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use crate::plan::{OutOfRange, checked};
 
-/// Which message a probe is. But for Echo they are of IPv4 only, need raw sockets, and carry no data
-/// of ours.
+/// Which message a probe is. But for Echo they are of IPv4 only, need raw sockets, and carry no
+/// data of ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProbeKind {

@@ -242,8 +242,8 @@ impl Links {
         if let Some(port) = route.port.and_then(|index| self.find(index)) {
             return if port.was_lost(sent) { Blame::Likely } else { Blame::No };
         }
-        // A port that lost its carrier in this run may be the one. One that had none before may be as
-        // well, if a router is missing; but any host of the local network may be off beside it.
+        // A port that lost its carrier in this run may be the one. One that had none before may be
+        // as well, if a router is missing; but any host of the local network may be off beside it.
         let is_suspect = |port: &Link| port.was_lost(sent) && (port.dropped_at.is_some() || route.via_router);
         if ports.any(is_suspect) {
             return Blame::Likely;

@@ -20,8 +20,8 @@ use crate::wire::{Query, QueryBody};
 pub(super) const SEQS: u64 = 1 << 16;
 
 impl<S: Strategy> Prober<S> {
-    /// With probes of this kind. Without this they are Echo Requests. Those of other kinds begin with
-    /// a Sequence Number that nobody can guess.
+    /// With probes of this kind. Without this they are Echo Requests. Those of other kinds begin
+    /// with a Sequence Number that nobody can guess.
     ///
     /// # Errors
     ///
@@ -32,9 +32,9 @@ impl<S: Strategy> Prober<S> {
         Prober { kind, first_seq, ..self }.with_sent_by_seq()
     }
 
-    /// With so few bytes of data in its probes that a token does not fit. A reply then counts only if
-    /// it has the ident and the Sequence Number of a probe in flight, comes from the address that
-    /// this went to, and returns all of its data.
+    /// With so few bytes of data in its probes that a token does not fit. A reply then counts only
+    /// if it has the ident and the Sequence Number of a probe in flight, comes from the address
+    /// that this went to, and returns all of its data.
     ///
     /// # Errors
     ///

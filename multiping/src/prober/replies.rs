@@ -124,7 +124,8 @@ impl<S: Strategy> Prober<S> {
         self.kind_of_valid(target, attempt, at)
     }
 
-    /// What a reply is that has the ident and the Sequence Number of a probe, and differs otherwise.
+    /// What a reply is that has the ident and the Sequence Number of a probe, and differs
+    /// otherwise.
     pub(super) fn kind_of_unlike(&self) -> ReplyKind {
         // It may also answer the last probe with this number, very late.
         if self.counts.sent > SEQS { ReplyKind::Stray } else { ReplyKind::Damaged }

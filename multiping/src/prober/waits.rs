@@ -19,8 +19,8 @@ impl<S: Strategy> Prober<S> {
         [self.strategy.next_timeout(), send, recovery].into_iter().flatten().min()
     }
 
-    /// How to wait until then; `None`: not at all. It takes account of all that the caller has asked
-    /// the strategy for.
+    /// How to wait until then; `None`: not at all. It takes account of all that the caller has
+    /// asked the strategy for.
     pub fn poll_wait(&self, now: Instant) -> Option<Wait> {
         if let Some(wait) = self.poll_receive_retry(now) {
             return Some(wait);

@@ -38,8 +38,8 @@ impl Word for u64 {
 pub enum Keep {
     /// As many as a histogram has counters: any number of RTTs may come.
     Any,
-    /// Any number, none of which is longer: the histogram has no counters above. Should one be longer
-    /// all the same, percentiles have it in the last bucket.
+    /// Any number, none of which is longer: the histogram has no counters above. Should one be
+    /// longer all the same, percentiles have it in the last bucket.
     Within(Duration),
     /// No more than this many will come. Those beyond a smaller number than that of the histogram's
     /// counters are not in the percentiles; all other figures stay right.

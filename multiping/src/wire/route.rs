@@ -1,5 +1,5 @@
-//! The Record Route option of IPv4 (RFC 791 page 20): the addresses of the routers that a packet has
-//! passed, and of the host that answered, as far as there is room.
+//! The Record Route option of IPv4 (RFC 791 page 20): the addresses of the routers that a packet
+//! has passed, and of the host that answered, as far as there is room.
 
 use std::net::Ipv4Addr;
 

@@ -576,7 +576,8 @@ fn probes_that_wait_in_our_own_queue_prove_nothing_and_slow_us_down() {
 
 #[test]
 fn the_start_is_slow_and_grows_with_the_replies() {
-    // A cold gateway: what is sent within 200 ms is queued for its ARP answer, and little of it kept.
+    // A cold gateway: what is sent within 200 ms is queued for its ARP answer, and little of it
+    // kept.
     let plan = at_rate(10_000.0).with_retries(0);
     let mut cold = world(plan, hosts(5000, &Host::alive(200 * MILLI)));
     let log = run(&cold);

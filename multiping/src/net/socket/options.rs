@@ -13,7 +13,8 @@ use crate::plan::PacketOptions;
 use crate::wire;
 
 sockopt_impl!(
-    /// Whether routers may fragment, and whether the kernel uses what it learnt of a path's MTU (ip(7)).
+    /// Whether routers may fragment, and whether the kernel uses what it learnt of a path's MTU
+    /// (ip(7)).
     MtuDiscover,
     SetOnly,
     libc::IPPROTO_IP,
@@ -68,8 +69,9 @@ impl FamilySocket {
         let failed = |option| move |source| Error::Option { option, source };
         self.kind = options.kind();
         let socket = &self.socket;
-        // Long before the first reply: the kernel turns its stamps on in a worker (net_enable_timestamp in
-        // net/core/dev.c), and until that has run, packets are stamped when they are read.
+        // Long before the first reply: the kernel turns its stamps on in a worker
+        // (net_enable_timestamp in net/core/dev.c), and until that has run, packets are stamped
+        // when they are read.
         let stamps = setsockopt(socket, sockopt::ReceiveTimestampns, &true);
         self.no_timestamps = stamps.err();
         if config.broadcast {

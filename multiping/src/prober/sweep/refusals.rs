@@ -38,7 +38,8 @@ impl Sweep {
         self.last_refusal = self.last_refusal.max(now);
         let now = self.last_refusal as u16;
         let since = if was_refused { self.tallies[target.index()].refused_since().0 } else { now };
-        // A lack of buffers concerns all targets, so what counts is how long no packet was accepted.
+        // A lack of buffers concerns all targets, so what counts is how long no packet was
+        // accepted.
         let refused_for = if no_buffers {
             let accepted = self.last_ticks * TICK.as_nanos() as u64 / COARSE_TICK.as_nanos() as u64;
             u64::from(now.wrapping_sub(since)).min(self.last_refusal.saturating_sub(accepted))
