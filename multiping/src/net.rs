@@ -235,7 +235,7 @@ impl Link {
     }
 
     /// Looks at the interfaces and opens the sockets that ask for routes. Call before a
-    /// sandbox is entered that allows no new descriptors. Not needed for targets on this machine.
+    /// sandbox is entered that allows no new descriptors.
     pub fn look_for_routes(&mut self) {
         self.routes = Routes::look(&self.config);
     }

@@ -75,12 +75,13 @@ pub const MAX_BATCH: usize = 8;
 /// before that.
 pub const MAX_SLEEP: Duration = Duration::from_millis(20);
 
-/// How long to sleep at least above [`COALESCED_RATE`]: until 50 packets are due, within this
-/// range. It is well within the 10 ms worth of packets that may leave together. At 10,000 a second
-/// 5 ms cost an eighth less processor time than 2 ms.
+/// How long to sleep at least above [`COALESCED_RATE`], so that each wake-up sends several packets.
+/// At a finite rate the shortest of these times, as the pace makes up for 10 ms at most; at an
+/// unlimited one, which periods pace, until 50 packets are due: at 10,000 a second 5 ms cost an
+/// eighth less processor time than 2 ms. Never longer than [`Strategy::max_delay`].
 pub const MIN_SLEEP: RangeInclusive<Duration> = Duration::from_millis(2)..=Duration::from_millis(5);
 
-/// How many packets a wake-up sends, if that takes as long as [`MIN_SLEEP`] says.
+/// How many packets a wake-up sends where [`MIN_SLEEP`] allows it.
 const COALESCED: f64 = 50.0;
 
 /// In packets a second, of the rate and of the strategy's load; see [`MIN_SLEEP`]. Below it each
@@ -148,11 +149,8 @@ pub struct Prober<S> {
     idents: PerFamily<u16>,
     start: Instant,
     pacer: Pacer,
-    /// The least sleep between packets.
     /// The highest rate, in packets a second.
     max_pps: f64,
-    /// When probes were last asked for.
-    polled: Instant,
     batch: Vec<Probe>,
     backpressure: Backpressure,
     slow_start: SlowStart,
@@ -223,7 +221,6 @@ impl<S: Strategy> Prober<S> {
             start: now,
             pacer: Pacer::new(rate, now),
             max_pps: rate.pps().unwrap_or(f64::INFINITY),
-            polled: now,
             batch: Vec::with_capacity(MAX_BATCH),
             backpressure: Backpressure::default(),
             slow_start: SlowStart::default(),
@@ -320,7 +317,6 @@ impl<S: Strategy> Prober<S> {
     /// [`Self::handle_sent`] or [`Self::handle_send_error`] says what became of them, asking again
     /// returns the same ones.
     pub fn poll_send(&mut self, now: Instant) -> &[Probe] {
-        self.polled = now;
         self.batch.clear();
         if self.backpressure.until(now).is_some() || self.drain_look(now).is_some() {
             return &self.batch;

@@ -23,7 +23,6 @@ pub fn turn<S: Strategy, B>(
     if prober.poll_receive_retry(now).is_some() {
         return ControlFlow::Continue(prober.poll_wait(now));
     }
-    let mut end = now;
     for _ in 0..MAX_BATCHES {
         let singly = prober.sends_singly();
         let probes = prober.poll_send(now);
@@ -31,8 +30,7 @@ pub fn turn<S: Strategy, B>(
             break;
         }
         let departure = link.send(probes, singly);
-        let times = departure.times();
-        end = departure.until;
+        let (times, end) = (departure.times(), departure.until);
         let mut flow = ControlFlow::Continue(());
         for (&probe, &at) in probes.iter().zip(times) {
             if flow.is_continue() {
@@ -50,7 +48,7 @@ pub fn turn<S: Strategy, B>(
             break;
         }
     }
-    ControlFlow::Continue(prober.poll_wait(end))
+    ControlFlow::Continue(prober.poll_wait(now))
 }
 
 /// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is

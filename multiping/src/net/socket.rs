@@ -247,7 +247,8 @@ impl FamilySocket {
 
     /// Sends `packets`, [`MAX_BATCH`] at most: `singly`, or in one system call.
     pub(super) fn send(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>], singly: bool) -> Sent {
-        self.with_recverr(|| {
+        self.with_recverr(|most| {
+            let packets = &packets[..packets.len().min(most)];
             if singly { self.send_singly(packets, addresses) } else { self.send_together(packets, addresses) }
         })
     }
@@ -258,7 +259,7 @@ impl FamilySocket {
         for ((packet, address), at) in packets.iter().zip(addresses.iter().flatten()).zip(&mut sent.at) {
             if let Err(errno) = sendto(self.socket.as_raw_fd(), packet, address, MsgFlags::MSG_DONTWAIT) {
                 // That of a later packet comes again when that one is the first.
-                sent.count = if count == 0 { Err(errno) } else { Ok(count) };
+                (sent.count, sent.until) = (if count == 0 { Err(errno) } else { Ok(count) }, Instant::now());
                 return sent;
             }
             let start = mem::replace(&mut sent.until, Instant::now());
@@ -285,23 +286,24 @@ impl FamilySocket {
         sent
     }
 
-    /// Calls `send` with IP_RECVERR set. Without it the kernel returns success for raw IPv4 packets
-    /// that it drops for lack of buffers (raw_sendmsg in net/ipv4/raw.c). With it, ICMP errors
-    /// about any target fail the next send to every target and fill the receive buffer, so it
-    /// is set only while a batch is sent.
-    fn with_recverr(&self, mut send: impl FnMut() -> Sent) -> Sent {
+    /// Calls `send`, for so many packets at most, with IP_RECVERR set. Without it the kernel returns
+    /// success for raw IPv4 packets that it drops for lack of buffers (raw_sendmsg in
+    /// net/ipv4/raw.c). With it, ICMP errors about any target fail the next send to every target
+    /// and fill the receive buffer, so it is set only while a batch is sent.
+    fn with_recverr(&self, mut send: impl FnMut(usize) -> Sent) -> Sent {
         if self.datagram || self.family == Family::V6 {
-            return send();
+            return send(MAX_BATCH);
         }
         let set = |on| setsockopt(&self.socket, sockopt::Ipv4RecvErr, &on);
         let _ = set(true);
-        let sent = send();
+        let sent = send(MAX_BATCH);
         let _ = set(false);
         match sent.count {
-            // The error may be a queued ICMP error about another target. Clear it and try again.
+            // The error may be a queued ICMP error about another target. Clear it and try again, with
+            // one packet only, as nothing would be said of a lack of buffers.
             Err(errno) if !matches!(errno, Errno::EAGAIN | Errno::ENOBUFS) => {
                 let _ = self.socket.take_error();
-                send()
+                send(1)
             }
             _ => sent,
         }

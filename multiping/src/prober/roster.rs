@@ -104,6 +104,8 @@ pub struct Roster {
     /// How many probes all schedules send in 10^18 ns: an integer, so that nothing adds up over
     /// time.
     load: u128,
+    /// How long the most urgent target that was added while others were not done can wait, in ns.
+    max_delay: u64,
     /// Up to when all packets that had arrived were handed over.
     handed_over: u64,
     /// Before this nothing is sent, because there was no memory.
@@ -137,6 +139,7 @@ impl Roster {
             open: 0,
             spread: 0,
             load: 0,
+            max_delay: u64::MAX,
             handed_over: 0,
             retry_at: 0,
             spacing: 0,
@@ -395,6 +398,8 @@ impl Roster {
         let slot = &mut self.slots[index as usize];
         slot.follow(schedule, turn);
         self.load += load_of(slot.period);
+        let others = if self.open > 1 { self.max_delay } else { u64::MAX };
+        self.max_delay = others.min(slot.max_delay());
         let due = slot.due(now);
         self.enqueue(index, due);
     }

@@ -25,6 +25,11 @@ pub trait Strategy {
         None
     }
 
+    /// How long a probe that is due may wait for others, so that they are sent by one wake-up.
+    fn max_delay(&self) -> Duration {
+        Duration::MAX
+    }
+
     /// Prepares what [`Self::ready`] returns for `now`.
     fn make_ready(&mut self, _now: Instant) {}
 

@@ -19,8 +19,8 @@ impl<S: Strategy> Prober<S> {
         [self.strategy.next_timeout(), send, recovery].into_iter().flatten().min()
     }
 
-    /// How to wait until then; `None`: not at all. It takes account of all that the caller has
-    /// asked the strategy for.
+    /// How to wait after the turn at `now`; `None`: not at all. What fell due since can wait for
+    /// others. It takes account of all that the caller has asked the strategy for.
     pub fn poll_wait(&self, now: Instant) -> Option<Wait> {
         if let Some(wait) = self.poll_receive_retry(now) {
             return Some(wait);
@@ -32,31 +32,27 @@ impl<S: Strategy> Prober<S> {
             return Some(Wait { until: Some(until), for_replies: false });
         }
         let is_full = self.slow_start.full_until(self.in_flight(), now).is_some();
-        // Where little is sent, a wake-up for each probe and each reply costs little.
         let min_sleep = self.min_sleep();
-        let coalesces = (self.strategy.load().is_none() || !min_sleep.is_zero()) && self.has_work() && !is_full;
+        // Where little is sent, a wake-up for each probe and each reply costs little.
+        let coalesces = self.strategy.load().is_none() || !min_sleep.is_zero();
         match self.poll_wakeup(now) {
-            Some(wakeup) if wakeup <= now && (!coalesces || min_sleep.is_zero() || self.was_behind()) => None,
-            Some(wakeup) if coalesces && wakeup <= now + MAX_SLEEP => {
+            Some(wakeup) if wakeup <= now => None,
+            Some(wakeup) if coalesces && self.has_work() && !is_full && wakeup <= now + MAX_SLEEP => {
                 Some(Wait { until: Some(wakeup.max(now + min_sleep)), for_replies: false })
             }
             until => Some(Wait { until, for_replies: true }),
         }
     }
 
-    /// How long to sleep at least at the load that there is.
+    /// See [`MIN_SLEEP`].
     fn min_sleep(&self) -> Duration {
         let pps = self.strategy.load().unwrap_or(f64::INFINITY).min(self.max_pps);
-        if pps <= COALESCED_RATE {
-            return Duration::ZERO;
-        }
-        Duration::from_secs_f64(COALESCED / pps).clamp(*MIN_SLEEP.start(), *MIN_SLEEP.end())
-    }
-
-    /// Whether more was due when probes were last asked for than was done then. What fell due since
-    /// can wait for others.
-    fn was_behind(&self) -> bool {
-        self.poll_wakeup(self.polled).is_some_and(|wakeup| wakeup <= self.polled)
+        let sleep = match self.max_pps.is_finite() {
+            _ if pps <= COALESCED_RATE => Duration::ZERO,
+            true => *MIN_SLEEP.start(),
+            false => Duration::from_secs_f64(COALESCED / pps).clamp(*MIN_SLEEP.start(), *MIN_SLEEP.end()),
+        };
+        sleep.min(self.strategy.max_delay())
     }
 
     /// How long to wait while nothing is to be sent, as while events wait for their reader.

@@ -1,5 +1,5 @@
-//! How the process waits: for each probe and reply where little is sent, and in steps of 2 ms where
-//! the rate and the load are high.
+//! How the process waits: for each probe and reply where little is sent, and in steps of 2 to 5 ms
+//! where the rate and the load are high and no target is in a hurry.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -58,6 +58,44 @@ fn a_high_load_has_a_wake_up_for_fifty_probes() {
         let sent: usize = (0..load as usize).map(|key| machine.sent(key).len()).sum();
         let load = load as usize;
         assert!((load * 99 / 100..=load * 101 / 100).contains(&sent), "{sent} probes");
+    }
+}
+
+#[test]
+fn at_a_finite_rate_the_steps_are_two_milliseconds() {
+    let mut machine = machine(2500, Rate::per_second(1e6).expect("in range"));
+    machine.run_until(SECOND / 3);
+    machine.turn();
+    let now = machine.instant();
+    assert_eq!(machine.prober.poll_wait(now).expect("something to wait for").until, Some(now + 2 * MILLI));
+}
+
+#[test]
+fn no_step_is_longer_than_a_short_period_allows() {
+    for (targets, period) in [(2, 1), (3, 2), (12, 8), (20, 10)] {
+        let mut machine = Machine::new(1, Rate::UNLIMITED, None);
+        let schedule = Schedule::default().with_period(period * MILLI).expect("in range");
+        for number in 0..targets {
+            machine.add(Address::V4(Ipv4Addr::from(number)), schedule, Host::alive(300 * MILLI / 1000));
+        }
+        machine.run_until(SECOND);
+        assert_eq!((machine.model.slipped, machine.model.skipped), (0, 0), "{targets} targets, {period} ms");
+    }
+}
+
+#[test]
+fn what_a_reply_makes_due_is_sent_at_once() {
+    for targets in [9, 11, 100] {
+        let mut machine = Machine::new(1, Rate::UNLIMITED, None);
+        let schedule = Schedule::default().with_period(10 * MILLI).expect("in range").with_after_reply(true);
+        for number in 0..targets {
+            machine.add(Address::V4(Ipv4Addr::from(number)), schedule, Host::alive(300 * MILLI / 1000));
+        }
+        machine.story = Some(Vec::new());
+        machine.run_until(SECOND);
+        let sent = (0..targets as usize).map(|key| machine.sent(key).len()).min();
+        assert!(sent > Some(2000), "{sent:?} probes in a second to one of {targets}");
+        assert_eq!((machine.model.slipped, machine.model.skipped), (0, 0));
     }
 }
 

@@ -222,7 +222,8 @@ impl<'a> Oracle<'a> {
         let first = check((probe.call.start + timeout).saturating_sub(TICK));
         let first = first.unwrap_or_else(|| panic!("the run ended before the timeout of {probe:?}"));
         let last = check(due).unwrap_or(self.log.end);
-        let coalesced = if self.world.plan.rate().exceeds(COALESCED_RATE) { *MIN_SLEEP.end() } else { Duration::ZERO };
+        let coalesced =
+            if self.world.plan.rate().exceeds(COALESCED_RATE) { *MIN_SLEEP.start() } else { Duration::ZERO };
         let allowed = due + self.delayed(due..last, Duration::ZERO) + coalesced;
         // A check before the latest possible deadline may already have found it over.
         assert!(first < due || last <= allowed, "timed out at {last:?}, which is later than {allowed:?}: {probe:?}");

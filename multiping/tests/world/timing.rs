@@ -137,7 +137,7 @@ impl Oracle<'_> {
         let refused = self.log.departures.iter().rev().find(|probe| probe.refused.is_some()).map(|probe| probe.at);
         let settled = courses.iter().filter_map(last).chain(refused).max().unwrap_or(Duration::ZERO);
         // That the last one is given up is seen at the next look.
-        let look = if refused.is_some() { REFUSAL_INTERVAL + *MIN_SLEEP.end() } else { Duration::ZERO };
+        let look = if refused.is_some() { REFUSAL_INTERVAL + *MIN_SLEEP.start() } else { Duration::ZERO };
         let settled = settled + look + self.delayed(settled..self.log.end, Duration::ZERO);
         assert!(
             self.log.end <= settled,
@@ -151,7 +151,7 @@ impl Oracle<'_> {
         let interval = self.world.interval().unwrap_or(Duration::ZERO);
         let attempts = courses.iter().map(Vec::len).max().unwrap_or(0) as u32;
         let longest = self.timeout(self.world.plan.retries().into());
-        let each = longest + self.world.plan.spacing() + interval + *MIN_SLEEP.end() + MAX_SLEEP;
+        let each = longest + self.world.plan.spacing() + interval + *MIN_SLEEP.start() + MAX_SLEEP;
         let packets = interval.mul_f64(self.log.departures.len() as f64 * 1.01);
         // A target is refused for a minute at most, between its attempts and after them. Then it is
         // set aside until all others are done, and has its own attempts after that.

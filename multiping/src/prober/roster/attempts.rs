@@ -26,6 +26,10 @@ impl Strategy for Roster {
         Some(self.load as f64 / 1e9)
     }
 
+    fn max_delay(&self) -> Duration {
+        Duration::from_nanos(self.max_delay)
+    }
+
     fn make_ready(&mut self, now: Instant) {
         let now = self.nanos(now);
         if self.ready.len() < MAX_BATCH && self.due.first().is_some_and(|entry| entry.at <= now) {

@@ -109,6 +109,16 @@ impl Slot {
         self.max_in_flight = schedule.max_in_flight();
     }
 
+    /// How long a turn may be put off: none is missed by a quarter of its period, and what a reply
+    /// makes due is due at once.
+    pub(super) fn max_delay(&self) -> u64 {
+        match self.period {
+            _ if self.after_reply => 0,
+            0 => u64::MAX,
+            period => period / 4,
+        }
+    }
+
     /// Whether its turns end by themselves.
     pub(super) fn is_counted(&self) -> bool {
         self.turns > 0 && self.period > 0
