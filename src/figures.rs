@@ -8,7 +8,7 @@ use multiping::alloc::{OutOfMemory, try_with_capacity};
 use multiping::prober::{Event, Probe, ReplyKind, Roster, SendError, Slips, Timeout, Verdicts};
 use multiping::stats::{Counter, Keep, Rtts, Stats, Totals, Values};
 use multiping::tally::Verdict;
-use multiping::wire::IcmpError;
+use multiping::wire::{Detail, IcmpError};
 
 /// Which figures are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +69,9 @@ pub struct Target {
     error: Option<SendError>,
     /// Whether the last probe was refused.
     is_refused: bool,
-    /// The last ICMP error about a probe that tells of a failure, and who reported it.
-    icmp_error: Option<(IcmpError, Address)>,
+    /// The last ICMP error about a probe that tells of a failure, in few bytes: who reported it, its
+    /// type, its code, and the MTU that it names (0: none).
+    icmp_error: Option<(Address, u8, u8, u32)>,
 }
 
 /// What is known of all targets.
@@ -134,7 +135,7 @@ impl Figures {
                 if let Some(target) = self.targets.get_mut(target.index()) {
                     target.stats.record_icmp_error();
                     if error.is_failure() {
-                        target.icmp_error = Some((error, from));
+                        target.icmp_error = Some((from, error.msg_type, error.code, error.mtu().unwrap_or(0)));
                     }
                 }
             }
@@ -199,9 +200,12 @@ impl Figures {
         self.targets.get(target.index()).map(|target| &target.stats)
     }
 
-    /// The last ICMP error that tells why a target's probes fail, and who reported it.
+    /// The last ICMP error that tells why a target's probes fail, with no other detail than an MTU,
+    /// and who reported it.
     pub fn icmp_error(&self, target: TargetId) -> Option<(IcmpError, Address)> {
-        self.targets.get(target.index())?.icmp_error
+        let (from, msg_type, code, mtu) = self.targets.get(target.index())?.icmp_error?;
+        let detail = if mtu == 0 { Detail::None } else { Detail::Mtu(mtu) };
+        Some((IcmpError::named(from.family(), msg_type, code)?.with_detail(detail), from))
     }
 
     /// The RTT of each of a target's probes so far, where they are kept.
