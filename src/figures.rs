@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use multiping::address::{Address, Addresses, TargetId};
-use multiping::alloc::{OutOfMemory, try_with_capacity};
+use multiping::alloc::{OutOfMemory, try_filled, try_with_capacity};
 use multiping::prober::{Event, Probe, ReplyKind, Roster, SendError, Slips, Timeout, Verdicts};
 use multiping::stats::{Counter, Keep, Rtts, Stats, Totals, Values};
 use multiping::tally::Verdict;
@@ -55,20 +55,16 @@ impl Settings {
         let window = self.window();
         let rtts = Rtts::<u32, 4>::words(self.keep());
         let values = if self.values { self.count.unwrap_or(0) } else { 0 };
-        let bytes = size_of::<Target>() + Roster::BYTES_PER_TARGET + window * (8 + PER_PROBE);
+        let bytes = size_of::<Stats>() + size_of::<Failures>() + Roster::BYTES_PER_TARGET + window * (8 + PER_PROBE);
         (rtts as u64 + u64::from(values)) * 4 + bytes as u64
     }
 }
 
-/// One target.
-#[derive(Debug)]
-pub struct Target {
-    stats: Stats,
-    values: Option<Values>,
-    /// Why the kernel last refused a probe.
-    error: Option<SendError>,
-    /// Whether the last probe was refused.
-    is_refused: bool,
+/// Why probes to a target failed.
+#[derive(Clone, Debug, Default)]
+struct Failures {
+    /// Why the kernel last refused a probe, and how many were begun by then.
+    refused: Option<(SendError, u32)>,
     /// The last ICMP error about a probe that tells of a failure, in few bytes: who reported it, its
     /// type, its code, and the MTU that it names (0: none).
     icmp_error: Option<(Address, u8, u8, u32)>,
@@ -78,7 +74,11 @@ pub struct Target {
 #[derive(Debug)]
 pub struct Figures {
     addresses: Addresses,
-    targets: Vec<Target>,
+    stats: Vec<Stats>,
+    /// Apart from the figures, as it is needed seldom.
+    failures: Vec<Failures>,
+    /// None, unless they are to be kept.
+    values: Vec<Values>,
     totals: Totals,
     settings: Settings,
     start: Instant,
@@ -88,21 +88,17 @@ pub struct Figures {
 impl Figures {
     /// Allocates all memory that the figures of `addresses` take, of a run that begins at `start`.
     pub fn new(addresses: Addresses, settings: Settings, start: Instant) -> Result<Self, OutOfMemory> {
-        let mut targets = try_with_capacity(addresses.len())?;
-        for _ in 0..addresses.len() {
-            let values = match settings.count {
-                Some(count) if settings.values => Some(Values::new(count as usize)?),
-                _ => None,
-            };
-            targets.push(Target {
-                stats: Stats::new(settings.keep(), settings.window())?,
-                values,
-                error: None,
-                is_refused: false,
-                icmp_error: None,
-            });
+        let targets = addresses.len();
+        let stats = Stats::many(targets, settings.keep(), settings.window())?;
+        let failures = try_filled(targets, Failures::default())?;
+        let mut values = Vec::new();
+        if let Some(count) = settings.count.filter(|_| settings.values) {
+            values = try_with_capacity(targets)?;
+            for _ in 0..targets {
+                values.push(Values::new(count as usize)?);
+            }
         }
-        Ok(Figures { addresses, targets, totals: Totals::new()?, settings, start, answering: 0 })
+        Ok(Figures { addresses, stats, failures, values, totals: Totals::new()?, settings, start, answering: 0 })
     }
 
     /// Records an event.
@@ -110,32 +106,32 @@ impl Figures {
         match *event {
             Event::Sent { probe: Probe { target, token, .. }, at } => {
                 let at = at.saturating_duration_since(self.start);
-                if let Some(target) = self.targets.get_mut(target.index()) {
-                    target.stats.record_sent(token.attempt, at);
-                    target.is_refused = false;
+                if let Some(stats) = self.stats.get_mut(target.index()) {
+                    stats.record_sent(token.attempt, at);
                 }
             }
             Event::SendError { probe, error, .. } => {
-                if let Some(target) = self.targets.get_mut(probe.target.index()) {
-                    target.stats.record_send_error();
-                    target.error = Some(error);
-                    target.is_refused = true;
+                let target = probe.target.index();
+                if let (Some(stats), Some(failures)) = (self.stats.get_mut(target), self.failures.get_mut(target)) {
+                    stats.record_send_error();
+                    failures.refused = Some((error, stats.begun()));
                 }
             }
             Event::Received { kind, ttl, elsewhere, .. } => self.record_arrival(kind, ttl, elsewhere),
             Event::TimedOut(timed_out) => {
-                if let Some(target) = self.targets.get_mut(timed_out.target.index()) {
+                if let Some(stats) = self.stats.get_mut(timed_out.target.index()) {
                     match timed_out.timeout {
-                        Timeout::Doubtful | Timeout::Refunded => target.stats.record_doubtful(timed_out.attempt),
-                        Timeout::Counted | Timeout::Failed => target.stats.record_timeout(timed_out.attempt),
+                        Timeout::Doubtful | Timeout::Refunded => stats.record_doubtful(timed_out.attempt),
+                        Timeout::Counted | Timeout::Failed => stats.record_timeout(timed_out.attempt),
                     }
                 }
             }
             Event::IcmpError { from, error, about: Some((target, _)), .. } => {
-                if let Some(target) = self.targets.get_mut(target.index()) {
-                    target.stats.record_icmp_error();
+                let target = target.index();
+                if let (Some(stats), Some(failures)) = (self.stats.get_mut(target), self.failures.get_mut(target)) {
+                    stats.record_icmp_error();
                     if error.is_failure() {
-                        target.icmp_error = Some((from, error.msg_type, error.code, error.mtu().unwrap_or(0)));
+                        failures.icmp_error = Some((from, error.msg_type, error.code, error.mtu().unwrap_or(0)));
                     }
                 }
             }
@@ -145,8 +141,7 @@ impl Figures {
 
     fn record_arrival(&mut self, kind: ReplyKind, ttl: Option<u8>, elsewhere: bool) {
         let Some((id, _)) = kind.about() else { return };
-        let Some(target) = self.targets.get_mut(id.index()) else { return };
-        let stats = &mut target.stats;
+        let Some(stats) = self.stats.get_mut(id.index()) else { return };
         match kind {
             ReplyKind::Reply { attempt, rtt, .. } => {
                 self.answering += usize::from(stats.counts().get(Counter::Answered) == 0);
@@ -174,7 +169,7 @@ impl Figures {
         }
         if let ReplyKind::Reply { attempt, rtt, .. } | ReplyKind::Late { attempt, rtt: Some(rtt), .. } = kind {
             self.totals.record_rtt(rtt);
-            if let Some(values) = &mut target.values {
+            if let Some(values) = self.values.get_mut(id.index()) {
                 values.record(attempt, rtt);
             }
         }
@@ -182,7 +177,7 @@ impl Figures {
 
     /// Sums the counts of all targets up. Call before [`Figures::totals`].
     pub fn sum_up(&mut self) {
-        self.totals.merge(self.targets.iter().map(|target| &target.stats));
+        self.totals.merge(&self.stats);
     }
 
     /// The figures over all targets, with the counts of the last [`Figures::sum_up`].
@@ -197,21 +192,21 @@ impl Figures {
 
     /// The figures of a target.
     pub fn stats(&self, target: TargetId) -> Option<&Stats> {
-        self.targets.get(target.index()).map(|target| &target.stats)
+        self.stats.get(target.index())
     }
 
     /// The last ICMP error that tells why a target's probes fail, with no other detail than an MTU,
     /// and who reported it.
     pub fn icmp_error(&self, target: TargetId) -> Option<(IcmpError, Address)> {
-        let (from, msg_type, code, mtu) = self.targets.get(target.index())?.icmp_error?;
+        let (from, msg_type, code, mtu) = self.failures.get(target.index())?.icmp_error?;
         let detail = if mtu == 0 { Detail::None } else { Detail::Mtu(mtu) };
         Some((IcmpError::named(from.family(), msg_type, code)?.with_detail(detail), from))
     }
 
     /// The RTT of each of a target's probes so far, where they are kept.
     pub fn values(&self, target: TargetId) -> Option<impl ExactSizeIterator<Item = Option<Duration>>> {
-        let Target { stats, values, .. } = self.targets.get(target.index())?;
-        Some(values.as_ref()?.iter().take(stats.begun() as usize))
+        let begun = self.stats(target)?.begun() as usize;
+        Some(self.values.get(target.index())?.iter().take(begun))
     }
 
     /// How many probes left more than half a period late, and how many were left out. With a count
@@ -237,24 +232,24 @@ impl Figures {
 
     /// How many targets have lost a probe.
     pub fn lossy(&self) -> usize {
-        self.targets.iter().filter(|target| target.stats.counts().get(Counter::Lost) > 0).count()
+        self.stats.iter().filter(|stats| stats.counts().get(Counter::Lost) > 0).count()
     }
 
     /// Why the kernel last refused a probe to a target.
     pub fn send_error(&self, target: TargetId) -> Option<SendError> {
-        self.targets.get(target.index())?.error
+        Some(self.failures.get(target.index())?.refused?.0)
     }
 
     /// What is known of a target.
     pub fn verdict(&self, target: TargetId) -> Verdict {
-        let Some(Target { stats, error, is_refused, .. }) = self.targets.get(target.index()) else {
-            return Verdict::Unsettled;
-        };
+        let Some(stats) = self.stats(target) else { return Verdict::Unsettled };
+        let refused = self.failures.get(target.index()).and_then(|failures| failures.refused);
         let counts = stats.counts();
         let (was_sent, is_doubtful) = (counts.sent() > 0, counts.get(Counter::Doubtful) > 0);
         if counts.get(Counter::Answered) > 0 {
             Verdict::Alive(stats.rtts().mean().unwrap_or_default())
-        } else if let Some(error) = error.filter(|_| *is_refused) {
+        } else if let Some((error, _)) = refused.filter(|&(_, begun)| begun == stats.begun()) {
+            // The last probe was refused.
             let was_sent = was_sent || is_doubtful;
             Verdict::Refused { errno: error.errno(), no_buffers: error.is_no_buffers(), was_sent }
         } else if was_sent {

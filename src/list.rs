@@ -297,6 +297,13 @@ impl<'a> ListParser<'a> {
                 (line, len) = (without_mark, len - BYTE_ORDER_MARK.len());
             }
         }
+        // As a rule a line is this and nothing else.
+        if let Some(ip) = str::from_utf8(line).ok().and_then(|text| text.parse::<Ipv4Addr>().ok()) {
+            return match self.rules.check(ip.into(), None) {
+                Ok(address) => self.accept(address, None, b""),
+                Err(reject) => self.reject(line, reject),
+            };
+        }
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let first = match words.next() {
             None if !is_cut => return Ok(()),

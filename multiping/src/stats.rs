@@ -26,7 +26,7 @@ pub use crate::stats::percent::{Percent, Percentile};
 pub use crate::stats::rtts::{Keep, Rtts, Word};
 pub use crate::stats::values::Values;
 
-use crate::alloc::OutOfMemory;
+use crate::alloc::{OutOfMemory, try_with_capacity};
 use crate::stats::rtts::ticks;
 use crate::stats::sequence::{Sequence, State};
 
@@ -53,6 +53,19 @@ impl Stats {
     /// [`Stats::window`].
     pub fn new(keep: Keep, window: usize) -> Result<Self, OutOfMemory> {
         Ok(Stats { rtts: Rtts::new(keep)?, sequence: Sequence::new(window)?, counts: Counts::default(), ttl: None })
+    }
+
+    /// The same for `targets` targets. Memory in which probes are recorded one after the other lies
+    /// together, as targets are probed in their order.
+    pub fn many(targets: usize, keep: Keep, window: usize) -> Result<Vec<Self>, OutOfMemory> {
+        let mut all = try_with_capacity(targets)?;
+        for _ in 0..targets {
+            all.push(Stats::new(Keep::UpTo(0), window)?);
+        }
+        for stats in &mut all {
+            stats.rtts = Rtts::new(keep)?;
+        }
+        Ok(all)
     }
 
     /// How many probes to remember if one is sent each `period` and replies are accepted for `late`

@@ -197,7 +197,8 @@ impl Sequence {
 
 /// A time since the start of the run.
 fn units(at: Duration) -> u64 {
-    (at.as_nanos() / UNIT.as_nanos()) as u64
+    // 64 bits of nanoseconds are five centuries.
+    (at.as_nanos() as u64) / UNIT.as_nanos() as u64
 }
 
 /// Rows of lost probes, fed in the order of their numbers.

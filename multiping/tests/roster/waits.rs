@@ -1,4 +1,4 @@
-//! How the process waits: for each probe and reply where little is sent, and in steps of 2 to 5 ms
+//! How the process waits: for each probe and reply where little is sent, and in steps of 2 to 10 ms
 //! where the rate and the load are high and no target is in a hurry.
 
 use std::net::Ipv4Addr;
@@ -43,8 +43,8 @@ fn a_low_load_has_a_wake_up_for_each_probe_and_each_reply() {
 }
 
 #[test]
-fn a_high_load_has_a_wake_up_for_fifty_probes() {
-    for (load, wake_ups) in [(2500, 200), (20_000, 400)] {
+fn a_high_load_has_a_wake_up_for_a_hundred_probes() {
+    for (load, wake_ups) in [(2500, 100), (20_000, 200)] {
         let mut machine = machine(load, Rate::UNLIMITED);
         machine.run_until(SECOND / 3);
         machine.turn();
@@ -57,7 +57,8 @@ fn a_high_load_has_a_wake_up_for_fifty_probes() {
         assert!((wake_ups * 9 / 10..=wake_ups + 1).contains(&wakes), "{wakes} wake-ups");
         let sent: usize = (0..load as usize).map(|key| machine.sent(key).len()).sum();
         let load = load as usize;
-        assert!((load * 99 / 100..=load * 101 / 100).contains(&sent), "{sent} probes");
+        // Those of one wake-up may be before or after this second.
+        assert!((load * 98 / 100..=load * 102 / 100).contains(&sent), "{sent} probes");
     }
 }
 

@@ -3,9 +3,12 @@
 //! An entry that no longer holds stays where it is until it comes up, or until more than half of
 //! all entries are stale and all of these are removed at once. Whether an entry is live is known
 //! elsewhere, so most methods are told by a closure. The first entry is always live.
+//!
+//! Where all periods or timeouts are the same, most entries are added in their order: those need no
+//! heap but a queue, whose memory is used in order as well.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::alloc::{OutOfMemory, try_grow};
 
@@ -23,6 +26,9 @@ pub(super) struct Entry {
 /// Entries of which the earliest comes first.
 #[derive(Debug, Default)]
 pub(super) struct LazyHeap {
+    /// Entries in their order: those that came after all that were here.
+    queue: VecDeque<Entry>,
+    /// The others, and those for which the queue has no room.
     heap: BinaryHeap<Reverse<Entry>>,
     /// How many entries are live.
     live: usize,
@@ -31,12 +37,16 @@ pub(super) struct LazyHeap {
 impl LazyHeap {
     /// Makes room for `live` live entries and as many stale ones.
     pub(super) fn reserve(&mut self, live: usize) -> Result<(), OutOfMemory> {
-        if 2 * live <= self.heap.capacity() {
-            return Ok(());
+        let LazyHeap { queue, heap, .. } = self;
+        if heap.capacity() < 2 * live {
+            let (entries, bytes) = (heap.len(), size_of::<Reverse<Entry>>());
+            try_grow(entries, || heap.try_reserve(2 * live - entries).map(|()| heap.capacity() * bytes))?;
         }
-        let entries = self.heap.len();
-        let bytes = |heap: &BinaryHeap<_>| heap.capacity() * size_of::<Reverse<Entry>>();
-        try_grow(entries, || self.heap.try_reserve(2 * live - entries).map(|()| bytes(&self.heap)))
+        if queue.capacity() < live {
+            let (entries, bytes) = (queue.len(), size_of::<Entry>());
+            try_grow(entries, || queue.try_reserve(live - entries).map(|()| queue.capacity() * bytes))?;
+        }
+        Ok(())
     }
 
     /// How many entries are live.
@@ -46,20 +56,25 @@ impl LazyHeap {
 
     /// The earliest live entry.
     pub(super) fn first(&self) -> Option<Entry> {
-        self.heap.peek().map(|&Reverse(entry)| entry)
+        let of_heap = self.heap.peek().map(|&Reverse(entry)| entry);
+        self.queue.front().copied().into_iter().chain(of_heap).min()
     }
 
     /// Adds an entry, for which there is room.
     pub(super) fn push(&mut self, entry: Entry) {
         self.live += 1;
-        self.heap.push(Reverse(entry));
+        if self.queue.len() < self.queue.capacity() && self.queue.back().is_none_or(|&last| last < entry) {
+            self.queue.push_back(entry);
+        } else {
+            self.heap.push(Reverse(entry));
+        }
     }
 
     /// Removes and returns the earliest live entry if its time has come by `now`. From then on it
     /// may not be called live.
     pub(super) fn pop(&mut self, now: u64, is_live: impl Fn(Entry) -> bool) -> Option<Entry> {
         let first = self.first().filter(|entry| entry.at <= now)?;
-        self.heap.pop();
+        self.remove(first);
         self.live -= 1;
         self.clean(|entry| entry != first && is_live(entry));
         Some(first)
@@ -72,10 +87,20 @@ impl LazyHeap {
     }
 
     fn clean(&mut self, is_live: impl Fn(Entry) -> bool) {
-        if self.heap.len() > 2 * self.live {
+        if self.queue.len() + self.heap.len() > 2 * self.live {
+            self.queue.retain(|&entry| is_live(entry));
             self.heap.retain(|&Reverse(entry)| is_live(entry));
         }
-        while self.first().is_some_and(|entry| !is_live(entry)) {
+        while let Some(first) = self.first().filter(|&entry| !is_live(entry)) {
+            self.remove(first);
+        }
+    }
+
+    /// Removes the first entry.
+    fn remove(&mut self, first: Entry) {
+        if self.queue.front() == Some(&first) {
+            self.queue.pop_front();
+        } else {
             self.heap.pop();
         }
     }
@@ -97,12 +122,16 @@ mod tests {
         for number in 0..20_000 {
             match random(5) {
                 0 | 1 => {
-                    let entry = Entry { at: random(1000), slot: random(50) as u32, number };
+                    // Sometimes in disorder, and often in order.
+                    let last = live.last().map_or(0, |last| last.at);
+                    let at = if number / 100 % 2 == 0 { random(1000) } else { last + random(3) };
+                    let entry = Entry { at, slot: random(50) as u32, number };
                     heap.reserve(live.len() + 1).expect("there is memory");
-                    let capacity = heap.heap.capacity();
+                    let capacities = |heap: &LazyHeap| (heap.queue.capacity(), heap.heap.capacity());
+                    let capacity = capacities(&heap);
                     heap.push(entry);
                     live.insert(entry);
-                    assert_eq!(heap.heap.capacity(), capacity, "what was reserved is enough");
+                    assert_eq!(capacities(&heap), capacity, "what was reserved is enough");
                 }
                 2 => {
                     let now = random(1000);
@@ -119,7 +148,8 @@ mod tests {
                 }
             }
             assert_eq!((heap.first(), heap.live()), (live.first().copied(), live.len()));
-            assert!(heap.heap.len() <= 2 * live.len() + 1, "{} entries for {}", heap.heap.len(), live.len());
+            let entries = heap.queue.len() + heap.heap.len();
+            assert!(entries <= 2 * live.len() + 1, "{entries} entries for {}", live.len());
         }
     }
 }
