@@ -18,7 +18,8 @@ use bed::{
 
 const MANY: u32 = 1_000_000;
 const FEW: u32 = 1_000;
-const TURNS: usize = 3;
+const TURNS: usize = 7;
+const PACED_RUNS: usize = 3;
 
 /// The rate to keep, in packets a second.
 const RATE: f64 = 200_000.0;
@@ -156,7 +157,7 @@ fn pace(bed: &Bed, report: &mut Report) {
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for threads in ["--threads=1", "--threads=2"] {
         let program = Program::ours(&[&format!("--max-pps={RATE}"), "--retries=0", threads]);
-        for _ in 0..TURNS {
+        for _ in 0..PACED_RUNS {
             let (run, rate) = bed.near().inside(|| {
                 thread::scope(|scope| {
                     let running = scope.spawn(|| run_here(&program, Some(&list)));

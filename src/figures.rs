@@ -51,12 +51,12 @@ impl Settings {
 
     /// How many bytes a target takes, with its probes in flight.
     pub fn bytes_per_target(&self) -> u64 {
-        const PER_PROBE: usize = 132; // in the engine, while it is known; measured
+        const PER_PROBE: usize = 148; // in the engine, while it is known; measured
         let window = self.window();
         let rtts = Rtts::<u32, 4>::words(self.keep());
-        let values = if self.values { self.count.unwrap_or(0) } else { 0 };
+        let values = if self.values { size_of::<Values>() + 4 * self.count.unwrap_or(0) as usize } else { 0 };
         let bytes = size_of::<Stats>() + size_of::<Failures>() + Roster::BYTES_PER_TARGET + window * (8 + PER_PROBE);
-        (rtts as u64 + u64::from(values)) * 4 + bytes as u64
+        rtts as u64 * 4 + values as u64 + bytes as u64
     }
 }
 
@@ -75,9 +75,9 @@ struct Failures {
 pub struct Figures {
     addresses: Addresses,
     stats: Vec<Stats>,
-    /// Apart from the figures, as it is needed seldom.
+    /// Apart from the figures, as few targets have any.
     failures: Vec<Failures>,
-    /// None, unless they are to be kept.
+    /// Empty if [`Settings::values`] is not set.
     values: Vec<Values>,
     totals: Totals,
     settings: Settings,

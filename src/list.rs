@@ -297,7 +297,7 @@ impl<'a> ListParser<'a> {
                 (line, len) = (without_mark, len - BYTE_ORDER_MARK.len());
             }
         }
-        // As a rule a line is this and nothing else.
+        // Most lines are an IPv4 address and nothing else.
         if let Some(ip) = str::from_utf8(line).ok().and_then(|text| text.parse::<Ipv4Addr>().ok()) {
             return match self.rules.check(ip.into(), None) {
                 Ok(address) => self.accept(address, None, b""),

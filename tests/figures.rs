@@ -114,6 +114,41 @@ fn every_probe_has_one_end_and_every_target_its_verdict() {
     figures.record(&received(0, ReplyKind::Stray));
 }
 
+/// A target is refused as long as its last probe was.
+#[test]
+fn a_refusal_holds_until_a_probe_is_sent() {
+    let start = Instant::now();
+    let sent = |attempt| Event::Sent { probe: probe(0, attempt), at: start + SECOND * attempt };
+    let silent = |attempt, timeout| {
+        Event::TimedOut(TimedOut { target: TargetId(0), attempt, sent: start + SECOND * attempt, timeout })
+    };
+    let refused = |attempt| {
+        let error = SendError::Refused { errno: 101 };
+        Event::SendError { probe: probe(0, attempt), error, at: start }
+    };
+    let (rtt, timeout) = (Some(SECOND * 3 / 2), Some(Timeout::Counted));
+    let late = || received(0, ReplyKind::Late { target: TargetId(0), attempt: 0, rtt, timeout });
+    let as_refused = |was_sent| Verdict::Refused { errno: 101, no_buffers: false, was_sent };
+    let lost = |attempt| [sent(attempt), silent(attempt, Timeout::Counted)];
+    let doubtful = |attempt| [sent(attempt), silent(attempt, Timeout::Doubtful)];
+    let [sent0, lost0] = lost(0);
+    let [sent1, lost1] = lost(1);
+    let cases = [
+        (vec![refused(0), refused(1)], as_refused(false)),
+        (vec![refused(0), sent1, lost1], Verdict::Unreachable),
+        (vec![sent0, lost0, refused(1)], as_refused(true)),
+        (lost(0).into_iter().chain([refused(1), late()]).collect(), as_refused(true)),
+        (doubtful(0).into_iter().chain([refused(1)]).collect(), as_refused(true)),
+        ([refused(0)].into_iter().chain(lost(1)).chain([refused(2)]).collect(), as_refused(true)),
+        ([refused(0)].into_iter().chain(doubtful(1)).collect(), Verdict::Undecided),
+    ];
+    for (events, verdict) in cases {
+        let mut figures = figures(start, false);
+        events.iter().for_each(|event| figures.record(event));
+        assert_eq!(figures.verdict(TargetId(0)), verdict, "{events:?}");
+    }
+}
+
 #[test]
 fn the_rtts_of_duplicates_count_only_where_asked() {
     for (all_rtts, n) in [(false, 1), (true, 2)] {

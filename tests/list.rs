@@ -271,6 +271,27 @@ fn only_broadcast_addresses_of_local_networks_are_rejected() {
 
 // Zones.
 
+/// The former has a way of its own.
+#[test]
+fn an_address_alone_in_its_line_is_judged_as_with_a_blank_after_it() {
+    let outcome = |family, limits, line: &str| {
+        let parsed = parse_in_pieces(Rules { family, ..rules(limits) }, line.as_bytes(), 100).unwrap();
+        let reasons: Vec<_> = parsed.remarks.iter().map(|&(line, _, reject)| (line, reject)).collect();
+        (parsed.lines, parsed.rejected, parsed.two_addresses, reasons)
+    };
+    for address in
+        ["192.0.2.1", "0.0.0.0", "224.0.0.1", "192.0.2.127", "255.255.255.255", "192.0.2.01", "192.0.2", "::1"]
+    {
+        for limits in [&Limits::ORDINARY, &Limits::ROOT] {
+            for family in [None, Some((Family::V4, "-4")), Some((Family::V6, "-6"))] {
+                let alone = outcome(family, limits, &format!("\n{address}\n"));
+                assert_eq!(alone, outcome(family, limits, &format!("\n{address} \n")), "{address} {family:?}");
+                assert_eq!(alone.0.len() as u64 + alone.1, 1);
+            }
+        }
+    }
+}
+
 #[test]
 fn link_local_addresses_need_a_zone() {
     for text in ["fe80::1", "FE80::1", "febf:ffff::1"] {

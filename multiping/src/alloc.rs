@@ -5,7 +5,7 @@
 //! process dies by SIGABRT, which Xymon takes for a success. So headroom for it is checked at the
 //! start and with each large allocation.
 
-use std::collections::TryReserveError;
+use std::collections::{TryReserveError, VecDeque};
 use std::fmt::{self, Display, Formatter};
 use std::hint::black_box;
 
@@ -81,6 +81,15 @@ pub fn try_push<T>(list: &mut Vec<T>, item: T) -> Result<u32, OutOfMemory> {
 pub fn try_grow(items: usize, reserve: impl FnOnce() -> Result<usize, TryReserveError>) -> Result<(), OutOfMemory> {
     let bytes = reserve().map_err(|_| OutOfMemory { items })?;
     keep_headroom(bytes, items)
+}
+
+/// Makes a queue large enough for `len` items in all.
+pub fn try_grow_queue<T>(queue: &mut VecDeque<T>, len: usize) -> Result<(), OutOfMemory> {
+    if len <= queue.capacity() {
+        return Ok(());
+    }
+    let more = len - queue.len();
+    try_grow(queue.len(), || queue.try_reserve(more).map(|()| queue.capacity() * size_of::<T>()))
 }
 
 /// `count` times `item`.

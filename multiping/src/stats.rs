@@ -55,11 +55,12 @@ impl Stats {
         Ok(Stats { rtts: Rtts::new(keep)?, sequence: Sequence::new(window)?, counts: Counts::default(), ttl: None })
     }
 
-    /// The same for `targets` targets. Memory in which probes are recorded one after the other lies
-    /// together, as targets are probed in their order.
+    /// As [`Stats::new`], for many targets. Their last probes lie one beside the other in memory: as a
+    /// rule targets are probed in the order of the list.
     pub fn many(targets: usize, keep: Keep, window: usize) -> Result<Vec<Self>, OutOfMemory> {
         let mut all = try_with_capacity(targets)?;
         for _ in 0..targets {
+            // Memory for RTTs comes after that of all probes.
             all.push(Stats::new(Keep::UpTo(0), window)?);
         }
         for stats in &mut all {

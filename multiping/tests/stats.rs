@@ -289,5 +289,7 @@ fn the_window_holds_all_probes_that_may_be_answered() {
 fn no_memory_is_an_error() {
     assert!(Stats::new(Keep::Every(usize::MAX), 11).is_err());
     assert!(Stats::new(Keep::Any, usize::MAX / 16).is_err());
+    assert!(Stats::many(usize::MAX, Keep::Any, 2).is_err());
+    assert!(Stats::many(2, Keep::Every(usize::MAX), 2).is_err());
     assert!(Values::new(usize::MAX).is_err());
 }

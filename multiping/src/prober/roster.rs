@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use crate::prober::roster::schedule::{Phase, Schedule};
 
 use crate::address::{Address, TargetId};
-use crate::alloc::{OutOfMemory, try_grow, try_push};
+use crate::alloc::{OutOfMemory, try_grow_queue, try_push};
 use crate::plan::OutOfRange;
 use crate::prober::roster::flights::Flights;
 use crate::prober::roster::lazy_heap::{Entry, LazyHeap};
@@ -118,8 +118,9 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// How many bytes a target takes, apart from its probes in flight.
-    pub const BYTES_PER_TARGET: usize = size_of::<Slot>() + size_of::<Entry>();
+    /// How many bytes a target takes, apart from its probes in flight: its due times are in a queue
+    /// that has grown to twice its size at most, and were in a heap before.
+    pub const BYTES_PER_TARGET: usize = size_of::<Slot>() + 3 * size_of::<Entry>();
 
     /// The longest time for which late replies are known.
     pub const MAX_LATE: Duration = *Schedule::TIMEOUT.end();
@@ -382,10 +383,7 @@ impl Roster {
         }
         self.due.reserve(slots)?;
         for queue in [&mut self.free, &mut self.done] {
-            if queue.capacity() < slots {
-                let reserve = || queue.try_reserve(slots - queue.len()).map(|()| queue.capacity() * size_of::<u32>());
-                try_grow(slots, reserve)?;
-            }
+            try_grow_queue(queue, slots)?;
         }
         let index = try_push(&mut self.slots, Slot::default())?;
         self.free.push_back(index);

@@ -43,8 +43,8 @@ fn a_low_load_has_a_wake_up_for_each_probe_and_each_reply() {
 }
 
 #[test]
-fn a_high_load_has_a_wake_up_for_a_hundred_probes() {
-    for (load, wake_ups) in [(2500, 100), (20_000, 200)] {
+fn a_high_load_has_a_wake_up_for_a_hundred_probes_or_each_ten_milliseconds() {
+    for (load, wake_ups) in [(2500, 100), (10_000, 100), (20_000, 200)] {
         let mut machine = machine(load, Rate::UNLIMITED);
         machine.run_until(SECOND / 3);
         machine.turn();
@@ -56,9 +56,8 @@ fn a_high_load_has_a_wake_up_for_a_hundred_probes() {
         let wakes = wakes(&mut machine) as u32;
         assert!((wake_ups * 9 / 10..=wake_ups + 1).contains(&wakes), "{wakes} wake-ups");
         let sent: usize = (0..load as usize).map(|key| machine.sent(key).len()).sum();
-        let load = load as usize;
-        // Those of one wake-up may be before or after this second.
-        assert!((load * 98 / 100..=load * 102 / 100).contains(&sent), "{sent} probes");
+        // Those of one wake-up may be in this second or in the next one.
+        assert!(sent.abs_diff(load as usize) <= load as usize / wake_ups as usize + 1, "{sent} probes");
     }
 }
 
@@ -73,7 +72,7 @@ fn at_a_finite_rate_the_steps_are_two_milliseconds() {
 
 #[test]
 fn no_step_is_longer_than_a_short_period_allows() {
-    for (targets, period) in [(2, 1), (3, 2), (12, 8), (20, 10)] {
+    for (targets, period) in [(2, 1), (3, 2), (12, 8), (20, 10), (60, 30), (80, 39)] {
         let mut machine = Machine::new(1, Rate::UNLIMITED, None);
         let schedule = Schedule::default().with_period(period * MILLI).expect("in range");
         for number in 0..targets {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use crate::alloc::{OutOfMemory, try_grow};
+use crate::alloc::{OutOfMemory, try_grow, try_grow_queue};
 use crate::prober::roster::lazy_heap::{Entry, LazyHeap};
 use crate::prober::roster::slot::NEVER;
 use crate::prober::strategy::Timeout;
@@ -65,11 +65,7 @@ impl Flights {
     pub(super) fn reserve(&mut self, probes: usize) -> Result<(), OutOfMemory> {
         self.timeouts.reserve(self.timeouts.live() + probes)?;
         for queue in &mut self.ends {
-            let more = probes + self.endless;
-            if queue.capacity() < queue.len() + more {
-                let bytes = |queue: &VecDeque<_>| queue.capacity() * size_of::<(u32, u32)>();
-                try_grow(queue.len(), || queue.try_reserve(more).map(|()| bytes(queue)))?;
-            }
+            try_grow_queue(queue, queue.len() + probes + self.endless)?;
         }
         if self.map.len() + probes <= self.map.capacity() {
             return Ok(());

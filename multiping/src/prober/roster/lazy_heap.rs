@@ -1,16 +1,16 @@
-//! A heap of times from which entries are deleted lazily.
+//! Times in their order, from which entries are deleted lazily.
 //!
 //! An entry that no longer holds stays where it is until it comes up, or until more than half of
 //! all entries are stale and all of these are removed at once. Whether an entry is live is known
 //! elsewhere, so most methods are told by a closure. The first entry is always live.
 //!
-//! Where all periods or timeouts are the same, most entries are added in their order: those need no
-//! heap but a queue, whose memory is used in order as well.
+//! Where all periods or timeouts are the same, most entries are added in their order: a queue takes
+//! those, which is written and read from one end to the other, and the heap is left with the others.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::alloc::{OutOfMemory, try_grow};
+use crate::alloc::{OutOfMemory, try_grow, try_grow_queue};
 
 /// Something to do at a time. The order is that of the times, then that of the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,27 +26,24 @@ pub(super) struct Entry {
 /// Entries of which the earliest comes first.
 #[derive(Debug, Default)]
 pub(super) struct LazyHeap {
-    /// Entries in their order: those that came after all that were here.
+    /// Each entry is later than the one before it.
     queue: VecDeque<Entry>,
-    /// The others, and those for which the queue has no room.
+    /// The entries that would not be, and those that come while the queue is full.
     heap: BinaryHeap<Reverse<Entry>>,
     /// How many entries are live.
     live: usize,
 }
 
 impl LazyHeap {
-    /// Makes room for `live` live entries and as many stale ones.
+    /// Makes room for `live` live entries and as many stale ones. All may have to be in the heap: an
+    /// entry far in the future, at the end of the queue, sends those that follow there.
     pub(super) fn reserve(&mut self, live: usize) -> Result<(), OutOfMemory> {
-        let LazyHeap { queue, heap, .. } = self;
+        let heap = &mut self.heap;
         if heap.capacity() < 2 * live {
             let (entries, bytes) = (heap.len(), size_of::<Reverse<Entry>>());
             try_grow(entries, || heap.try_reserve(2 * live - entries).map(|()| heap.capacity() * bytes))?;
         }
-        if queue.capacity() < live {
-            let (entries, bytes) = (queue.len(), size_of::<Entry>());
-            try_grow(entries, || queue.try_reserve(live - entries).map(|()| queue.capacity() * bytes))?;
-        }
-        Ok(())
+        try_grow_queue(&mut self.queue, live)
     }
 
     /// How many entries are live.
@@ -114,27 +111,31 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "takes minutes in Miri")]
-    fn long_random_traffic_is_as_in_a_sorted_set_and_within_twice_its_room() {
+    fn long_random_traffic_is_as_in_a_sorted_set_and_within_its_room() {
         let mut heap = LazyHeap::default();
         let mut live: BTreeSet<Entry> = BTreeSet::new();
         let mut rng = fastrand::Rng::with_seed(1);
         let mut random = |end: u64| rng.u64(..end);
-        for number in 0..20_000 {
-            match random(5) {
+        let mut most = 0;
+        for step in 0..20_000_u32 {
+            // In turn the entries become more and fewer, and come in disorder and in order.
+            match random(if step / 2000 % 2 == 0 { 3 } else { 8 }) {
                 0 | 1 => {
-                    // Sometimes in disorder, and often in order.
                     let last = live.last().map_or(0, |last| last.at);
-                    let at = if number / 100 % 2 == 0 { random(1000) } else { last + random(3) };
-                    let entry = Entry { at, slot: random(50) as u32, number };
+                    let at = if step / 100 % 2 == 0 { random(1000) } else { last + random(2) };
+                    // Of equal times, some have lower numbers than those before them, or the same.
+                    let entry = Entry { at, number: step.reverse_bits() >> 28, slot: step };
                     heap.reserve(live.len() + 1).expect("there is memory");
                     let capacities = |heap: &LazyHeap| (heap.queue.capacity(), heap.heap.capacity());
-                    let capacity = capacities(&heap);
+                    let before = capacities(&heap);
+                    assert!(before.0 > live.len() && before.1 >= 2 * live.len());
                     heap.push(entry);
                     live.insert(entry);
-                    assert_eq!(capacities(&heap), capacity, "what was reserved is enough");
+                    assert_eq!(capacities(&heap), before, "what was reserved is enough");
                 }
-                2 => {
-                    let now = random(1000);
+                2..5 => {
+                    // A little before or after the first one is due.
+                    let now = (live.first().map_or(0, |first| first.at) + random(3)).saturating_sub(1);
                     let due = live.first().copied().filter(|entry| entry.at <= now);
                     assert_eq!(heap.pop(now, |entry| live.contains(&entry)), due);
                     due.map(|entry| live.remove(&entry));
@@ -150,6 +151,31 @@ mod tests {
             assert_eq!((heap.first(), heap.live()), (live.first().copied(), live.len()));
             let entries = heap.queue.len() + heap.heap.len();
             assert!(entries <= 2 * live.len() + 1, "{entries} entries for {}", live.len());
+            most = most.max(live.len());
         }
+        assert!(most > 500, "{most} at most");
+    }
+
+    #[test]
+    fn what_comes_in_order_is_queued_while_there_is_room() {
+        let mut heap = LazyHeap::default();
+        heap.reserve(4).expect("there is memory");
+        let mut push = |at, queued| {
+            let before = heap.queue.len();
+            heap.push(Entry { at, number: 0, slot: 0 });
+            assert_eq!(heap.queue.len() > before, queued, "{at}");
+            heap.queue.capacity() - heap.queue.len()
+        };
+        // One far in the future keeps those that follow out, until something is later.
+        let room = [(1, true), (9, true), (2, false), (3, false), (10, true)].map(|(at, queued)| push(at, queued));
+        for at in 0..room[4] as u64 {
+            push(11 + at, true);
+        }
+        push(100, false);
+        let mut order = Vec::new();
+        while let Some(entry) = heap.pop(1000, |_| true) {
+            order.push(entry.at);
+        }
+        assert!(order.is_sorted() && order.len() == room[4] + 6, "{order:?}");
     }
 }
