@@ -163,6 +163,15 @@ impl Program {
         Program::new(name, this, &["--role=bare", family, &count.to_string(), options])
     }
 
+    /// The same over IPv4 with an ICMP datagram socket.
+    pub fn bare_datagram(count: usize) -> Program {
+        let mut bare = Program::bare(false, count, false);
+        if let Some(options) = bare.args.last_mut() {
+            *options = "datagram".to_owned();
+        }
+        bare
+    }
+
     pub fn is_bare(&self) -> bool {
         self.args.first().is_some_and(|arg| arg == "--role=bare")
     }

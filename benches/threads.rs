@@ -1,5 +1,6 @@
 //! What threads gain: a million hosts that reply, by one thread and by one a processor, beside the
-//! bare loop of one thread and zmap; and whether threads keep a rate together.
+//! bare loop of one thread and zmap; and whether threads keep a rate together. Threads have ICMP
+//! datagram sockets, and for comparison raw ones.
 //!
 //! zmap is given the networks of the addresses, no limit on the rate, and a second to wait for the
 //! last replies. What it loses is counted.
@@ -38,7 +39,8 @@ fn speed(bed: &Bed, report: &mut Report) {
     let few = List::new((0..FEW).map(alive4));
     let by = |threads: &str| Program::ours(&["--max-pps=unlimited", "--retries=0", threads]);
     let one = by("--threads=1").named("xymonping, 1 thread");
-    let all = by("--threads=auto").named("xymonping, a thread a processor");
+    let all = allowing("0 0", by("--threads=auto").named("xymonping, a thread a processor"));
+    let raw = allowing("1 0", by("--threads=auto").named("xymonping, the same, raw sockets"));
     let (near, mac) = (NEAR4.to_string(), FAR_MAC.to_string());
     let blocks = scratch("blocks");
     fs::write(&blocks, cidr_blocks(MANY)).expect("a file in memory");
@@ -66,7 +68,8 @@ fn speed(bed: &Bed, report: &mut Report) {
         "-",
     ]);
     let bare = Program::bare(false, list.len, false);
-    let programs = [Some(bare), Some(one.clone()), Some(all.clone()), zmap];
+    let two = twice(Program::bare_datagram(list.len / 2).named("two bare loops at once, ICMP datagram sockets"));
+    let programs = [Some(bare), Some(two), Some(one.clone()), Some(all.clone()), Some(raw), zmap];
     let programs: Vec<(Program, Option<&List>)> =
         programs.into_iter().flatten().map(|program| (program.clone(), is_ours(&program).then_some(&list))).collect();
     let load = load();
@@ -111,7 +114,28 @@ fn speed(bed: &Bed, report: &mut Report) {
         self::load()
     ));
     report.table(&rows);
-    report.add(&format!("Bytes a target: {} by one thread, {} by all.\n", share(&one, 1), share(&all, 2)));
+    report.add(&format!("Bytes a target: {} by one thread, {} by all.\n", share(&one, 2), share(&all, 3)));
+}
+
+/// A program in a network where these groups may open ICMP datagram sockets.
+fn allowing(groups: &str, program: Program) -> Program {
+    by_shell(&format!("{} && exec \"$@\"", allow(groups)), program)
+}
+
+/// Two runs at once of a program in a network where root may open ICMP datagram sockets.
+fn twice(program: Program) -> Program {
+    by_shell(&format!("{}; \"$@\" & \"$@\" && wait $!", allow("0 0")), program)
+}
+
+fn allow(groups: &str) -> String {
+    format!("echo '{groups}' > /proc/sys/net/ipv4/ping_group_range")
+}
+
+fn by_shell(script: &str, program: Program) -> Program {
+    let path = program.path.to_string_lossy();
+    let args: Vec<&str> =
+        ["-c", script, "sh", &path].into_iter().chain(program.args.iter().map(String::as_str)).collect();
+    Program::new(&program.name, "/bin/sh", &args)
 }
 
 /// The others are given no list.
@@ -127,7 +151,7 @@ fn alive(program: &Program, run: &Run) -> usize {
     };
     match program.name.as_str() {
         "zmap" => found(),
-        _ if program.is_bare() => {
+        name if name.contains("bare loop") => {
             if run.code == Some(0) {
                 MANY as usize
             } else {

@@ -164,7 +164,7 @@ struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    fn run(&self, sockets: net::RawSockets, dropped: &Dropped, output: &mut Output) -> Result<Exit, Failure> {
+    fn run(&self, sockets: net::OpenedSockets, dropped: &Dropped, output: &mut Output) -> Result<Exit, Failure> {
         let secret = RandomState::new();
         let ident = secret.build_hasher().finish() as u16;
         let mut link = Link::new(sockets, ident, &self.packet())?;

@@ -37,6 +37,7 @@ pub fn sockets(options: &Options, limits: &Limits, threads: usize) -> Result<net
         interface: options.interface.clone(),
         receive_buffer: limits.receive_buffer / threads,
         icmp_errors: options.icmp_errors(),
+        prefers_datagram: threads > 1 && options.icmp_errors() == IcmpErrors::Ignore && !options.packet.needs_raw(),
         ..config(options.family, limits)
     })
 }
@@ -52,6 +53,7 @@ pub fn config(family: Option<Family>, limits: &Limits) -> net::Config {
         receive_buffer: limits.receive_buffer,
         broadcast: limits.allow_broadcast,
         icmp_errors: IcmpErrors::Ignore,
+        prefers_datagram: false,
     }
 }
 

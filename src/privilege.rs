@@ -13,7 +13,7 @@ use std::io;
 
 use caps::errors::CapsError;
 use caps::{CapSet, Capability, CapsHashSet};
-use multiping::net::{self, RawSockets};
+use multiping::net::{self, OpenedSockets};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Gid, ResGid, ResUid, Uid, getresgid, getresuid, setegid, seteuid, setresgid, setresuid};
@@ -140,8 +140,8 @@ impl Suspended {
 
 impl Privileged {
     /// Opens the sockets: the one thing that privileges are for.
-    pub fn open_sockets(&self, config: net::Config) -> Result<RawSockets, multiping::Error> {
-        RawSockets::open(config)
+    pub fn open_sockets(&self, config: net::Config) -> Result<OpenedSockets, multiping::Error> {
+        OpenedSockets::open(config)
     }
 
     /// Drops every privilege for good, and verifies that with the kernel.

@@ -21,6 +21,14 @@ const TWO: &str = "--threads=2";
 /// A rate of which each of two threads has a half that one thread may have.
 const FAST: &str = "--max-pps=20000";
 
+/// Groups that may open ICMP datagram sockets: none, and root's own. In the first case the threads
+/// have raw sockets.
+const GROUPS: [&str; 2] = ["1 0", "0 0"];
+
+fn allow_datagram_sockets(lab: &Lab, groups: &str) {
+    lab.set_sysctl("net.ipv4.ping_group_range", groups);
+}
+
 /// The Identifiers of the probes to hosts of a family.
 fn idents(lab: &Lab, is_wanted: impl Fn(IpAddr) -> bool) -> BTreeSet<u16> {
     lab.seen().iter().filter(|seen| is_wanted(seen.dst)).map(|seen| seen.ident).collect()
@@ -35,6 +43,13 @@ fn of_threads(running: &Running, field: &str) -> Vec<String> {
         Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
     };
     statuses.filter_map(value).collect()
+}
+
+/// How many sockets of a kind there are for IPv4 in the network of a process: lines of a table
+/// after the first one.
+fn sockets(running: &Running, kind: &str) -> usize {
+    let table = fs::read_to_string(format!("/proc/{}/net/{kind}", running.pid()));
+    table.expect("the process runs").lines().count() - 1
 }
 
 /// Starts a run of two threads over hosts of which only the first is alive, and waits until all of
@@ -65,8 +80,10 @@ fn lines_are_those_of_one_thread_in_the_order_of_the_list() {
         lines.extend(lines.clone());
         let args = ["--retries=1", "--timeout=0.3", "--summary"];
         let one = lab.run(&[&args[..], &["--max-pps=20000"]].concat(), list(&lines));
-        for rate in [FAST, "--max-pps=unlimited"] {
+        for (rate, groups) in [FAST, "--max-pps=unlimited"].iter().flat_map(|rate| GROUPS.map(|groups| (*rate, groups)))
+        {
             lab.forget();
+            allow_datagram_sockets(lab, groups);
             let two = lab.run(&[&args[..], &[rate, TWO]].concat(), list(&lines));
             assert_eq!((two.code, two.verdicts()), (one.code, one.verdicts()), "{rate}");
             let heads = |outcome: &Finished| {
@@ -216,24 +233,30 @@ fn replies_for_which_no_buffer_had_room_are_asked_for_again() {
         // Without NET_ADMIN the buffers are no larger than this, which the kernel doubles.
         let rmem_max = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("every kernel has it");
         let rmem_max: usize = rmem_max.trim().parse().expect("a number");
-        let mut command = Command::new("setpriv");
-        command.arg("--bounding-set=-net_admin").arg(place.install(Rights::None));
-        command.args([TWO, "--max-pps=unlimited", "--retries=0", "--timeout=3", "--summary"]);
-        let mut running = lab.start(&mut command);
-        running.feed(list(&all));
-        running.close_stdin();
-        running.wait_until(LIMIT, "has not probed all", |_| lab.counts().requests == 250);
-        running.signal(Signal::SIGSTOP);
-        let idents = idents(lab, |_| true);
-        let flood = |ident| packet::echo_reply(lab::ROUTER4.into(), lab::HOST4.into(), ident, 0, &[0; 60_000]);
-        lab.inject_all(&idents.iter().flat_map(|&ident| vec![flood(ident); 2 + rmem_max / 30_000]).collect::<Vec<_>>());
-        running.wait_until(LIMIT, "has not been answered", |_| lab.counts().answers == 250);
-        running.signal(Signal::SIGCONT);
-        let outcome = running.finish(LIMIT);
-        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-        lab::assert_all(&outcome, &all, true);
-        for ident in idents {
-            assert!(lab.seen().iter().filter(|seen| seen.ident == ident).count() > 125, "{}", outcome.stderr);
+        for groups in GROUPS {
+            lab.forget();
+            allow_datagram_sockets(lab, groups);
+            let mut command = Command::new("setpriv");
+            command.arg("--bounding-set=-net_admin").arg(place.install(Rights::None));
+            command.args([TWO, "--max-pps=unlimited", "--retries=0", "--timeout=3", "--summary"]);
+            let mut running = lab.start(&mut command);
+            running.feed(list(&all));
+            running.close_stdin();
+            running.wait_until(LIMIT, "has not probed all", |_| lab.counts().requests == 250);
+            running.signal(Signal::SIGSTOP);
+            let idents = idents(lab, |_| true);
+            let flood = |ident| packet::echo_reply(lab::ROUTER4.into(), lab::HOST4.into(), ident, 0, &[0; 60_000]);
+            lab.inject_all(
+                &idents.iter().flat_map(|&ident| vec![flood(ident); 2 + rmem_max / 30_000]).collect::<Vec<_>>(),
+            );
+            running.wait_until(LIMIT, "has not been answered", |_| lab.counts().answers == 250);
+            running.signal(Signal::SIGCONT);
+            let outcome = running.finish(LIMIT);
+            assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+            lab::assert_all(&outcome, &all, true);
+            for ident in idents {
+                assert!(lab.seen().iter().filter(|seen| seen.ident == ident).count() > 125, "{}", outcome.stderr);
+            }
         }
     });
 }
@@ -266,9 +289,12 @@ fn refusals_count_over_the_whole_list() {
         }
         let args = ["--timeout=0.2", "--retries=0", "--max-pps=unlimited"];
         let one = lab.run(&args, list(&all));
-        let two = lab.run(&[&args[..], &[TWO]].concat(), list(&all));
-        assert_eq!((two.code, two.verdicts(), &two.stderr), (one.code, one.verdicts(), &one.stderr));
-        assert_eq!((two.code, two.verdict_of(&refused[0])), (Some(0), "unreachable"), "{two:?}");
+        for groups in GROUPS {
+            allow_datagram_sockets(lab, groups);
+            let two = lab.run(&[&args[..], &[TWO]].concat(), list(&all));
+            assert_eq!((two.code, two.verdicts(), &two.stderr), (one.code, one.verdicts(), &one.stderr));
+            assert_eq!((two.code, two.verdict_of(&refused[0])), (Some(0), "unreachable"), "{two:?}");
+        }
     });
 }
 
@@ -297,6 +323,7 @@ fn all_threads_are_without_privileges_and_in_the_sandbox() {
     caller::play(&[], |lab, _| {
         let running = under_way(lab, &["--timeout=100"], &hosts(1, 250));
         assert_eq!(of_threads(&running, "Pid").len(), 3);
+        assert_eq!(["raw", "icmp"].map(|kind| sockets(&running, kind)), [2, 0]);
         let none = "0000000000000000";
         for field in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             assert_eq!(of_threads(&running, field), [none; 3], "{field}");
@@ -307,6 +334,25 @@ fn all_threads_are_without_privileges_and_in_the_sandbox() {
         assert_eq!(of_threads(&running, "Seccomp"), [mode; 3]);
         let masks = of_threads(&running, "SigBlk");
         assert!(masks.iter().all(|mask| *mask == masks[0] && mask != none), "{masks:?}");
+    });
+}
+
+/// Where the system allows it, each thread has sockets that get no copies of the others' replies,
+/// unless what was asked for takes raw ones.
+#[test]
+fn threads_have_icmp_datagram_sockets_where_those_are_allowed() {
+    lab::play(|lab| {
+        for (groups, args, raw, datagram) in [
+            (GROUPS[0], &["--timeout=100"][..], 2, 0),
+            (GROUPS[1], &["--timeout=100"], 0, 2),
+            (GROUPS[1], &["--timeout=100", "--source=192.0.2.2"], 0, 2),
+            (GROUPS[1], &["--timeout=100", "--icmp-errors=report"], 2, 0),
+        ] {
+            lab.forget();
+            allow_datagram_sockets(lab, groups);
+            let running = under_way(lab, args, &hosts(1, 250));
+            assert_eq!(["raw", "icmp"].map(|kind| sockets(&running, kind)), [raw, datagram], "{groups} {args:?}");
+        }
     });
 }
 

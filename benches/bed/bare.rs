@@ -45,7 +45,7 @@ sockopt_impl!(/// IP_MTU_DISCOVER
 sockopt_impl!(/// IPV6_MTU_DISCOVER
     MtuDiscoverV6, SetOnly, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::c_int);
 
-/// The role: `4|6 COUNT plain|like-ours`.
+/// The role: `4|6 COUNT plain|like-ours`, or `4 COUNT datagram`.
 pub(super) fn play(args: &[OsString]) -> i32 {
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
     let [family, count, options] = words.as_slice() else { return 2 };
@@ -53,8 +53,9 @@ pub(super) fn play(args: &[OsString]) -> i32 {
     let like_ours = *options == "like-ours";
     let answered = match *family {
         "4" => {
+            let socket = if *options == "datagram" { open_datagram() } else { open4(like_ours) };
             let to = |n| SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + n), 0));
-            exchange(&open4(like_ours), like_ours, count, ECHO_REQUEST, to)
+            exchange(&socket, like_ours, count, ECHO_REQUEST, to)
         }
         "6" => {
             let first = 0xfd00_u128 << 112;
@@ -125,7 +126,7 @@ fn echo_request(packet: &mut [u8; LEN], msg_type: u8, n: u32) {
 }
 
 fn open4(like_ours: bool) -> OwnedFd {
-    let socket = open(Domain::IPV4, Protocol::ICMPV4);
+    let socket = open(Domain::IPV4, Type::RAW, Protocol::ICMPV4);
     setsockopt(&socket, IcmpFilter, &!(1 << ECHO_REPLY)).expect("ICMP_FILTER");
     if like_ours {
         filter(&socket, [bpf::load_ipv4_header_length(), bpf::load_half_after_header(IDENT_OFFSET)]);
@@ -134,8 +135,14 @@ fn open4(like_ours: bool) -> OwnedFd {
     socket.into()
 }
 
+/// The kernel puts an Identifier of its own choice into what is sent, and hands over the replies
+/// with that.
+fn open_datagram() -> OwnedFd {
+    open(Domain::IPV4, Type::DGRAM, Protocol::ICMPV4).into()
+}
+
 fn open6(like_ours: bool) -> OwnedFd {
-    let socket = open(Domain::IPV6, Protocol::ICMPV6);
+    let socket = open(Domain::IPV6, Type::RAW, Protocol::ICMPV6);
     let mut blocked = [u32::MAX; 8];
     blocked[ECHO_REPLY_V6 / 32] &= !(1 << (ECHO_REPLY_V6 % 32));
     setsockopt(&socket, Icmp6Filter, &blocked).expect("ICMP6_FILTER");
@@ -146,8 +153,9 @@ fn open6(like_ours: bool) -> OwnedFd {
     socket.into()
 }
 
-fn open(domain: Domain, protocol: Protocol) -> Socket {
-    let socket = Socket::new(domain, Type::RAW, Some(protocol)).expect("root may open raw sockets");
+fn open(domain: Domain, socket_type: Type, protocol: Protocol) -> Socket {
+    let socket = Socket::new(domain, socket_type, Some(protocol))
+        .expect("root may open it, or net.ipv4.ping_group_range allows it");
     setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).expect("SO_RCVBUFFORCE");
     socket
 }

@@ -1,7 +1,7 @@
 //! The sockets: opened with privilege, filtered, time-stamped and used without.
 //!
-//! One socket a family, whatever the number of targets: raw where the rights allow it, else an ICMP
-//! datagram socket (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose
+//! One socket a family, whatever the number of targets: raw where the rights allow it (and several
+//! threads do not prefer the other kind), else an ICMP datagram socket (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose
 //! packets have no IP header.
 //!
 //! An RTT must not depend on the scheduler. Arrivals are stamped by the kernel (`timestamp`). It
@@ -45,7 +45,7 @@ pub(crate) use crate::net::on_demand::{Waiter, ignore_all, open_any};
 pub use crate::net::parse::ParseAddressError;
 pub use crate::net::route::{broadcasts, interface, interface_with, interfaces_up, is_broadcast, loopback_down};
 pub use crate::net::socket::SocketStatus;
-pub use crate::net::sockets::{Config, RawSockets};
+pub use crate::net::sockets::{Config, OpenedSockets};
 
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
@@ -142,13 +142,14 @@ impl Link {
     /// Prepares the sockets for sending, with a filter that drops all packets so that none queue up
     /// while a list is read (where the kernel has one: see [`Link::missing`]). For a family without
     /// a raw socket an ICMP datagram socket is tried; it is an error if no family has either.
-    pub fn new(raw: RawSockets, ident: u16, options: &PacketOptions) -> Result<Self, Error> {
-        let RawSockets { opened, config } = raw;
+    pub fn new(sockets: OpenedSockets, ident: u16, options: &PacketOptions) -> Result<Self, Error> {
+        let OpenedSockets { opened, config } = sockets;
         let mut refusal = None;
         let mut sockets = PerFamily::from_fn(|_| Err(Errno::EAFNOSUPPORT));
         for (family, opened) in opened {
             let socket = match opened {
                 Opened::Excluded => continue,
+                Opened::Datagram(socket) => Ok(FamilySocket::datagram(socket, family, &config)?),
                 Opened::Raw(socket) => Ok(FamilySocket::raw(socket, family, ident, &config)),
                 Opened::Refused(error) if options.needs_raw() => Err(error),
                 Opened::Refused(error) => match open_icmp(family, Type::DGRAM) {

@@ -243,6 +243,7 @@ impl Sockets {
             receive_buffer: self.buffer,
             broadcast: false,
             icmp_errors,
+            prefers_datagram: false,
         };
         Ok((Link::closed(config, options), Opener { sockets: self.clone(), options: options.clone() }))
     }

@@ -1,4 +1,4 @@
-//! Raw sockets: opened and bound, which is all that needs privilege.
+//! Sockets: opened and bound, which is all that needs privilege.
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -31,28 +31,34 @@ pub struct Config {
     pub broadcast: bool,
     /// Which ICMP errors are received.
     pub icmp_errors: IcmpErrors,
+    /// Whether ICMP datagram sockets are better than raw ones, where the system allows them. Each
+    /// raw socket of this machine gets a copy of each reply, and its filter drops those of others;
+    /// a datagram socket gets its own, which makes several at once faster.
+    pub prefers_datagram: bool,
 }
 
 /// What opening a family's socket came to.
 pub(super) enum Opened {
     Excluded,
     Raw(Socket),
+    Datagram(Socket),
     Refused(io::Error),
 }
 
-/// Raw sockets, opened and bound; nothing has been sent or read yet.
-pub struct RawSockets {
+/// Sockets, opened and bound; nothing has been sent or read yet.
+pub struct OpenedSockets {
     pub(super) opened: PerFamily<Opened>,
     pub(super) config: Config,
 }
 
-impl RawSockets {
-    /// Opens one raw socket for each family. A family that is refused is not yet lost: see
-    /// [`super::Link::new`].
+impl OpenedSockets {
+    /// Opens one socket for each family, a raw one if nothing else is preferred. A family that is
+    /// refused is not yet lost: see [`super::Link::new`].
     pub fn open(config: Config) -> Result<Self, Error> {
         let mut opened = PerFamily { v4: Opened::Excluded, v6: Opened::Excluded };
         for family in Family::BOTH.into_iter().filter(|&family| config.families[family]) {
-            opened[family] = match open_icmp(family, Type::RAW) {
+            let datagram = if config.prefers_datagram { open_icmp(family, Type::DGRAM).ok() } else { None };
+            opened[family] = match datagram.map_or_else(|| open_icmp(family, Type::RAW), Ok) {
                 Ok(socket) => {
                     // Forcing needs NET_ADMIN; without it `listen` asks within the system's limit.
                     let _ = setsockopt(&socket, sockopt::RcvBufForce, &config.receive_buffer);
@@ -60,12 +66,15 @@ impl RawSockets {
                     if let Some(source) = config.sources[family] {
                         bind(&socket, source).map_err(|error| Error::Source { address: source, source: error })?;
                     }
-                    Opened::Raw(socket)
+                    match socket.r#type() {
+                        Ok(Type::DGRAM) => Opened::Datagram(socket),
+                        _ => Opened::Raw(socket),
+                    }
                 }
                 Err(error) => Opened::Refused(error),
             };
         }
-        Ok(RawSockets { opened, config })
+        Ok(OpenedSockets { opened, config })
     }
 }
 

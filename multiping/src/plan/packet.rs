@@ -178,7 +178,8 @@ impl PacketOptions {
     }
 
     /// Whether replies can be read by raw sockets only.
-    pub(crate) fn needs_raw(&self) -> bool {
+    #[doc(hidden)]
+    pub fn needs_raw(&self) -> bool {
         self.kind != ProbeKind::Echo || self.record_route
     }
 

@@ -138,10 +138,8 @@ impl Diagnosis {
             damaged.any(|&from| address.is_source(from))
         };
         let mut refused: PerFamily<Refused> = PerFamily::default();
-        let mut total: PerFamily<usize> = PerFamily::default();
-        let mut alive: PerFamily<usize> = PerFamily::default();
+        let mut alive: PerFamily<bool> = PerFamily::default();
         for (target, address, verdict) in known.verdicts() {
-            total[address.family()] += usize::from(is_remote(address));
             match verdict {
                 Verdict::Unreachable | Verdict::Refused { .. } if diagnosis.no_reference => diagnosis.undecided += 1,
                 Verdict::Unreachable => {
@@ -159,15 +157,20 @@ impl Diagnosis {
                     refused.were_banned += usize::from(was_sent && matches!(errno, EPERM | EACCES));
                     diagnosis.add_refusal(address, errno);
                 }
-                Verdict::Alive(_) => alive[address.family()] += usize::from(is_remote(address)),
+                Verdict::Alive(_) => alive[address.family()] = alive[address.family()] || is_remote(address),
                 Verdict::Unsettled => {}
             }
         }
         for family in Family::BOTH {
-            if alive[family] > 0 {
+            if alive[family] {
                 // Whether a rule forbids others as well, one of those shows that are alive.
                 refused[family].were_sent -= refused[family].were_banned;
             }
+        }
+        let mut total: PerFamily<usize> = PerFamily::default();
+        if refused.into_iter().any(|(_, refused)| refused.all > 0) {
+            let remote = known.verdicts().filter(|&(_, address, _)| is_remote(address));
+            remote.for_each(|(_, address, _)| total[address.family()] += 1);
         }
         diagnosis.fault = faults(refused, total, has_global_ipv6);
         if !probers.iter().any(Prober::sent_outward) {
