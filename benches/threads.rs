@@ -124,7 +124,7 @@ fn allowing(groups: &str, program: Program) -> Program {
 
 /// Two runs at once of a program in a network where root may open ICMP datagram sockets.
 fn twice(program: Program) -> Program {
-    by_shell(&format!("{}; \"$@\" & \"$@\" && wait $!", allow("0 0")), program)
+    by_shell(&format!("{}; \"$@\" & \"$@\"; own=$?; wait $! && exit $own", allow("0 0")), program)
 }
 
 fn allow(groups: &str) -> String {

@@ -40,7 +40,7 @@ pub struct Suspended {
     was_ambient: bool,
 }
 
-/// The capabilities for opening raw sockets are effective; the effective ids are still the
+/// The capabilities for opening sockets are effective; the effective ids are still the
 /// caller's.
 #[derive(Debug)]
 pub struct Privileged {

@@ -1,8 +1,9 @@
 //! The sockets: opened with privilege, filtered, time-stamped and used without.
 //!
 //! One socket a family, whatever the number of targets: raw where the rights allow it (and several
-//! threads do not prefer the other kind), else an ICMP datagram socket (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose
-//! packets have no IP header.
+//! threads do not prefer the other kind), else an ICMP datagram socket
+//! (`net.ipv4.ping_group_range`), whose Identifier the kernel chooses and whose packets have no IP
+//! header.
 //!
 //! An RTT must not depend on the scheduler. Arrivals are stamped by the kernel (`timestamp`). It
 //! could stamp departures as well, but that costs a second message a probe and 19 % of the
@@ -140,8 +141,8 @@ impl Departure {
 
 impl Link {
     /// Prepares the sockets for sending, with a filter that drops all packets so that none queue up
-    /// while a list is read (where the kernel has one: see [`Link::missing`]). For a family without
-    /// a raw socket an ICMP datagram socket is tried; it is an error if no family has either.
+    /// while a list is read (where the kernel has one: see [`Link::missing`]). For a family whose raw
+    /// socket was refused an ICMP datagram socket is tried; it is an error if no family has either.
     pub fn new(sockets: OpenedSockets, ident: u16, options: &PacketOptions) -> Result<Self, Error> {
         let OpenedSockets { opened, config } = sockets;
         let mut refusal = None;

@@ -5,7 +5,8 @@ use multiping::plan::IcmpErrors;
 use crate::cli::{Debug, Json, Options, Statistics};
 use crate::message::Error;
 
-/// The most threads: each reply that arrives is copied to the sockets of all of them.
+/// The most threads: each reply that arrives is copied to the sockets of all of them, if these are
+/// raw.
 pub(super) const MAX_THREADS: usize = 64;
 
 /// In packets a second: what is one more thread's at the least. One can send many times that.

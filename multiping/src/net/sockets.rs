@@ -31,9 +31,11 @@ pub struct Config {
     pub broadcast: bool,
     /// Which ICMP errors are received.
     pub icmp_errors: IcmpErrors,
-    /// Whether ICMP datagram sockets are better than raw ones, where the system allows them. Each
-    /// raw socket of this machine gets a copy of each reply, and its filter drops those of others;
-    /// a datagram socket gets its own, which makes several at once faster.
+    /// Whether an ICMP datagram socket is better than a raw one for IPv4, where the system allows it.
+    /// Each raw socket of this machine gets a copy of each reply, and its filter drops those of
+    /// others; a datagram socket gets its own, which makes several at once faster. Not for IPv6:
+    /// there the kernel returns success for what it drops, for lack of buffers or because a rule
+    /// forbids it (ping_v6_sendmsg in net/ipv6/ping.c).
     pub prefers_datagram: bool,
 }
 
@@ -57,7 +59,8 @@ impl OpenedSockets {
     pub fn open(config: Config) -> Result<Self, Error> {
         let mut opened = PerFamily { v4: Opened::Excluded, v6: Opened::Excluded };
         for family in Family::BOTH.into_iter().filter(|&family| config.families[family]) {
-            let datagram = if config.prefers_datagram { open_icmp(family, Type::DGRAM).ok() } else { None };
+            let prefers_datagram = config.prefers_datagram && family == Family::V4;
+            let datagram = if prefers_datagram { open_icmp(family, Type::DGRAM).ok() } else { None };
             opened[family] = match datagram.map_or_else(|| open_icmp(family, Type::RAW), Ok) {
                 Ok(socket) => {
                     // Forcing needs NET_ADMIN; without it `listen` asks within the system's limit.
