@@ -84,7 +84,7 @@ pub fn try_grow(items: usize, reserve: impl FnOnce() -> Result<usize, TryReserve
 }
 
 /// Makes a queue large enough for `len` items in all.
-pub fn try_grow_queue<T>(queue: &mut VecDeque<T>, len: usize) -> Result<(), OutOfMemory> {
+pub(crate) fn try_grow_queue<T>(queue: &mut VecDeque<T>, len: usize) -> Result<(), OutOfMemory> {
     if len <= queue.capacity() {
         return Ok(());
     }
