@@ -34,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
     let Some((&[choice, sizes @ ..], text)) = input.split_first_chunk::<4>() else { return };
     let few = Limits { targets: 5, ..Limits::ORDINARY };
     let rules = || Rules {
-        family: [None, Some(Family::V4), Some(Family::V6), None][usize::from(choice % 4)],
+        family: [None, Some((Family::V4, "-4")), Some((Family::V6, "-6")), None][usize::from(choice % 4)],
         limits: [&Limits::ORDINARY, &Limits::ROOT, &few][usize::from(choice / 4 % 3)],
         broadcasts: &BROADCASTS,
         interface: &|name| match name {
