@@ -52,7 +52,7 @@ fn main() {
     }
     report.add(
         "Hosts that reply at once, one probe a second to each. (Batch mode: one probe to each.) With 10,000 hosts, of \
-                three runs of each program in turn the one of median processor time.\n",
+         three runs of each program in turn the one of median processor time.\n",
     );
     report.table(&rows);
     report.save();

@@ -54,9 +54,9 @@ impl Settings {
         const PER_PROBE: usize = 148; // in the engine, while it is known; measured
         let window = self.window();
         let rtts = Rtts::<u32, 4>::words(self.keep());
-        let values = if self.values { size_of::<Values>() + 4 * self.count.unwrap_or(0) as usize } else { 0 };
+        let values = if self.values { size_of::<Values>() as u64 + 4 * u64::from(self.count.unwrap_or(0)) } else { 0 };
         let bytes = size_of::<Stats>() + size_of::<Failures>() + Roster::BYTES_PER_TARGET + window * (8 + PER_PROBE);
-        rtts as u64 * 4 + values as u64 + bytes as u64
+        rtts as u64 * 4 + values + bytes as u64
     }
 }
 

@@ -271,7 +271,7 @@ fn only_broadcast_addresses_of_local_networks_are_rejected() {
 
 // Zones.
 
-/// The former has a way of its own.
+/// The parser takes a shorter way for it.
 #[test]
 fn an_address_alone_in_its_line_is_judged_as_with_a_blank_after_it() {
     let outcome = |family, limits, line: &str| {

@@ -61,21 +61,18 @@ impl OpenedSockets {
         for family in Family::BOTH.into_iter().filter(|&family| config.families[family]) {
             let prefers_datagram = config.prefers_datagram && family == Family::V4;
             let datagram = if prefers_datagram { open_icmp(family, Type::DGRAM).ok() } else { None };
-            opened[family] = match datagram.map_or_else(|| open_icmp(family, Type::RAW), Ok) {
-                Ok(socket) => {
-                    // Forcing needs NET_ADMIN; without it `listen` asks within the system's limit.
-                    let _ = setsockopt(&socket, sockopt::RcvBufForce, &config.receive_buffer);
-                    mark(&socket, &config)?;
-                    if let Some(source) = config.sources[family] {
-                        bind(&socket, source).map_err(|error| Error::Source { address: source, source: error })?;
-                    }
-                    match socket.r#type() {
-                        Ok(Type::DGRAM) => Opened::Datagram(socket),
-                        _ => Opened::Raw(socket),
-                    }
-                }
-                Err(error) => Opened::Refused(error),
+            opened[family] = match datagram {
+                Some(socket) => Opened::Datagram(socket),
+                None => open_icmp(family, Type::RAW).map_or_else(Opened::Refused, Opened::Raw),
             };
+            if let Opened::Raw(socket) | Opened::Datagram(socket) = &opened[family] {
+                // Forcing needs NET_ADMIN; without it `listen` asks within the system's limit.
+                let _ = setsockopt(socket, sockopt::RcvBufForce, &config.receive_buffer);
+                mark(socket, &config)?;
+                if let Some(source) = config.sources[family] {
+                    bind(socket, source).map_err(|error| Error::Source { address: source, source: error })?;
+                }
+            }
         }
         Ok(OpenedSockets { opened, config })
     }

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_order_is_queued_while_there_is_room() {
+    fn what_comes_in_order_is_queued_while_the_queue_is_not_full() {
         let mut heap = LazyHeap::default();
         heap.reserve(4).expect("there is memory");
         let mut push = |at, queued| {
@@ -167,8 +167,8 @@ mod tests {
             heap.queue.capacity() - heap.queue.len()
         };
         // One far in the future keeps those that follow out, until something is later.
-        let room = [(1, true), (9, true), (2, false), (3, false), (10, true)].map(|(at, queued)| push(at, queued));
-        for at in 0..room[4] as u64 {
+        let free = [(1, true), (9, true), (2, false), (3, false), (10, true)].map(|(at, queued)| push(at, queued));
+        for at in 0..free[4] as u64 {
             push(11 + at, true);
         }
         push(100, false);
@@ -176,6 +176,6 @@ mod tests {
         while let Some(entry) = heap.pop(1000, |_| true) {
             order.push(entry.at);
         }
-        assert!(order.is_sorted() && order.len() == room[4] + 6, "{order:?}");
+        assert!(order.is_sorted() && order.len() == free[4] + 6, "{order:?}");
     }
 }
