@@ -13,7 +13,10 @@ use std::process::Command;
 
 use lab::caller::{self, Rights, ordinary};
 use lab::{Behaviour, Finished, LIMIT, Lab, Running, hosts, list, ms, packet};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
 use serde_json::{Map, Value};
 
 const TWO: &str = "--threads=2";
@@ -43,6 +46,13 @@ fn of_threads(running: &Running, field: &str) -> Vec<String> {
         Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
     };
     statuses.filter_map(value).collect()
+}
+
+/// A thread of a process other than its first one.
+fn last_thread(running: &Running) -> Pid {
+    let tasks = fs::read_dir(format!("/proc/{}/task", running.pid())).into_iter().flatten();
+    let ids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
+    Pid::from_raw(ids.max().expect("the process runs"))
 }
 
 /// How many sockets of a kind there are in the network of a process: lines of a table after the
@@ -174,6 +184,35 @@ fn the_rate_is_that_of_all_threads_together() {
         assert_eq!((outcome.code, outcome.lines().len()), (Some(0), 3300), "{}", outcome.stderr);
         assert_eq!(idents(lab, |_| true).len(), 2);
         lab.assert_pace(20_000.0);
+    });
+}
+
+/// Processors are not equally fast. Here one thread stands still until the other one has nothing
+/// left to do.
+#[test]
+fn a_thread_that_has_none_left_takes_over_targets_of_another_one() {
+    lab::play(|lab| {
+        let all = hosts(1, 20_000);
+        let most = || {
+            let idents = lab.seen().into_iter().map(|seen| seen.ident).collect::<Vec<_>>();
+            let first = idents.iter().filter(|&ident| Some(ident) == idents.first()).count();
+            first.max(idents.len() - first)
+        };
+        let mut running = lab.start(lab.command().args([TWO, FAST, "--retries=3"]));
+        running.feed(list(&all));
+        running.close_stdin();
+        running.wait_until(LIMIT, "has not begun", |_| lab.counts().requests >= 1000);
+        let held = last_thread(&running);
+        ptrace::seize(held, ptrace::Options::empty()).expect("the tests may trace it");
+        ptrace::interrupt(held).expect("it is traced");
+        waitpid(held, Some(WaitPidFlag::__WALL)).expect("it stops");
+        running.wait_until(LIMIT, "has not probed half of all", |_| lab.counts().requests > 10_000 && most() >= 10_000);
+        ptrace::detach(held, None).expect("it has stopped");
+        let outcome = running.finish(LIMIT);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        lab::assert_all(&outcome, &all, true);
+        assert_eq!(outcome.verdicts().len(), all.len());
+        assert!(most() >= 10_500, "one thread has probed {} of 20000", most());
     });
 }
 

@@ -3,13 +3,15 @@
 //! A [`TargetId`] names a target within a run. A list may name an address more than once:
 //! [`AddressList`] takes all of them, and makes of equal ones one target.
 
+mod deal;
+
 use std::fmt::{self, Display, Formatter};
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
-use crate::alloc::{OutOfMemory, try_filled, try_push, try_with_capacity};
+use crate::alloc::{OutOfMemory, try_filled, try_push};
 
 /// The two versions of IP, and with them the two versions of ICMP.
 ///
@@ -280,49 +282,10 @@ impl Addresses {
         }
     }
 
-    /// Deals them out to so many shares, each family in turn: see [`Addresses::share_of`]. The
-    /// memory that it takes meanwhile is that of one share.
-    pub fn deal(self, shares: usize) -> Result<Vec<Addresses>, OutOfMemory> {
-        let (v4, v6) = (deal(self.v4, shares)?, deal(self.v6, shares)?);
-        Ok(v4.into_iter().zip(v6).map(|(v4, v6)| Addresses { v4, v6 }).collect())
-    }
-
-    /// In which of `shares` a target is, and which target of that share it is, where there are
-    /// `first_v6` IPv4 targets in all.
-    pub fn share_of(target: TargetId, first_v6: u32, shares: u32) -> (usize, TargetId) {
-        let (nth, before) = match target.0.checked_sub(first_v6) {
-            // The first shares have one more if they cannot have equally many.
-            Some(nth) => (nth, (first_v6 + shares - 1 - nth % shares) / shares),
-            None => (target.0, 0),
-        };
-        ((nth % shares) as usize, TargetId(before + nth / shares))
-    }
-
     /// Every target with its address, in the order of probing.
     pub fn iter(&self) -> impl Iterator<Item = (TargetId, Address)> {
         (0..self.len() as u32).map(TargetId).filter_map(|target| Some((target, self.get(target)?)))
     }
-}
-
-/// Item `n` to share `n` modulo the number of shares. The last share is what was left of `items`.
-fn deal<T: Copy>(mut items: Vec<T>, shares: usize) -> Result<Vec<Vec<T>>, OutOfMemory> {
-    let mut dealt = Vec::with_capacity(shares);
-    for left in (2..=shares).rev() {
-        let mut share = try_with_capacity(items.len().div_ceil(left))?;
-        let mut nth = 0;
-        items.retain(|&item| {
-            let is_kept = nth % left != 0;
-            if !is_kept {
-                share.push(item);
-            }
-            nth += 1;
-            is_kept
-        });
-        items.shrink_to_fit();
-        dealt.push(share);
-    }
-    dealt.push(items);
-    Ok(dealt)
 }
 
 /// Marks an entry of [`AddressList`] as IPv6.
@@ -457,31 +420,4 @@ fn dedup<A: Ord + Copy>(addresses: &mut Vec<A>) -> Result<Option<Vec<u32>>, OutO
     }
     addresses.truncate(kept as usize);
     Ok(Some(new))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_target_is_in_one_share_and_families_are_dealt_out_evenly() {
-        let cases = [(0, 0, 1), (5, 0, 1), (0, 7, 2), (1, 1, 2), (7, 5, 2), (8, 3, 3), (2, 1, 4), (100, 33, 7)];
-        for (v4, v6, shares) in cases {
-            let first_v6 = v4;
-            let v4: Vec<_> = (0..v4).map(|n| Ipv4Addr::from_bits(0x0a00_0000 + n)).collect();
-            let v6: Vec<_> = (0..v6).map(|n| (Ipv6Addr::from_bits(n), n as u32)).collect();
-            let all = Addresses { v4: v4.clone(), v6: v6.clone() };
-            let dealt = Addresses { v4, v6 }.deal(shares).expect("there is memory");
-            assert_eq!(dealt.len(), shares);
-            assert_eq!(dealt.iter().map(Addresses::len).sum::<usize>(), all.len());
-            for (target, address) in all.iter() {
-                let (share, place) = Addresses::share_of(target, first_v6, shares as u32);
-                assert_eq!(dealt[share].get(place), Some(address), "{target:?} of {first_v6} and {}", all.v6.len());
-            }
-            for family in Family::BOTH {
-                let counts: Vec<_> = dealt.iter().map(|share| share.count(family)).collect();
-                assert!(counts.is_sorted_by(|a, b| a >= b) && counts[0] - counts[shares - 1] <= 1, "{counts:?}");
-            }
-        }
-    }
 }

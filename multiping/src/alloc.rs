@@ -92,6 +92,31 @@ pub(crate) fn try_grow_queue<T>(queue: &mut VecDeque<T>, len: usize) -> Result<(
     try_grow(queue.len(), || queue.try_reserve(more).map(|()| queue.capacity() * size_of::<T>()))
 }
 
+/// Moves all of `other` to the end of `list`.
+pub(crate) fn try_append<T>(list: &mut Vec<T>, other: &mut Vec<T>) -> Result<(), OutOfMemory> {
+    try_reserve_for(list, list.len() + other.len())?;
+    list.append(other);
+    Ok(())
+}
+
+/// Makes a vector large enough for `len` items in all.
+pub(crate) fn try_reserve_for<T>(list: &mut Vec<T>, len: usize) -> Result<(), OutOfMemory> {
+    if len <= list.capacity() {
+        return Ok(());
+    }
+    let more = len - list.len();
+    try_grow(list.len(), || list.try_reserve_exact(more).map(|()| list.capacity() * size_of::<T>()))
+}
+
+/// Removes the last `count` items, or all, if there are not so many. The capacity stays.
+pub(crate) fn try_split_off<T: Copy>(list: &mut Vec<T>, count: usize) -> Result<Vec<T>, OutOfMemory> {
+    let first = list.len().saturating_sub(count);
+    let mut last = try_with_capacity(list.len() - first)?;
+    last.extend_from_slice(&list[first..]);
+    list.truncate(first);
+    Ok(last)
+}
+
 /// `count` times `item`.
 pub fn try_filled<T: Clone>(count: usize, item: T) -> Result<Vec<T>, OutOfMemory> {
     let mut list = try_with_capacity(count)?;

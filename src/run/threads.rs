@@ -1,7 +1,10 @@
 //! Batch mode by several threads. The targets are dealt out: each thread has sockets, an
 //! Identifier, a prober and a pace of its own. The main thread waits for signals and the deadline.
 //!
-//! Nothing is shared while they probe. What they came to is judged together, in the end.
+//! While they probe they share nothing but what is left to do (`exchange`). What they came to is
+//! judged together, in the end.
+
+mod exchange;
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -14,9 +17,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use multiping::address::{Addresses, Family};
+use multiping::alloc::OutOfMemory;
 use multiping::net::Link;
 use multiping::plan::Rate;
-use multiping::prober::{Details, Event, Prober, SLOW_START, Sweep};
+use multiping::prober::{Details, Event, Prober, SLOW_START, Sweep, Wait};
 use multiping::token::Key;
 use multiping::turn;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -29,6 +33,7 @@ use crate::notes::Notes;
 use crate::report::End;
 use crate::run::batch::Probed;
 use crate::run::team::{Control, Team};
+use crate::run::threads::exchange::{Exchange, Part};
 use crate::run::{Context, Session, Status, listen, now};
 use crate::sandbox;
 use crate::signal;
@@ -36,6 +41,9 @@ use crate::swept::BatchProgress;
 
 /// The fewest targets for which a thread is worth starting.
 const MIN_TARGETS: usize = 100;
+
+/// How long a thread waits at most while another one may have targets for it.
+const EXCHANGE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How many processors this process may use, as far as that is known.
 pub fn processors() -> usize {
@@ -46,11 +54,17 @@ pub fn processors() -> usize {
 /// A share of the targets, with all that it takes to probe it.
 pub(super) struct Share {
     link: Link,
-    prober: Prober<Sweep>,
-    details: Option<Details>,
+    part: Part,
+    exchange: Arc<Exchange>,
     shown: Arc<Shown>,
-    /// The family whose socket cannot be read, and the errno.
-    failure: Option<(Family, i32)>,
+    failure: Option<Failure>,
+}
+
+/// What ends the work of a thread early.
+enum Failure {
+    /// The socket of this family cannot be read: the errno.
+    Receiving(Family, i32),
+    Memory(OutOfMemory),
 }
 
 /// The threads for so many targets; `None`: one thread is enough, or there can be no other.
@@ -82,6 +96,7 @@ pub(super) fn probe(
     let plan = options.plan.with_rate(part_of(options.plan.rate(), count));
     let key = Key::new(session.secret.clone());
     let mut shares = Vec::with_capacity(count);
+    let exchange = Arc::new(Exchange::new(count));
     for (mut link, addresses) in mem::take(&mut session.links).into_iter().zip(addresses.deal(count)?) {
         if !shares.is_empty() {
             // The first one has every family that the list has, and listens already.
@@ -94,8 +109,9 @@ pub(super) fn probe(
         let prober = Prober::sweep(&plan, addresses, key.clone(), link.idents(), now())?;
         // What is sent before the first router is known to forward it waits in one queue.
         let prober = session.prepare(prober)?.with_slow_start(SLOW_START.div_ceil(count as u64));
+        let part = Part::new(prober, details, shares.len());
         let shown = Arc::new(Shown::new(session.start));
-        shares.push(Share { link, prober, details, shown, failure: None });
+        shares.push(Share { link, part, exchange: Arc::clone(&exchange), shown, failure: None });
     }
     let shown: Vec<_> = shares.iter().map(|share| Arc::clone(&share.shown)).collect();
     let status = Status::of_stderr(options, true);
@@ -106,20 +122,25 @@ pub(super) fn probe(
         shown.iter().map(|shown| shown.load(now)).fold(BatchProgress::default(), BatchProgress::with)
     });
     context.status.wipe();
-    let (mut probers, mut kept, mut failure) = (Vec::with_capacity(count), Vec::new(), None);
+    let (mut parts, mut failure) = (Vec::with_capacity(count), None);
     for share in team.join() {
         session.links.push(share.link);
-        probers.push(share.prober);
-        kept.extend(share.details);
+        parts.push(share.part);
         failure = failure.or(share.failure);
     }
     let end = match (failure, cut) {
-        _ if probers.iter().all(Prober::is_done) => End::Complete,
-        (Some((family, errno)), _) => End::ReceivingFailed(family, errno),
+        (Some(Failure::Memory(error)), _) => return Err(error.into()),
+        _ if exchange.left() == 0 && parts.iter().all(|part| part.prober.is_done()) => End::Complete,
+        (Some(Failure::Receiving(family, errno)), _) => End::ReceivingFailed(family, errno),
         (None, Some(signal::Event::Stop(name))) => End::Stopped(name),
-        (None, _) => End::Deadline(probers.iter_mut().map(Prober::stop).sum()),
+        (None, _) => {
+            let unsettled = parts.iter_mut().map(|part| part.prober.stop()).sum::<usize>();
+            End::Deadline(unsettled + exchange.left())
+        }
     };
-    Ok(Probed { end, probers, details: kept })
+    exchange.undo(&mut parts)?;
+    let (probers, details): (_, Vec<_>) = parts.into_iter().map(|part| (part.prober, part.details)).unzip();
+    Ok(Probed { end, probers, details: details.into_iter().flatten().collect() })
 }
 
 /// The rate of each of so many threads.
@@ -129,13 +150,22 @@ fn part_of(rate: Rate, threads: usize) -> Rate {
 
 /// Probes a share until it is settled, or until it is told to stop.
 fn work(share: &mut Share, control: &Control) {
-    let Share { link, prober, details, shown, failure } = share;
+    let Share { link, part, exchange, shown, failure } = share;
     loop {
+        let more = match exchange.visit(part) {
+            Ok(more) => more,
+            Err(error) => {
+                *failure = Some(Failure::Memory(error));
+                return control.stop();
+            }
+        };
+        let is_idle = part.is_idle();
+        let Part { prober, details, .. } = part;
         let now = now();
         // Asked before the replies are read: what had arrived when it came still counts.
         let stops = control.stop_requested();
         let on_event = &mut |event: Event| {
-            if let Some(details) = details {
+            if let Some(details) = details.as_mut() {
                 details.record(&event);
             }
             ControlFlow::<Infallible>::Continue(())
@@ -146,15 +176,17 @@ fn work(share: &mut Share, control: &Control) {
             turn::turn(link, prober, now, on_event)
         };
         shown.store(prober, now);
-        if stops || prober.is_done() {
+        if stops || prober.is_done() && !more {
             return;
         }
-        *failure = prober.receive_failure(now);
-        if failure.is_some() {
+        if let Some((family, errno)) = prober.receive_failure(now) {
+            *failure = Some(Failure::Receiving(family, errno));
             return control.stop();
         }
+        let next_visit = (more && is_idle).then(|| now + EXCHANGE_INTERVAL);
         if let Some(wait) = wait {
-            link.wait(wait, control.as_fd());
+            let until = [wait.until, next_visit].into_iter().flatten().min();
+            link.wait(Wait { until, ..wait }, control.as_fd());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::address::{Address, TargetId};
-use crate::alloc::{OutOfMemory, try_filled};
+use crate::alloc::{OutOfMemory, try_append, try_filled, try_split_off};
 use crate::prober::event::{Event, ReplyKind};
 use crate::prober::strategy::{TimedOut, Timeout};
 use crate::tally::{self, TICK};
@@ -52,6 +52,16 @@ impl Details {
     /// Empty details of `targets` targets.
     pub fn new(targets: usize) -> Result<Self, OutOfMemory> {
         try_filled(targets, TargetDetails::default()).map(Details)
+    }
+
+    /// Removes those of the last `count` targets.
+    pub fn split_off(&mut self, count: usize) -> Result<Self, OutOfMemory> {
+        try_split_off(&mut self.0, count).map(Details)
+    }
+
+    /// Appends those of further targets.
+    pub fn append(&mut self, mut more: Details) -> Result<(), OutOfMemory> {
+        try_append(&mut self.0, &mut more.0)
     }
 
     /// The details of a target; `None`: none are kept.

@@ -25,6 +25,16 @@ impl Order {
         Order { first_v6: v4 as u32, count: (v4 + v6) as u32, key }
     }
 
+    /// Makes it one of this many IPv4 and IPv6 targets.
+    pub(super) fn set_counts(&mut self, v4: usize, v6: usize) {
+        (self.first_v6, self.count) = (v4 as u32, (v4 + v6) as u32);
+    }
+
+    /// Whether it is that of the numbers.
+    pub(super) fn is_plain(&self) -> bool {
+        self.key.is_none()
+    }
+
     /// The `nth` target, if there are so many.
     pub(super) fn at(&self, nth: u32) -> Option<TargetId> {
         let (first, count) = match nth {

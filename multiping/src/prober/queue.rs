@@ -2,11 +2,11 @@
 //! in which the next probe fell due. All are first in, first out: probes with equal timeouts time
 //! out in the order in which they were sent, so there is no heap and no timer wheel.
 //!
-//! A target is in one queue at most, so all are threaded through one table of nodes, made once:
-//! appending and removing write a few words, and nothing is allocated while probing.
+//! A target is in one queue at most, so all are threaded through one table of nodes, allocated once:
+//! appending and removing write a few words.
 
 use crate::address::TargetId;
-use crate::alloc::{OutOfMemory, try_filled};
+use crate::alloc::{OutOfMemory, try_reserve_for, try_with_capacity};
 
 /// No target.
 const NONE: u32 = u32::MAX;
@@ -42,13 +42,21 @@ impl Nodes {
     /// How many bytes a target takes.
     pub(super) const BYTES_PER_TARGET: usize = size_of::<Node>();
 
-    /// A table for this many targets.
+    /// A table with room for this many targets.
     pub(super) fn new(targets: usize) -> Result<Self, OutOfMemory> {
-        try_filled(targets, Node { prev: NONE, next: NONE }).map(Nodes)
+        try_with_capacity(targets).map(Nodes)
+    }
+
+    /// Makes it large enough for this many targets in all.
+    pub(super) fn reserve_for(&mut self, targets: usize) -> Result<(), OutOfMemory> {
+        try_reserve_for(&mut self.0, targets)
     }
 
     /// Appends `target`, which is in no queue.
     pub(super) fn push_back(&mut self, queue: &mut Queue, target: TargetId) {
+        if self.0.len() <= target.index() {
+            self.0.resize(target.index() + 1, Node { prev: NONE, next: NONE });
+        }
         self.0[target.index()] = Node { prev: queue.last, next: NONE };
         match queue.last {
             NONE => queue.first = target.0,

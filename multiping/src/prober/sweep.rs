@@ -5,17 +5,19 @@
 //! refused for long is set aside, so that it delays no other, and tried again when all else is
 //! settled.
 
+mod moved;
 mod refusals;
 
 use std::iter;
 use std::time::{Duration, Instant};
 
 use crate::address::{Address, Addresses, Family, TargetId};
-use crate::alloc::{OutOfMemory, try_filled};
+use crate::alloc::{OutOfMemory, try_with_capacity};
 use crate::plan::Plan;
 use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
 use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
+pub use crate::prober::sweep::moved::Moved;
 use crate::prober::sweep::refusals::Round;
 use crate::tally::{self, Phase, TICK, Tally, Verdict, long_ticks};
 use crate::token::Key;
@@ -42,8 +44,9 @@ pub struct Sweep {
     /// The distinct timeouts of successive attempts; the last one holds for all further attempts.
     timeouts: Vec<Duration>,
     total_timeout: Duration,
+    /// Of the targets up to the last one that has been tried: memory is used as they are.
     tallies: Vec<Tally>,
-    /// Sums of RTTs in ticks, where more than one reply is needed.
+    /// Sums of RTTs in ticks of the same, where more than one reply is needed.
     sums: Vec<u64>,
     nodes: Nodes,
     /// The probes in flight, a queue for each of `timeouts`.
@@ -87,8 +90,8 @@ impl Sweep {
         let sums = if plan.responses() > 1 { targets } else { 0 };
         let timeouts = plan.timeouts();
         Ok(Sweep {
-            tallies: try_filled(targets, Tally::default())?,
-            sums: try_filled(sums, 0)?,
+            tallies: try_with_capacity(targets)?,
+            sums: try_with_capacity(sums)?,
             nodes: Nodes::new(targets)?,
             in_flight: vec![Queue::EMPTY; timeouts.len()],
             refused: Queue::EMPTY,
@@ -150,7 +153,7 @@ impl Sweep {
         self.after_retry
     }
 
-    /// The state of a target, if there is such a target.
+    /// The state of a target; `None`: there is no such target, or it has not been tried.
     pub fn tally(&self, target: TargetId) -> Option<&Tally> {
         self.tallies.get(target.index())
     }
@@ -177,7 +180,7 @@ impl Sweep {
     }
 
     pub(super) fn untried(&self) -> usize {
-        self.tallies.len() - self.tried()
+        self.addresses.len() - self.tried()
     }
 
     pub(super) fn last_first_attempt(&self) -> Instant {
@@ -198,7 +201,7 @@ impl Sweep {
     /// Ends the run: targets that have replied are alive, those with a timeout are unreachable, and
     /// the rest stay unsettled. Returns how many targets were unsettled.
     pub fn stop(&mut self) -> usize {
-        let unsettled = self.tallies.len() - self.settled - self.given_up;
+        let unsettled = self.addresses.len() - self.settled - self.given_up;
         for number in 0..self.tallies.len() {
             let tally = &self.tallies[number];
             let is_over = matches!(tally.phase(), Phase::Settled | Phase::GivenUp);
@@ -221,6 +224,13 @@ impl Sweep {
 
     /// Takes `target` from those that are to be sent to.
     fn take(&mut self, target: TargetId, at: Instant) -> Phase {
+        let end = target.index() + 1;
+        if self.tallies.len() < end {
+            self.tallies.resize(end, Tally::default());
+            if self.responses > 1 {
+                self.sums.resize(end, 0);
+            }
+        }
         let phase = self.tallies[target.index()].phase();
         if phase == Phase::Untried {
             self.tried += 1;
@@ -379,7 +389,7 @@ impl Strategy for Sweep {
     }
 
     fn attempt(&self, target: TargetId, attempt: u32) -> Attempt {
-        let tally = &self.tallies[target.index()];
+        let Some(tally) = self.tally(target) else { return Attempt::Over };
         if tally.phase() == Phase::InFlight && attempt == tally.attempt() {
             return Attempt::InFlight { sent: self.sent_at(target), timeout: self.timeout(tally.timeouts) };
         }
@@ -406,11 +416,11 @@ impl Strategy for Sweep {
     }
 
     fn record_invalid(&mut self, target: TargetId, why: Invalid) {
-        let tally = &mut self.tallies[target.index()];
-        match why {
+        let tally = self.tallies.get_mut(target.index());
+        tally.into_iter().for_each(|tally| match why {
             Invalid::Late => tally.mark_late(),
             Invalid::OtherSource => tally.mark_other_source(),
-        }
+        });
     }
 
     fn record_failure(&mut self, target: TargetId, attempt: u32) {
@@ -446,6 +456,6 @@ impl Strategy for Sweep {
     }
 
     fn is_done(&self) -> bool {
-        self.settled + self.given_up == self.tallies.len()
+        self.settled + self.given_up == self.addresses.len()
     }
 }

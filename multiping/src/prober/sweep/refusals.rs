@@ -77,7 +77,7 @@ impl Sweep {
 
     /// Whether there is nothing to do but to try those set aside.
     fn only_set_aside(&self) -> bool {
-        self.set_aside_count > 0 && self.settled + self.set_aside_count == self.tallies.len()
+        self.set_aside_count > 0 && self.settled + self.set_aside_count == self.addresses.len()
     }
 
     /// Whether there is another round of those set aside.

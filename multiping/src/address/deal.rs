@@ -1,0 +1,100 @@
+//! Targets dealt out to several shares, and moved from one to another.
+
+use crate::address::{Addresses, Family, TargetId};
+use crate::alloc::{OutOfMemory, try_append, try_split_off, try_with_capacity};
+
+impl Addresses {
+    /// Deals them out to so many shares, each family in turn: see [`Addresses::share_of`]. The
+    /// memory that it takes meanwhile is that of one share.
+    pub fn deal(self, shares: usize) -> Result<Vec<Addresses>, OutOfMemory> {
+        let (v4, v6) = (deal(self.v4, shares)?, deal(self.v6, shares)?);
+        Ok(v4.into_iter().zip(v6).map(|(v4, v6)| Addresses { v4, v6 }).collect())
+    }
+
+    /// In which of `shares` a target is, and which target of that share it is, where there are
+    /// `first_v6` IPv4 targets in all.
+    pub fn share_of(target: TargetId, first_v6: u32, shares: u32) -> (usize, TargetId) {
+        let (nth, before) = match target.0.checked_sub(first_v6) {
+            // The first shares have one more if they cannot have equally many.
+            Some(nth) => (nth, (first_v6 + shares - 1 - nth % shares) / shares),
+            None => (target.0, 0),
+        };
+        ((nth % shares) as usize, TargetId(before + nth / shares))
+    }
+
+    /// Removes the last `count`, which are of one family.
+    pub(crate) fn split_off(&mut self, count: usize) -> Result<Addresses, OutOfMemory> {
+        let mut last = Addresses::default();
+        match self.last_family() {
+            Family::V4 => last.v4 = try_split_off(&mut self.v4, count)?,
+            Family::V6 => last.v6 = try_split_off(&mut self.v6, count)?,
+        }
+        Ok(last)
+    }
+
+    /// Appends `other`; see [`Addresses::can_append`].
+    pub(crate) fn append(&mut self, mut other: Addresses) -> Result<(), OutOfMemory> {
+        try_append(&mut self.v4, &mut other.v4)?;
+        try_append(&mut self.v6, &mut other.v6)
+    }
+
+    /// Whether the targets keep their numbers when `other` is appended.
+    pub(crate) fn can_append(&self, other: &Addresses) -> bool {
+        self.v6.is_empty() || other.v4.is_empty()
+    }
+
+    /// The family of the last target.
+    pub(crate) fn last_family(&self) -> Family {
+        if self.v6.is_empty() { Family::V4 } else { Family::V6 }
+    }
+}
+
+/// Item `n` to share `n` modulo the number of shares. The last share is what was left of `items`.
+fn deal<T: Copy>(mut items: Vec<T>, shares: usize) -> Result<Vec<Vec<T>>, OutOfMemory> {
+    let mut dealt = Vec::with_capacity(shares);
+    for left in (2..=shares).rev() {
+        let mut share = try_with_capacity(items.len().div_ceil(left))?;
+        let mut nth = 0;
+        items.retain(|&item| {
+            let is_kept = nth % left != 0;
+            if !is_kept {
+                share.push(item);
+            }
+            nth += 1;
+            is_kept
+        });
+        items.shrink_to_fit();
+        dealt.push(share);
+    }
+    dealt.push(items);
+    Ok(dealt)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn every_target_is_in_one_share_and_families_are_dealt_out_evenly() {
+        let cases = [(0, 0, 1), (5, 0, 1), (0, 7, 2), (1, 1, 2), (7, 5, 2), (8, 3, 3), (2, 1, 4), (100, 33, 7)];
+        for (v4, v6, shares) in cases {
+            let first_v6 = v4;
+            let v4: Vec<_> = (0..v4).map(|n| Ipv4Addr::from_bits(0x0a00_0000 + n)).collect();
+            let v6: Vec<_> = (0..v6).map(|n| (Ipv6Addr::from_bits(n), n as u32)).collect();
+            let all = Addresses { v4: v4.clone(), v6: v6.clone() };
+            let dealt = Addresses { v4, v6 }.deal(shares).expect("there is memory");
+            assert_eq!(dealt.len(), shares);
+            assert_eq!(dealt.iter().map(Addresses::len).sum::<usize>(), all.len());
+            for (target, address) in all.iter() {
+                let (share, place) = Addresses::share_of(target, first_v6, shares as u32);
+                assert_eq!(dealt[share].get(place), Some(address), "{target:?} of {first_v6} and {}", all.v6.len());
+            }
+            for family in Family::BOTH {
+                let counts: Vec<_> = dealt.iter().map(|share| share.count(family)).collect();
+                assert!(counts.is_sorted_by(|a, b| a >= b) && counts[0] - counts[shares - 1] <= 1, "{counts:?}");
+            }
+        }
+    }
+}
