@@ -85,6 +85,13 @@ pub struct Shown<'a> {
     zone: Option<&'a str>,
 }
 
+impl Shown<'_> {
+    /// The address, whose zone is an index.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+}
+
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match (self.address, self.zone) {

@@ -16,7 +16,7 @@ use crate::report::{Lines, Results};
 pub(super) fn write(results: &Results, lines: Lines, out: &mut impl Write) -> io::Result<()> {
     let mut text = Vec::with_capacity(128);
     for ((target, shown), line) in results.targets().zip(0..) {
-        let Some(address) = results.swept.address(target) else { continue };
+        let address = shown.address();
         let rtt = match results.swept.verdict(target) {
             Verdict::Alive(rtt) if matches!(lines, Lines::All | Lines::Alive) => Some(rtt),
             verdict
