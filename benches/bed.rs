@@ -143,6 +143,11 @@ impl Program {
         Some(Program::new("zmap", peer("ZMAP")?, args))
     }
 
+    /// masscan, if the environment names it.
+    pub fn masscan(args: &[&str]) -> Option<Program> {
+        Some(Program::new("masscan", peer("MASSCAN")?, args))
+    }
+
     /// What `benches/surge` builds, if the environment names it.
     pub fn surge(args: &[&str]) -> Option<Program> {
         Some(Program::new("surge-ping", peer("SURGE")?, args))

@@ -1,9 +1,11 @@
 //! What threads gain: a million hosts that reply, by one thread and by one a processor, beside the
-//! bare loop of one thread and zmap; and whether threads keep a rate together. Threads have ICMP
-//! datagram sockets, and for comparison raw ones.
+//! bare loop of one thread, zmap and masscan; and whether threads keep a rate together. Threads
+//! have ICMP datagram sockets, and for comparison raw ones.
 //!
-//! zmap is given the networks of the addresses, no limit on the rate, and a second to wait for the
-//! last replies. What it loses is counted.
+//! zmap and masscan are given the networks of the addresses, no limit on the rate, and a second to
+//! wait for the last replies. What they lose is counted. masscan looks at the time only when a
+//! packet arrives, and would wait for ever in a network without any: so one host is pinged
+//! meanwhile.
 
 mod bed;
 
@@ -14,7 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bed::{
-    Bed, FAR_MAC, List, NEAR, NEAR4, Program, Report, Run, alive4, begin, median_of, number, ratio, run_here, scratch,
+    Bed, FAR_MAC, FAR4, List, NEAR, NEAR4, Program, Report, Run, alive4, begin, median_of, number, ratio, run_here,
+    scratch,
 };
 
 const MANY: u32 = 1_000_000;
@@ -67,9 +70,27 @@ fn speed(bed: &Bed, report: &mut Report) {
         "-o",
         "-",
     ]);
+    let masscan = Program::masscan(&[
+        "--ping",
+        "-e",
+        NEAR,
+        "--router-mac",
+        &mac,
+        "--adapter-ip",
+        &near,
+        "--rate",
+        "10000000",
+        "--wait",
+        "1",
+        "-iL",
+        &path,
+        "-oL",
+        "-",
+    ]);
+    let masscan = masscan.map(beside_pings);
     let bare = Program::bare(false, list.len, false);
     let two = twice(Program::bare_datagram(list.len / 2).named("two bare loops at once, ICMP datagram sockets"));
-    let programs = [Some(bare), Some(two), Some(one.clone()), Some(all.clone()), Some(raw), zmap];
+    let programs = [Some(bare), Some(two), Some(one.clone()), Some(all.clone()), Some(raw), zmap, masscan];
     let programs: Vec<(Program, Option<&List>)> =
         programs.into_iter().flatten().map(|program| (program.clone(), is_ours(&program).then_some(&list))).collect();
     let load = load();
@@ -127,6 +148,16 @@ fn twice(program: Program) -> Program {
     by_shell(&format!("{}; \"$@\" & \"$@\"; own=$?; wait $! && exit $own", allow("0 0")), program)
 }
 
+/// A program in a network in which a host is pinged ten times a second meanwhile.
+fn beside_pings(program: Program) -> Program {
+    let pinger = Program::ours(&[]).path;
+    let pinger = pinger.to_string_lossy();
+    by_shell(
+        &format!("{pinger} --loop --period=100ms {FAR4} >/dev/null & \"$@\"; own=$?; kill $! && exit $own"),
+        program,
+    )
+}
+
 fn allow(groups: &str) -> String {
     format!("echo '{groups}' > /proc/sys/net/ipv4/ping_group_range")
 }
@@ -145,12 +176,14 @@ fn is_ours(program: &Program) -> bool {
 
 /// How many hosts a run has found. The bare loop fails if it did not receive all replies.
 fn alive(program: &Program, run: &Run) -> usize {
-    let found = || {
-        let addresses = run.stdout.lines().filter_map(|line| line.parse::<Ipv4Addr>().ok());
-        addresses.collect::<HashSet<_>>().len()
+    // A line of masscan: open icmp 0 10.0.0.1 1790000000
+    let found = |word: usize| {
+        let words = run.stdout.lines().filter_map(|line| line.split(' ').nth(word));
+        words.filter_map(|word| word.parse::<Ipv4Addr>().ok()).collect::<HashSet<_>>().len()
     };
     match program.name.as_str() {
-        "zmap" => found(),
+        "zmap" => found(0),
+        "masscan" => found(3),
         name if name.contains("bare loop") => {
             if run.code == Some(0) {
                 MANY as usize
