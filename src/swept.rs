@@ -125,6 +125,7 @@ impl<'a> Swept<'a> {
             overflow_refunds: sum.overflow_refunds + counts.overflow_refunds,
             link_refunds: sum.link_refunds + counts.link_refunds,
             queue_refunds: sum.queue_refunds + counts.queue_refunds,
+            discard_refunds: sum.discard_refunds + counts.discard_refunds,
             reference_refunds: sum.reference_refunds + counts.reference_refunds,
             queued: sum.queued + counts.queued,
             longest_queued: sum.longest_queued.max(counts.longest_queued),

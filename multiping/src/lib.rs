@@ -79,7 +79,8 @@
 //!
 //! It has one thread for each [`Pinger`] or [`Running`], up to eight more while names are looked
 //! up, one ICMP socket for each family while it has targets, and beside these two netlink sockets,
-//! which tell of links and routes, and for a thread an eventfd: five descriptors at most.
+//! which tell of links and routes, and for a thread an eventfd: five descriptors at most, and with
+//! a datagram socket for IPv6 a file of `/proc`, which tells how many packets were dropped.
 //! ([`Sockets`] that were opened early or brought are duplicated for a run.) All are close-on-exec.
 //! It handles no signal, prints nothing, sets no limit, reads no environment and has no global
 //! state. Everything is `Send`; [`Pinger`] and all values are `Sync`. After a fork it is of no use

@@ -16,6 +16,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "an edge: packets are timed here")]
 
+mod discards;
 mod filter;
 mod headers;
 mod loopback;
@@ -50,6 +51,7 @@ pub use crate::net::sockets::{Config, OpenedSockets};
 
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
+use crate::net::discards::Discards;
 use crate::net::headers::Headers;
 use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, Packet, Sent, errno_of};
@@ -66,6 +68,8 @@ pub struct Link {
     /// Of a family that could not be opened, the reason, which holds for each probe of that family.
     sockets: PerFamily<Result<FamilySocket, Errno>>,
     routes: Routes,
+    /// What IPv6 drops, where its socket is not told.
+    discards: Option<Discards>,
     /// The last address of another machine that was sent to, and the last of IPv6.
     last_sent: Option<Address>,
     last_v6: Option<Address>,
@@ -240,6 +244,12 @@ impl Link {
     /// sandbox is entered that allows no new descriptors.
     pub fn look_for_routes(&mut self) {
         self.routes = Routes::look(&self.config);
+        self.count_discards();
+    }
+
+    /// Has looks count what IPv6 drops from now on, if its socket is not told.
+    fn count_discards(&mut self) {
+        self.discards = self.sockets.v6.as_ref().ok().and_then(Discards::open);
     }
 
     /// The Identifiers of probes and replies.
@@ -383,6 +393,10 @@ impl Link {
 
     /// Tells `prober` of this machine's links and queues.
     pub(crate) fn look<S: Strategy>(&mut self, prober: &mut Prober<S>, now: Instant) {
+        match self.discards.as_ref().map(Discards::count) {
+            Some(None) => {} // what it does not tell now it tells at the next look
+            count => prober.handle_discards(count.flatten(), now),
+        }
         if !self.routes.can_look() {
             return; // that no interface is seen does not mean that all are gone
         }

@@ -41,7 +41,7 @@ use crate::turn;
 ///
 /// It takes about max(targets / rate, (1 + retries) x timeout): see [`Options`]. It holds at most
 /// five descriptors meanwhile: a socket for each family, two netlink sockets for links and routes,
-/// and an eventfd.
+/// and an eventfd; with a datagram socket for IPv6 a sixth, for the count of what is dropped.
 ///
 /// A target that this machine refuses to send to is tried again for (1 + retries) x timeout, 60 s
 /// at most, and then in rounds a second apart, before it is [`Verdict::Unsent`]: a route may come

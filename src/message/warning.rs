@@ -55,6 +55,8 @@ pub enum Warning {
     NoBuffers(Duration),
     /// A link or a route was lost, and this many probes were sent again for it.
     LinkLost(u64),
+    /// This machine may have dropped IPv6 packets, and this many probes were sent again for it.
+    Discarded(u64),
     /// No reference answered for a while, and this many probes were sent again for it.
     ReferenceSilent(u64),
     /// Packets waited in the queue of an interface.
@@ -164,6 +166,11 @@ impl Display for Warning {
                     Count(*probes, "probe")
                 )
             }
+            Warning::Discarded(probes) => write!(
+                f,
+                "this machine may have dropped IPv6 packets: {} sent again (see: nstat -az Ip6OutDiscards)",
+                Count(*probes, "probe")
+            ),
             Warning::ReferenceSilent(probes) => {
                 write!(f, "no reference answered for a while: {} sent again", Count(*probes, "probe"))
             }

@@ -157,6 +157,7 @@ fn warnings(swept: Swept, diagnosis: &Diagnosis, zones: &Zones) -> impl Iterator
     [
         (counts.overflow_refunds > 0).then_some(Warning::Overflow(counts.overflow_refunds)),
         (counts.link_refunds > 0).then_some(Warning::LinkLost(counts.link_refunds)),
+        (counts.discard_refunds > 0).then_some(Warning::Discarded(counts.discard_refunds)),
         (counts.reference_refunds > 0).then_some(Warning::ReferenceSilent(counts.reference_refunds)),
         (counts.queued > 0 || counts.queue_refunds > 0).then_some(Warning::Queued {
             replies: counts.queued,

@@ -41,6 +41,7 @@ const ALLOWED: &[(c_long, ArgCheck)] = &[
     (libc::SYS_ppoll, Any),         // also poll(2), on architectures that have no other
     (libc::SYS_clock_gettime, Any), // where the vDSO cannot read the clock
     (libc::SYS_sendto, Any),        // whether there is a route
+    (libc::SYS_pread64, Any),       // the counter of dropped IPv6 packets
     // Reporting.
     (libc::SYS_write, Any), // to open descriptors, as no other can be opened
     #[cfg(target_arch = "x86_64")]

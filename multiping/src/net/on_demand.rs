@@ -27,6 +27,7 @@ impl Link {
             last_sent: None,
             last_v6: None,
             routes: Routes::default(),
+            discards: None,
             kind: options.kind(),
             packets: vec![vec![0; HEADER + options.data_len()]; MAX_BATCH],
             receive_slots: receive_slots(options.size()),
@@ -75,8 +76,10 @@ impl Link {
         socket.listen()?;
         let first = !self.sockets.as_ref().into_iter().any(|(_, socket)| socket.is_ok());
         self.sockets[family] = Ok(socket);
-        if first {
-            self.look_for_routes();
+        match (first, family) {
+            (true, _) => self.look_for_routes(),
+            (false, Family::V6) => self.count_discards(),
+            (false, Family::V4) => {}
         }
         Ok(())
     }
@@ -84,6 +87,9 @@ impl Link {
     /// Closes the socket of `family`, and with the last one what asks for routes.
     pub(crate) fn close(&mut self, family: Family) {
         self.sockets[family] = Err(Errno::EAFNOSUPPORT);
+        if family == Family::V6 {
+            self.discards = None;
+        }
         if self.sockets.as_ref().into_iter().all(|(_, socket)| socket.is_err()) {
             self.routes = Routes::default();
         }

@@ -240,6 +240,12 @@ impl FamilySocket {
         filter::Accepted { kind: self.kind, errors: self.icmp_errors }
     }
 
+    /// Whether the kernel returns success for packets that it drops (ping_v6_sendmsg in
+    /// net/ipv6/ping.c).
+    pub(super) fn hides_drops(&self) -> bool {
+        self.datagram && self.family == Family::V6
+    }
+
     /// Whether ICMP errors are asked for, and the kernel passes none to this socket.
     pub(super) fn lacks_errors(&self) -> bool {
         self.datagram && self.icmp_errors != IcmpErrors::Ignore

@@ -204,6 +204,8 @@ pub struct Counts {
     pub link_refunds: u64,
     /// Attempts repeated, or doubtful, because packets waited in a queue of this machine.
     pub queue_refunds: u64,
+    /// Attempts repeated, or doubtful, because this machine may have dropped the probes.
+    pub discard_refunds: u64,
     /// Attempts repeated, or doubtful, because no reference answered.
     pub reference_refunds: u64,
     /// Replies whose probes may have waited in a queue of this machine, and the longest of their

@@ -1,10 +1,11 @@
 //! What is known of the ways out of this machine, over time: links without a carrier, routes that
-//! have gone, and packets that wait in a queue of ours. Probes that went that way prove nothing by
-//! silence.
+//! have gone, packets that wait in a queue of ours, and packets that we have dropped ourselves.
+//! Probes that went that way prove nothing by silence.
 
 use std::time::{Duration, Instant};
 
 use crate::address::Family;
+use crate::prober::discards::Discards;
 use crate::prober::links::{Interface, LOOK_INTERVAL, Links, Route};
 use crate::prober::strategy::Blame;
 
@@ -25,6 +26,8 @@ pub(super) enum Excuse {
     Link,
     /// Packets have waited ever since in the queue of this interface, which it leads over.
     Queue(u32),
+    /// This machine may have dropped it without a word.
+    Discard,
     /// No reference has answered since.
     Reference,
 }
@@ -43,6 +46,11 @@ impl Backlog {
     fn was_queued(&self, sent: Instant) -> bool {
         self.busy_at.is_some_and(|busy| busy > sent) && self.empty_at.is_none_or(|empty| empty < sent)
     }
+
+    /// Whether a look at the queue since `sent` found packets.
+    fn was_busy(&self, sent: Instant) -> bool {
+        self.busy_at.is_some_and(|busy| busy >= sent)
+    }
 }
 
 /// What is known of the ways out.
@@ -50,6 +58,9 @@ impl Backlog {
 pub(super) struct Paths {
     links: Links,
     backlogs: Vec<Backlog>,
+    discards: Discards,
+    /// When the last probe was sent.
+    sent_at: Option<Instant>,
     /// Whether a change of links, addresses or routes was reported.
     has_changed: bool,
     /// Whether probes of IPv6 leave without a source address that replies could reach, as of the
@@ -64,11 +75,26 @@ pub(super) struct Paths {
 impl Paths {
     /// Whether to look now; `expiring`: a probe times out.
     pub(super) fn wants_look(&self, expiring: bool, now: Instant) -> bool {
-        let interval = if expiring { MIN_LOOK_INTERVAL } else { LOOK_INTERVAL };
+        let interval = self.interval(if expiring { MIN_LOOK_INTERVAL } else { LOOK_INTERVAL });
+        self.looked_at.is_none_or(|looked| now.saturating_duration_since(looked) >= interval)
+    }
+
+    fn interval(&self, min: Duration) -> Duration {
         // Where there are a thousand interfaces, a look takes milliseconds.
         let pause = self.look_cost.saturating_mul(MIN_LOOK_PAUSE).min(MAX_LOOK_PAUSE);
-        let interval = interval.max(pause);
-        self.looked_at.is_none_or(|looked| now.saturating_duration_since(looked) >= interval)
+        min.max(pause)
+    }
+
+    /// When to look even if nothing else is to be done: what was sent last may have been dropped,
+    /// and the later that is counted, the more it puts in doubt.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let is_uncounted = self.sent_at.is_some_and(|sent| self.discards.are_uncounted(sent));
+        Some(self.looked_at.filter(|_| is_uncounted)? + self.interval(LOOK_INTERVAL))
+    }
+
+    /// A probe was sent at `at`.
+    pub(super) fn handle_sent(&mut self, at: Instant) {
+        self.sent_at = Some(at);
     }
 
     /// A change of links or routes was reported.
@@ -79,6 +105,11 @@ impl Paths {
     /// The state of an interface at `now`: see [`Links::handle_interface`].
     pub(super) fn handle_interface(&mut self, interface: Interface, now: Instant) {
         self.links.handle_interface(interface, now);
+    }
+
+    /// How many IPv6 packets this machine has dropped without telling us, at `now`.
+    pub(super) fn handle_discards(&mut self, count: Option<u64>, now: Instant) {
+        self.discards.record(count, now);
     }
 
     /// Whether probes of IPv6 leave without a source address that replies could reach, at `now`.
@@ -117,10 +148,21 @@ impl Paths {
         self.look_cost = cost;
     }
 
-    /// Whether the silence of a probe sent at `sent` may be excused, so that its route has to be
-    /// asked for.
-    fn may_excuse(&self, sent: Instant) -> bool {
-        self.has_changed || self.links.was_lost() || self.was_queued(sent)
+    /// Whether the silence of a probe of `family` sent at `sent` may be excused, so that its route
+    /// has to be asked for.
+    fn may_excuse(&self, family: Family, sent: Instant) -> bool {
+        let is_in_doubt = self.blame_of_discards(family, sent) > Blame::No;
+        self.has_changed || self.links.was_lost() || self.was_queued(sent) || is_in_doubt
+    }
+
+    /// Whether this machine may have dropped a probe of `family` that was sent at `sent` without
+    /// telling us.
+    fn blame_of_discards(&self, family: Family, sent: Instant) -> Blame {
+        match family {
+            Family::V6 if self.discards.had_any(sent) => Blame::Likely,
+            Family::V6 if self.discards.are_uncounted(sent) => Blame::Possible,
+            _ => Blame::No,
+        }
     }
 
     /// Why the silence of a probe of `family` sent at `sent` proves nothing, if so, and how much
@@ -131,7 +173,7 @@ impl Paths {
         sent: Instant,
         route: impl FnOnce() -> Option<Route>,
     ) -> Option<(Excuse, Blame)> {
-        if !self.may_excuse(sent) {
+        if !self.may_excuse(family, sent) {
             return None;
         }
         if family == Family::V6 && self.lacked_source(sent) {
@@ -139,10 +181,14 @@ impl Paths {
         }
         let Some(route) = route() else { return Some((Excuse::Link, Blame::Likely)) };
         let blame = self.links.blame(&route, sent);
+        let discards = self.blame_of_discards(family, sent);
         let leads_over = |index| route.hops().any(|hop| self.links.leads_over(&route, hop, index));
-        let mut queued = self.backlogs.iter().filter(|backlog| backlog.was_queued(sent));
+        // What was dropped was too much for the queue, if that was in use.
+        let is_full = |backlog: &Backlog| discards == Blame::Likely && backlog.was_busy(sent);
+        let mut queued = self.backlogs.iter().filter(|backlog| backlog.was_queued(sent) || is_full(backlog));
         match queued.find(|backlog| leads_over(backlog.index)) {
             Some(backlog) if blame < Blame::Likely => Some((Excuse::Queue(backlog.index), Blame::Likely)),
+            _ if blame < discards => Some((Excuse::Discard, discards)),
             _ => (blame > Blame::No).then_some((Excuse::Link, blame)),
         }
     }
@@ -212,6 +258,23 @@ mod tests {
     }
 
     #[test]
+    fn a_look_follows_what_may_have_been_dropped() {
+        let start = Instant::now();
+        let mut paths = Paths::default();
+        let look = |paths: &mut Paths, count, ms| {
+            paths.handle_discards(count, start + ms * MS);
+            paths.handle_looked(start + ms * MS, Duration::ZERO);
+        };
+        for (count, next) in [(None, None), (Some(0), Some(start + 10 * MS + LOOK_INTERVAL))] {
+            look(&mut paths, count, 10);
+            paths.handle_sent(start + 11 * MS);
+            assert_eq!(paths.next_look(), next);
+            look(&mut paths, count, 12);
+            assert_eq!(paths.next_look(), None);
+        }
+    }
+
+    #[test]
     fn nothing_is_asked_while_nothing_changes() {
         let start = Instant::now();
         let mut paths = paths(&[Interface { index: 2, carrier: true, ..Interface::default() }], start);
@@ -227,6 +290,34 @@ mod tests {
         paths.handle_change();
         assert_eq!(paths.excuse(Family::V4, start, || None), Some((Excuse::Link, Blame::Likely)));
         assert_eq!(paths.excuse(Family::V4, start, || over(2)), None, "it was another route");
+    }
+
+    #[test]
+    fn probes_of_ipv6_that_this_machine_may_have_dropped_prove_nothing() {
+        let start = Instant::now();
+        let mut paths = paths(&[], start);
+        for (ms, count) in [(0, 0), (10, 1), (20, 1)] {
+            paths.handle_discards(Some(count), start + ms * MS);
+        }
+        let excuse = |family, ms| paths.excuse(family, start + ms * MS, || over(2));
+        assert_eq!(excuse(Family::V6, 5), Some((Excuse::Discard, Blame::Likely)));
+        assert_eq!(excuse(Family::V6, 15), None, "nothing was dropped then");
+        assert_eq!(excuse(Family::V6, 21), Some((Excuse::Discard, Blame::Possible)), "it is not counted yet");
+        assert_eq!([5, 21].map(|ms| excuse(Family::V4, ms)), [None; 2], "of IPv4 the kernel tells");
+    }
+
+    #[test]
+    fn what_is_dropped_was_too_much_for_a_queue_that_is_in_use() {
+        let start = Instant::now();
+        let mut paths = paths(&[], start);
+        paths.handle_discards(Some(0), start);
+        paths.handle_discards(Some(1), start + 10 * MS);
+        for (index, ms, packets) in [(2, 10, 5), (2, 20, 0), (3, 20, 0)] {
+            paths.handle_queue(index, packets, start + ms * MS);
+        }
+        let excuse = |index| paths.excuse(Family::V6, start + 5 * MS, || over(index));
+        assert_eq!(excuse(2), QUEUED, "although it was empty since");
+        assert_eq!(excuse(3), Some((Excuse::Discard, Blame::Likely)));
     }
 
     #[test]

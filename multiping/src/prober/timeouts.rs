@@ -35,6 +35,7 @@ impl<S: Strategy> Prober<S> {
                     full_queue = full_queue.or(is_excused.then_some(index));
                     &mut counts.queue_refunds
                 }
+                Some(Excuse::Discard) => &mut counts.discard_refunds,
                 Some(Excuse::Reference) => &mut counts.reference_refunds,
             };
             *refunds += u64::from(is_excused);

@@ -82,6 +82,10 @@ pub struct Machine {
     pub cut_link: CutLink,
     /// When packets wait in the queue of the link.
     pub queues: Vec<Range<Duration>>,
+    /// When IPv6 packets are dropped of which the kernel does not tell, but only counts them.
+    pub drops: Vec<Range<Duration>>,
+    /// When it drops an IPv6 packet of another program.
+    pub other_drops: Vec<Duration>,
     /// How many packets each of the two receive buffers holds.
     pub buffer: usize,
     /// How many batches are sent before the sockets are read again.
@@ -113,6 +117,8 @@ impl Machine {
         cuts: Vec::new(),
         cut_link: CutLink::Only,
         queues: Vec::new(),
+        drops: Vec::new(),
+        other_drops: Vec::new(),
         buffer: usize::MAX,
         batches: usize::MAX,
         wakes_for_arrivals: true,
@@ -158,6 +164,8 @@ struct Run<'a> {
     /// How often the link had lost its carrier, and whether it had none, when last read.
     losses: u32,
     was_cut: bool,
+    /// How many probes were dropped without a word.
+    dropped: u64,
     /// The contents of the two receive buffers, and whether a packet was dropped.
     buffers: PerFamily<VecDeque<Packet>>,
     overflowed: PerFamily<bool>,
@@ -185,6 +193,7 @@ impl World {
             order: 0,
             losses: 0,
             was_cut: false,
+            dropped: 0,
             buffers: PerFamily::default(),
             overflowed: PerFamily::default(),
             log: Log {
@@ -368,6 +377,11 @@ impl Run<'_> {
             (self.losses, self.was_cut) = (losses, self.is_cut());
             self.prober.handle_change();
         }
+        let others = machine.other_drops.iter().filter(|&&drop| drop <= self.now).count() as u64;
+        let are_counted = !machine.drops.is_empty() || !machine.other_drops.is_empty();
+        if are_counted {
+            self.prober.handle_discards(Some(self.dropped + others), self.instant());
+        }
         let link = Interface { index: 1, carrier: !self.is_cut(), carrier_losses: losses, ..Interface::default() };
         let other = Interface { index: 2, carrier: true, ..Interface::default() };
         let interfaces = match machine.cut_link {
@@ -414,7 +428,9 @@ impl Run<'_> {
         let request = emitted(address.family(), &Message::Request(Echo { ident, seq, data: &data }));
         // Without a carrier the kernel accepts packets, and drops them.
         let is_rerouted = self.is_rerouted();
-        if !self.is_cut() || is_rerouted {
+        if address.family() == Family::V6 && self.world.machine.drops.iter().any(|drop| drop.contains(&at)) {
+            self.dropped += 1;
+        } else if !self.is_cut() || is_rerouted {
             let mut replies = self.hosts[&address].replies(self.world.seed, address, &request, at);
             // Nothing comes back over a link without a carrier.
             let cuts = &self.world.machine.cuts;

@@ -203,6 +203,8 @@ fn machine(rng: &mut Rng, run: &Range<Duration>) -> Machine {
         cuts: Vec::new(),
         cut_link: CutLink::Only,
         queues: Vec::new(),
+        drops: Vec::new(),
+        other_drops: Vec::new(),
         buffer: if rng.percent(75) { usize::MAX } else { rng.below(17) as usize },
         batches: rng.pick(&[1, 4, usize::MAX]),
         wakes_for_arrivals: rng.percent(50),

@@ -574,6 +574,68 @@ fn probes_that_wait_in_our_own_queue_prove_nothing_and_slow_us_down() {
     assert!(all_are(&queued.run(), Verdict::Unreachable), "it was seen empty");
 }
 
+/// Hosts of IPv6, of one kind.
+fn v6_hosts(count: u16, host: &Host) -> Vec<(Address, Host)> {
+    (1..=count).map(|number| (v6(number), host.clone())).collect()
+}
+
+#[test]
+fn probes_that_this_machine_drops_without_a_word_prove_nothing() {
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut dropping = world(plan, v6_hosts(40, &Host::alive(MILLI)));
+    dropping.machine.drops = vec![Duration::ZERO..2500 * MILLI];
+    let log = dropping.run();
+    assert!(all_alive(&log));
+    assert_eq!(log.counts.discard_refunds, 40 * 3);
+    // It does not end. Over IPv4 the kernel would tell.
+    dropping.machine.drops = vec![Duration::ZERO..1000 * SECOND];
+    dropping.list.extend(hosts(10, &Host::SILENT));
+    let log = dropping.run();
+    assert_eq!((count(&log, Verdict::Undecided), count(&log, Verdict::Unreachable)), (40, 10));
+    assert_eq!(log.counts.sent, 40 * 6 + 10);
+}
+
+#[test]
+fn silence_is_no_proof_only_where_probes_may_have_been_dropped() {
+    // Every second tenth of a second. A host with whom that coincides six times is undecided.
+    let plan = at_rate(50.0).with_timeout(270 * MILLI).unwrap().with_retries(1);
+    let mut list = v6_hosts(100, &Host::alive(MILLI));
+    list[50..].iter_mut().for_each(|(_, host)| *host = Host::SILENT);
+    let mut limited = world(plan, list);
+    limited.machine.drops = (0..500).map(|nth| nth * 200 * MILLI..(nth * 200 + 100) * MILLI).collect();
+    let log = limited.run();
+    let is_not = |verdict: Verdict| log.verdicts[..50].iter().all(|&each| each != verdict);
+    assert!(count(&log, Verdict::Alive(MILLI)) >= 45 && is_not(Verdict::Unreachable), "{:?}", log.verdicts);
+    assert!(log.verdicts[50..].iter().all(|verdict| matches!(verdict, Verdict::Unreachable | Verdict::Undecided)));
+    assert!(count(&log, Verdict::Unreachable) >= 25, "{:?}", log.verdicts);
+}
+
+#[test]
+fn what_other_programs_have_dropped_puts_only_what_was_sent_then_in_doubt() {
+    let plan = at_rate(100.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut busy = world(plan, v6_hosts(100, &Host::SILENT));
+    busy.machine.other_drops = vec![455 * MILLI];
+    let log = busy.run();
+    assert!(all_are(&log, Verdict::Unreachable));
+    let doubtful = log.counts.discard_refunds;
+    assert!((1..=12).contains(&doubtful), "what was sent between two looks: {doubtful}");
+    assert_eq!(log.counts.sent, 100 + doubtful);
+}
+
+#[test]
+fn a_queue_that_drops_without_a_word_slows_us_down() {
+    let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
+    let mut full = world(plan, v6_hosts(50, &Host::alive(MILLI)));
+    full.machine.drops = vec![Duration::ZERO..500 * MILLI];
+    full.machine.queues = vec![Duration::ZERO..600 * MILLI]; // it is seen empty before the timeout
+    let log = full.run();
+    assert!(all_alive(&log));
+    assert_eq!((log.counts.queue_refunds, log.counts.discard_refunds), (50, 0));
+    let times: Vec<_> = log.departures.iter().map(|probe| probe.at).filter(|&at| at >= SECOND).collect();
+    assert_eq!(times.len(), 50);
+    assert!(times[49] - times[0] >= 80 * MILLI, "at half the rate: {times:?}");
+}
+
 #[test]
 fn the_start_is_slow_and_grows_with_the_replies() {
     // A cold gateway: what is sent within 200 ms is queued for its ARP answer, and little of it
