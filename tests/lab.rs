@@ -382,8 +382,12 @@ impl Lab {
     /// Limits [`DEVICE`] to `rate` (100kbit, say) with a queue of `limit` bytes. The kernel may not
     /// support that.
     pub fn shape(&self, rate: &str, limit: &str) -> Result<String, String> {
-        self.namespace
-            .tc(&["qdisc", "add", "dev", DEVICE, "root", "tbf", "rate", rate, "burst", "1540", "limit", limit])
+        self.queue(&["tbf", "rate", rate, "burst", "1540", "limit", limit])
+    }
+
+    /// Gives [`DEVICE`] this queueing discipline. The kernel may not have it.
+    pub fn queue(&self, discipline: &[&str]) -> Result<String, String> {
+        self.namespace.tc(&[&["qdisc", "add", "dev", DEVICE, "root"], discipline].concat())
     }
 
     /// Waits until the near device has no carrier: the kernel updates that in the background.
