@@ -71,7 +71,7 @@ impl<'a> Swept<'a> {
         self.find(target).map_or(Verdict::Unsettled, |(_, sweep, place)| sweep.verdict(place))
     }
 
-    /// The state of a target, if there is such a target.
+    /// The state of a target, if there is such a target and it may have been tried.
     pub fn tally(&self, target: TargetId) -> Option<&'a Tally> {
         let (_, sweep, place) = self.find(target)?;
         sweep.tally(place)

@@ -250,12 +250,14 @@ impl TargetId {
 pub struct Addresses {
     v4: Vec<Ipv4Addr>,
     v6: Vec<(Ipv6Addr, u32)>,
+    /// What was appended later, and has no place before these.
+    appended: Vec<Address>,
 }
 
 impl Addresses {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.v4.len() + self.v6.len()
+        self.v4.len() + self.v6.len() + self.appended.len()
     }
 
     /// Whether there are none.
@@ -265,20 +267,26 @@ impl Addresses {
 
     /// How many of `family` there are.
     pub fn count(&self, family: Family) -> usize {
-        match family {
-            Family::V4 => self.v4.len(),
-            Family::V6 => self.v6.len(),
-        }
+        let appended = self.appended.iter().filter(|address| address.family() == family).count();
+        appended
+            + match family {
+                Family::V4 => self.v4.len(),
+                Family::V6 => self.v6.len(),
+            }
     }
 
     /// The address of a target, if there is such a target.
     pub fn get(&self, target: TargetId) -> Option<Address> {
         match self.v4.get(target.index()) {
             Some(&ip) => Some(Address::V4(ip)),
-            None => {
-                let (ip, zone) = *self.v6.get(target.index() - self.v4.len())?;
-                Some(Address::V6(ip, zone))
-            }
+            None => self.get_behind_v4(target.index() - self.v4.len()),
+        }
+    }
+
+    fn get_behind_v4(&self, index: usize) -> Option<Address> {
+        match self.v6.get(index) {
+            Some(&(ip, zone)) => Some(Address::V6(ip, zone)),
+            None => self.appended.get(index - self.v6.len()).copied(),
         }
     }
 

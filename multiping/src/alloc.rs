@@ -92,29 +92,19 @@ pub(crate) fn try_grow_queue<T>(queue: &mut VecDeque<T>, len: usize) -> Result<(
     try_grow(queue.len(), || queue.try_reserve(more).map(|()| queue.capacity() * size_of::<T>()))
 }
 
-/// Moves all of `other` to the end of `list`.
-pub(crate) fn try_append<T>(list: &mut Vec<T>, other: &mut Vec<T>) -> Result<(), OutOfMemory> {
-    try_reserve_for(list, list.len() + other.len())?;
-    list.append(other);
-    Ok(())
-}
-
-/// Makes a vector large enough for `len` items in all.
-pub(crate) fn try_reserve_for<T>(list: &mut Vec<T>, len: usize) -> Result<(), OutOfMemory> {
-    if len <= list.capacity() {
+/// Makes a vector large enough for `more` items, or leaves it as it was.
+pub(crate) fn try_reserve<T>(list: &mut Vec<T>, more: usize) -> Result<(), OutOfMemory> {
+    if list.is_empty() {
+        // Growing it would copy what it does not hold, and so use memory for it.
+        *list = try_with_capacity(more.max(list.capacity()))?;
         return Ok(());
     }
-    let more = len - list.len();
-    try_grow(list.len(), || list.try_reserve_exact(more).map(|()| list.capacity() * size_of::<T>()))
-}
-
-/// Removes the last `count` items, or all, if there are not so many. The capacity stays.
-pub(crate) fn try_split_off<T: Copy>(list: &mut Vec<T>, count: usize) -> Result<Vec<T>, OutOfMemory> {
-    let first = list.len().saturating_sub(count);
-    let mut last = try_with_capacity(list.len() - first)?;
-    last.extend_from_slice(&list[first..]);
-    list.truncate(first);
-    Ok(last)
+    let (items, before) = (list.len(), list.capacity());
+    let grown = try_grow(items, || list.try_reserve_exact(more).map(|()| list.capacity() * size_of::<T>()));
+    if grown.is_err() {
+        list.shrink_to(before);
+    }
+    grown
 }
 
 /// `count` times `item`.

@@ -50,7 +50,7 @@ pub use crate::prober::search::SizeSearch;
 pub use crate::prober::sizes::{SizeRange, Sizes};
 pub use crate::prober::slow_start::{MAX_SLOW_START, SLOW_START};
 pub use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
-pub use crate::prober::sweep::{Moved, Sweep};
+pub use crate::prober::sweep::Sweep;
 
 use crate::address::{Address, Addresses, Family, PerFamily, TargetId};
 use crate::alloc::OutOfMemory;

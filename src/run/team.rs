@@ -1,8 +1,7 @@
 //! Threads that work on a share each, and the thread that waits for them.
 //!
-//! They start before the sandbox is entered, and get their shares after that. While they work they
-//! take no lock: a flag tells them to stop, an event ends their waits, and another one those of
-//! the main thread.
+//! They start before the sandbox is entered, and get their shares after that. A flag tells them to
+//! stop, an event ends their waits, and another one those of the main thread.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -8,6 +8,7 @@ mod exchange;
 
 use std::convert::Infallible;
 use std::io::Write;
+use std::iter;
 use std::mem;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use multiping::address::{Addresses, Family};
-use multiping::alloc::OutOfMemory;
 use multiping::net::Link;
 use multiping::plan::Rate;
 use multiping::prober::{Details, Event, Prober, SLOW_START, Sweep, Wait};
@@ -57,14 +57,8 @@ pub(super) struct Share {
     part: Part,
     exchange: Arc<Exchange>,
     shown: Arc<Shown>,
-    failure: Option<Failure>,
-}
-
-/// What ends the work of a thread early.
-enum Failure {
-    /// The socket of this family cannot be read: the errno.
-    Receiving(Family, i32),
-    Memory(OutOfMemory),
+    /// The family whose socket cannot be read, and the errno.
+    failure: Option<(Family, i32)>,
 }
 
 /// The threads for so many targets; `None`: one thread is enough, or there can be no other.
@@ -95,13 +89,14 @@ pub(super) fn probe(
     let (options, count) = (session.options, team.len());
     let plan = options.plan.with_rate(part_of(options.plan.rate(), count));
     let key = Key::new(session.secret.clone());
-    let mut shares = Vec::with_capacity(count);
-    let exchange = Arc::new(Exchange::new(count));
-    for (mut link, addresses) in mem::take(&mut session.links).into_iter().zip(addresses.deal(count)?) {
-        if !shares.is_empty() {
-            // The first one has every family that the list has, and listens already.
-            listen(&mut link, &addresses, &session.references)?;
-        }
+    let mut links = mem::take(&mut session.links);
+    for link in links.iter_mut().skip(1) {
+        // The first one listens already. Each has the families of the whole list, as it may take
+        // over targets of both.
+        listen(link, &addresses, &session.references)?;
+    }
+    let (targets, mut parts) = (addresses.len(), Vec::with_capacity(count));
+    for (link, addresses) in links.iter_mut().zip(addresses.deal(count)?) {
         if options.json.is_some() {
             link.receive_ttl();
         }
@@ -109,17 +104,24 @@ pub(super) fn probe(
         let prober = Prober::sweep(&plan, addresses, key.clone(), link.idents(), now())?;
         // What is sent before the first router is known to forward it waits in one queue.
         let prober = session.prepare(prober)?.with_slow_start(SLOW_START.div_ceil(count as u64));
-        let part = Part::new(prober, details, shares.len());
-        let shown = Arc::new(Shown::new(session.start));
-        shares.push(Share { link, part, exchange: Arc::clone(&exchange), shown, failure: None });
+        parts.push(Part::new(prober, details, parts.len()));
     }
-    let shown: Vec<_> = shares.iter().map(|share| Arc::clone(&share.shown)).collect();
+    let exchange = Arc::new(Exchange::new(&mut parts));
+    let shown: Vec<_> = iter::repeat_with(|| Arc::new(Shown::new(session.start))).take(count).collect();
+    let shares = links.into_iter().zip(parts).zip(&shown);
+    let shares = shares.map(|((link, part), shown)| {
+        let (exchange, shown) = (Arc::clone(&exchange), Arc::clone(shown));
+        Share { link, part, exchange, shown, failure: None }
+    });
+    let shares = shares.collect();
     let status = Status::of_stderr(options, true);
     let mut context = Context { signals: session.signals, log: None, status, deadline: session.deadline };
     sandbox::enter_with_threads(session.dropped)?;
     team.begin(shares);
     let cut = wait(&team, &mut context, |now| {
-        shown.iter().map(|shown| shown.load(now)).fold(BatchProgress::default(), BatchProgress::with)
+        let shown = shown.iter().map(|shown| shown.load(now));
+        // A parcel on its way is in no share.
+        BatchProgress { targets, ..shown.fold(BatchProgress::default(), BatchProgress::with) }
     });
     context.status.wipe();
     let (mut parts, mut failure) = (Vec::with_capacity(count), None);
@@ -128,17 +130,14 @@ pub(super) fn probe(
         parts.push(share.part);
         failure = failure.or(share.failure);
     }
+    exchange.deliver(&mut parts);
     let end = match (failure, cut) {
-        (Some(Failure::Memory(error)), _) => return Err(error.into()),
-        _ if exchange.left() == 0 && parts.iter().all(|part| part.prober.is_done()) => End::Complete,
-        (Some(Failure::Receiving(family, errno)), _) => End::ReceivingFailed(family, errno),
+        _ if parts.iter().all(|part| part.prober.is_done()) => End::Complete,
+        (Some((family, errno)), _) => End::ReceivingFailed(family, errno),
         (None, Some(signal::Event::Stop(name))) => End::Stopped(name),
-        (None, _) => {
-            let unsettled = parts.iter_mut().map(|part| part.prober.stop()).sum::<usize>();
-            End::Deadline(unsettled + exchange.left())
-        }
+        (None, _) => End::Deadline(parts.iter_mut().map(|part| part.prober.stop()).sum()),
     };
-    exchange.undo(&mut parts)?;
+    exchange.undo(&mut parts);
     let (probers, details): (_, Vec<_>) = parts.into_iter().map(|part| (part.prober, part.details)).unzip();
     Ok(Probed { end, probers, details: details.into_iter().flatten().collect() })
 }
@@ -152,14 +151,7 @@ fn part_of(rate: Rate, threads: usize) -> Rate {
 fn work(share: &mut Share, control: &Control) {
     let Share { link, part, exchange, shown, failure } = share;
     loop {
-        let more = match exchange.visit(part) {
-            Ok(more) => more,
-            Err(error) => {
-                *failure = Some(Failure::Memory(error));
-                return control.stop();
-            }
-        };
-        let is_idle = part.is_idle();
+        let more_may_come = exchange.visit(part);
         let Part { prober, details, .. } = part;
         let now = now();
         // Asked before the replies are read: what had arrived when it came still counts.
@@ -176,14 +168,14 @@ fn work(share: &mut Share, control: &Control) {
             turn::turn(link, prober, now, on_event)
         };
         shown.store(prober, now);
-        if stops || prober.is_done() && !more {
+        if stops || prober.is_done() && !more_may_come {
             return;
         }
-        if let Some((family, errno)) = prober.receive_failure(now) {
-            *failure = Some(Failure::Receiving(family, errno));
+        *failure = prober.receive_failure(now);
+        if failure.is_some() {
             return control.stop();
         }
-        let next_visit = (more && is_idle).then(|| now + EXCHANGE_INTERVAL);
+        let next_visit = (more_may_come && part.is_idle()).then(|| now + EXCHANGE_INTERVAL);
         if let Some(wait) = wait {
             let until = [wait.until, next_visit].into_iter().flatten().min();
             link.wait(Wait { until, ..wait }, control.as_fd());

@@ -1,14 +1,14 @@
 //! Targets dealt out to several shares, and moved from one to another.
 
-use crate::address::{Addresses, Family, TargetId};
-use crate::alloc::{OutOfMemory, try_append, try_split_off, try_with_capacity};
+use crate::address::{Address, Addresses, TargetId};
+use crate::alloc::{OutOfMemory, try_reserve, try_with_capacity};
 
 impl Addresses {
     /// Deals them out to so many shares, each family in turn: see [`Addresses::share_of`]. The
     /// memory that it takes meanwhile is that of one share.
     pub fn deal(self, shares: usize) -> Result<Vec<Addresses>, OutOfMemory> {
         let (v4, v6) = (deal(self.v4, shares)?, deal(self.v6, shares)?);
-        Ok(v4.into_iter().zip(v6).map(|(v4, v6)| Addresses { v4, v6 }).collect())
+        Ok(v4.into_iter().zip(v6).map(|(v4, v6)| Addresses { v4, v6, ..Addresses::default() }).collect())
     }
 
     /// In which of `shares` a target is, and which target of that share it is, where there are
@@ -22,31 +22,46 @@ impl Addresses {
         ((nth % shares) as usize, TargetId(before + nth / shares))
     }
 
-    /// Removes the last `count`, which are of one family.
-    pub(crate) fn split_off(&mut self, count: usize) -> Result<Addresses, OutOfMemory> {
-        let mut last = Addresses::default();
-        match self.last_family() {
-            Family::V4 => last.v4 = try_split_off(&mut self.v4, count)?,
-            Family::V6 => last.v6 = try_split_off(&mut self.v6, count)?,
+    /// Makes room for `more` to be appended without an allocation: of IPv4, and if that is said of
+    /// both families in any order.
+    pub fn reserve(&mut self, more: usize, with_v6: bool) -> Result<(), OutOfMemory> {
+        try_reserve(&mut self.v4, more)?;
+        if with_v6 {
+            try_reserve(&mut self.v6, more)?;
+            try_reserve(&mut self.appended, more)?;
         }
-        Ok(last)
+        Ok(())
     }
 
-    /// Appends `other`; see [`Addresses::can_append`].
-    pub(crate) fn append(&mut self, mut other: Addresses) -> Result<(), OutOfMemory> {
-        try_append(&mut self.v4, &mut other.v4)?;
-        try_append(&mut self.v6, &mut other.v6)
+    /// How many can be appended without an allocation.
+    pub fn room(&self) -> usize {
+        let v6 = (self.v6.capacity() - self.v6.len()).min(self.appended.capacity() - self.appended.len());
+        if self.v6.is_empty() && self.appended.is_empty() { self.v4.capacity() - self.v4.len() } else { v6 }
     }
 
-    /// Whether the targets keep their numbers when `other` is appended.
-    pub(crate) fn can_append(&self, other: &Addresses) -> bool {
-        self.v6.is_empty() || other.v4.is_empty()
+    /// Moves the last `count` to the end of `other`, in their order. All others keep their numbers.
+    pub(crate) fn move_last(&mut self, count: usize, other: &mut Addresses) {
+        let appended = count.min(self.appended.len());
+        let v6 = (count - appended).min(self.v6.len());
+        let v4 = (count - appended - v6).min(self.v4.len());
+        last(&mut self.v4, v4).for_each(|ip| other.append(Address::V4(ip)));
+        last(&mut self.v6, v6).for_each(|(ip, zone)| other.append(Address::V6(ip, zone)));
+        last(&mut self.appended, appended).for_each(|address| other.append(address));
     }
 
-    /// The family of the last target.
-    pub(crate) fn last_family(&self) -> Family {
-        if self.v6.is_empty() { Family::V4 } else { Family::V6 }
+    fn append(&mut self, address: Address) {
+        match address {
+            _ if !self.appended.is_empty() => self.appended.push(address),
+            Address::V4(ip) if self.v6.is_empty() => self.v4.push(ip),
+            Address::V4(_) => self.appended.push(address),
+            Address::V6(ip, zone) => self.v6.push((ip, zone)),
+        }
     }
+}
+
+/// Removes the last `count` items.
+fn last<T>(list: &mut Vec<T>, count: usize) -> impl Iterator<Item = T> {
+    list.drain(list.len() - count..)
 }
 
 /// Item `n` to share `n` modulo the number of shares. The last share is what was left of `items`.
@@ -75,6 +90,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
+    use crate::address::Family;
 
     #[test]
     fn every_target_is_in_one_share_and_families_are_dealt_out_evenly() {
@@ -83,8 +99,8 @@ mod tests {
             let first_v6 = v4;
             let v4: Vec<_> = (0..v4).map(|n| Ipv4Addr::from_bits(0x0a00_0000 + n)).collect();
             let v6: Vec<_> = (0..v6).map(|n| (Ipv6Addr::from_bits(n), n as u32)).collect();
-            let all = Addresses { v4: v4.clone(), v6: v6.clone() };
-            let dealt = Addresses { v4, v6 }.deal(shares).expect("there is memory");
+            let all = Addresses { v4: v4.clone(), v6: v6.clone(), appended: Vec::new() };
+            let dealt = Addresses { v4, v6, appended: Vec::new() }.deal(shares).expect("there is memory");
             assert_eq!(dealt.len(), shares);
             assert_eq!(dealt.iter().map(Addresses::len).sum::<usize>(), all.len());
             for (target, address) in all.iter() {

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use crate::address::{Address, TargetId};
-use crate::alloc::{OutOfMemory, try_append, try_filled, try_split_off};
+use crate::alloc::{OutOfMemory, try_filled, try_reserve};
 use crate::prober::event::{Event, ReplyKind};
 use crate::prober::strategy::{TimedOut, Timeout};
 use crate::tally::{self, TICK};
@@ -54,14 +54,24 @@ impl Details {
         try_filled(targets, TargetDetails::default()).map(Details)
     }
 
-    /// Removes those of the last `count` targets.
-    pub fn split_off(&mut self, count: usize) -> Result<Self, OutOfMemory> {
-        try_split_off(&mut self.0, count).map(Details)
+    /// Makes room for those of `more` targets.
+    pub fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        try_reserve(&mut self.0, more)
     }
 
-    /// Appends those of further targets.
-    pub fn append(&mut self, mut more: Details) -> Result<(), OutOfMemory> {
-        try_append(&mut self.0, &mut more.0)
+    /// For how many targets more there is room.
+    pub fn room(&self) -> usize {
+        self.0.capacity() - self.0.len()
+    }
+
+    /// Makes them those of the first `targets` targets: of further ones they are empty.
+    pub fn resize(&mut self, targets: usize) {
+        self.0.resize(targets, TargetDetails::default());
+    }
+
+    /// Moves those of the last `count` targets to the end of `other`.
+    pub fn move_last(&mut self, count: usize, other: &mut Details) {
+        other.0.extend(self.0.drain(self.0.len().saturating_sub(count)..));
     }
 
     /// The details of a target; `None`: none are kept.

@@ -25,14 +25,14 @@ impl Order {
         Order { first_v6: v4 as u32, count: (v4 + v6) as u32, key }
     }
 
-    /// Makes it one of this many IPv4 and IPv6 targets.
-    pub(super) fn set_counts(&mut self, v4: usize, v6: usize) {
-        (self.first_v6, self.count) = (v4 as u32, (v4 + v6) as u32);
-    }
-
     /// Whether it is that of the numbers.
     pub(super) fn is_plain(&self) -> bool {
         self.key.is_none()
+    }
+
+    /// Makes a plain order one of this many targets.
+    pub(super) fn set_count(&mut self, targets: usize) {
+        (self.first_v6, self.count) = (targets as u32, targets as u32);
     }
 
     /// The `nth` target, if there are so many.

@@ -2,11 +2,11 @@
 //! in which the next probe fell due. All are first in, first out: probes with equal timeouts time
 //! out in the order in which they were sent, so there is no heap and no timer wheel.
 //!
-//! A target is in one queue at most, so all are threaded through one table of nodes, allocated once:
-//! appending and removing write a few words.
+//! A target is in one queue at most, so all are threaded through one table of nodes, allocated
+//! before the first: appending and removing write a few words.
 
 use crate::address::TargetId;
-use crate::alloc::{OutOfMemory, try_reserve_for, try_with_capacity};
+use crate::alloc::{OutOfMemory, try_reserve, try_with_capacity};
 
 /// No target.
 const NONE: u32 = u32::MAX;
@@ -47,9 +47,14 @@ impl Nodes {
         try_with_capacity(targets).map(Nodes)
     }
 
-    /// Makes it large enough for this many targets in all.
-    pub(super) fn reserve_for(&mut self, targets: usize) -> Result<(), OutOfMemory> {
-        try_reserve_for(&mut self.0, targets)
+    /// Makes room for `more` targets than it has in its queues so far.
+    pub(super) fn reserve(&mut self, more: usize) -> Result<(), OutOfMemory> {
+        try_reserve(&mut self.0, more)
+    }
+
+    /// For how many targets there is room in all.
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
     }
 
     /// Appends `target`, which is in no queue.

@@ -5,7 +5,7 @@
 //! refused for long is set aside, so that it delays no other, and tried again when all else is
 //! settled.
 
-mod moved;
+mod moves;
 mod refusals;
 
 use std::iter;
@@ -17,7 +17,6 @@ use crate::plan::Plan;
 use crate::prober::order::Order;
 use crate::prober::queue::{Nodes, Queue};
 use crate::prober::strategy::{Attempt, Blame, Invalid, Strategy, TimedOut, Timeout};
-pub use crate::prober::sweep::moved::Moved;
 use crate::prober::sweep::refusals::Round;
 use crate::tally::{self, Phase, TICK, Tally, Verdict, long_ticks};
 use crate::token::Key;
@@ -44,7 +43,8 @@ pub struct Sweep {
     /// The distinct timeouts of successive attempts; the last one holds for all further attempts.
     timeouts: Vec<Duration>,
     total_timeout: Duration,
-    /// Of the targets up to the last one that has been tried: memory is used as they are.
+    /// Of the targets up to the last one that has been tried, so that a target takes its memory
+    /// when it is tried.
     tallies: Vec<Tally>,
     /// Sums of RTTs in ticks of the same, where more than one reply is needed.
     sums: Vec<u64>,
@@ -153,7 +153,8 @@ impl Sweep {
         self.after_retry
     }
 
-    /// The state of a target; `None`: there is no such target, or it has not been tried.
+    /// The state of a target. `None`: there is no such target, or neither it nor one behind it has
+    /// been tried.
     pub fn tally(&self, target: TargetId) -> Option<&Tally> {
         self.tallies.get(target.index())
     }

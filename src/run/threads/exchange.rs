@@ -1,20 +1,30 @@
 //! Targets that one thread takes over from another. Processors are not equally fast, and they have
 //! other work: with fixed shares a run would take as long as the slowest of them.
 //!
-//! A thread that has tried all of its targets is idle. One that has many left gives away half of
-//! them, in a parcel, for each that is idle. In the end every target goes back to where it was at
-//! first, with what is known of it.
+//! A thread that has tried all of its targets wants some. One that has many left sends it a parcel,
+//! with half of them at most. When the run has ended, every target goes back to where it was at
+//! first, with what is known of it. All memory is allocated before; where there is too little, less
+//! is exchanged.
 
 use std::mem;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use multiping::alloc::OutOfMemory;
-use multiping::prober::{Details, Moved, Prober, Sweep};
+use multiping::address::{Addresses, Family};
+use multiping::prober::{Details, Prober, Sweep};
 
 /// The fewest targets in a parcel: what a thread sends in about a millisecond.
 const MIN_PARCEL: usize = 512;
+
+/// The most targets in a parcel are this part of those of a thread, or [`MIN_PARCEL`].
+const PARCELS: usize = 16;
+
+/// How many targets a thread takes over at most: this part of those that it has at first.
+const EXTRA: usize = 2;
+
+/// How many parcels are sent at most.
+const MAX_TRANSFERS: usize = 1024;
 
 /// The targets of one thread, and what is known of them.
 pub(super) struct Part {
@@ -22,167 +32,164 @@ pub(super) struct Part {
     pub(super) details: Option<Details>,
     /// Its number among the parts.
     number: usize,
-    /// Whether it counts as one of [`State::givers`].
-    gives: bool,
-    /// Whether it counts as one of [`Exchange::idle`].
-    is_idle: bool,
-}
-
-/// Targets on their way from one part to another.
-struct Parcel {
-    /// Of which part they are.
-    from: usize,
-    /// Its number among the parcels.
-    number: usize,
-    targets: Moved,
-    details: Option<Details>,
-}
-
-/// What happened to a parcel, of which part.
-enum Step {
-    Given { parcel: usize, by: usize },
-    Taken { parcel: usize, by: usize, targets: usize },
+    /// What [`Member::offers`] says of it.
+    offers: bool,
 }
 
 /// What the threads of a run exchange.
 pub(super) struct Exchange {
-    /// How many parts have no target left to try, and have not been given a parcel.
-    idle: AtomicUsize,
+    /// How many parts want targets.
+    wanted: AtomicUsize,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// How many parts may give parcels.
-    givers: usize,
-    /// Those that nobody has taken so far.
-    parcels: Vec<Parcel>,
-    /// What has happened, in this order.
-    steps: Vec<Step>,
-    /// How many parcels there have been.
-    count: usize,
+    members: Vec<Member>,
+    /// In the order in which they were sent.
+    transfers: Vec<Transfer>,
+}
+
+/// What the others see of a part.
+#[derive(Default)]
+struct Member {
+    /// Whether it has enough targets left to send a parcel.
+    offers: bool,
+    /// How many targets it wants.
+    wants: usize,
+    /// A parcel that it has not taken yet. Until then its targets are the same.
+    parcel: Addresses,
+}
+
+/// A parcel that was sent.
+struct Transfer {
+    from: usize,
+    to: usize,
+    targets: usize,
 }
 
 impl Part {
     pub(super) fn new(prober: Prober<Sweep>, details: Option<Details>, number: usize) -> Self {
-        Part { prober, details, number, gives: true, is_idle: false }
+        Part { prober, details, number, offers: true }
     }
 
     /// Whether all of its targets have been tried.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_idle
+        let sweep = self.prober.strategy();
+        sweep.tried() == sweep.addresses().len()
     }
 
-    fn split_off(&mut self, targets: usize, number: usize) -> Result<Parcel, OutOfMemory> {
-        let details = self.details.as_mut().map(|details| details.split_off(targets)).transpose()?;
-        let targets = self.prober.strategy_mut().split_off(targets)?;
-        Ok(Parcel { from: self.number, number, targets, details })
+    /// How many targets it can take over.
+    fn room(&self) -> usize {
+        let details = self.details.as_ref().map_or(usize::MAX, Details::room);
+        self.prober.strategy().room().min(details)
     }
 
-    fn append(&mut self, parcel: Parcel) -> Result<(), OutOfMemory> {
-        if let Some((own, more)) = self.details.as_mut().zip(parcel.details) {
-            own.append(more)?;
+    fn can_offer(&self) -> bool {
+        self.prober.strategy().removable() >= 2 * MIN_PARCEL
+    }
+
+    /// Adapts the details to the targets.
+    fn resize_details(&mut self) {
+        let targets = self.prober.strategy().addresses().len();
+        self.details.iter_mut().for_each(|details| details.resize(targets));
+    }
+
+    fn take(&mut self, parcel: &mut Addresses) {
+        self.prober.strategy_mut().append(parcel);
+        self.resize_details();
+    }
+
+    fn remove_last(&mut self, targets: usize, parcel: &mut Addresses) {
+        self.prober.strategy_mut().remove_last(targets, parcel);
+        self.resize_details();
+    }
+
+    fn return_last(&mut self, targets: usize, other: &mut Part) {
+        self.prober.strategy_mut().return_last(targets, other.prober.strategy_mut());
+        if let Some((details, others)) = self.details.as_mut().zip(other.details.as_mut()) {
+            details.move_last(targets, others);
         }
-        self.prober.strategy_mut().append(parcel.targets)
-    }
-
-    fn can_append(&self, parcel: &Parcel) -> bool {
-        self.prober.strategy().can_append(&parcel.targets)
     }
 }
 
 impl Exchange {
-    /// An exchange between this many parts.
-    pub(super) fn new(parts: usize) -> Self {
-        let state = State { givers: parts, ..State::default() };
-        Exchange { idle: AtomicUsize::new(0), state: Mutex::new(state) }
+    /// An exchange between `parts`. Makes room for what they may take over, as far as there is
+    /// memory.
+    pub(super) fn new(parts: &mut [Part]) -> Self {
+        let has_v6 = parts.iter().any(|part| part.prober.strategy().addresses().count(Family::V6) > 0);
+        let member = |part: &mut Part| {
+            let targets = part.prober.strategy().addresses().len();
+            let (mut parcel, more) = (Addresses::default(), targets / EXTRA);
+            // A part without room is sent nothing.
+            let _ = parcel
+                .reserve(MIN_PARCEL.max(targets / PARCELS), has_v6)
+                .and_then(|()| part.prober.strategy_mut().reserve(more, has_v6))
+                .and_then(|()| part.details.as_mut().map_or(Ok(()), |details| details.reserve(more)));
+            Member { offers: true, wants: 0, parcel }
+        };
+        let members = parts.iter_mut().map(member).collect();
+        let state = State { members, transfers: Vec::with_capacity(MAX_TRANSFERS) };
+        Exchange { wanted: AtomicUsize::new(0), state: Mutex::new(state) }
     }
 
-    /// Gives away targets of `part` if another one is idle, or takes some if this one is. Returns
-    /// whether there may be any to take later. Call it before each turn.
-    pub(super) fn visit(&self, part: &mut Part) -> Result<bool, OutOfMemory> {
-        let sweep = part.prober.strategy();
-        let (movable, has_untried) = (sweep.movable(), sweep.tried() < sweep.addresses().len());
-        let gives = movable >= 2 * MIN_PARCEL;
-        let asked = gives && self.idle.load(Relaxed) > 0;
-        if gives == part.gives && has_untried && !asked {
-            return Ok(true);
+    /// Sends targets of `part` to another one that wants some, or takes what was sent to it. Returns
+    /// whether more may be sent to it, so that it is not to end. Call it before each turn.
+    pub(super) fn visit(&self, part: &mut Part) -> bool {
+        let is_asked = part.offers && self.wanted.load(Relaxed) > 0;
+        if !part.is_idle() && !is_asked && part.offers == part.can_offer() {
+            return true;
         }
         let mut state = self.lock();
-        state.set_gives(part, gives);
-        if asked && state.parcels.len() < self.idle.load(Relaxed) {
-            let parcel = part.split_off(movable / 2, state.count)?;
-            state.steps.push(Step::Given { parcel: parcel.number, by: part.number });
-            state.parcels.push(parcel);
-            state.count += 1;
-        } else if !has_untried {
-            self.set_idle(part, true);
-            if let Some(parcel) = state.take(part) {
-                let (number, targets) = (parcel.number, parcel.targets.len());
-                part.append(parcel)?;
-                state.steps.push(Step::Taken { parcel: number, by: part.number, targets });
-                let gives = part.prober.strategy().movable() >= 2 * MIN_PARCEL;
-                state.set_gives(part, gives);
-                self.set_idle(part, false);
+        let State { members, transfers } = &mut *state;
+        let own = &mut members[part.number];
+        if !own.parcel.is_empty() {
+            part.take(&mut own.parcel);
+        }
+        part.offers = part.can_offer();
+        own.offers = part.offers;
+        let room = part.room().min(own.parcel.room());
+        let may_come = members.iter().any(|member| member.offers || !member.parcel.is_empty());
+        let wants = if may_come && part.is_idle() && room >= MIN_PARCEL { room } else { 0 };
+        self.set_wants(&mut members[part.number], wants);
+        if part.offers && transfers.len() < MAX_TRANSFERS {
+            if let Some((to, member)) = members.iter_mut().enumerate().find(|(_, member)| member.wants > 0) {
+                let targets = (part.prober.strategy().removable() / 2).min(member.wants);
+                part.remove_last(targets, &mut member.parcel);
+                self.set_wants(member, 0);
+                transfers.push(Transfer { from: part.number, to, targets });
             }
         }
-        Ok(state.givers > 0 || !state.parcels.is_empty())
+        wants > 0
     }
 
-    /// How many targets nobody has taken.
-    pub(super) fn left(&self) -> usize {
-        self.lock().parcels.iter().map(|parcel| parcel.targets.len()).sum()
-    }
-
-    /// Puts all targets back to where they were at first. The run has ended.
-    pub(super) fn undo(&self, parts: &mut [Part]) -> Result<(), OutOfMemory> {
-        let State { mut parcels, steps, .. } = mem::take(&mut *self.lock());
-        for step in steps.into_iter().rev() {
-            match step {
-                Step::Taken { parcel, by, targets } => {
-                    let part = parts.iter_mut().find(|part| part.number == by);
-                    parcels.extend(part.map(|part| part.split_off(targets, parcel)).transpose()?);
-                }
-                Step::Given { parcel, by } => {
-                    let place = parcels.iter().position(|other| other.number == parcel);
-                    let part = parts.iter_mut().find(|part| part.number == by);
-                    if let Some((place, part)) = place.zip(part) {
-                        part.append(parcels.swap_remove(place))?;
-                    }
-                }
-            }
+    /// Has each part take what was sent to it. All threads have ended.
+    pub(super) fn deliver(&self, parts: &mut [Part]) {
+        for (part, member) in parts.iter_mut().zip(&mut self.lock().members) {
+            part.take(&mut member.parcel);
         }
-        Ok(())
     }
 
-    fn set_idle(&self, part: &mut Part, is_idle: bool) {
-        match (mem::replace(&mut part.is_idle, is_idle), is_idle) {
-            (false, true) => self.idle.fetch_add(1, Relaxed),
-            (true, false) => self.idle.fetch_sub(1, Relaxed),
+    /// Puts all targets back to where they were at first. All was delivered.
+    pub(super) fn undo(&self, parts: &mut [Part]) {
+        for Transfer { from, to, targets } in self.lock().transfers.drain(..).rev() {
+            let (before, rest) = parts.split_at_mut(from.max(to));
+            let (low, high) = (&mut before[from.min(to)], &mut rest[0]);
+            let (from, to) = if from < to { (low, high) } else { (high, low) };
+            to.return_last(targets, from);
+        }
+    }
+
+    fn set_wants(&self, member: &mut Member, wants: usize) {
+        match (mem::replace(&mut member.wants, wants), wants) {
+            (0, 1..) => self.wanted.fetch_add(1, Relaxed),
+            (1.., 0) => self.wanted.fetch_sub(1, Relaxed),
             _ => return,
         };
     }
 
-    /// Every change is whole, even if a thread has panicked.
+    /// If a thread has panicked, the run ends, and nobody looks at this any more.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn set_gives(&mut self, part: &mut Part, gives: bool) {
-        match (mem::replace(&mut part.gives, gives), gives) {
-            (false, true) => self.givers += 1,
-            (true, false) => self.givers -= 1,
-            _ => {}
-        }
-    }
-
-    /// A parcel that `part` can take: its own one first, as it may be that nobody else can.
-    fn take(&mut self, part: &Part) -> Option<Parcel> {
-        let own = self.parcels.iter().position(|parcel| parcel.from == part.number);
-        let place = own.or_else(|| self.parcels.iter().position(|parcel| part.can_append(parcel)))?;
-        Some(self.parcels.swap_remove(place))
     }
 }
 

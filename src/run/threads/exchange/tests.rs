@@ -1,12 +1,15 @@
 #![expect(clippy::disallowed_methods, reason = "an Instant to count from; all other times are made up")]
 
+use std::collections::HashMap;
 use std::hash::RandomState;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use multiping::address::{Address, AddressList, Addresses, PerFamily};
+use fastrand::Rng;
+use multiping::address::{Address, AddressList, PerFamily};
+use multiping::alloc::OutOfMemory;
 use multiping::plan::{Plan, Rate};
-use multiping::prober::{Event, ReplyKind};
+use multiping::prober::{Event, ReplyKind, SendError};
 use multiping::tally::Verdict;
 use multiping::token::Key;
 use multiping::wire::{Echo, Reply};
@@ -14,21 +17,49 @@ use multiping::wire::{Echo, Reply};
 use super::*;
 
 const IDENTS: PerFamily<u16> = PerFamily { v4: 4, v6: 6 };
+const EPERM: i32 = 1;
 
-/// What is probed, and how fast each part is: how many turns it has before the next one has any.
+/// What is probed, and how.
 struct Run {
     plan: Plan,
     v4: u32,
     v6: u32,
+    /// How many turns each part has before the next one has any.
     turns: Vec<usize>,
     /// After how many turns of all it is stopped.
     stopped_after: usize,
+    /// Whether hosts refuse, or lose their first reply, beside those that are silent.
+    has_trouble: bool,
+}
+
+/// How a host answers.
+#[derive(Clone, Copy, PartialEq)]
+enum Host {
+    Alive,
+    Silent,
+    /// The first probe is lost.
+    Slow,
+    /// It cannot be sent to.
+    Refused,
+}
+
+/// What a run has come to.
+struct Played {
+    parts: Vec<Part>,
+    /// How many targets each part has tried.
+    tried: Vec<usize>,
+    /// How many targets each part was sent.
+    taken: Vec<usize>,
+    /// How many of these had not arrived in the end.
+    on_the_way: usize,
+    /// Which parts have sent a probe to each host.
+    senders: HashMap<Address, Vec<usize>>,
 }
 
 impl Run {
     fn new(v4: u32, v6: u32, turns: &[usize]) -> Self {
         let plan = Plan::default().with_rate(Rate::UNLIMITED);
-        Run { plan, v4, v6, turns: turns.to_vec(), stopped_after: usize::MAX }
+        Run { plan, v4, v6, turns: turns.to_vec(), stopped_after: usize::MAX, has_trouble: false }
     }
 
     fn addresses(&self) -> Result<Addresses, OutOfMemory> {
@@ -38,84 +69,121 @@ impl Run {
         Ok(list.dedup()?.0)
     }
 
+    fn host(&self, address: Address) -> Host {
+        match bits(address) % 12 {
+            0 | 3 | 6 => Host::Silent,
+            1 if self.has_trouble => Host::Slow,
+            2 if self.has_trouble => Host::Refused,
+            _ => Host::Alive,
+        }
+    }
+
     /// Probes all targets and undoes the exchange.
     fn play(&self) -> Result<Played, OutOfMemory> {
         let start = Instant::now();
         let (mut now, key) = (start, Key::new(RandomState::new()));
-        let exchange = Exchange::new(self.turns.len());
         let mut parts = Vec::new();
         for (addresses, number) in self.addresses()?.deal(self.turns.len())?.into_iter().zip(0..) {
             let details = Details::new(addresses.len())?;
             let prober = Prober::sweep(&self.plan, addresses, key.clone(), IDENTS, start)?;
             parts.push(Part::new(prober, Some(details), number));
         }
-        let mut stopped_after = self.stopped_after;
-        loop {
-            let mut is_over = true;
-            for (part, &turns) in parts.iter_mut().zip(&self.turns) {
-                for _ in 0..turns.min(stopped_after) {
-                    stopped_after -= 1;
+        let exchange = Exchange::new(&mut parts);
+        let (mut left, mut senders) = (self.stopped_after, HashMap::new());
+        let mut has_ended = vec![false; parts.len()];
+        while left > 0 && has_ended.contains(&false) {
+            for ((part, &turns), has_ended) in parts.iter_mut().zip(&self.turns).zip(&mut has_ended) {
+                for _ in 0..turns.min(left) {
+                    if *has_ended {
+                        break;
+                    }
+                    left -= 1;
                     now += Duration::from_micros(1);
-                    let more = exchange.visit(part)?;
-                    turn(part, now);
-                    is_over &= part.prober.is_done() && !more;
+                    let more_may_come = exchange.visit(part);
+                    self.turn(part, now, &mut senders);
+                    *has_ended = part.prober.is_done() && !more_may_come;
                 }
             }
-            if is_over || stopped_after == 0 {
-                break;
-            }
-            if parts.iter().all(|part| part.is_idle) {
+            if parts.iter().all(Part::is_idle) {
                 now += Duration::from_millis(100);
             }
         }
+        let tried = parts.iter().map(|part| part.prober.strategy().tried()).collect();
         let mut taken = vec![0; parts.len()];
-        for step in &exchange.lock().steps {
-            if let Step::Taken { by, .. } = *step {
-                taken[by] += 1;
-            }
-        }
-        let left = exchange.left();
-        exchange.undo(&mut parts)?;
-        Ok(Played { parts, taken, left })
+        let on_the_way = {
+            let state = exchange.lock();
+            state.transfers.iter().for_each(|transfer| taken[transfer.to] += transfer.targets);
+            state.members.iter().map(|member| member.parcel.len()).sum()
+        };
+        exchange.deliver(&mut parts);
+        exchange.undo(&mut parts);
+        Ok(Played { parts, tried, taken, on_the_way, senders })
     }
 
-    /// Checks that each target is where it was at first, and returns how many have a verdict.
-    fn judge(&self, parts: &[Part]) -> Result<usize, OutOfMemory> {
+    /// A turn of a thread. Replies come at once.
+    fn turn(&self, part: &mut Part, now: Instant, senders: &mut HashMap<Address, Vec<usize>>) {
+        let Part { prober, details: Some(details), number, .. } = part else { return };
+        prober.handle_timeouts(now, |_| None, |timed_out| details.record(&Event::TimedOut(timed_out)));
+        let probes = prober.poll_send(now).to_vec();
+        let accepted = probes.iter().take_while(|probe| self.host(probe.address) != Host::Refused).count();
+        prober.handle_sent(&vec![now; accepted], false, now);
+        for probe in &probes[..accepted] {
+            senders.entry(probe.address).or_default().push(*number);
+            let first = probe.token.attempt == 0;
+            if matches!((self.host(probe.address), first), (Host::Silent, _) | (Host::Slow, true)) {
+                continue;
+            }
+            let (from, ident, data) = (probe.address, IDENTS[probe.address.family()], probe.token.emit());
+            let echo = Echo { ident, seq: probe.seq, data: &data };
+            let at = now + rtt_of(from);
+            let kind = prober.handle_reply(from, &echo, at);
+            assert!(matches!(kind, ReplyKind::Reply { .. }), "{from}: {kind:?}");
+            let (reply, elsewhere, ttl, tos, to, route) = (Some(Reply::Echo(echo)), false, None, None, None, None);
+            details.record(&Event::Received { from, reply, kind, elsewhere, at, ttl, tos, to, route });
+        }
+        if let Some(&probe) = probes.get(accepted) {
+            let error = SendError::Refused { errno: EPERM };
+            prober.handle_send_error(error, now);
+            details.record(&Event::SendError { probe, error, at: now });
+        }
+    }
+
+    /// Checks that each target is where it was at first, with the right verdict, and that one part
+    /// has probed it. Returns how many have a verdict.
+    fn judge(&self, played: &Played) -> Result<usize, OutOfMemory> {
         let mut settled = 0;
-        for (part, addresses) in parts.iter().zip(self.addresses()?.deal(parts.len())?) {
+        for (part, addresses) in played.parts.iter().zip(self.addresses()?.deal(played.parts.len())?) {
             let sweep = part.prober.strategy();
             assert_eq!(sweep.addresses().len(), addresses.len());
             for (target, address) in addresses.iter() {
                 assert_eq!(sweep.addresses().get(target), Some(address));
+                let senders = played.senders.get(&address).map_or(&[][..], Vec::as_slice);
+                assert!(senders.iter().all(|sender| *sender == senders[0]), "{address}: {senders:?}");
                 let details = part.details.as_ref().and_then(|details| details.get(target));
-                match sweep.verdict(target) {
-                    Verdict::Alive(rtt) => {
-                        assert!(is_alive(address));
+                let probes = match (self.host(address), sweep.verdict(target)) {
+                    (_, Verdict::Unsettled) => continue,
+                    (host @ (Host::Alive | Host::Slow), Verdict::Alive(rtt)) => {
                         assert_eq!(rtt, rtt_of(address), "{address}");
                         assert_eq!(details.and_then(|details| details.max_rtt()), Some(rtt), "{address}");
+                        usize::from(self.plan.responses()) + usize::from(host == Host::Slow)
                     }
-                    Verdict::Unreachable => {
-                        assert!(!is_alive(address));
+                    (Host::Silent, Verdict::Unreachable) => {
                         let attempts = u64::from(self.plan.retries()) + 1;
                         assert_eq!(details.map(|details| details.lost()), Some(attempts), "{address}");
+                        attempts as usize
                     }
-                    Verdict::Unsettled => continue,
-                    other => panic!("{address} is {other:?}"),
-                }
+                    (Host::Refused, Verdict::Refused { errno: EPERM, was_sent: false, .. }) => {
+                        assert!(details.is_some_and(|details| details.send_errors() > 0), "{address}");
+                        0
+                    }
+                    (_, other) => panic!("{address} is {other:?}"),
+                };
+                assert!(senders.len() == probes || self.stopped_after < usize::MAX, "{address}: {senders:?}");
                 settled += 1;
             }
         }
         Ok(settled)
     }
-}
-
-/// What a run has come to.
-struct Played {
-    parts: Vec<Part>,
-    /// How many parcels each part has taken.
-    taken: Vec<usize>,
-    /// How many targets nobody had taken in the end.
-    left: usize,
 }
 
 fn bits(address: Address) -> u128 {
@@ -125,57 +193,40 @@ fn bits(address: Address) -> u128 {
     }
 }
 
-fn is_alive(address: Address) -> bool {
-    bits(address) % 3 > 0
-}
-
 fn rtt_of(address: Address) -> Duration {
     Duration::from_micros((bits(address) % 1000) as u64 + 1)
 }
 
-/// A turn of a thread. Replies come at once.
-fn turn(part: &mut Part, now: Instant) {
-    let Part { prober, details: Some(details), .. } = part else { return };
-    prober.handle_timeouts(now, |_| None, |timed_out| details.record(&Event::TimedOut(timed_out)));
-    let probes = prober.poll_send(now).to_vec();
-    prober.handle_sent(&vec![now; probes.len()], false, now);
-    for probe in probes.iter().filter(|probe| is_alive(probe.address)) {
-        let (from, ident, data) = (probe.address, IDENTS[probe.address.family()], probe.token.emit());
-        let echo = Echo { ident, seq: probe.seq, data: &data };
-        let at = now + rtt_of(from);
-        let kind = prober.handle_reply(from, &echo, at);
-        assert!(matches!(kind, ReplyKind::Reply { .. }), "{from}: {kind:?}");
-        let (reply, elsewhere, ttl, tos, to, route) = (Some(Reply::Echo(echo)), false, None, None, None, None);
-        details.record(&Event::Received { from, reply, kind, elsewhere, at, ttl, tos, to, route });
-    }
-}
-
 #[test]
-fn a_slow_part_gives_targets_away_and_every_result_is_where_its_target_was() -> Result<(), OutOfMemory> {
+fn targets_of_a_slow_part_are_taken_over_and_every_result_is_where_its_target_was() -> Result<(), OutOfMemory> {
     for (v4, v6, turns) in [
         (20_000, 0, &[1, 5][..]),
         (0, 20_000, &[5, 1]),
         (9_000, 9_000, &[1, 9]),
         (30_000, 1, &[9, 1]),
+        (30_000, 1, &[1, 9]),
         (1, 30_000, &[1, 2]),
         (40_000, 0, &[1, 3, 5, 9]),
         (9_001, 20_003, &[7, 1, 1]),
     ] {
         let run = Run::new(v4, v6, turns);
-        let Played { parts, taken, left } = run.play()?;
-        assert_eq!((run.judge(&parts)?, left), ((v4 + v6) as usize, 0));
-        assert!(taken.iter().sum::<usize>() > 0, "{v4} and {v6} by {turns:?}: {taken:?}");
-        let counted: usize = parts.iter().map(|part| part.prober.strategy().settled()).sum();
+        let played = run.play()?;
+        assert_eq!((run.judge(&played)?, played.on_the_way), ((v4 + v6) as usize, 0));
+        let fastest = (0..turns.len()).max_by_key(|&part| turns[part]).map(|part| played.taken[part]);
+        assert!(fastest >= Some(2_000), "{v4} and {v6} by {turns:?}: {:?}", played.taken);
+        let counted: usize = played.parts.iter().map(|part| part.prober.strategy().settled()).sum();
         assert_eq!(counted, (v4 + v6) as usize);
     }
     Ok(())
 }
 
 #[test]
-fn a_part_that_is_faster_takes_most() -> Result<(), OutOfMemory> {
-    let parts = Run::new(100_000, 0, &[1, 3]).play()?.parts;
-    let tried: Vec<_> = parts.iter().map(|part| part.prober.strategy().tried()).collect();
-    assert!((24_000..27_000).contains(&tried[0]) && tried[0] + tried[1] == 100_000, "{tried:?}");
+fn parts_have_as_many_targets_as_they_are_fast() -> Result<(), OutOfMemory> {
+    let Played { tried, .. } = Run::new(100_000, 0, &[2, 3]).play()?;
+    assert!((39_000..42_000).contains(&tried[0]) && tried[0] + tried[1] == 100_000, "{tried:?}");
+    // But not more than there was room for.
+    let Played { tried, .. } = Run::new(100_000, 0, &[1, 9]).play()?;
+    assert_eq!(tried, [25_000, 75_000]);
     Ok(())
 }
 
@@ -185,8 +236,8 @@ fn few_targets_and_targets_in_a_random_order_stay_where_they_are() -> Result<(),
     let mut random = Run::new(20_000, 0, &[1, 9]);
     random.plan = random.plan.with_shuffle(true);
     for run in [few, random] {
-        let Played { parts, taken, .. } = run.play()?;
-        assert_eq!((run.judge(&parts)?, taken), ((run.v4 + run.v6) as usize, vec![0, 0]));
+        let played = run.play()?;
+        assert_eq!((run.judge(&played)?, &played.taken), ((run.v4 + run.v6) as usize, &vec![0, 0]));
     }
     Ok(())
 }
@@ -197,11 +248,35 @@ fn a_run_that_is_stopped_knows_what_it_knew_of_each_target() -> Result<(), OutOf
     // The fast part has tried its 4,000 targets after some 560 turns.
     for stopped_after in (0..540).step_by(57).chain(540..590).chain((590..1000).step_by(23)) {
         let run = Run { stopped_after, ..Run::new(4_000, 4_000, &[1, 9]) };
-        let Played { parts, left, .. } = run.play()?;
-        let alive: usize = parts.iter().map(|part| part.prober.strategy().alive()).sum();
-        assert_eq!(run.judge(&parts)?, alive, "after {stopped_after} turns, before any timeout");
-        cut_in_exchange += usize::from(left > 0);
+        let played = run.play()?;
+        let alive: usize = played.parts.iter().map(|part| part.prober.strategy().alive()).sum();
+        assert_eq!(run.judge(&played)?, alive, "after {stopped_after} turns, before any timeout");
+        cut_in_exchange += usize::from(played.on_the_way > 0);
     }
     assert!(cut_in_exchange > 0, "some are stopped while targets are on their way");
+    Ok(())
+}
+
+#[test]
+fn random_runs_end_with_the_right_verdicts() -> Result<(), Box<dyn std::error::Error>> {
+    let mut taken = 0;
+    for seed in 0..40 {
+        let mut rng = Rng::with_seed(seed);
+        let (few, many) = (rng.u32(0..6), rng.u32(3_000..12_000));
+        let (v4, v6) =
+            *rng.choice(&[(many, few), (few, many), (many, many / 2), (many, 0), (0, many)]).unwrap_or(&(0, 0));
+        let turns: Vec<_> = (0..rng.usize(2..6)).map(|_| rng.usize(1..20)).collect();
+        let mut run = Run::new(v4, v6, &turns);
+        run.plan = run.plan.with_retries(rng.u8(1..3)).with_responses(rng.u8(1..4))?;
+        run.has_trouble = rng.bool();
+        if rng.u8(..4) == 0 {
+            run.stopped_after = rng.usize(..2_000);
+        }
+        let played = run.play()?;
+        let settled = run.judge(&played)?;
+        assert!(settled == (v4 + v6) as usize || run.stopped_after < usize::MAX, "{seed}: {settled}");
+        taken += usize::from(played.taken.iter().any(|&targets| targets > 0));
+    }
+    assert!(taken > 10, "{taken} runs with an exchange");
     Ok(())
 }
