@@ -196,7 +196,9 @@ fn a_thread_that_has_none_left_takes_over_targets_of_another_one() {
         // How many hosts the thread that probes most of them has probed.
         let most = || {
             let mut hosts: BTreeMap<u16, BTreeSet<IpAddr>> = BTreeMap::new();
-            lab.seen().into_iter().for_each(|seen| drop(hosts.entry(seen.ident).or_default().insert(seen.dst)));
+            for seen in lab.seen() {
+                hosts.entry(seen.ident).or_default().insert(seen.dst);
+            }
             hosts.values().map(BTreeSet::len).max().unwrap_or_default()
         };
         let mut running = lab.start(lab.command().args([TWO, FAST, "--retries=3"]));
