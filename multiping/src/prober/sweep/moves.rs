@@ -21,12 +21,14 @@ impl Sweep {
         self.addresses.reserve(more, with_v6)
     }
 
-    /// How many targets can be appended: none, if targets are tried in a random order, or if those
-    /// that were refused for long are tried again, as that is to be the last of all.
+    /// How many targets can be appended: none, if targets are tried in a random order, or if some are
+    /// set aside, as those are to be tried again when all others are settled.
     pub fn room(&self) -> usize {
-        if !self.order.is_plain() || self.round.is_some() {
-            return 0;
-        }
+        let ends = self.set_aside_count > 0 || self.round.is_some();
+        if ends || !self.order.is_plain() { 0 } else { self.spare_capacity() }
+    }
+
+    fn spare_capacity(&self) -> usize {
         let sums = if self.responses > 1 { self.sums.capacity() } else { usize::MAX };
         let tallies = self.tallies.capacity().min(self.nodes.capacity()).min(sums);
         tallies.saturating_sub(self.addresses.len()).min(self.addresses.room())
@@ -45,9 +47,10 @@ impl Sweep {
         self.order.set_count(self.addresses.len());
     }
 
-    /// Appends the targets in `parcel`, [`Sweep::room`] at most.
+    /// Appends the targets in `parcel`: at most as many as [`Sweep::room`] said before the last turn,
+    /// which may have set some aside.
     pub fn append(&mut self, parcel: &mut Addresses) {
-        debug_assert!(parcel.len() <= self.room());
+        debug_assert!(parcel.len() <= self.spare_capacity());
         parcel.move_last(parcel.len(), &mut self.addresses);
         self.order.set_count(self.addresses.len());
     }
