@@ -46,7 +46,8 @@ fn is_undecided(outcome: &Finished, targets: &str, again: u32) {
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(4), ""), "{outcome:?}");
     let failure = format!("{targets} undecided: this machine lost probes or replies (no line; see the warnings)");
     let warning = format!(
-        "this machine may have dropped IPv6 packets: {again} probes sent again (see: nstat -az Ip6OutDiscards)"
+        "this machine may have dropped IPv6 packets: {again} probes repeated or in doubt (see: nft list ruleset, \
+         tc -s qdisc, grep Ip6OutDiscards /proc/net/snmp6)"
     );
     assert_eq!(outcome.stderr, format!("xymonping: {failure}\nxymonping: {warning}\n"), "{outcome:?}");
 }
@@ -102,6 +103,7 @@ fn a_queue_that_lets_nothing_through_makes_no_host_unreachable() {
         let outcome = run(lab, &program, &count, &list(&all[..1]));
         assert_eq!(outcome.code, Some(4), "{outcome:?}");
         assert!(outcome.stdout.contains(r#""state":"undecided""#), "{outcome:?}");
+        assert!(outcome.stderr.contains("may have dropped IPv6 packets: 3 probes repeated or in doubt"), "{outcome:?}");
     });
 }
 
@@ -118,6 +120,9 @@ fn a_firewall_here_makes_no_host_unreachable() {
         }
         lab.host("fd00::3", Behaviour::silent());
         is_undecided(&run(lab, &program, &FAST, "fd00::2\n"), "1 target", 5);
+        // Nor does it of this machine's own addresses.
+        assert!(forbid(lab, "ip6 daddr ::1"));
+        is_undecided(&run(lab, &program, &FAST, "::1\n"), "1 target", 5);
         // Others are not affected, except for what was sent at the same time.
         let outcome = run(lab, &program, &["--timeout=500ms", "--retries=1"], "fd00::1\nfd00::2\n");
         assert_eq!((outcome.code, outcome.verdicts()), (Some(4), vec!["fd00::1 is alive"]), "{outcome:?}");

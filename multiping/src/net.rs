@@ -244,11 +244,11 @@ impl Link {
     /// sandbox is entered that allows no new descriptors.
     pub fn look_for_routes(&mut self) {
         self.routes = Routes::look(&self.config);
-        self.count_discards();
+        self.open_discards();
     }
 
-    /// Has looks count what IPv6 drops from now on, if its socket is not told.
-    fn count_discards(&mut self) {
+    /// Opens the counter of what IPv6 drops, if its socket is not told.
+    fn open_discards(&mut self) {
         self.discards = self.sockets.v6.as_ref().ok().and_then(Discards::open);
     }
 
@@ -391,12 +391,16 @@ impl Link {
         self.routes.has_global_ipv6()
     }
 
-    /// Tells `prober` of this machine's links and queues.
-    pub(crate) fn look<S: Strategy>(&mut self, prober: &mut Prober<S>, now: Instant) {
-        match self.discards.as_ref().map(Discards::count) {
-            Some(None) => {} // what it does not tell now it tells at the next look
+    /// Tells `prober` how many IPv6 packets were dropped, if its socket is not told.
+    pub(crate) fn count_discards<S: Strategy>(&self, prober: &mut Prober<S>, now: Instant) {
+        match self.discards.as_ref().map(Discards::read) {
+            Some(None) => {} // what it does not tell now it tells the next time
             count => prober.handle_discards(count.flatten(), now),
         }
+    }
+
+    /// Tells `prober` of this machine's links and queues.
+    pub(crate) fn look<S: Strategy>(&mut self, prober: &mut Prober<S>, now: Instant) {
         if !self.routes.can_look() {
             return; // that no interface is seen does not mean that all are gone
         }

@@ -367,7 +367,9 @@ impl<S: Strategy> Prober<S> {
         }
         self.counts.no_buffers += self.backpressure.accepted(now);
         self.sent_outward |= outward;
-        self.paths.handle_sent(now);
+        if self.batch[0].address.family() == Family::V6 {
+            self.paths.discards_mut().handle_sent(now);
+        }
         if outward {
             self.slow_start.begin(now);
         }
@@ -422,12 +424,6 @@ impl<S: Strategy> Prober<S> {
     /// The route to the last target that was sent to, as it is at `now`.
     pub fn handle_route(&mut self, route: &Route, now: Instant) {
         self.paths.handle_route(route, now);
-    }
-
-    /// This machine has dropped `count` IPv6 packets since before the first probe, where only this
-    /// counter tells. `None`: the kernel tells of each probe that it drops.
-    pub fn handle_discards(&mut self, count: Option<u64>, now: Instant) {
-        self.paths.handle_discards(count, now);
     }
 
     /// The queueing discipline of an interface holds this many packets.

@@ -108,6 +108,9 @@ pub fn receive<S: Strategy, B>(
     if prober.poll_receive_retry(now).is_some() {
         return flow;
     }
+    if prober.poll_discards(now) {
+        link.count_discards(prober, now);
+    }
     if prober.poll_look(now) {
         link.look(prober, now);
     }

@@ -55,7 +55,7 @@ pub enum Warning {
     NoBuffers(Duration),
     /// A link or a route was lost, and this many probes were sent again for it.
     LinkLost(u64),
-    /// This machine may have dropped IPv6 packets, and this many probes were sent again for it.
+    /// This machine may have dropped IPv6 packets, and this many silent probes prove nothing.
     Discarded(u64),
     /// No reference answered for a while, and this many probes were sent again for it.
     ReferenceSilent(u64),
@@ -168,7 +168,8 @@ impl Display for Warning {
             }
             Warning::Discarded(probes) => write!(
                 f,
-                "this machine may have dropped IPv6 packets: {} sent again (see: nstat -az Ip6OutDiscards)",
+                "this machine may have dropped IPv6 packets: {} repeated or in doubt (see: nft list ruleset, \
+                 tc -s qdisc, grep Ip6OutDiscards /proc/net/snmp6)",
                 Count(*probes, "probe")
             ),
             Warning::ReferenceSilent(probes) => {

@@ -99,7 +99,9 @@ impl Outcome {
         let (slipped, skipped) = figures.slips(prober.strategy().slips());
         let doubtful = figures.totals().counts().get(Counter::Doubtful);
         let warnings = [
-            (doubtful > 0).then_some(Warning::DoubtfulProbes(doubtful)),
+            (counts.discard_refunds > 0).then_some(Warning::Discarded(counts.discard_refunds)),
+            (doubtful > counts.discard_refunds)
+                .then_some(Warning::DoubtfulProbes(doubtful.saturating_sub(counts.discard_refunds))),
             (slipped + skipped > 0).then_some(Warning::Slipped(slipped, skipped)),
             (counts.no_buffers >= LONG_WAIT).then_some(Warning::NoBuffers(counts.no_buffers)),
         ];

@@ -20,11 +20,7 @@ const NAME: &[u8] = b"Ip6OutDiscards";
 const BUFFER: usize = 2048;
 
 /// The counter.
-pub(super) struct Discards {
-    file: File,
-    /// What it was when it was opened.
-    first: u64,
-}
+pub(super) struct Discards(File);
 
 impl Discards {
     /// Opens the counter for a socket that is not told of what is dropped. None for any other, and
@@ -33,20 +29,16 @@ impl Discards {
         if !socket.hides_drops() {
             return None;
         }
-        let file = File::open(COUNTERS).ok()?;
-        Some(Discards { first: read(&file)?, file })
+        let discards = Discards(File::open(COUNTERS).ok()?);
+        discards.read().map(|_| discards)
     }
 
-    /// How many packets were dropped since it was opened. None: it cannot be read now.
-    pub(super) fn count(&self) -> Option<u64> {
-        Some(read(&self.file)?.wrapping_sub(self.first))
+    /// How many packets were dropped so far. None: it cannot be read now.
+    pub(super) fn read(&self) -> Option<u64> {
+        let mut buffer = [0; BUFFER];
+        let length = self.0.read_at(&mut buffer, 0).ok()?;
+        parse(buffer.get(..length)?)
     }
-}
-
-fn read(file: &File) -> Option<u64> {
-    let mut buffer = [0; BUFFER];
-    let length = file.read_at(&mut buffer, 0).ok()?;
-    parse(buffer.get(..length)?)
 }
 
 /// The value in the line that begins with the name of the counter, if it is there and complete.
@@ -102,7 +94,7 @@ Ip6OutNoRoutes                  \t3
     fn the_kernel_has_the_counter_near_the_beginning() {
         // Where it has IPv6.
         let Ok(file) = File::open(super::COUNTERS) else { return };
-        assert!(read(&file).is_some());
-        assert!(read(&file) >= read(&file).map(|_| 0), "it can be read again");
+        let discards = Discards(file);
+        assert!(discards.read().is_some() && discards.read().is_some(), "it can be read again");
     }
 }

@@ -78,7 +78,7 @@ impl Link {
         self.sockets[family] = Ok(socket);
         match (first, family) {
             (true, _) => self.look_for_routes(),
-            (false, Family::V6) => self.count_discards(),
+            (false, Family::V6) => self.open_discards(),
             (false, Family::V4) => {}
         }
         Ok(())

@@ -2,9 +2,16 @@
 //! it returns success to an ICMP datagram socket all the same.
 //!
 //! They are dropped while they are sent. So a probe can be one of them only if the counter has
-//! risen between the last look before it was sent and the first one after that.
+//! risen between the last reading before it was sent and the first one after that. It is read at
+//! turns that there are anyway, but not too often; when a probe times out; and once more soon after
+//! the last one was sent: the later, the more would be in doubt.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::prober::{Prober, Strategy};
+
+/// The time between two readings, unless a probe times out.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most periods that are kept. Of more the oldest are joined, which puts what was sent between
 /// them in doubt as well.
@@ -13,24 +20,35 @@ const MAX_PERIODS: usize = 64;
 /// The counter over time.
 #[derive(Debug, Default)]
 pub(super) struct Discards {
-    /// The counter as of the last look, and when that was.
+    /// What was read last, and when.
     last: Option<(u64, Instant)>,
-    /// Between which looks it has changed; `None`: before the first one.
-    periods: Vec<(Option<Instant>, Instant)>,
+    /// Between which readings it has changed.
+    periods: Vec<(Instant, Instant)>,
+    /// When the last probe of IPv6 was sent.
+    sent_at: Option<Instant>,
+}
+
+impl<S: Strategy> Prober<S> {
+    /// Whether to say now how many IPv6 packets this machine has dropped: before anything is sent
+    /// or times out.
+    pub fn poll_discards(&self, now: Instant) -> bool {
+        let expires = self.strategy.next_timeout().is_some_and(|timeout| timeout <= now);
+        self.paths.discards().wants_reading(expires, now)
+    }
+
+    /// The counter of the IPv6 packets that this machine has dropped is `count` at `now`, where the
+    /// kernel does not tell which. `None`: it tells of each probe, or the counter cannot be read.
+    pub fn handle_discards(&mut self, count: Option<u64>, now: Instant) {
+        self.paths.discards_mut().record(count, now);
+    }
 }
 
 impl Discards {
-    /// The counter is `count` at `now`. It was 0 before the first probe. `None`: there is none, or
-    /// no longer.
+    /// The counter is `count` at `now`. `None`: there is none, or no longer.
     pub(super) fn record(&mut self, count: Option<u64>, now: Instant) {
-        let Some(count) = count else {
-            self.last = None;
-            return;
-        };
-        let (before, read_at) = self.last.map_or((0, None), |(before, read_at)| (before, Some(read_at)));
-        if count != before {
+        if let Some((_, read_at)) = self.last.filter(|&(before, _)| count.is_some_and(|count| count != before)) {
             match self.periods.last_mut() {
-                Some((_, end)) if Some(*end) == read_at => *end = now,
+                Some((_, end)) if *end == read_at => *end = now,
                 _ => self.periods.push((read_at, now)),
             }
             if self.periods.len() > MAX_PERIODS {
@@ -38,17 +56,39 @@ impl Discards {
                 self.periods[0].0 = start;
             }
         }
-        self.last = Some((count, now));
+        self.last = count.map(|count| (count, now));
+    }
+
+    /// A probe of IPv6 was sent at `at`.
+    pub(super) fn handle_sent(&mut self, at: Instant) {
+        self.sent_at = Some(at);
+    }
+
+    /// Whether to read the counter now; `expires`: a probe times out.
+    fn wants_reading(&self, expires: bool, now: Instant) -> bool {
+        let Some((_, read_at)) = self.last else { return true };
+        expires && self.is_behind() || now.saturating_duration_since(read_at) >= INTERVAL
+    }
+
+    /// When to read it even if there is nothing else to do.
+    pub(super) fn next_count(&self) -> Option<Instant> {
+        let (_, read_at) = self.last.filter(|_| self.is_behind())?;
+        Some(read_at + INTERVAL)
+    }
+
+    /// Whether a probe was sent since it was read.
+    fn is_behind(&self) -> bool {
+        self.last.is_some_and(|(_, read_at)| self.sent_at.is_some_and(|sent| read_at < sent))
+    }
+
+    /// When the counter was last seen to have risen.
+    pub(super) fn last_rise(&self) -> Option<Instant> {
+        self.periods.last().map(|&(_, end)| end)
     }
 
     /// Whether a packet that was sent at `sent` may have been dropped.
     pub(super) fn had_any(&self, sent: Instant) -> bool {
-        self.periods.iter().any(|&(start, end)| start.is_none_or(|start| start <= sent) && sent <= end)
-    }
-
-    /// Whether a packet that was sent at `sent` may have been dropped without being counted yet.
-    pub(super) fn are_uncounted(&self, sent: Instant) -> bool {
-        self.last.is_some_and(|(_, read_at)| read_at < sent)
+        self.periods.iter().any(|&(start, end)| start <= sent && sent <= end)
     }
 }
 
@@ -62,29 +102,35 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn what_was_sent_between_two_looks_that_differ_is_in_doubt() {
+    fn what_was_sent_between_two_readings_that_differ_is_in_doubt() {
         let start = Instant::now();
         let mut discards = Discards::default();
-        assert!(!discards.are_uncounted(start), "nothing is counted");
-        for (ms, count) in [(10, 0), (20, 0), (30, 2), (40, 3), (50, 3), (60, 4), (70, 4)] {
+        for (ms, count) in [(10, 7), (20, 7), (30, 9), (40, 10), (50, 10), (60, 11), (70, 11)] {
             discards.record(Some(count), start + ms * MS);
         }
         let doubtful: Vec<_> = (0..80).filter(|&ms| discards.had_any(start + ms * MS)).collect();
         assert_eq!(doubtful, (20..=40).chain(50..=60).collect::<Vec<_>>());
-        assert_eq!([70, 71].map(|ms| discards.are_uncounted(start + ms * MS)), [false, true]);
+        // A counter that was gone may have been another one.
         discards.record(None, start + 80 * MS);
-        assert!(!discards.are_uncounted(start + 90 * MS) && discards.had_any(start + 60 * MS));
+        discards.record(Some(0), start + 90 * MS);
+        assert!(!discards.had_any(start + 85 * MS) && discards.had_any(start + 60 * MS));
     }
 
     #[test]
-    fn what_was_sent_before_the_first_look_is_in_doubt_if_anything_was_dropped() {
+    fn it_is_read_after_the_last_probe_and_before_the_first_timeout() {
         let start = Instant::now();
-        for count in [0, 1] {
-            let mut discards = Discards::default();
-            discards.record(Some(count), start + 10 * MS);
-            let doubtful = [0, 11].map(|ms| discards.had_any(start + ms * MS));
-            assert_eq!(doubtful, [count > 0, false]);
-        }
+        let at = |ms| start + ms * MS;
+        let mut discards = Discards::default();
+        assert!(discards.wants_reading(false, start), "before the first probe");
+        discards.record(Some(0), start);
+        assert_eq!([1, 99, 100].map(|ms| discards.wants_reading(true, at(ms))), [false, false, true]);
+        assert_eq!(discards.next_count(), None, "nothing was sent");
+        discards.handle_sent(at(10));
+        assert_eq!([11, 99, 100].map(|ms| discards.wants_reading(false, at(ms))), [false, false, true]);
+        assert!(discards.wants_reading(true, at(11)));
+        assert_eq!(discards.next_count(), Some(at(100)));
+        discards.record(Some(0), at(20));
+        assert!(!discards.wants_reading(true, at(21)) && discards.next_count().is_none());
     }
 
     #[test]

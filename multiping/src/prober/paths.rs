@@ -59,8 +59,6 @@ pub(super) struct Paths {
     links: Links,
     backlogs: Vec<Backlog>,
     discards: Discards,
-    /// When the last probe was sent.
-    sent_at: Option<Instant>,
     /// Whether a change of links, addresses or routes was reported.
     has_changed: bool,
     /// Whether probes of IPv6 leave without a source address that replies could reach, as of the
@@ -75,26 +73,23 @@ pub(super) struct Paths {
 impl Paths {
     /// Whether to look now; `expiring`: a probe times out.
     pub(super) fn wants_look(&self, expiring: bool, now: Instant) -> bool {
-        let interval = self.interval(if expiring { MIN_LOOK_INTERVAL } else { LOOK_INTERVAL });
+        // What was dropped may have been too much for a queue, which is not full for long.
+        let has_dropped = self.looked_at.zip(self.discards.last_rise()).is_some_and(|(looked, rise)| looked < rise);
+        let interval = if expiring || has_dropped { MIN_LOOK_INTERVAL } else { LOOK_INTERVAL };
+        // Where there are a thousand interfaces, a look takes milliseconds.
+        let pause = self.look_cost.saturating_mul(MIN_LOOK_PAUSE).min(MAX_LOOK_PAUSE);
+        let interval = interval.max(pause);
         self.looked_at.is_none_or(|looked| now.saturating_duration_since(looked) >= interval)
     }
 
-    fn interval(&self, min: Duration) -> Duration {
-        // Where there are a thousand interfaces, a look takes milliseconds.
-        let pause = self.look_cost.saturating_mul(MIN_LOOK_PAUSE).min(MAX_LOOK_PAUSE);
-        min.max(pause)
+    /// What is known of packets that this machine drops without telling us.
+    pub(super) fn discards(&self) -> &Discards {
+        &self.discards
     }
 
-    /// When to look even if nothing else is to be done: what was sent last may have been dropped,
-    /// and the later that is counted, the more it puts in doubt.
-    pub(super) fn next_look(&self) -> Option<Instant> {
-        let is_uncounted = self.sent_at.is_some_and(|sent| self.discards.are_uncounted(sent));
-        Some(self.looked_at.filter(|_| is_uncounted)? + self.interval(LOOK_INTERVAL))
-    }
-
-    /// A probe was sent at `at`.
-    pub(super) fn handle_sent(&mut self, at: Instant) {
-        self.sent_at = Some(at);
+    /// The same, to change it.
+    pub(super) fn discards_mut(&mut self) -> &mut Discards {
+        &mut self.discards
     }
 
     /// A change of links or routes was reported.
@@ -105,11 +100,6 @@ impl Paths {
     /// The state of an interface at `now`: see [`Links::handle_interface`].
     pub(super) fn handle_interface(&mut self, interface: Interface, now: Instant) {
         self.links.handle_interface(interface, now);
-    }
-
-    /// How many IPv6 packets this machine has dropped without telling us, at `now`.
-    pub(super) fn handle_discards(&mut self, count: Option<u64>, now: Instant) {
-        self.discards.record(count, now);
     }
 
     /// Whether probes of IPv6 leave without a source address that replies could reach, at `now`.
@@ -160,7 +150,6 @@ impl Paths {
     fn blame_of_discards(&self, family: Family, sent: Instant) -> Blame {
         match family {
             Family::V6 if self.discards.had_any(sent) => Blame::Likely,
-            Family::V6 if self.discards.are_uncounted(sent) => Blame::Possible,
             _ => Blame::No,
         }
     }
@@ -258,23 +247,6 @@ mod tests {
     }
 
     #[test]
-    fn a_look_follows_what_may_have_been_dropped() {
-        let start = Instant::now();
-        let mut paths = Paths::default();
-        let look = |paths: &mut Paths, count, ms| {
-            paths.handle_discards(count, start + ms * MS);
-            paths.handle_looked(start + ms * MS, Duration::ZERO);
-        };
-        for (count, next) in [(None, None), (Some(0), Some(start + 10 * MS + LOOK_INTERVAL))] {
-            look(&mut paths, count, 10);
-            paths.handle_sent(start + 11 * MS);
-            assert_eq!(paths.next_look(), next);
-            look(&mut paths, count, 12);
-            assert_eq!(paths.next_look(), None);
-        }
-    }
-
-    #[test]
     fn nothing_is_asked_while_nothing_changes() {
         let start = Instant::now();
         let mut paths = paths(&[Interface { index: 2, carrier: true, ..Interface::default() }], start);
@@ -297,12 +269,12 @@ mod tests {
         let start = Instant::now();
         let mut paths = paths(&[], start);
         for (ms, count) in [(0, 0), (10, 1), (20, 1)] {
-            paths.handle_discards(Some(count), start + ms * MS);
+            paths.discards_mut().record(Some(count), start + ms * MS);
         }
         let excuse = |family, ms| paths.excuse(family, start + ms * MS, || over(2));
         assert_eq!(excuse(Family::V6, 5), Some((Excuse::Discard, Blame::Likely)));
         assert_eq!(excuse(Family::V6, 15), None, "nothing was dropped then");
-        assert_eq!(excuse(Family::V6, 21), Some((Excuse::Discard, Blame::Possible)), "it is not counted yet");
+        assert_eq!(excuse(Family::V6, 21), None, "not counted, as when the counter cannot be read");
         assert_eq!([5, 21].map(|ms| excuse(Family::V4, ms)), [None; 2], "of IPv4 the kernel tells");
     }
 
@@ -310,8 +282,8 @@ mod tests {
     fn what_is_dropped_was_too_much_for_a_queue_that_is_in_use() {
         let start = Instant::now();
         let mut paths = paths(&[], start);
-        paths.handle_discards(Some(0), start);
-        paths.handle_discards(Some(1), start + 10 * MS);
+        paths.discards_mut().record(Some(0), start);
+        paths.discards_mut().record(Some(1), start + 10 * MS);
         for (index, ms, packets) in [(2, 10, 5), (2, 20, 0), (3, 20, 0)] {
             paths.handle_queue(index, packets, start + ms * MS);
         }

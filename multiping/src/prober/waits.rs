@@ -16,8 +16,8 @@ impl<S: Strategy> Prober<S> {
         let send = due.map(|due| next.max(due));
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
         let recovery = send.and(self.slowed).map(|(_, recovery)| recovery);
-        let look = self.paths.next_look().filter(|_| self.sent_outward);
-        [self.strategy.next_timeout(), send, recovery, look].into_iter().flatten().min()
+        let count = self.paths.discards().next_count().filter(|_| self.in_flight() > 0);
+        [self.strategy.next_timeout(), send, recovery, count].into_iter().flatten().min()
     }
 
     /// How to wait after the turn at `now`; `None`: not at all. What fell due since can wait for

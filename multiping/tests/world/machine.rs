@@ -253,6 +253,7 @@ impl Run<'_> {
                 }
             }
             self.log.timeout_checks.push(self.now);
+            self.count_discards();
             self.look();
             let route = self.route();
             self.prober.handle_timeouts(self.instant(), |_| Some(route), |_| {});
@@ -366,6 +367,17 @@ impl Run<'_> {
         })
     }
 
+    /// Counts what was dropped without a word, where that is wanted.
+    fn count_discards(&mut self) {
+        if self.prober.poll_discards(self.instant()) {
+            let machine = &self.world.machine;
+            let others = machine.other_drops.iter().filter(|&&drop| drop <= self.now).count() as u64;
+            let are_counted = !machine.drops.is_empty() || !machine.other_drops.is_empty();
+            let count = are_counted.then_some(self.dropped + others);
+            self.prober.handle_discards(count, self.instant());
+        }
+    }
+
     /// Looks at the link and its queue, where that is wanted.
     fn look(&mut self) {
         if !self.prober.poll_look(self.instant()) {
@@ -376,11 +388,6 @@ impl Run<'_> {
         if losses != self.losses || self.is_cut() != self.was_cut {
             (self.losses, self.was_cut) = (losses, self.is_cut());
             self.prober.handle_change();
-        }
-        let others = machine.other_drops.iter().filter(|&&drop| drop <= self.now).count() as u64;
-        let are_counted = !machine.drops.is_empty() || !machine.other_drops.is_empty();
-        if are_counted {
-            self.prober.handle_discards(Some(self.dropped + others), self.instant());
         }
         let link = Interface { index: 1, carrier: !self.is_cut(), carrier_losses: losses, ..Interface::default() };
         let other = Interface { index: 2, carrier: true, ..Interface::default() };

@@ -1,3 +1,5 @@
+//! Runs of several parts in one thread: who takes over what, and what is known in the end.
+
 #![expect(clippy::disallowed_methods, reason = "an Instant to count from; all other times are made up")]
 
 use std::collections::HashMap;
