@@ -7,6 +7,7 @@
 //! [`Rules`].
 
 pub mod generate;
+mod ipv4;
 mod labels;
 mod lines;
 pub mod names;
@@ -218,7 +219,12 @@ impl<'a> ListParser<'a> {
     /// Parses the next piece of a list, which may end anywhere.
     pub fn feed(&mut self, piece: &[u8]) -> Result<(), Error> {
         let mut rest = piece;
-        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+        loop {
+            while let Some((ip, line, after)) = ipv4::first_line(rest).filter(|_| self.line_len == 0) {
+                self.ipv4_line(ip, line)?;
+                rest = after;
+            }
+            let Some(end) = rest.iter().position(|&byte| byte == b'\n') else { break };
             let (line, after) = (&rest[..end], &rest[end + 1..]);
             if self.line_len == 0 && end <= MAX_LINE {
                 self.line(without_indent(line), end)?;
@@ -287,6 +293,15 @@ impl<'a> ListParser<'a> {
         result
     }
 
+    /// Takes a line that is an address and nothing else.
+    fn ipv4_line(&mut self, ip: Ipv4Addr, line: &[u8]) -> Result<(), Error> {
+        self.line_number += 1;
+        match self.rules.check(ip.into(), None) {
+            Ok(address) => self.accept(address, None, b""),
+            Err(reject) => self.reject(line, reject),
+        }
+    }
+
     /// Parses a line of `len` bytes, of which `line` is the part that was buffered.
     fn line(&mut self, mut line: &[u8], mut len: usize) -> Result<(), Error> {
         self.line_number += 1;
@@ -296,13 +311,6 @@ impl<'a> ListParser<'a> {
             if let Some(without_mark) = line.strip_prefix(BYTE_ORDER_MARK) {
                 (line, len) = (without_mark, len - BYTE_ORDER_MARK.len());
             }
-        }
-        // Most lines are an IPv4 address and nothing else.
-        if let Some(ip) = str::from_utf8(line).ok().and_then(|text| text.parse::<Ipv4Addr>().ok()) {
-            return match self.rules.check(ip.into(), None) {
-                Ok(address) => self.accept(address, None, b""),
-                Err(reject) => self.reject(line, reject),
-            };
         }
         let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let first = match words.next() {
