@@ -29,6 +29,8 @@ pub(super) fn first_line(text: &[u8]) -> Option<(Ipv4Addr, &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::str;
+
     use fastrand::Rng;
 
     use super::*;
