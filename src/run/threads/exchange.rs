@@ -132,8 +132,8 @@ impl Exchange {
         Exchange { wanted: AtomicUsize::new(0), state: Mutex::new(state) }
     }
 
-    /// Sends targets of `part` to another one that wants some, or takes what was sent to it. Returns
-    /// whether more may be sent to it, so that it is not to end. Call it before each turn.
+    /// Sends targets of `part` to another one that wants some, or takes what was sent to it.
+    /// Returns whether more may be sent to it, so that it is not to end. Call it before each turn.
     pub(super) fn visit(&self, part: &mut Part) -> bool {
         let is_asked = part.offers && self.wanted.load(Relaxed) > 0;
         if !part.is_idle() && !is_asked && part.offers == part.can_offer() {

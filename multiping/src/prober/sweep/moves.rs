@@ -9,8 +9,8 @@ use crate::prober::sweep::Sweep;
 use crate::tally::Tally;
 
 impl Sweep {
-    /// Makes room for `more` targets, with IPv6 ones among them or without. It costs no memory before
-    /// they are appended and tried.
+    /// Makes room for `more` targets, with IPv6 ones among them or without. It costs no memory
+    /// before they are appended and tried.
     pub fn reserve(&mut self, more: usize, with_v6: bool) -> Result<(), OutOfMemory> {
         let more_tallies = self.addresses.len() + more - self.tallies.len();
         try_reserve(&mut self.tallies, more_tallies)?;
@@ -21,8 +21,8 @@ impl Sweep {
         self.addresses.reserve(more, with_v6)
     }
 
-    /// How many targets can be appended: none, if targets are tried in a random order, or if some are
-    /// set aside, as those are to be tried again when all others are settled.
+    /// How many targets can be appended: none, if targets are tried in a random order, or if some
+    /// are set aside, as those are to be tried again when all others are settled.
     pub fn room(&self) -> usize {
         let ends = self.set_aside_count > 0 || self.round.is_some();
         if ends || !self.order.is_plain() { 0 } else { self.spare_capacity() }
@@ -47,16 +47,16 @@ impl Sweep {
         self.order.set_count(self.addresses.len());
     }
 
-    /// Appends the targets in `parcel`: at most as many as [`Sweep::room`] said before the last turn,
-    /// which may have set some aside.
+    /// Appends the targets in `parcel`: at most as many as [`Sweep::room`] said before the last
+    /// turn, which may have set some aside.
     pub fn append(&mut self, parcel: &mut Addresses) {
         debug_assert!(parcel.len() <= self.spare_capacity());
         parcel.move_last(parcel.len(), &mut self.addresses);
         self.order.set_count(self.addresses.len());
     }
 
-    /// Moves the last `count` targets back to the end of `other`, where they were removed, with what
-    /// is known of them. Both runs have ended; what was counted stays counted here.
+    /// Moves the last `count` targets back to the end of `other`, where they were removed, with
+    /// what is known of them. Both runs have ended; what was counted stays counted here.
     pub fn return_last(&mut self, count: usize, other: &mut Sweep) {
         let (from, to) = (self.addresses.len() - count, other.addresses.len());
         move_tail(&mut self.tallies, from, &mut other.tallies, to, Tally::default());
