@@ -401,9 +401,13 @@ impl<S: Strategy> Prober<S> {
     /// Whether to look at this machine's links, routes and queues now: see [`Self::handle_change`],
     /// [`Self::handle_interface`], [`Self::handle_queue`] and [`Self::handle_looked`].
     pub fn poll_look(&self, now: Instant) -> bool {
-        let expiring = self.strategy.next_timeout().is_some_and(|timeout| timeout <= now);
         // What was refused may have been refused for a link that is back since.
-        (self.sent_outward || self.counts.refused > 0) && self.paths.wants_look(expiring, now)
+        (self.sent_outward || self.counts.refused > 0) && self.paths.wants_look(self.is_expiring(now), now)
+    }
+
+    /// Whether a probe times out now.
+    fn is_expiring(&self, now: Instant) -> bool {
+        self.strategy.next_timeout().is_some_and(|timeout| timeout <= now)
     }
 
     /// The kernel reported a change of links, addresses or routes.

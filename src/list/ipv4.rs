@@ -10,14 +10,11 @@ pub(super) fn first_line(text: &[u8]) -> Option<(Ipv4Addr, &[u8], &[u8])> {
     for (octet, end) in octets.iter_mut().zip(b"...\n") {
         let first = at;
         let mut number: u16 = 0;
-        while let Some(digit @ b'0'..=b'9') = text.get(at) {
-            if at - first == 3 {
-                return None;
-            }
+        while let Some(digit @ b'0'..=b'9') = text.get(at).filter(|_| at - first < 3) {
             number = number * 10 + u16::from(digit - b'0');
             at += 1;
         }
-        let has_leading_zero = at - first > 1 && number < if at - first == 2 { 10 } else { 100 };
+        let has_leading_zero = at - first > 1 && text[first] == b'0';
         if at == first || has_leading_zero || text.get(at) != Some(end) {
             return None;
         }

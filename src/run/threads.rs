@@ -108,12 +108,11 @@ pub(super) fn probe(
     }
     let exchange = Arc::new(Exchange::new(&mut parts));
     let shown: Vec<_> = iter::repeat_with(|| Arc::new(Shown::new(session.start))).take(count).collect();
-    let shares = links.into_iter().zip(parts).zip(&shown);
-    let shares = shares.map(|((link, part), shown)| {
+    let share = |((link, part), shown): (_, &Arc<_>)| {
         let (exchange, shown) = (Arc::clone(&exchange), Arc::clone(shown));
         Share { link, part, exchange, shown, failure: None }
-    });
-    let shares = shares.collect();
+    };
+    let shares = links.into_iter().zip(parts).zip(&shown).map(share).collect();
     let status = Status::of_stderr(options, true);
     let mut context = Context { signals: session.signals, log: None, status, deadline: session.deadline };
     sandbox::enter_with_threads(session.dropped)?;

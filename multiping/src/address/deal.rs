@@ -35,8 +35,10 @@ impl Addresses {
 
     /// How many can be appended without an allocation.
     pub fn room(&self) -> usize {
-        let v6 = (self.v6.capacity() - self.v6.len()).min(self.appended.capacity() - self.appended.len());
-        if self.v6.is_empty() && self.appended.is_empty() { self.v4.capacity() - self.v4.len() } else { v6 }
+        if self.v6.is_empty() && self.appended.is_empty() {
+            return self.v4.capacity() - self.v4.len();
+        }
+        (self.v6.capacity() - self.v6.len()).min(self.appended.capacity() - self.appended.len())
     }
 
     /// Moves the last `count` to the end of `other`, in their order. All others keep their numbers.

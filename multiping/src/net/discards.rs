@@ -16,7 +16,7 @@ const COUNTERS: &str = "/proc/thread-self/net/snmp6";
 
 const NAME: &[u8] = b"Ip6OutDiscards";
 
-/// Room for the lines up to that one, which is the 14th, of 40 bytes each.
+/// Room for the lines up to that one, which is the 12th, of some 40 bytes each.
 const BUFFER: usize = 2048;
 
 /// The counter.

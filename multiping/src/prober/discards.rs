@@ -6,12 +6,9 @@
 //! turns that there are anyway, but not too often; when a probe times out; and once more soon after
 //! the last one was sent: the later, the more would be in doubt.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::prober::{Prober, Strategy};
-
-/// The time between two readings, unless a probe times out.
-const INTERVAL: Duration = Duration::from_millis(100);
+use crate::prober::{LOOK_INTERVAL, Prober, Strategy};
 
 /// The most periods that are kept. Of more the oldest are joined, which puts what was sent between
 /// them in doubt as well.
@@ -32,8 +29,7 @@ impl<S: Strategy> Prober<S> {
     /// Whether to say now how many IPv6 packets this machine has dropped: before anything is sent
     /// or times out.
     pub fn poll_discards(&self, now: Instant) -> bool {
-        let expires = self.strategy.next_timeout().is_some_and(|timeout| timeout <= now);
-        self.paths.discards().wants_reading(expires, now)
+        self.paths.discards().wants_reading(|| self.is_expiring(now), now)
     }
 
     /// The counter of the IPv6 packets that this machine has dropped is `count` at `now`, where the
@@ -64,21 +60,21 @@ impl Discards {
         self.sent_at = Some(at);
     }
 
-    /// Whether to read the counter now; `expires`: a probe times out.
-    fn wants_reading(&self, expires: bool, now: Instant) -> bool {
+    /// Whether to read the counter now; `is_expiring`: a probe times out.
+    fn wants_reading(&self, is_expiring: impl FnOnce() -> bool, now: Instant) -> bool {
         let Some((_, read_at)) = self.last else { return true };
-        expires && self.is_behind() || now.saturating_duration_since(read_at) >= INTERVAL
+        now.saturating_duration_since(read_at) >= LOOK_INTERVAL || self.is_behind() && is_expiring()
     }
 
     /// When to read it even if there is nothing else to do.
     pub(super) fn next_count(&self) -> Option<Instant> {
         let (_, read_at) = self.last.filter(|_| self.is_behind())?;
-        Some(read_at + INTERVAL)
+        Some(read_at + LOOK_INTERVAL)
     }
 
     /// Whether a probe was sent since it was read.
     fn is_behind(&self) -> bool {
-        self.last.is_some_and(|(_, read_at)| self.sent_at.is_some_and(|sent| read_at < sent))
+        self.last.is_some_and(|(_, read_at)| self.sent_at.is_some_and(|sent| read_at <= sent))
     }
 
     /// When the counter was last seen to have risen.
@@ -121,16 +117,16 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + ms * MS;
         let mut discards = Discards::default();
-        assert!(discards.wants_reading(false, start), "before the first probe");
+        assert!(discards.wants_reading(|| false, start), "before the first probe");
         discards.record(Some(0), start);
-        assert_eq!([1, 99, 100].map(|ms| discards.wants_reading(true, at(ms))), [false, false, true]);
+        assert_eq!([1, 99, 100].map(|ms| discards.wants_reading(|| true, at(ms))), [false, false, true]);
         assert_eq!(discards.next_count(), None, "nothing was sent");
         discards.handle_sent(at(10));
-        assert_eq!([11, 99, 100].map(|ms| discards.wants_reading(false, at(ms))), [false, false, true]);
-        assert!(discards.wants_reading(true, at(11)));
+        assert_eq!([11, 99, 100].map(|ms| discards.wants_reading(|| false, at(ms))), [false, false, true]);
+        assert!(discards.wants_reading(|| true, at(11)));
         assert_eq!(discards.next_count(), Some(at(100)));
         discards.record(Some(0), at(20));
-        assert!(!discards.wants_reading(true, at(21)) && discards.next_count().is_none());
+        assert!(!discards.wants_reading(|| true, at(21)) && discards.next_count().is_none());
     }
 
     #[test]

@@ -141,17 +141,13 @@ impl Paths {
     /// Whether the silence of a probe of `family` sent at `sent` may be excused, so that its route
     /// has to be asked for.
     fn may_excuse(&self, family: Family, sent: Instant) -> bool {
-        let is_in_doubt = self.blame_of_discards(family, sent) > Blame::No;
-        self.has_changed || self.links.was_lost() || self.was_queued(sent) || is_in_doubt
+        self.has_changed || self.links.was_lost() || self.was_queued(sent) || self.was_discarded(family, sent)
     }
 
     /// Whether this machine may have dropped a probe of `family` that was sent at `sent` without
     /// telling us.
-    fn blame_of_discards(&self, family: Family, sent: Instant) -> Blame {
-        match family {
-            Family::V6 if self.discards.had_any(sent) => Blame::Likely,
-            _ => Blame::No,
-        }
+    fn was_discarded(&self, family: Family, sent: Instant) -> bool {
+        family == Family::V6 && self.discards.had_any(sent)
     }
 
     /// Why the silence of a probe of `family` sent at `sent` proves nothing, if so, and how much
@@ -170,14 +166,14 @@ impl Paths {
         }
         let Some(route) = route() else { return Some((Excuse::Link, Blame::Likely)) };
         let blame = self.links.blame(&route, sent);
-        let discards = self.blame_of_discards(family, sent);
+        let was_discarded = self.was_discarded(family, sent);
         let leads_over = |index| route.hops().any(|hop| self.links.leads_over(&route, hop, index));
         // What was dropped was too much for the queue, if that was in use.
-        let is_full = |backlog: &Backlog| discards == Blame::Likely && backlog.was_busy(sent);
+        let is_full = |backlog: &Backlog| was_discarded && backlog.was_busy(sent);
         let mut queued = self.backlogs.iter().filter(|backlog| backlog.was_queued(sent) || is_full(backlog));
         match queued.find(|backlog| leads_over(backlog.index)) {
             Some(backlog) if blame < Blame::Likely => Some((Excuse::Queue(backlog.index), Blame::Likely)),
-            _ if blame < discards => Some((Excuse::Discard, discards)),
+            _ if was_discarded && blame < Blame::Likely => Some((Excuse::Discard, Blame::Likely)),
             _ => (blame > Blame::No).then_some((Excuse::Link, blame)),
         }
     }

@@ -16,7 +16,8 @@ impl<S: Strategy> Prober<S> {
         let send = due.map(|due| next.max(due));
         // At a rate that was lowered, the next packet may be due long after the rate has recovered.
         let recovery = send.and(self.slowed).map(|(_, recovery)| recovery);
-        let count = self.paths.discards().next_count().filter(|_| self.in_flight() > 0);
+        // What is overdue could not be read, and is read at the next turn that there is anyway.
+        let count = self.paths.discards().next_count().filter(|&count| self.in_flight() > 0 && count > now);
         [self.strategy.next_timeout(), send, recovery, count].into_iter().flatten().min()
     }
 

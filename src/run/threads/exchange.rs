@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use multiping::address::{Addresses, Family};
 use multiping::prober::{Details, Prober, Sweep};
 
-/// The fewest targets in a parcel: what a thread sends in about a millisecond.
+/// The fewest targets in a parcel: what a thread sends in a few milliseconds.
 const MIN_PARCEL: usize = 512;
 
 /// The most targets in a parcel are this part of those of a thread, or [`MIN_PARCEL`].
@@ -50,7 +50,6 @@ struct State {
 }
 
 /// What the others see of a part.
-#[derive(Default)]
 struct Member {
     /// Whether it has enough targets left to send a parcel.
     offers: bool,
