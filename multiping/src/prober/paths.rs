@@ -26,7 +26,7 @@ pub(super) enum Excuse {
     Link,
     /// Packets have waited ever since in the queue of this interface, which it leads over.
     Queue(u32),
-    /// This machine may have dropped it without a word.
+    /// This machine may have dropped it, and the kernel has returned success.
     Discard,
     /// No reference has answered since.
     Reference,

@@ -164,7 +164,7 @@ struct Run<'a> {
     /// How often the link had lost its carrier, and whether it had none, when last read.
     losses: u32,
     was_cut: bool,
-    /// How many probes were dropped without a word.
+    /// How many probes were dropped for which the kernel has returned success.
     dropped: u64,
     /// The contents of the two receive buffers, and whether a packet was dropped.
     buffers: PerFamily<VecDeque<Packet>>,
@@ -367,7 +367,7 @@ impl Run<'_> {
         })
     }
 
-    /// Counts what was dropped without a word, where that is wanted.
+    /// Reads the counter of what was dropped, where that is wanted.
     fn count_discards(&mut self) {
         if self.prober.poll_discards(self.instant()) {
             let machine = &self.world.machine;

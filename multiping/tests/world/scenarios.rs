@@ -580,7 +580,7 @@ fn v6_hosts(count: u16, host: &Host) -> Vec<(Address, Host)> {
 }
 
 #[test]
-fn probes_that_this_machine_drops_without_a_word_prove_nothing() {
+fn probes_that_this_machine_drops_unreported_prove_nothing() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
     let mut dropping = world(plan, v6_hosts(40, &Host::alive(MILLI)));
     dropping.machine.drops = vec![Duration::ZERO..2500 * MILLI];
@@ -597,7 +597,8 @@ fn probes_that_this_machine_drops_without_a_word_prove_nothing() {
 
 #[test]
 fn silence_is_no_proof_only_where_probes_may_have_been_dropped() {
-    // Every second tenth of a second. A host with whom that coincides six times is undecided.
+    // Every second tenth of a second. A host whose six attempts all fall into these is
+    // undecided.
     let plan = at_rate(50.0).with_timeout(270 * MILLI).unwrap().with_retries(1);
     let mut list = v6_hosts(100, &Host::alive(MILLI));
     list[50..].iter_mut().for_each(|(_, host)| *host = Host::SILENT);
@@ -623,7 +624,7 @@ fn what_other_programs_have_dropped_puts_only_what_was_sent_then_in_doubt() {
 }
 
 #[test]
-fn a_queue_that_drops_without_a_word_slows_us_down() {
+fn a_queue_that_drops_unreported_slows_us_down() {
     let plan = at_rate(1000.0).with_timeout(SECOND).unwrap().with_retries(0);
     let mut full = world(plan, v6_hosts(50, &Host::alive(MILLI)));
     full.machine.drops = vec![Duration::ZERO..500 * MILLI];
