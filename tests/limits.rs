@@ -26,7 +26,7 @@ use std::thread;
 use std::time::Duration;
 
 use lab::caller::{self, ORDINARY, Rights, ordinary};
-use lab::{Behaviour, CLOCK_ERROR, DEVICE, Finished, LIMIT, Lab};
+use lab::{Behaviour, CLOCK_ERROR, DEVICE, Finished, LIMIT, Lab, assert_all, list};
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 use xymonping::limits::Limits;
@@ -239,6 +239,20 @@ fn multicast_and_broadcast_addresses_are_rejected_line_by_line() {
         let expected: String = groups.into_iter().enumerate().map(|(n, group)| why(n, group)).collect();
         assert_eq!(outcome.stderr, expected);
         assert_eq!(lab.seen().len(), 1, "{:?}", lab.seen());
+    });
+}
+
+#[test]
+fn own_addresses_and_those_of_peers_are_no_broadcast_addresses() {
+    caller::play(&[], |lab, place| {
+        let program = place.install(Rights::Setuid);
+        // The C library tells these in the place of a broadcast address that is not configured.
+        let (own, peer) = ("198.18.4.1", "198.18.6.2");
+        lab.ip(&["addr", "add", "198.18.4.1/23", "dev", DEVICE]);
+        lab.ip(&["addr", "add", "198.18.6.1", "peer", peer, "dev", DEVICE]);
+        let outcome = run(lab, &mut ordinary(&program), &list(&[own, peer, ALIVE]));
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+        assert_all(&outcome, &[own, peer, ALIVE], true);
     });
 }
 

@@ -216,7 +216,9 @@ impl Engine {
     pub fn turn(&mut self) -> Turn {
         match self.advance(self.events.len() >= self.queue) {
             None => Turn { wakeup: Some(Instant::now()), wants_read: false },
-            Some(Wait { until, for_replies }) => Turn { wakeup: until, wants_read: for_replies },
+            Some(Wait { until, for_replies }) => {
+                Turn { wakeup: until, wants_read: for_replies || self.link.is_urgent() }
+            }
         }
     }
 

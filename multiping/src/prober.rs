@@ -107,8 +107,8 @@ const MAX_DRAIN: Duration = Duration::from_secs(10);
 pub struct Wait {
     /// Until when; `None`: without end.
     pub until: Option<Instant>,
-    /// Whether a reply ends it. While packets wait for their turn the sockets are not polled:
-    /// replies are stamped by the kernel and lose nothing by being read a little later.
+    /// Whether a reply ends it. While packets wait for their turn the sockets need not be polled:
+    /// replies that the kernel has stamped lose nothing by being read a little later.
     pub for_replies: bool,
 }
 

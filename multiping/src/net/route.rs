@@ -258,7 +258,9 @@ pub fn broadcasts() -> Vec<Ipv4Addr> {
             (Some(own), Some(mask)) if mask.to_bits().leading_ones() < 31 => Some(own | !mask),
             _ => None,
         };
-        [ip(interface.broadcast), computed].into_iter().flatten()
+        // Without one configured, this is the own address or a peer's (getifaddrs(3), `ifa_ifu`).
+        let is_one = |&configured: &Ipv4Addr| Some(configured) == computed || is_broadcast(configured);
+        [ip(interface.broadcast).filter(is_one), computed].into_iter().flatten()
     };
     interfaces().flat_map(of_interface).collect()
 }

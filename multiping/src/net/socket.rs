@@ -22,7 +22,7 @@ use crate::address::{Address, Family};
 use crate::error::Error;
 use crate::net::headers::Headers;
 use crate::net::sockets::{Config, bind};
-use crate::net::timestamp::ClockPair;
+use crate::net::timestamp::{ClockPair, wall_clock};
 use crate::net::{Received, filter};
 use crate::plan::{IcmpErrors, ProbeKind};
 use crate::prober::{MAX_BATCH, send_times};
@@ -88,6 +88,11 @@ pub(super) struct FamilySocket {
     pub(super) no_filter: Option<Errno>,
     /// Why what arrives is not time-stamped.
     pub(super) no_timestamps: Option<Errno>,
+    /// Whether a packet was stamped before it was read. Until the kernel stamps what arrives, it
+    /// stamps what is read (__sock_recv_timestamp in net/socket.c).
+    stamps_arrivals: bool,
+    /// Whether the last read failed.
+    fails: bool,
     /// How many packets the receive buffer holds at most.
     capacity: usize,
     /// Whether header fields of what arrives come as control messages.
@@ -194,6 +199,8 @@ impl FamilySocket {
             drops_all: false,
             no_filter: None,
             no_timestamps: None,
+            stamps_arrivals: false,
+            fails: false,
             capacity: 0,
             receives_headers: false,
         }
@@ -238,6 +245,12 @@ impl FamilySocket {
     /// Which messages are received.
     fn accepted(&self) -> filter::Accepted {
         filter::Accepted { kind: self.kind, errors: self.icmp_errors }
+    }
+
+    /// Whether a reply is timed when it is read, as far as is known, and must not wait for that. A
+    /// socket that cannot be read may be readable all the time.
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.stamps_arrivals && !self.fails
     }
 
     /// Whether the kernel returns success for packets that it drops (ping_v6_sendmsg in
@@ -360,6 +373,7 @@ impl FamilySocket {
                 Ok(batch) => {
                     errors = 0;
                     packets += batch.count;
+                    self.stamps_arrivals |= batch.stamped_before;
                     if batch.unstamped && self.no_timestamps.is_none() {
                         self.no_timestamps = Some(Errno::ENODATA);
                     }
@@ -377,6 +391,7 @@ impl FamilySocket {
         if seen_empty {
             self.empty = began;
         }
+        self.fails = received.error.is_some();
         received
     }
 
@@ -392,10 +407,11 @@ impl FamilySocket {
         };
         let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(space));
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let begin = if self.stamps_arrivals { Duration::ZERO } else { wall_clock() };
         let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
         let read_at = ClockPair::read();
         let stamps = read_at.stamps_since(self.empty);
-        let mut batch = ReadBatch { count: 0, read_at, last_stamp: None, unstamped: false };
+        let mut batch = ReadBatch { count: 0, read_at, last_stamp: None, unstamped: false, stamped_before: false };
         for message in messages {
             batch.count += 1;
             let (mut stamp, mut headers) = (None, Headers::default());
@@ -406,6 +422,7 @@ impl FamilySocket {
                 }
             }
             batch.unstamped |= stamp.is_none();
+            batch.stamped_before |= stamp.is_some_and(|stamp| stamp < begin);
             batch.last_stamp = stamp.and_then(|stamp| stamps.arrival(stamp));
             let at = batch.last_stamp.unwrap_or(read_at.now);
             let bytes = message.iovs().next().unwrap_or_default();
@@ -435,6 +452,8 @@ struct ReadBatch {
     last_stamp: Option<Instant>,
     /// Whether a packet had no time stamp.
     unstamped: bool,
+    /// Whether one was stamped before the read began, if that is not known of any yet.
+    stamped_before: bool,
 }
 
 /// The error number in an error of a system call.

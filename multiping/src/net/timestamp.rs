@@ -21,6 +21,11 @@ const TOLERANCE: Duration = Duration::from_millis(1);
 const MAX_READING: Duration = Duration::from_micros(20);
 const MAX_READINGS: u32 = 4;
 
+/// The time since the wall clock's epoch.
+pub(super) fn wall_clock() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// The same time on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClockPair {
@@ -32,7 +37,7 @@ pub(super) struct ClockPair {
 impl ClockPair {
     /// The present.
     pub(super) fn read() -> Self {
-        Self::read_from(Instant::now, || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        Self::read_from(Instant::now, wall_clock)
     }
 
     fn read_from(monotonic: impl Fn() -> Instant, wall: impl Fn() -> Duration) -> Self {

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use multiping::{Config, Engine, Error, Event, Families, Kind, Schedule, Sockets, TargetId, What};
+use multiping::{Config, Engine, Error, Event, Families, Kind, Rate, Schedule, Sockets, TargetId, What};
 
 use crate::quiet::{alive, play, silent};
 use crate::{LONG, MILLI};
@@ -60,6 +60,35 @@ fn links_that_nobody_looks_at_are_not_gone() {
             assert!(engine.is_empty());
             thread::sleep(150 * MILLI);
             engine.turn();
+        }
+    });
+}
+
+#[test]
+fn replies_may_wait_once_the_kernel_is_seen_to_stamp_them() {
+    play("replies_may_wait_once_the_kernel_is_seen_to_stamp_them", || {
+        // Many packets a second, so that a wake-up sends several.
+        let mut engine = Engine::new(Config::new().rate(Rate::per_second(5_000.0).unwrap())).unwrap();
+        for number in 0..5_000_u32 {
+            engine.add(silent((number % 200) as u8), Schedule::every(1_000 * MILLI)).unwrap();
+        }
+        let waits = |engine: &mut Engine| loop {
+            let turn = engine.turn();
+            if turn.wakeup.is_some_and(|wakeup| wakeup > Instant::now()) {
+                return turn;
+            }
+        };
+        for _ in 0..5 {
+            let turn = waits(&mut engine);
+            assert!(turn.wants_read, "nothing is known of stamps");
+            thread::sleep(turn.timeout().unwrap());
+        }
+        engine.add(alive(0), Schedule::once()).unwrap();
+        run(&mut engine, |told| told.iter().any(|event| matches!(event.what, What::Reply(_))));
+        let start = Instant::now();
+        while waits(&mut engine).wants_read {
+            assert!(start.elapsed() < LONG);
+            thread::sleep(MILLI);
         }
     });
 }

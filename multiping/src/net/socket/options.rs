@@ -70,8 +70,8 @@ impl FamilySocket {
         self.kind = options.kind();
         let socket = &self.socket;
         // Long before the first reply: the kernel turns its stamps on in a worker
-        // (net_enable_timestamp in net/core/dev.c), and until that has run, packets are stamped
-        // when they are read.
+        // (net_enable_timestamp in net/core/dev.c), and that takes its time on a busy machine. See
+        // `is_urgent`.
         let stamps = setsockopt(socket, sockopt::ReceiveTimestampns, &true);
         self.no_timestamps = stamps.err();
         if config.broadcast {
