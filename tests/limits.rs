@@ -247,12 +247,18 @@ fn own_addresses_and_those_of_peers_are_no_broadcast_addresses() {
     caller::play(&[], |lab, place| {
         let program = place.install(Rights::Setuid);
         // The C library tells these in the place of a broadcast address that is not configured.
-        let (own, peer) = ("198.18.4.1", "198.18.6.2");
         lab.ip(&["addr", "add", "198.18.4.1/23", "dev", DEVICE]);
-        lab.ip(&["addr", "add", "198.18.6.1", "peer", peer, "dev", DEVICE]);
-        let outcome = run(lab, &mut ordinary(&program), &list(&[own, peer, ALIVE]));
+        lab.ip(&["addr", "add", "198.18.6.1", "peer", "198.18.6.2", "dev", DEVICE]);
+        // It is the peer's network that has a broadcast address.
+        lab.ip(&["addr", "add", "198.18.8.1", "peer", "198.18.8.130/25", "dev", DEVICE]);
+        let hosts = ["198.18.4.1", "198.18.6.2", "198.18.8.1", "198.18.8.130"];
+        let outcome = run(lab, &mut ordinary(&program), &list(&hosts));
         assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
-        assert_all(&outcome, &[own, peer, ALIVE], true);
+        assert_all(&outcome, &hosts, true);
+        for (address, is_one) in [("198.18.8.127", false), ("198.18.8.255", true)] {
+            let outcome = run(lab, ordinary(&program).args(["--timeout=0.05", address, ALIVE]), "");
+            assert_eq!(outcome.stderr.contains(BROADCAST), is_one, "{outcome:?}");
+        }
     });
 }
 

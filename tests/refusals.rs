@@ -80,9 +80,11 @@ fn until_the_kernel_stamps_replies_they_are_read_at_once() {
             outcome.rtt_of(ALIVE).unwrap_or_else(|| panic!("{outcome:?}"))
         };
         // The reply to the first packet, before anything is known of stamps. The second packet
-        // leaves 20 ms later. (The shortest, because on a busy machine any may be read late.)
-        let shortest = (0..5).map(|_| run()).min();
-        assert!(shortest.is_some_and(|rtt| rtt < ms(10)), "{shortest:?}");
+        // leaves 20 ms after it. (Most of them, because on a busy machine the reply may be read
+        // later, and the second packet leave sooner after a first one that left late.)
+        let mut rtts: Vec<_> = (0..9).map(|_| run()).collect();
+        rtts.sort_unstable();
+        assert!(rtts[rtts.len() / 2] < ms(10), "{rtts:?}");
     });
 }
 

@@ -28,26 +28,23 @@ mod route;
 mod socket;
 mod sockets;
 mod timestamp;
+mod waiting;
 
 use std::io;
-use std::iter;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::socket::SockaddrStorage;
-use nix::sys::time::TimeSpec;
-use socket2::{Socket, Type};
+use socket2::Type;
 
-pub(crate) use crate::net::on_demand::{Waiter, ignore_all, open_any};
+pub(crate) use crate::net::on_demand::{ignore_all, open_any};
 pub use crate::net::parse::ParseAddressError;
 pub use crate::net::route::{broadcasts, interface, interface_with, interfaces_up, is_broadcast, loopback_down};
 pub use crate::net::socket::SocketStatus;
 pub use crate::net::sockets::{Config, OpenedSockets};
+pub(crate) use crate::net::waiting::{Waiter, eventfd};
 
 use crate::address::{Address, Family, PerFamily, TargetId};
 use crate::error::Error;
@@ -58,7 +55,7 @@ use crate::net::socket::{FamilySocket, Packet, Sent, errno_of};
 use crate::net::sockets::{Opened, mark, open_icmp, socket_address};
 use crate::net::timestamp::ClockPair;
 use crate::plan::{PacketOptions, ProbeKind};
-use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy, Wait};
+use crate::prober::{MAX_BATCH, Probe, Prober, Route, SendError, Strategy};
 use crate::token::Token;
 use crate::wire::{Echo, HEADER, HostTime, Malformed, Message, Query, QueryBody, RecordedRoute};
 
@@ -357,23 +354,6 @@ impl Link {
         }
     }
 
-    /// Waits as long as `wait` says, or until `wake` can be read, or until a signal handler has
-    /// run.
-    pub fn wait(&self, wait: Wait, wake: BorrowedFd) {
-        wait_on(self.awaited(wait).map(|socket| socket.as_fd()), wait, wake);
-    }
-
-    /// The sockets that [`Link::wait`] waits for, if it does.
-    fn awaited(&self, wait: Wait) -> impl Iterator<Item = &Arc<Socket>> {
-        let polled = self.open_sockets().filter(move |socket| wait.for_replies || socket.is_urgent());
-        polled.map(|socket| &socket.socket)
-    }
-
-    /// Whether a reply must be read at once, also where a [`Wait`] is not for replies.
-    pub(crate) fn is_urgent(&self) -> bool {
-        self.open_sockets().any(FamilySocket::is_urgent)
-    }
-
     fn open_sockets(&self) -> impl Iterator<Item = &FamilySocket> {
         self.sockets.as_ref().into_iter().filter_map(|(_, socket)| socket.as_ref().ok())
     }
@@ -444,18 +424,4 @@ impl Link {
     pub fn is_remote(&self, address: Address) -> bool {
         self.routes.is_remote(address)
     }
-}
-
-/// Waits for `sockets`, as long as `wait` says, or until `wake` can be read.
-fn wait_on<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>, wait: Wait, wake: BorrowedFd<'a>) {
-    let timeout = wait.until.map(|until| TimeSpec::from(until.saturating_duration_since(Instant::now())));
-    let mut awaited: Vec<_> = iter::once(wake).chain(sockets).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-    // Whatever ends the wait, the caller looks at everything again.
-    let _ = ppoll(&mut awaited, timeout, None);
-}
-
-/// What ends the wait of another thread when it is written.
-pub(crate) fn eventfd() -> Result<EventFd, Error> {
-    EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
-        .map_err(|errno| Error::System { what: "eventfd", source: errno.into() })
 }

@@ -1,8 +1,6 @@
 //! Sockets that are opened with the first target of a family and closed with the last.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use socket2::{Socket, Type};
@@ -13,9 +11,9 @@ use crate::net::route::Routes;
 use crate::net::socket::{FamilySocket, errno_of, receive_slots};
 use crate::net::sockets::{Config, open_icmp};
 use crate::net::timestamp::ClockPair;
-use crate::net::{Link, filter, wait_on};
+use crate::net::{Link, filter};
 use crate::plan::PacketOptions;
-use crate::prober::{MAX_BATCH, Wait};
+use crate::prober::MAX_BATCH;
 use crate::wire::HEADER;
 
 impl Link {
@@ -93,24 +91,6 @@ impl Link {
         if self.sockets.as_ref().into_iter().all(|(_, socket)| socket.is_err()) {
             self.routes = Routes::default();
         }
-    }
-
-    /// What waits for the sockets that are open now, for a thread that does not hold the link.
-    pub(crate) fn waiter(&self, wait: Wait) -> Waiter {
-        Waiter { wait, sockets: self.awaited(wait).cloned().collect() }
-    }
-}
-
-/// Waits for sockets, which may be closed meanwhile.
-pub(crate) struct Waiter {
-    wait: Wait,
-    sockets: Vec<Arc<Socket>>,
-}
-
-impl Waiter {
-    /// Waits as long as was said, or until `wake` can be read.
-    pub(crate) fn wait(&self, wake: BorrowedFd) {
-        wait_on(self.sockets.iter().map(|socket| socket.as_fd()), self.wait, wake);
     }
 }
 

@@ -248,21 +248,24 @@ pub fn is_broadcast(ip: Ipv4Addr) -> bool {
 }
 
 /// The broadcast addresses of this machine's networks, configured or computed from the netmask
-/// (RFC 1122 §3.2.1.3). Where they cannot be listed, the kernel still refuses to send to them:
-/// that needs an option which only root's sockets are given.
+/// (RFC 1122 §3.2.1.3). Where they cannot be listed, or an interface is down or another routing
+/// table's, the kernel still refuses to send to them: that needs an option which only root's sockets
+/// are given.
 pub fn broadcasts() -> Vec<Ipv4Addr> {
     let ip = |address: Option<SockaddrStorage>| Some(address?.as_sockaddr_in()?.ip());
     let of_interface = |interface: InterfaceAddress| {
-        let computed = match (ip(interface.address), ip(interface.netmask)) {
-            // Networks of one or two hosts have no broadcast address (RFC 3021).
-            (Some(own), Some(mask)) if mask.to_bits().leading_ones() < 31 => Some(own | !mask),
-            _ => None,
-        };
-        // Without one configured, this is the own address or a peer's (getifaddrs(3), `ifa_ifu`).
-        let is_one = |&configured: &Ipv4Addr| Some(configured) == computed || is_broadcast(configured);
-        [ip(interface.broadcast).filter(is_one), computed].into_iter().flatten()
+        let mask = ip(interface.netmask).map_or(u32::MAX, Ipv4Addr::to_bits);
+        // Networks of one or two hosts have no broadcast address (RFC 3021).
+        let computed = |ip: Ipv4Addr| (mask.leading_ones() < 31).then(|| ip | !Ipv4Addr::from(mask));
+        let own = ip(interface.address);
+        match ip(interface.broadcast) {
+            Some(configured) if is_broadcast(configured) => [Some(configured), own.and_then(computed)],
+            // Without one that is configured, the C library has in this place the own address or a
+            // peer's, whose network counts (fib_add_ifaddr in net/ipv4/fib_frontend.c).
+            peer => [None, peer.or(own).and_then(computed)],
+        }
     };
-    interfaces().flat_map(of_interface).collect()
+    interfaces().flat_map(of_interface).flatten().collect()
 }
 
 /// The index of the interface with this name or number, if there is one. A number has one spelling,

@@ -88,11 +88,11 @@ pub(super) struct FamilySocket {
     pub(super) no_filter: Option<Errno>,
     /// Why what arrives is not time-stamped.
     pub(super) no_timestamps: Option<Errno>,
-    /// Whether a packet was stamped before it was read. Until the kernel stamps what arrives, it
-    /// stamps what is read (__sock_recv_timestamp in net/socket.c).
-    stamps_arrivals: bool,
+    /// Whether the last packet was stamped before it was read. Until the kernel stamps what arrives,
+    /// it stamps what is read (__sock_recv_timestamp in net/socket.c).
+    pub(super) stamps_arrivals: bool,
     /// Whether the last read failed.
-    fails: bool,
+    pub(super) fails: bool,
     /// How many packets the receive buffer holds at most.
     capacity: usize,
     /// Whether header fields of what arrives come as control messages.
@@ -247,12 +247,6 @@ impl FamilySocket {
         filter::Accepted { kind: self.kind, errors: self.icmp_errors }
     }
 
-    /// Whether a reply is timed when it is read, as far as is known, and must not wait for that. A
-    /// socket that cannot be read may be readable all the time.
-    pub(super) fn is_urgent(&self) -> bool {
-        !self.stamps_arrivals && !self.fails
-    }
-
     /// Whether the kernel returns success for packets that it drops (ping_v6_sendmsg in
     /// net/ipv6/ping.c).
     pub(super) fn hides_drops(&self) -> bool {
@@ -373,7 +367,7 @@ impl FamilySocket {
                 Ok(batch) => {
                     errors = 0;
                     packets += batch.count;
-                    self.stamps_arrivals |= batch.stamped_before;
+                    self.stamps_arrivals = batch.stamped_before;
                     if batch.unstamped && self.no_timestamps.is_none() {
                         self.no_timestamps = Some(Errno::ENODATA);
                     }
@@ -407,7 +401,7 @@ impl FamilySocket {
         };
         let mut headers = MultiHeaders::preallocate(READ_BATCH, Some(space));
         let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-        let begin = if self.stamps_arrivals { Duration::ZERO } else { wall_clock() };
+        let begin = wall_clock();
         let messages = recvmmsg(fd, &mut headers, &mut slices, flags, None)?;
         let read_at = ClockPair::read();
         let stamps = read_at.stamps_since(self.empty);
@@ -422,7 +416,7 @@ impl FamilySocket {
                 }
             }
             batch.unstamped |= stamp.is_none();
-            batch.stamped_before |= stamp.is_some_and(|stamp| stamp < begin);
+            batch.stamped_before = stamp.is_some_and(|stamp| stamp < begin);
             batch.last_stamp = stamp.and_then(|stamp| stamps.arrival(stamp));
             let at = batch.last_stamp.unwrap_or(read_at.now);
             let bytes = message.iovs().next().unwrap_or_default();
@@ -452,7 +446,7 @@ struct ReadBatch {
     last_stamp: Option<Instant>,
     /// Whether a packet had no time stamp.
     unstamped: bool,
-    /// Whether one was stamped before the read began, if that is not known of any yet.
+    /// Whether the last one was stamped before the read began.
     stamped_before: bool,
 }
 
