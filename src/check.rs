@@ -214,6 +214,10 @@ impl Checklist {
         if size < wanted {
             self.suggest(format!("sysctl -w net.core.rmem_max={wanted}"));
         }
+        if status.hides_drops {
+            self.add("  send", "what this machine drops counts as silence: /proc tells of none");
+            self.suggest("mount -t proc proc /proc, or the right to raw sockets");
+        }
         let loopback = if family == Family::V4 { "127.0.0.1" } else { "::1" };
         match &status.loopback {
             Ok(true) => self.add("  receive", format!("a reply from {loopback}")),

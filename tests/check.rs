@@ -153,6 +153,23 @@ fn datagram_sockets_are_reported() {
             assert_eq!(lines(&outcome, family), ["ICMP datagram socket (net.ipv4.ping_group_range)"]);
         }
         assert_eq!(lines(&outcome, "kernel"), ["own replies only, time stamps, drop counter"; 2]);
+        assert!(lines(&outcome, "send").is_empty(), "{outcome:?}");
+    });
+}
+
+#[test]
+fn dropped_packets_that_nobody_tells_of_are_reported() {
+    caller::play(&["unshare", "setpriv"], |lab, place| {
+        let program = place.install(Rights::None);
+        lab.set_sysctl("net.ipv4.ping_group_range", &format!("{ORDINARY} {ORDINARY}"));
+        let user = format!("setpriv --reuid={ORDINARY} --regid={ORDINARY} --clear-groups");
+        let script = format!("mount -t tmpfs none /proc && exec {user} \"$0\" --check");
+        let mut command = Command::new("unshare");
+        let outcome = lab.start(command.args(["--mount", "sh", "-c", &script]).arg(&program)).finish(LIMIT);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        // Only IPv6 hides them.
+        let told = "what this machine drops counts as silence: /proc tells of none";
+        assert_eq!(lines(&outcome, "send"), [told], "{outcome:?}");
     });
 }
 

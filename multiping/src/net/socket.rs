@@ -20,6 +20,7 @@ use socket2::Socket;
 
 use crate::address::{Address, Family};
 use crate::error::Error;
+use crate::net::discards::Discards;
 use crate::net::headers::Headers;
 use crate::net::sockets::{Config, bind};
 use crate::net::timestamp::{ClockPair, wall_clock};
@@ -121,6 +122,9 @@ pub struct SocketStatus {
     pub loopback: io::Result<bool>,
     /// Whether the kernel counts replies that it drops.
     pub drop_counter: bool,
+    /// Whether the kernel returns success for packets that it drops, and cannot be asked how many
+    /// it has dropped.
+    pub hides_drops: bool,
     /// The size of the receive buffer, in bytes.
     pub receive_buffer: usize,
     /// The size that was asked for.
@@ -237,6 +241,7 @@ impl FamilySocket {
             filter: self.datagram || filter::detach(socket, self.family, self.accepted()),
             timestamps: getsockopt(socket, sockopt::ReceiveTimestampns) == Ok(true),
             drop_counter: getsockopt(socket, MemInfo).is_ok(),
+            hides_drops: self.hides_drops() && Discards::open(&self).is_none(),
             receive_buffer: socket.recv_buffer_size().unwrap_or(0) / 2,
             wanted_receive_buffer: self.receive_buffer,
         }
