@@ -11,10 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, Builder, JoinHandle};
 
+use multiping::alloc;
+use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 /// The stack of a thread, in bytes: several times what probing takes.
 const STACK: usize = 256 << 10;
+
+/// The address space that there has to be for one more thread, in bytes: glibc maps up to 128 MiB
+/// for what a thread allocates (new_heap in malloc/arena.c), and does with less if it has to, but
+/// leaves nothing then.
+const SPACE: usize = 192 << 20;
 
 /// Threads, each of which waits for its share or works on it.
 pub struct Team<T> {
@@ -49,23 +56,24 @@ impl<T: Send + 'static> Team<T> {
             ended: event()?,
         });
         let mut team = Team { members: Vec::with_capacity(count), control };
-        let (ready, started) = mpsc::channel();
         let mut why = None;
         while team.len() < count && why.is_none() {
-            match team.start_one(work, ready.clone()) {
+            match team.start_one(work) {
                 Ok(member) => team.members.push(member),
                 Err(error) => why = Some(error),
             }
         }
-        // The C library makes system calls of its own when a thread begins, which the sandbox
-        // refuses.
-        drop(ready);
-        started.iter().for_each(drop);
         Ok((team, why))
     }
 
-    fn start_one(&self, work: fn(&mut T, &Control), ready: Sender<()>) -> io::Result<Member<T>> {
+    /// Starts a thread and waits until it has begun: the C library makes system calls of its own
+    /// then, which the sandbox refuses, and takes memory, without which it ends the process.
+    fn start_one(&self, work: fn(&mut T, &Control)) -> io::Result<Member<T>> {
+        if !alloc::can_allocate(SPACE) {
+            return Err(Errno::ENOMEM.into());
+        }
         let (sender, receiver) = mpsc::channel();
+        let (ready, begun) = mpsc::channel::<()>();
         let control = Arc::clone(&self.control);
         let handle = Builder::new().stack_size(STACK).spawn(move || {
             drop(ready);
@@ -74,6 +82,7 @@ impl<T: Send + 'static> Team<T> {
             work(&mut share, &control);
             Some(share)
         })?;
+        let _ = begun.recv(); // what is dropped is not received
         Ok(Member { sender: Some(sender), handle })
     }
 

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use multiping::address::{Addresses, Family};
+use multiping::alloc;
 use multiping::net::Link;
 use multiping::plan::Rate;
 use multiping::prober::{Details, Event, Prober, SLOW_START, Sweep, Wait};
@@ -115,6 +116,8 @@ pub(super) fn probe(
     let shares = links.into_iter().zip(parts).zip(&shown).map(share).collect();
     let status = Status::of_stderr(options, true);
     let mut context = Context { signals: session.signals, log: None, status, deadline: session.deadline };
+    // Shares are many small pieces, which add up.
+    alloc::check_headroom(targets)?;
     sandbox::enter_with_threads(session.dropped)?;
     team.begin(shares);
     let cut = wait(&team, &mut context, |now| {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::lab::caller::{self, Rights, ordinary};
-use crate::lab::{Behaviour, Finished, Lab};
+use crate::lab::{Behaviour, Finished, Lab, hosts, list};
 use crate::{ALIVE, ends_well, fails, is_alive, run};
 
 const OUT_OF_MEMORY: &str = "out of memory before the list was read (raise ulimit -v, -d or -s)";
@@ -107,6 +107,40 @@ fn limits_on_memory_with_50_000_arguments_end_in_an_exit_code() {
             }
         }
     });
+}
+
+#[test]
+fn where_memory_is_short_there_are_fewer_threads() {
+    caller::play(&["prlimit"], |lab, place| {
+        let program = place.install(Rights::None);
+        let all = hosts(1, 800);
+        let mut counts = Vec::new();
+        for (limit, json) in (40..800).step_by(19).zip([false, true].into_iter().cycle()) {
+            // Root's, who has more packets a second.
+            let mut command = Command::new("prlimit");
+            command.arg(format!("--as={}", limit << 20)).arg(&program);
+            command.args(["--threads=8", "--max-pps=80000", "--timeout=0.3"]);
+            let outcome = run(lab, command.args(json.then_some("--json")), list(&all));
+            if outcome.code == Some(4) {
+                fails(&outcome, OUT_OF_MEMORY);
+                continue;
+            }
+            let lines = if json { all.len() + 2 } else { all.len() };
+            assert_eq!((outcome.code, outcome.lines().len()), (Some(0), lines), "{limit} MiB: {outcome:?}");
+            let started = outcome.first_stderr_line().strip_prefix("xymonping: --threads: ").map_or(8, |why| {
+                assert!(why.ends_with(" of 8 can be started: Cannot allocate memory (see: ulimit -u -v)"), "{why}");
+                number(why)
+            });
+            counts.push(started);
+        }
+        assert!(counts.is_sorted() && counts.first() == Some(&1) && counts.last() == Some(&8), "{counts:?}");
+    });
+}
+
+/// The number that `text` begins with.
+fn number(text: &str) -> u32 {
+    let digits = text.split_once(' ').map_or(text, |(first, _)| first);
+    digits.parse().unwrap_or_else(|_| panic!("no number: {text}"))
 }
 
 #[test]

@@ -25,12 +25,12 @@ impl Addresses {
     /// Makes room for `more` to be appended without an allocation: of IPv4, and if that is said of
     /// both families in any order.
     pub fn reserve(&mut self, more: usize, with_v6: bool) -> Result<(), OutOfMemory> {
-        try_reserve(&mut self.v4, more)?;
         if with_v6 {
             try_reserve(&mut self.v6, more)?;
             try_reserve(&mut self.appended, more)?;
         }
-        Ok(())
+        // The last one, as alone it counts as room where there is no IPv6 yet.
+        try_reserve(&mut self.v4, more)
     }
 
     /// How many can be appended without an allocation.

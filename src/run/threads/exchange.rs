@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use multiping::address::{Addresses, Family};
+use multiping::alloc;
 use multiping::prober::{Details, Prober, Sweep};
 
 /// The fewest targets in a parcel: what a thread sends in a few milliseconds.
@@ -119,9 +120,10 @@ impl Exchange {
         let member = |part: &mut Part| {
             let targets = part.prober.strategy().addresses().len();
             let (mut parcel, more) = (Addresses::default(), targets / EXTRA);
-            // A part without room is sent nothing.
-            let _ = parcel
-                .reserve(MIN_PARCEL.max(targets / PARCELS), has_v6)
+            // A part without room is sent nothing. What many parts reserve adds up, little as each
+            // may be.
+            let _ = alloc::check_headroom(targets)
+                .and_then(|()| parcel.reserve(MIN_PARCEL.max(targets / PARCELS), has_v6))
                 .and_then(|()| part.prober.strategy_mut().reserve(more, has_v6))
                 .and_then(|()| part.details.as_mut().map_or(Ok(()), |details| details.reserve(more)));
             Member { offers: true, wants: 0, parcel }
@@ -132,7 +134,8 @@ impl Exchange {
     }
 
     /// Sends targets of `part` to another one that wants some, or takes what was sent to it.
-    /// Returns whether more may be sent to it, so that it is not to end. Call it before each turn.
+    /// Returns whether it is not to end: it has targets left to try, or may be sent more. Call it
+    /// before each turn.
     pub(super) fn visit(&self, part: &mut Part) -> bool {
         let is_asked = part.offers && self.wanted.load(Relaxed) > 0;
         if !part.is_idle() && !is_asked && part.offers == part.can_offer() {
@@ -158,7 +161,7 @@ impl Exchange {
                 transfers.push(Transfer { from: part.number, to, targets });
             }
         }
-        wants > 0
+        wants > 0 || !part.is_idle()
     }
 
     /// Has each part take what was sent to it. All threads have ended.

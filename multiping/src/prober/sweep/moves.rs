@@ -12,13 +12,14 @@ impl Sweep {
     /// Makes room for `more` targets, with IPv6 ones among them or without. It costs no memory
     /// before they are appended and tried.
     pub fn reserve(&mut self, more: usize, with_v6: bool) -> Result<(), OutOfMemory> {
+        self.addresses.reserve(more, with_v6)?;
         let more_tallies = self.addresses.len() + more - self.tallies.len();
         try_reserve(&mut self.tallies, more_tallies)?;
         self.nodes.reserve(more_tallies)?;
         if self.responses > 1 {
             try_reserve(&mut self.sums, more_tallies)?;
         }
-        self.addresses.reserve(more, with_v6)
+        Ok(())
     }
 
     /// How many targets can be appended: none, if targets are tried in a random order, or if some
@@ -51,6 +52,9 @@ impl Sweep {
     /// turn, which may have set some aside.
     pub fn append(&mut self, parcel: &mut Addresses) {
         debug_assert!(parcel.len() <= self.spare_capacity());
+        if parcel.is_empty() {
+            return; // any order stays what it is
+        }
         parcel.move_last(parcel.len(), &mut self.addresses);
         self.order.set_count(self.addresses.len());
     }

@@ -80,17 +80,21 @@ impl Run {
         }
     }
 
-    /// Probes all targets and undoes the exchange.
-    fn play(&self) -> Result<Played, OutOfMemory> {
-        let start = Instant::now();
-        let (mut now, key) = (start, Key::new(RandomState::new()));
-        let mut parts = Vec::new();
+    fn parts(&self) -> Result<(Vec<Part>, Exchange), OutOfMemory> {
+        let (start, key, mut parts) = (Instant::now(), Key::new(RandomState::new()), Vec::new());
         for (addresses, number) in self.addresses()?.deal(self.turns.len())?.into_iter().zip(0..) {
             let details = Details::new(addresses.len())?;
             let prober = Prober::sweep(&self.plan, addresses, key.clone(), IDENTS, start)?;
             parts.push(Part::new(prober, Some(details), number));
         }
         let exchange = Exchange::new(&mut parts);
+        Ok((parts, exchange))
+    }
+
+    /// Probes all targets and undoes the exchange.
+    fn play(&self) -> Result<Played, OutOfMemory> {
+        let (mut parts, exchange) = self.parts()?;
+        let mut now = Instant::now();
         let (mut left, mut senders) = (self.stopped_after, HashMap::new());
         let mut has_ended = vec![false; parts.len()];
         while left > 0 && has_ended.contains(&false) {
@@ -219,6 +223,21 @@ fn targets_of_a_slow_part_are_taken_over_and_every_result_is_where_its_target_wa
         let counted: usize = played.parts.iter().map(|part| part.prober.strategy().settled()).sum();
         assert_eq!(counted, (v4 + v6) as usize);
     }
+    Ok(())
+}
+
+#[test]
+fn a_part_that_has_given_does_not_end_before_it_has_tried_the_rest() -> Result<(), OutOfMemory> {
+    let run = Run::new(4_000, 0, &[1, 1]);
+    let (mut parts, exchange) = run.parts()?;
+    let (start, mut senders) = (Instant::now(), HashMap::new());
+    let [giver, taker] = &mut parts[..] else { unreachable!("two parts") };
+    while !taker.is_idle() {
+        run.turn(taker, start, &mut senders);
+    }
+    assert!(exchange.visit(taker), "it wants some");
+    assert!(exchange.visit(giver), "it has some left, which it offers");
+    assert!(!exchange.lock().members[1].parcel.is_empty());
     Ok(())
 }
 
