@@ -264,7 +264,8 @@ impl Link {
         self.open_sockets().map(|socket| socket.dropped).sum()
     }
 
-    /// Sends probes, all of one family: `singly`, or in one system call.
+    /// Sends probes, all of one family: `singly`, or in one system call. Call [`Link::end_sending`]
+    /// when that was all for now.
     pub fn send(&mut self, probes: &[Probe], singly: bool) -> Departure {
         let sent = match probes.first() {
             Some(first) => self.try_send(first.address.family(), probes, singly),
@@ -279,6 +280,11 @@ impl Link {
         self.last_sent = remote.map(|probe| probe.address).or(self.last_sent);
         self.last_v6 = self.last_sent.filter(|address| address.family() == Family::V6).or(self.last_v6);
         Departure { at: sent.at, count, until: sent.until, outward, error }
+    }
+
+    /// Nothing is sent before the next turn.
+    pub fn end_sending(&self) {
+        self.open_sockets().for_each(FamilySocket::end_sending);
     }
 
     fn try_send(&mut self, family: Family, probes: &[Probe], singly: bool) -> Sent {
@@ -337,6 +343,7 @@ impl Link {
         let target = TargetId(u32::MAX);
         let token = Token { target: target.0, attempt: 0, seal: 0 };
         let departure = self.send(&[Probe { target, address, token, seq: 0, size: None }], true);
+        self.end_sending();
         !matches!(departure.error, Some(SendError::Refused { .. }))
     }
 

@@ -20,9 +20,21 @@ pub fn turn<S: Strategy, B>(
     on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
 ) -> ControlFlow<B, Option<Wait>> {
     receive(link, prober, now, on_event)?;
-    if prober.poll_receive_retry(now).is_some() {
-        return ControlFlow::Continue(prober.poll_wait(now));
+    if prober.poll_receive_retry(now).is_none() {
+        let flow = send(link, prober, now, on_event);
+        link.end_sending();
+        flow?;
     }
+    ControlFlow::Continue(prober.poll_wait(now))
+}
+
+/// Sends what may be sent, in several batches.
+fn send<S: Strategy, B>(
+    link: &mut Link,
+    prober: &mut Prober<S>,
+    now: Instant,
+    on_event: &mut impl FnMut(Event) -> ControlFlow<B>,
+) -> ControlFlow<B> {
     for _ in 0..MAX_BATCHES {
         let singly = prober.sends_singly();
         let probes = prober.poll_send(now);
@@ -48,7 +60,7 @@ pub fn turn<S: Strategy, B>(
             break;
         }
     }
-    ControlFlow::Continue(prober.poll_wait(now))
+    ControlFlow::Continue(())
 }
 
 /// The first half of a turn: reads what arrived and ends what has timed out by `now`. Nothing is

@@ -35,6 +35,7 @@ impl FamilySocket {
         Message::Request(echo).emit(self.family, &mut packet);
         let destination = SockaddrStorage::from(socket_address(address, 0));
         let sent = interface.is_none() && self.send(&[packet], &[Some(destination)], true).count == Ok(1);
+        self.end_sending();
         let end = Instant::now() + if sent { TIMEOUT } else { Duration::ZERO };
         let mut slots = receive_slots(echo.data.len());
         loop {

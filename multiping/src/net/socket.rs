@@ -2,6 +2,7 @@
 
 mod options;
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem;
 use std::net::SocketAddr;
@@ -95,6 +96,8 @@ pub(super) struct FamilySocket {
     pub(super) stamps_arrivals: bool,
     /// Whether the last read failed.
     pub(super) fails: bool,
+    /// Whether IP_RECVERR is set.
+    recverr: Cell<bool>,
     /// How many packets the receive buffer holds at most.
     capacity: usize,
     /// Whether header fields of what arrives come as control messages.
@@ -206,6 +209,7 @@ impl FamilySocket {
             no_timestamps: None,
             stamps_arrivals: false,
             fails: false,
+            recverr: Cell::new(false),
             capacity: 0,
             receives_headers: false,
         }
@@ -308,23 +312,33 @@ impl FamilySocket {
     /// Calls `send`, for so many packets at most, with IP_RECVERR set. Without it the kernel returns
     /// success for raw IPv4 packets that it drops for lack of buffers (raw_sendmsg in
     /// net/ipv4/raw.c). With it, ICMP errors about any target fail the next send to every target
-    /// and fill the receive buffer, so it is set only while a batch is sent.
+    /// and fill the receive buffer, so it is set only while a turn sends: see [`Self::end_sending`].
     fn with_recverr(&self, mut send: impl FnMut(usize) -> Sent) -> Sent {
         if self.datagram || self.family == Family::V6 {
             return send(MAX_BATCH);
         }
-        let set = |on| setsockopt(&self.socket, sockopt::Ipv4RecvErr, &on);
-        let _ = set(true);
+        self.set_recverr(true);
         let sent = send(MAX_BATCH);
-        let _ = set(false);
         match sent.count {
             // The error may be a queued ICMP error about another target. Clear it and try again, with
             // one packet only, as nothing would be said of a lack of buffers.
             Err(errno) if !matches!(errno, Errno::EAGAIN | Errno::ENOBUFS) => {
+                self.set_recverr(false);
                 let _ = self.socket.take_error();
                 send(1)
             }
             _ => sent,
+        }
+    }
+
+    /// Nothing is sent before the next turn. Call it after [`Self::send`].
+    pub(super) fn end_sending(&self) {
+        self.set_recverr(false);
+    }
+
+    fn set_recverr(&self, on: bool) {
+        if self.recverr.replace(on) != on {
+            let _ = setsockopt(&self.socket, sockopt::Ipv4RecvErr, &on);
         }
     }
 
