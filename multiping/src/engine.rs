@@ -395,6 +395,8 @@ mod tests {
     use std::io::Write;
     use std::time::Duration;
 
+    use nix::sys::socket::{getsockopt, sockopt};
+
     use super::*;
 
     /// Two engines with the same Identifier, as two processes may have it by chance: each hears the
@@ -434,6 +436,32 @@ mod tests {
         let damaged: u64 = engines.iter().map(|engine| engine.counts().damaged).sum();
         assert!(damaged > 100, "{damaged} of the other's replies were heard");
         assert!(engines.iter().all(|engine| engine.counts().duplicates == 0));
+    }
+
+    /// With IP_RECVERR, ICMP errors would fail reads and fill the receive buffer.
+    #[test]
+    fn no_turn_leaves_ip_recverr_set() {
+        let mut engine = Engine::new(Config::new()).unwrap_or_else(|error| panic!("{error}"));
+        for number in 1..=20 {
+            if let Err(error) = engine.add([127, 0, 0, number], Schedule::every(Duration::from_millis(1)).count(9)) {
+                let _ = writeln!(io::stderr(), "SKIPPED no_turn_leaves_ip_recverr_set: {error}");
+                return;
+            }
+        }
+        let is_set = |engine: &Engine| {
+            let mut sockets = engine.link.descriptors();
+            sockets.any(|socket| getsockopt(&socket, sockopt::Ipv4RecvErr) == Ok(true))
+        };
+        // One that ends early, with the first probe that is sent, is no different.
+        let mut stop = |_: prober::Event| ControlFlow::Break(());
+        while turn::turn(&mut engine.link, &mut engine.prober, Instant::now(), &mut stop).is_continue() {}
+        assert!(!is_set(&engine));
+        while !engine.is_empty() {
+            engine.turn();
+            assert!(!is_set(&engine));
+            while engine.next_event().is_some() {}
+        }
+        assert_eq!(engine.counts().sent, 180);
     }
 
     /// Whose name is still being looked up when it is removed.

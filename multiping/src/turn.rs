@@ -7,7 +7,8 @@ use crate::net::{Arrival, Link};
 use crate::prober::{Event, Prober, ReplyKind, Strategy, Wait};
 use crate::wire::{ECHO_REQUEST, Message, Query, Reply};
 
-/// How many batches are sent in a turn, at most: a little less than one system call reads of replies.
+/// How many batches are sent in a turn, at most: so that one system call reads the replies to all
+/// (READ_BATCH in `net::socket`).
 const MAX_BATCHES: usize = 4;
 
 /// Reads what arrived, ends what has timed out by `now`, sends what may be sent, and returns how to

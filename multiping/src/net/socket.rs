@@ -270,9 +270,9 @@ impl FamilySocket {
 
     /// Sends `packets`, [`MAX_BATCH`] at most: `singly`, or in one system call.
     pub(super) fn send(&self, packets: &[Vec<u8>], addresses: &[Option<SockaddrStorage>], singly: bool) -> Sent {
-        self.with_recverr(|most| {
-            let packets = &packets[..packets.len().min(most)];
-            if singly { self.send_singly(packets, addresses) } else { self.send_together(packets, addresses) }
+        self.with_recverr(|| match singly {
+            true => self.send_singly(packets, addresses),
+            false => self.send_together(packets, addresses),
         })
     }
 
@@ -309,23 +309,23 @@ impl FamilySocket {
         sent
     }
 
-    /// Calls `send`, for so many packets at most, with IP_RECVERR set. Without it the kernel returns
-    /// success for raw IPv4 packets that it drops for lack of buffers (raw_sendmsg in
-    /// net/ipv4/raw.c). With it, ICMP errors about any target fail the next send to every target
-    /// and fill the receive buffer, so it is set only while a turn sends: see [`Self::end_sending`].
-    fn with_recverr(&self, mut send: impl FnMut(usize) -> Sent) -> Sent {
+    /// Calls `send` with IP_RECVERR set. Without it the kernel returns success for raw IPv4 packets
+    /// that it drops for lack of buffers (raw_sendmsg in net/ipv4/raw.c). With it, ICMP errors about
+    /// any target fail the next read (or send, if a kernel looks there) and fill the receive buffer,
+    /// so it is set only while a turn sends: see [`Self::end_sending`].
+    fn with_recverr(&self, mut send: impl FnMut() -> Sent) -> Sent {
         if self.datagram || self.family == Family::V6 {
-            return send(MAX_BATCH);
+            return send();
         }
         self.set_recverr(true);
-        let sent = send(MAX_BATCH);
+        let sent = send();
         match sent.count {
-            // The error may be a queued ICMP error about another target. Clear it and try again, with
-            // one packet only, as nothing would be said of a lack of buffers.
+            // The error may be a queued ICMP error about another target. Drop those and try again.
             Err(errno) if !matches!(errno, Errno::EAGAIN | Errno::ENOBUFS) => {
                 self.set_recverr(false);
                 let _ = self.socket.take_error();
-                send(1)
+                self.set_recverr(true);
+                send()
             }
             _ => sent,
         }
