@@ -164,8 +164,9 @@ impl Netlink {
         }
     }
 
-    /// Calls `on_hop` with the interface of each next hop of that route, as far as they are used.
-    /// Nothing if there is only one.
+    /// Calls `on_hop` with the interface of each next hop of that route, as far as they are used,
+    /// in any order: IPv6 begins with the one that a flow with these addresses takes, which differs
+    /// from one start of the machine to the next. Nothing if there is only one.
     pub(super) fn next_hops(
         &self,
         to: Address,
