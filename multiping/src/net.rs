@@ -265,7 +265,7 @@ impl Link {
     }
 
     /// Sends probes, all of one family: `singly`, or in one system call. Call [`Link::end_sending`]
-    /// when that was all for now, and soon: until then ICMP errors take place in the receive buffer.
+    /// when that was all for now, and soon: until then ICMP errors take room in the receive buffer.
     pub fn send(&mut self, probes: &[Probe], singly: bool) -> Departure {
         let sent = match probes.first() {
             Some(first) => self.try_send(first.address.family(), probes, singly),
